@@ -1,0 +1,60 @@
+"""Find out whether a generative image model gives away real people, patients or pictures of its training set."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lcmem.auditing import AuditResult, audit
+    from lcmem.detectors.lcmem import LCMem
+    from lcmem.encoders import LatentEncoder, load_encoder
+    from lcmem.errors import CheckpointError, LCMemError, PictureError
+    from lcmem.images import load_picture
+    from lcmem.manifest import Manifest
+    from lcmem.scan import Atlas
+
+    load = LCMem.load
+
+_HOMES = {
+    "Atlas": "lcmem.scan",
+    "AuditResult": "lcmem.auditing",
+    "CheckpointError": "lcmem.errors",
+    "LCMem": "lcmem.detectors.lcmem",
+    "LCMemError": "lcmem.errors",
+    "LatentEncoder": "lcmem.encoders",
+    "Manifest": "lcmem.manifest",
+    "PictureError": "lcmem.errors",
+    "audit": "lcmem.auditing",
+    "load_encoder": "lcmem.encoders",
+    "load_picture": "lcmem.images",
+}
+
+__all__ = [
+    "Atlas",
+    "AuditResult",
+    "CheckpointError",
+    "LCMem",
+    "LCMemError",
+    "LatentEncoder",
+    "Manifest",
+    "PictureError",
+    "audit",
+    "load",
+    "load_encoder",
+    "load_picture",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that ``import lcmem`` and ``lcmem --help`` are quick (PEP 562)."""
+    if name == "load":
+        return __getattr__("LCMem").load
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lcmem' has no attribute {name!r}")
+    home = import_module(_HOMES[name])
+    value = getattr(home, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,118 @@
+"""The operating point: how alike must two pictures be, so that chance does not explain it?
+
+An audit looks for the best match of a picture among N real ones. Even a picture of somebody who is not in the real set
+has a best match, and the more real pictures, the better that one is. The threshold is therefore taken from best
+matches of pictures whose identity is *known* to be elsewhere: the real set's own pictures against all other identities,
+and the holdout against the real set.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from scipy.stats import norm
+
+DEFAULT_RATE = 0.01
+"""Share of pictures of unseen identities that may be taken for a match by mistake."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A threshold and where it comes from.
+
+    Attributes:
+        logit: Pictures whose best match reaches it are matches.
+        rate: At most this share of pictures of unseen identities is expected to reach it; None if it was given.
+        method: ``given``, ``identities``, ``holdout``, ``identities and holdout`` or ``tail``.
+        explanation: The same in a sentence or two for the report.
+    """
+
+    logit: float
+    rate: float | None
+    method: str
+    explanation: str
+
+    @property
+    def probability(self) -> float:
+        """The threshold as a probability."""
+        return float(1 / (1 + np.exp(-self.logit)))
+
+
+def given_threshold(probability: float) -> Calibration:
+    """A threshold that the user chose (the paper's equation 4 takes 0.5)."""
+    logit = float(np.log(probability) - np.log1p(-probability)) if 0 < probability < 1 else np.inf * (probability - 0.5)
+    return Calibration(logit, None, "given", f"The threshold {probability:g} was given.")
+
+
+def conformal_quantile(chance: np.ndarray, rate: float) -> tuple[float, float]:
+    """The lowest threshold that a further draw from where ``chance`` came from exceeds with at most this probability.
+
+    Args:
+        chance: Best logits ``[n]`` of pictures that have no true match.
+        rate: The probability wanted.
+
+    Returns:
+        The threshold (just above one of the values) and the probability reached: ``rate`` or less, or 1 / (n + 1)
+        where n is too small for ``rate``.
+    """
+    ordered = np.sort(chance)
+    position = min(ceil((len(ordered) + 1) * (1 - rate)), len(ordered))
+    return float(np.nextafter(ordered[position - 1], np.inf)), max(rate, 1 / (len(ordered) + 1))
+
+
+def calibrate(identity_chance: np.ndarray | None, holdout_chance: np.ndarray | None, rate: float) -> Calibration:
+    """The higher of what both sources ask for.
+
+    Args:
+        identity_chance: For each real picture, its best logit against real pictures of other identities; None if the
+            identities are not known.
+        holdout_chance: For each holdout picture, its best logit against the real set; None without a holdout.
+        rate: Share of pictures of unseen identities that may match.
+
+    Raises:
+        ValueError: Both are None.
+    """
+    sources = {"identities": identity_chance, "holdout": holdout_chance}
+    levels = {name: conformal_quantile(chance, rate) for name, chance in sources.items() if chance is not None}
+    if not levels:
+        raise ValueError("nothing to calibrate on")
+    logit = max(level for level, _ in levels.values())
+    reached = max(probability for _, probability in levels.values())
+    texts = {
+        "identities": "real pictures against all real pictures of other identities",
+        "holdout": "holdout pictures against the real set",
+    }
+    origin = " and ".join(f"{len(sources[name])} {texts[name]}" for name in levels)  # type: ignore[arg-type]
+    return Calibration(
+        logit,
+        reached,
+        " and ".join(levels),
+        f"Chance matches were measured on {origin}. At this threshold at most {reached:.2%} of pictures that show "
+        "nobody of the real set are expected to match one of its pictures by chance.",
+    )
+
+
+def calibrate_tail(logits: np.ndarray, gallery: int, rate: float) -> Calibration:
+    """Without identities and holdout: extrapolate from how far unrelated pairs scatter.
+
+    Some pairs of the real set show the same identity, nobody knows which; but they are rare among all pairs. So the
+    upper tail of all pairs' logits, from the highest 10 % to the highest 0.5 %, is taken for unrelated pairs, a
+    normal tail is fitted to it (a straight line on normal quantiles) and followed to the probability ``rate /
+    gallery`` that one pair must not exceed.
+
+    Args:
+        logits: Of random pairs of the real set ``[P]``.
+        gallery: Number of real pictures.
+        rate: As for :func:`calibrate`.
+    """
+    shares = np.geomspace(0.1, 0.005, 12)
+    slope, offset = np.polyfit(norm.isf(shares), np.quantile(logits, 1 - shares), 1)
+    logit = float(offset + slope * norm.isf(rate / gallery))
+    return Calibration(
+        logit,
+        rate,
+        "tail",
+        f"The real pictures carry no identities and there is no holdout, so the threshold is extrapolated from the "
+        f"scores of {len(logits)} random pairs of real pictures, aiming at {rate:.2%} chance matches. This is less "
+        "reliable than a calibration on identities or on a holdout: give one of them if you can.",
+    )

@@ -1,0 +1,181 @@
+"""The audit from end to end."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lcmem.auditing.calibration import DEFAULT_RATE, Calibration, calibrate, calibrate_tail, given_threshold
+from lcmem.auditing.rates import excess, wilson
+from lcmem.auditing.result import AuditResult
+from lcmem.detectors.lcmem import LCMem
+from lcmem.errors import LCMemError
+from lcmem.manifest import Manifest, ManifestLike
+from lcmem.scan import Atlas, FeatureSet, best_matches, extract_features
+
+TAIL_PAIRS = 500_000
+"""Random pairs from which the scatter of unrelated pictures is measured when there are no identities."""
+
+
+def audit(
+    real: ManifestLike,
+    synthetic: ManifestLike,
+    *,
+    holdout: ManifestLike | None = None,
+    model: str | os.PathLike[str] | LCMem = "compact",
+    threshold: float | None = None,
+    false_positive_rate: float = DEFAULT_RATE,
+    top_k: int = 5,
+    out: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+    workers: int | None = None,
+) -> AuditResult:
+    """Compare every synthetic picture with every real one.
+
+    Args:
+        real: The generator's training pictures: a folder, a zip file, a CSV or Parquet table, or a Manifest.
+        synthetic: The generated pictures, likewise.
+        holdout: Real pictures of identities that the generator never saw, likewise.
+        model: A bundled model's name, a checkpoint's folder, or a loaded detector.
+        threshold: Probability in [0, 1] from which a pair is a match; None calibrates it.
+        false_positive_rate: What to calibrate for: share of pictures of unseen identities that may match by chance.
+        top_k: Best matches to keep for each synthetic picture.
+        out: Where to write features (so that a run can be resumed), tables and report; None writes nothing.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        workers: Decoding processes.
+
+    Returns:
+        The result; it is already saved if ``out`` was given.
+
+    Raises:
+        LCMemError: No usable picture in one of the sets, a threshold or a rate outside its range, …
+    """
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise LCMemError(f"the threshold is a probability in [0, 1], not {threshold}")
+    if not 0 < false_positive_rate < 1:
+        raise LCMemError(f"the false positive rate must lie between 0 and 1, not {false_positive_rate}")
+    if top_k < 1:
+        raise LCMemError(f"top_k must be at least 1, not {top_k}")
+    began = time.perf_counter()
+    detector = model if isinstance(model, LCMem) else LCMem.load(model, device=device)
+    manifests = {"real": Manifest.read(real), "synthetic": Manifest.read(synthetic)}
+    if holdout is not None:
+        manifests["holdout"] = Manifest.read(holdout)
+    atlas = None if out is None else Atlas(Path(out) / "atlas", detector.fingerprint, len(detector.weight))
+    sets = {
+        name: extract_features(manifest, detector, atlas, title=f"encoding {name}", workers=workers)
+        for name, manifest in manifests.items()
+    }
+    for name, found in sets.items():
+        if not len(found.manifest):
+            raise LCMemError(f"none of the {len(manifests[name])} {name} pictures can be used: {found.skipped[0][1]}")
+    result = _compare(sets, detector, threshold, false_positive_rate, top_k)
+    _describe(result, detector, sets, time.perf_counter() - began)
+    if out is not None:
+        result.save(out)
+    return result
+
+
+def _compare(
+    sets: dict[str, FeatureSet], detector: LCMem, threshold: float | None, rate: float, top_k: int
+) -> AuditResult:
+    weight, bias = detector.weight.cpu(), detector.bias.cpu()
+    real, synthetic = sets["real"], sets["synthetic"]
+    logits, positions = best_matches(synthetic.features, real.features, weight, bias, k=top_k, title="synthetic × real")
+    scores = {"synthetic": logits[:, 0]}
+    if "holdout" in sets:
+        found, _ = best_matches(sets["holdout"].features, real.features, weight, bias, k=1, title="holdout × real")
+        scores["holdout"] = found[:, 0]
+    calibration = _calibration(real, scores, weight, bias, threshold, rate)
+    memorization = wilson(int((scores["synthetic"] >= calibration.logit).sum()), len(scores["synthetic"]))
+    control = None
+    if "holdout" in scores:
+        control = wilson(int((scores["holdout"] >= calibration.logit).sum()), len(scores["holdout"]))
+    return AuditResult(
+        matches=_match_table(synthetic.manifest, real.manifest, logits, positions, calibration.logit),
+        calibration=calibration,
+        memorization=memorization,
+        holdout=control,
+        excess=excess(memorization, control) if control else None,
+        skipped=pd.DataFrame(
+            [(name, *item) for name, found in sets.items() for item in found.skipped], columns=["set", "path", "reason"]
+        ),
+        scores=scores,
+    )
+
+
+def _calibration(
+    real: FeatureSet,
+    scores: dict[str, np.ndarray],
+    weight: Tensor,
+    bias: Tensor,
+    threshold: float | None,
+    rate: float,
+) -> Calibration:
+    """The operating point; adds the real set's chance matches to ``scores`` where identities are known."""
+    identities = pd.factorize(pd.Series(real.manifest.identities))[0]
+    if real.manifest.labelled and identities.max() > 0:
+        chance, _ = best_matches(
+            real.features,
+            real.features,
+            weight,
+            bias,
+            k=1,
+            query_labels=identities,
+            gallery_labels=identities,
+            title="chance matches",
+        )
+        scores["chance"] = chance[:, 0]
+    if threshold is not None:
+        return given_threshold(threshold)
+    if "chance" in scores or "holdout" in scores:
+        return calibrate(scores.get("chance"), scores.get("holdout"), rate)
+    if len(real.features) < 3:
+        raise LCMemError("fewer than 3 real pictures are too few to calibrate a threshold on; give --threshold")
+    rng = np.random.default_rng(0)
+    first = rng.integers(len(real.features), size=TAIL_PAIRS)
+    second = (first + rng.integers(1, len(real.features), size=TAIL_PAIRS)) % len(real.features)
+    logits = [
+        bias - ((real.features[first[at : at + 4096]] - real.features[second[at : at + 4096]]).abs() @ weight)
+        for at in range(0, TAIL_PAIRS, 4096)
+    ]
+    return calibrate_tail(torch.cat(logits).numpy(), len(real.features), rate)
+
+
+def _match_table(
+    synthetic: Manifest, real: Manifest, logits: np.ndarray, positions: np.ndarray, threshold: float
+) -> pd.DataFrame:
+    count, k = logits.shape
+    flat = logits.reshape(-1)
+    chosen = real.table.iloc[positions.reshape(-1)]
+    return pd.DataFrame(
+        {
+            "synthetic": np.repeat(np.array(synthetic.paths, dtype=object), k),
+            "real": chosen["path"].to_numpy(),
+            "identity": chosen["identity"].to_numpy(),
+            "logit": flat,
+            "probability": 1 / (1 + np.exp(-flat)),
+            "rank": np.tile(np.arange(1, k + 1), count),
+            "match": flat >= threshold,
+        }
+    )
+
+
+def _describe(result: AuditResult, detector: LCMem, sets: dict[str, FeatureSet], seconds: float) -> None:
+    encoded = sum(found.encoded for found in sets.values())
+    busy = sum(found.seconds for found in sets.values())
+    result.about.update(
+        n_real=len(sets["real"].manifest),
+        n_real_identities=int(pd.Series(sets["real"].manifest.identities).nunique()),
+        model=detector.card["name"],
+        model_fingerprint=detector.fingerprint,
+        encoder=detector.encoder.card.name,
+        pictures_encoded=encoded,
+        pictures_reused=sum(len(found.manifest) for found in sets.values()) - encoded,
+        pictures_per_second=encoded / busy if encoded else None,
+        seconds=seconds,
+    )

@@ -1,0 +1,157 @@
+"""Edits of pictures: the stage-2 augmentations and the perturbations of the copy benchmark.
+
+Every edit maps pictures ``[B, 3, H, W]`` in [0, 1] to the same shape and range. Strengths are given for each picture.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.io import decode_jpeg, encode_jpeg
+
+
+def rotate(pictures: Tensor, degrees: Tensor) -> Tensor:
+    """Rotate about the centre by ``degrees`` ``[B]``; the corners repeat the border."""
+    angle = torch.deg2rad(degrees)
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    matrix = torch.stack((torch.stack((cos, -sin, zero), 1), torch.stack((sin, cos, zero), 1)), 1)
+    return warp(pictures, matrix)
+
+
+def crop(pictures: Tensor, side: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Cut out and enlarge a square of ``side`` ``[B]`` (share of the full side) at ``x``, ``y`` in [0, 1]."""
+    zero = torch.zeros_like(side)
+    centre_x, centre_y = (1 - side) * (2 * x - 1), (1 - side) * (2 * y - 1)
+    matrix = torch.stack((torch.stack((side, zero, centre_x), 1), torch.stack((zero, side, centre_y), 1)), 1)
+    return warp(pictures, matrix)
+
+
+def warp(pictures: Tensor, matrix: Tensor) -> Tensor:
+    """Sample pictures ``[B, C, H, W]`` at affinely moved places, ``matrix`` ``[B, 2, 3]``; the border repeats."""
+    grid = F.affine_grid(matrix, list(pictures.shape), align_corners=False)
+    return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+
+
+def flip(pictures: Tensor) -> Tensor:
+    """Mirror left and right."""
+    return pictures.flip(-1)
+
+
+def blur(pictures: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur with standard deviation ``sigma`` ``[B]`` in pixels of a 256-pixel picture."""
+    batch, channels, height, width = pictures.shape
+    sigma = (sigma * height / 256).clamp_min(1e-3)
+    radius = min(int(3 * float(sigma.max())) + 1, height - 1, width - 1)
+    offsets = torch.arange(-radius, radius + 1, dtype=pictures.dtype, device=pictures.device)
+    kernel = torch.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
+    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)
+    flat = F.pad(pictures, (radius,) * 4, mode="reflect").reshape(
+        1, batch * channels, *[s + 2 * radius for s in (height, width)]
+    )
+    flat = F.conv2d(flat, kernel[:, None, None, :], groups=batch * channels)
+    flat = F.conv2d(flat, kernel[:, None, :, None], groups=batch * channels)
+    return flat.reshape(pictures.shape).clamp(0, 1)
+
+
+def noise(pictures: Tensor, sigma: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Add Gaussian noise with standard deviation ``sigma`` ``[B]``."""
+    sample = torch.randn(pictures.shape, generator=generator, dtype=pictures.dtype, device=pictures.device)
+    return (pictures + sigma[:, None, None, None] * sample).clamp(0, 1)
+
+
+def brightness(pictures: Tensor, factor: Tensor) -> Tensor:
+    """Multiply by ``factor`` ``[B]``; 1 changes nothing."""
+    return (pictures * factor[:, None, None, None]).clamp(0, 1)
+
+
+def contrast(pictures: Tensor, factor: Tensor) -> Tensor:
+    """Stretch about each picture's mean grey by ``factor`` ``[B]``; 1 changes nothing."""
+    mean = pictures.mean((1, 2, 3), keepdim=True)
+    return (mean + (pictures - mean) * factor[:, None, None, None]).clamp(0, 1)
+
+
+def grey(pictures: Tensor) -> Tensor:
+    """Replace the colours by their luminance (ITU-R BT.601)."""
+    weights = pictures.new_tensor([0.299, 0.587, 0.114])[None, :, None, None]
+    return (pictures * weights).sum(1, keepdim=True).expand_as(pictures)
+
+
+def downscale(pictures: Tensor, factor: float) -> Tensor:
+    """Shrink by ``factor`` and enlarge again: the picture was saved small."""
+    size = pictures.shape[-2:]
+    small = F.interpolate(pictures, scale_factor=1 / factor, mode="bilinear", antialias=True)
+    return F.interpolate(small, size=size, mode="bicubic").clamp(0, 1)
+
+
+def jpeg(pictures: Tensor, quality: Tensor) -> Tensor:
+    """Compress as JPEG with ``quality`` ``[B]`` (1 to 100)."""
+    levels = (pictures * 255).round().to(torch.uint8).cpu().contiguous()
+    coded = [decode_jpeg(encode_jpeg(picture, int(q))) for picture, q in zip(levels, quality, strict=True)]
+    return torch.stack(coded).to(pictures.device, pictures.dtype) / 255
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far stage 2 edits a picture (paper, section 3.1 and appendix B; brightness, contrast and crop: ours).
+
+    Each edit happens with probability ``probability`` (flip: one half), with a strength drawn evenly from its range.
+
+    Attributes:
+        probability: Of each edit but the flip.
+        degrees: Largest rotation either way.
+        blur_sigma: Largest blur, in pixels of a 256-pixel picture.
+        noise_sigma: Largest noise, in a range of [0, 1].
+        gain: Largest factor of brightness and of contrast, and its inverse the smallest. (A factor range of 1.0 to
+            1.0, as in the official code, changes nothing.)
+        quality: Lowest and highest JPEG quality.
+        min_side: Smallest share of the side that a crop keeps; 1 means no crops.
+        max_downscale: Largest factor by which a picture is shrunk and enlarged again; 1 means none.
+        grey: Probability of losing the colours.
+    """
+
+    probability: float = 0.5
+    degrees: float = 20
+    blur_sigma: float = 4
+    noise_sigma: float = 0.2
+    gain: float = 2
+    quality: tuple[int, int] = (10, 95)
+    min_side: float = 0.5
+    max_downscale: float = 4
+    grey: float = 0.1
+
+    def __call__(self, pictures: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Edit each picture of ``[B, 3, H, W]`` in its own way."""
+
+        def uniform(low: float, high: float) -> Callable[[int], Tensor]:
+            return lambda count: low + (high - low) * torch.rand(count, generator=generator)
+
+        def gain(count: int) -> Tensor:
+            return self.gain ** (2 * torch.rand(count, generator=generator) - 1)
+
+        def zoom(batch: Tensor) -> Tensor:
+            side, x, y = uniform(self.min_side, 1), uniform(0, 1), uniform(0, 1)
+            return crop(batch, side(len(batch)), x(len(batch)), y(len(batch)))
+
+        def shrink(batch: Tensor) -> Tensor:
+            return downscale(batch, float(uniform(1, self.max_downscale)(1)))
+
+        edits: list[tuple[float, Callable[[Tensor], Tensor]]] = [
+            (0.5, flip),
+            (self.probability, lambda x: rotate(x, uniform(-self.degrees, self.degrees)(len(x)))),
+            (self.probability if self.min_side < 1 else 0, zoom),
+            (self.probability, lambda x: brightness(x, gain(len(x)))),
+            (self.probability, lambda x: contrast(x, gain(len(x)))),
+            (self.grey, grey),
+            (self.probability / 2, lambda x: blur(x, uniform(0, self.blur_sigma)(len(x)))),
+            (self.probability / 2 if self.max_downscale > 1 else 0, shrink),
+            (self.probability, lambda x: noise(x, uniform(0, self.noise_sigma)(len(x)), generator)),
+            (self.probability, lambda x: jpeg(x, uniform(*self.quality)(len(x)))),
+        ]
+        edited = pictures.clone()
+        for probability, edit in edits:
+            chosen = torch.rand(len(edited), generator=generator) < probability
+            if chosen.any():
+                edited[chosen] = edit(edited[chosen])
+        return edited

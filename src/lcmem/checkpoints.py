@@ -1,0 +1,92 @@
+"""A checkpoint on disk: a folder with ``model.safetensors`` and ``card.json``."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lcmem.errors import CheckpointError
+
+WEIGHTS, CARD = "model.safetensors", "card.json"
+BUNDLED = Path(__file__).parent / "weights"
+
+
+def resolve_folder(name_or_path: str | os.PathLike[str]) -> Path:
+    """The folder of a bundled checkpoint (by name) or of the user's own (by path).
+
+    Raises:
+        CheckpointError: Neither exists.
+    """
+    bundled = sorted(folder.name for folder in BUNDLED.iterdir() if (folder / CARD).is_file())
+    if os.fspath(name_or_path) in bundled:
+        return BUNDLED / os.fspath(name_or_path)
+    folder = Path(name_or_path)
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such checkpoint folder (bundled ones: {', '.join(bundled) or 'none'})")
+    return folder
+
+
+def read_card(folder: Path, kind: str) -> dict[str, Any]:
+    """The card of a checkpoint.
+
+    Raises:
+        CheckpointError: The card is missing, damaged or of another kind of checkpoint.
+    """
+    path = folder / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder}: not a checkpoint, {CARD} is missing") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: damaged ({error})") from error
+    if not isinstance(card, dict) or card.get("kind") != kind:
+        found = card.get("kind") if isinstance(card, dict) else None
+        raise CheckpointError(f"{folder}: expected a checkpoint of kind {kind!r}, this one is {found!r}")
+    return card
+
+
+def load_weights(folder: Path, module: torch.nn.Module) -> None:
+    """Fill a module from a checkpoint's weights, as float32.
+
+    Raises:
+        CheckpointError: The file is missing or truncated, or holds another model's tensors.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise CheckpointError(f"{folder}: not a checkpoint, {WEIGHTS} is missing")
+    try:
+        state: dict[str, Tensor] = load_file(path)
+    except Exception as error:  # safetensors has one error class of its own, and OSError
+        raise CheckpointError(f"{path}: damaged or truncated ({error})") from error
+    expected = module.state_dict()
+    differing = [
+        name
+        for name in sorted(state.keys() | expected.keys())
+        if name not in state or name not in expected or state[name].shape != expected[name].shape
+    ]
+    if differing:
+        raise CheckpointError(
+            f"{path}: weights of another model, {len(differing)} tensors differ, for example {differing[0]}"
+        )
+    module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+
+
+def save_checkpoint(
+    folder: str | os.PathLike[str], module: torch.nn.Module, card: dict[str, Any], dtype: torch.dtype = torch.float32
+) -> Path:
+    """Write weights and card; the folder appears only when both are whole."""
+    target = Path(folder)
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    state = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in module.state_dict().items()}
+    save_file(state, partial / WEIGHTS)
+    (partial / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    partial.replace(target)
+    return target

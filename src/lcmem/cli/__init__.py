@@ -1,0 +1,19 @@
+"""The command line: each command parses, calls and prints. Heavy imports happen inside the commands."""
+
+import sys
+
+import typer
+
+from lcmem.cli.app import app
+from lcmem.errors import LCMemError
+
+
+def main() -> None:
+    """Entry point: bad input ends with one line on standard error and exit code 1."""
+    from lcmem.cli import audit, benchmark, check, demo, manifest, score, train  # noqa: F401
+
+    try:
+        app()
+    except (LCMemError, OSError) as error:  # OSError: a full disk, a folder that may not be written
+        typer.secho(f"lcmem: {error}", fg="red", err=True)
+        sys.exit(1)

@@ -1,0 +1,44 @@
+"""The application that commands register with, and the options that several of them share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="lcmem",
+    help="Find out whether a generative image model gives away real people, patients or pictures of its training set.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Model = Annotated[str, typer.Option(help="A bundled model's name, or the folder of a checkpoint.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or mps.")]
+Workers = Annotated[int | None, typer.Option(help="Processes that decode pictures. Default: cores − 1.")]
+IdentityPattern = Annotated[
+    str | None,
+    typer.Option(metavar="REGEX", help="Identity = first group of this pattern in the path, e.g. '(patient[0-9]+)_'."),
+]
+IdentityColumn = Annotated[str, typer.Option(help="Column of a table that names the identity.")]
+Identities = Annotated[
+    bool, typer.Option("--identities/--no-identities", help="Whether sub-folders or a column name identities.")
+]
+Out = Annotated[Path, typer.Option(help="Folder to write to.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("lcmem"))
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...

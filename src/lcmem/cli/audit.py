@@ -1,0 +1,90 @@
+"""``lcmem audit``: the main job."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lcmem.cli.app import Device, Identities, IdentityColumn, IdentityPattern, Model, Out, Workers, app
+
+if TYPE_CHECKING:
+    from lcmem.auditing import AuditResult
+
+
+@app.command()
+def audit(
+    real: Annotated[str, typer.Argument(help="The generator's training pictures: folder, zip, CSV or Parquet.")],
+    synthetic: Annotated[str, typer.Argument(help="The generated pictures, likewise.")],
+    holdout: Annotated[
+        str | None, typer.Option(help="Real pictures of identities that the generator never saw, likewise.")
+    ] = None,
+    model: Model = "compact",
+    threshold: Annotated[
+        float | None, typer.Option(help="Probability from which a pair is a match. Default: calibrated.")
+    ] = None,
+    false_positive_rate: Annotated[
+        float, typer.Option(help="What to calibrate for: share of pictures of unseen identities that may match.")
+    ] = 0.01,
+    out: Out = Path("lcmem-audit"),
+    top_k: Annotated[int, typer.Option(help="Best matches to keep for each synthetic picture.")] = 5,
+    identity_pattern: IdentityPattern = None,
+    identity_column: IdentityColumn = "identity",
+    identities: Identities = True,
+    device: Device = "cpu",
+    workers: Workers = None,
+) -> None:
+    """Which synthetic pictures show a real identity or copy a real picture, how often, and how sure is that?"""
+    import lcmem
+    from lcmem.manifest import Manifest
+
+    manifest = Manifest.read(
+        real, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
+    )
+    try:
+        result = lcmem.audit(
+            manifest,
+            synthetic,
+            holdout=holdout,
+            model=model,
+            threshold=threshold,
+            false_positive_rate=false_positive_rate,
+            top_k=top_k,
+            out=out,
+            device=device,
+            workers=workers,
+        )
+    except KeyboardInterrupt:
+        typer.secho("lcmem: interrupted; the same command goes on where it stopped", fg="yellow", err=True)
+        raise typer.Exit(130) from None
+    print_summary(result)
+    typer.echo(f"report: {out / 'index.html'}")
+
+
+def print_summary(result: "AuditResult") -> None:
+    """The numbers that matter, as a short table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    numbers = result.summary
+    table = Table("", "value", "95 % interval", title="memorization audit", title_justify="left")
+
+    def rate_row(title: str, key: str) -> None:
+        low, high = numbers[f"{key}_low"], numbers[f"{key}_high"]
+        table.add_row(title, f"{numbers[key]:.1%}", f"{low:.1%} to {high:.1%}")
+
+    rate_row(f"memorization rate ({numbers['n_memorized']} of {numbers['n_synthetic']})", "memorization_rate")
+    if numbers["holdout_rate"] is not None:
+        rate_row(f"holdout rate ({numbers['n_holdout']} pictures)", "holdout_rate")
+        rate_row("excess over the holdout", "excess")
+    table.add_row("threshold (logit)", f"{numbers['threshold_logit']:.3f}", f"from: {numbers['threshold_method']}")
+    console = Console()
+    console.print(table)
+    console.print(numbers["threshold_explanation"], soft_wrap=True, highlight=False)
+    if numbers["skipped"]:
+        console.print(f"[yellow]{numbers['skipped']} pictures were skipped, see skipped.csv[/]")
+        for row in result.skipped.head(5).itertuples():
+            console.print(f"  {row.reason}", soft_wrap=True, highlight=False)
+    speed = numbers["pictures_per_second"]
+    encoded = f"{numbers['pictures_encoded']} pictures encoded" + (f" at {speed:.1f} a second" if speed else "")
+    reused = f", {numbers['pictures_reused']} reused" if numbers["pictures_reused"] else ""
+    console.print(f"{encoded}{reused}; {numbers['seconds']:.1f} s in all", highlight=False)

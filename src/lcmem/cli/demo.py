@@ -1,0 +1,29 @@
+"""``lcmem demo``: an audit whose true answer is known."""
+
+from pathlib import Path
+
+import typer
+
+from lcmem.cli.app import Model, Out, app
+
+
+@app.command()
+def demo(out: Out = Path("lcmem-demo"), model: Model = "compact") -> None:
+    """Audit real faces (extra: demo) where the truth is known, and say what was found and what was missed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from lcmem.cli.audit import print_summary
+    from lcmem.demo import KINDS, run_demo
+
+    result, found = run_demo(out, model)
+    print_summary(result)
+    table = Table("generated pictures that are …", "pictures", "flagged", "right person", "", title="against the truth")
+    for row in found.to_dict("records"):
+        if row["kind"] == "unseen-person":
+            verdict = f"{row['flagged']} false alarms"
+        else:
+            verdict = f"{row['pictures'] - row['flagged']} missed"
+        table.add_row(KINDS[row["kind"]], str(row["pictures"]), str(row["flagged"]), str(row["right_person"]), verdict)
+    Console().print(table)
+    typer.echo(f"report: {out / 'audit' / 'index.html'}")

@@ -1,0 +1,33 @@
+"""``lcmem manifest``: write down which pictures, whose, which split."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lcmem.cli.app import Identities, IdentityColumn, IdentityPattern, app
+
+
+@app.command()
+def manifest(
+    source: Annotated[str, typer.Argument(help="Folder, zip, CSV or Parquet; or the folder of a known data set.")],
+    out: Annotated[Path, typer.Option(help="CSV or Parquet to write.")] = Path("manifest.csv"),
+    layout: Annotated[
+        str | None, typer.Option(help="Known layout of SOURCE: open-pack. Default: any folder or table.")
+    ] = None,
+    identity_pattern: IdentityPattern = None,
+    identity_column: IdentityColumn = "identity",
+    identities: Identities = True,
+) -> None:
+    """List pictures with identity, split and dataset in a table that every other command reads."""
+    from lcmem.datasets import read_dataset
+    from lcmem.manifest import Manifest
+
+    if layout is None:
+        found = Manifest.read(
+            source, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
+        )
+    else:
+        found = read_dataset(layout, Path(source))
+    found.write(out)
+    typer.echo(f"{len(found)} pictures: {out}")

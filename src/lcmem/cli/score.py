@@ -1,0 +1,43 @@
+"""``lcmem score`` and ``lcmem compare``: single pairs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lcmem.cli.app import Device, Model, Workers, app
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A picture.")],
+    b: Annotated[str, typer.Argument(help="Another picture.")],
+    model: Model = "compact",
+    device: Device = "cpu",
+) -> None:
+    """Do two pictures show the same identity, or is one an edited copy of the other?"""
+    import math
+
+    import lcmem
+
+    logit = lcmem.load(model, device=device).score(a, b)
+    typer.echo(f"logit {logit:.6f}  probability {1 / (1 + math.exp(-logit)):.6f}")
+
+
+@app.command()
+def score(
+    pairs: Annotated[Path, typer.Argument(help="CSV or Parquet table with the columns path_a and path_b.")],
+    out: Annotated[Path | None, typer.Option(help="Table to write. Default: PAIRS.scored.csv.")] = None,
+    model: Model = "compact",
+    device: Device = "cpu",
+    workers: Workers = None,
+) -> None:
+    """Add logit and probability to each pair of a table; other columns stay, unreadable pictures leave them empty."""
+    import lcmem
+    from lcmem.scoring import score_table
+
+    target = out or pairs.with_name(pairs.stem + ".scored" + pairs.suffix)
+    scored, skipped = score_table(pairs, lcmem.load(model, device=device), target, workers=workers)
+    typer.echo(f"{scored} pairs scored: {target}")
+    for _, reason in skipped:
+        typer.secho(f"skipped: {reason}", fg="yellow", err=True)

@@ -1,0 +1,64 @@
+"""Frozen autoencoders: pictures to latents."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from lcmem.checkpoints import CARD, load_weights, read_card, resolve_folder, save_checkpoint
+from lcmem.encoders.base import EncoderCard, LatentEncoder, weights_sha256
+from lcmem.encoders.compact import CompactAutoencoder
+from lcmem.errors import CheckpointError
+
+__all__ = ["CompactAutoencoder", "EncoderCard", "LatentEncoder", "load_encoder", "save_compact", "weights_sha256"]
+
+BUNDLED_ENCODER = "compact-autoencoder"
+
+
+def load_encoder(
+    source: str | os.PathLike[str] = BUNDLED_ENCODER,
+    *,
+    device: str | torch.device = "cpu",
+    allow_download: bool = False,
+) -> LatentEncoder:
+    """Load a frozen autoencoder, in evaluation mode, without gradients.
+
+    Args:
+        source: ``compact-autoencoder`` (bundled), a folder that ``lcmem train autoencoder`` wrote, or what
+            :func:`lcmem.encoders.hub.load_diffusers` takes: ``sd-vae``, a diffusers folder or a hub id.
+        device: Where to put it.
+        allow_download: Whether a hub id may be downloaded. Nothing touches the network otherwise.
+
+    Raises:
+        CheckpointError: Nothing to load, or damaged.
+    """
+    name = os.fspath(source)
+    if name == BUNDLED_ENCODER or (Path(name) / CARD).is_file():
+        encoder: LatentEncoder = _load_compact(name)
+    else:
+        from lcmem.encoders.hub import load_diffusers
+
+        encoder = load_diffusers(name, allow_download=allow_download)
+    return encoder.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+def _load_compact(name: str) -> CompactAutoencoder:
+    folder = resolve_folder(name)
+    card = read_card(folder, "autoencoder")
+    encoder = CompactAutoencoder(**card["settings"])
+    load_weights(folder, encoder)
+    sha256 = weights_sha256(encoder)
+    if sha256 != card["sha256"]:
+        raise CheckpointError(f"{folder}: the weights are not those of the card (sha256 {sha256[:12]}…)")
+    source = name if name == BUNDLED_ENCODER else str(folder.absolute())
+    encoder.card = replace(encoder.card, name=card["name"], source=source, sha256=sha256, licence=card["licence"])
+    return encoder
+
+
+def save_compact(folder: str | os.PathLike[str], encoder: CompactAutoencoder, card: dict[str, object]) -> None:
+    """Save a compact autoencoder as float16 with its card; what is loaded again is what the card's sha256 names."""
+    rounded = CompactAutoencoder(**encoder.settings)  # type: ignore[arg-type]
+    rounded.load_state_dict({name: value.half().float() for name, value in encoder.state_dict().items()})
+    head = {"kind": "autoencoder", "settings": encoder.settings, "sha256": weights_sha256(rounded)}
+    save_checkpoint(folder, encoder, head | card, dtype=torch.float16)

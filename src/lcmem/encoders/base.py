@@ -1,0 +1,56 @@
+"""The interface of every frozen autoencoder."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class EncoderCard:
+    """What is known about an autoencoder.
+
+    Attributes:
+        name: How reports and checkpoints call it.
+        source: What ``load_encoder`` takes to load it again: a bundled name, a folder or a hub id.
+        sha256: Of its weights.
+        licence: Of its weights.
+        channels: Channels of a latent.
+        downsample: Pixels of a picture for each pixel of its latent, along one side.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    licence: str
+    channels: int
+    downsample: int
+
+    def to_dict(self) -> dict[str, str | int]:
+        """As JSON-ready values."""
+        return asdict(self)
+
+
+class LatentEncoder(nn.Module, ABC):
+    """A frozen autoencoder: pictures to latents, deterministically, and back."""
+
+    card: EncoderCard
+
+    @abstractmethod
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Map pictures ``[B, 3, H, W]`` in [0, 1] to latents ``[B, C, H / downsample, W / downsample]``."""
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> Tensor:
+        """Map latents back to pictures ``[B, 3, H, W]`` in [0, 1]."""
+
+
+def weights_sha256(module: nn.Module) -> str:
+    """A fingerprint of a module's parameters and buffers: names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,135 @@
+"""One picture: a file or an array becomes float RGB in [0, 1]."""
+
+import io
+import os
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from lcmem.errors import PictureError
+
+if TYPE_CHECKING:
+    import torch
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm"})
+MIN_SIDE = 16
+"""Pictures with a shorter side (in pixels) show nothing that could be recognised."""
+MAX_PIXELS = 100_000_000
+"""Larger pictures are refused before they are decoded: 100 megapixels are 1.2 GB as float RGB."""
+
+Image.MAX_IMAGE_PIXELS = None  # our own limit, checked from the header, replaces Pillow's warning
+
+PictureLike: TypeAlias = Union[str, os.PathLike[str], Image.Image, np.ndarray, "torch.Tensor"]
+
+
+def load_picture(source: PictureLike, size: int | None = None) -> np.ndarray:
+    """Read a picture as float RGB.
+
+    Grey, palette and alpha pictures become RGB (alpha over white), EXIF rotation is applied, 16-bit values are
+    divided by 65535. With ``size`` the whole picture is squeezed into a square, so that no content is lost.
+
+    Args:
+        source: A path (``archive.zip/member.png`` reaches into a zip file), a PIL image, or an array or tensor:
+            ``[H, W]`` or ``[H, W, 3]`` uint8 or uint16, or ``[3, H, W]`` float in [0, 1].
+        size: Height and width of the result in pixels; None keeps the picture's own.
+
+    Returns:
+        ``[3, H, W]`` float32 in [0, 1].
+
+    Raises:
+        PictureError: The file is missing, empty, corrupt, not a picture, smaller than ``MIN_SIDE`` or larger than
+            ``MAX_PIXELS``; or the array has another shape, or holds NaN or values outside [0, 1].
+    """
+    if isinstance(source, str | os.PathLike):
+        return _load_file(os.fspath(source), size)
+    if isinstance(source, Image.Image):
+        return _resized(_to_planes(source, "picture"), size)
+    return _resized(_from_array(np.asarray(source)), size)
+
+
+def read_bytes(path: str) -> bytes:
+    """Read a file, or a member of a zip file named as ``archive.zip/member``."""
+    archive, member = split_zip(path)
+    if archive is None:
+        return Path(path).read_bytes()
+    return _open_zip(archive, os.getpid()).read(member)
+
+
+def split_zip(path: str) -> tuple[str | None, str]:
+    """Split ``archive.zip/member`` into its two parts; ``(None, path)`` for an ordinary path."""
+    head, found, member = path.replace(os.sep, "/").partition(".zip/")
+    return (head + ".zip", member) if found and os.path.isfile(head + ".zip") else (None, path)
+
+
+@lru_cache(maxsize=64)
+def _open_zip(archive: str, process: int) -> zipfile.ZipFile:
+    # a forked worker shares the parent's file offset, so each process opens its own
+    return zipfile.ZipFile(archive)
+
+
+def _load_file(path: str, size: int | None) -> np.ndarray:
+    try:
+        data = read_bytes(path)
+        if not data:
+            raise PictureError(f"{path}: the file is empty")
+        with Image.open(io.BytesIO(data)) as picture:
+            _check_size(picture.size, path)
+            return _resized(_to_planes(picture, path), size)
+    except PictureError:
+        raise
+    except FileNotFoundError as error:
+        raise PictureError(f"{path}: no such file") from error
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error, … on damaged files
+        raise PictureError(f"{path}: not a readable picture ({error})") from error
+
+
+def _check_size(size: tuple[int, int], name: str) -> None:
+    width, height = size
+    if min(width, height) < MIN_SIDE:
+        raise PictureError(f"{name}: {width}×{height} pixels are too few, at least {MIN_SIDE} a side are needed")
+    if width * height > MAX_PIXELS:
+        raise PictureError(
+            f"{name}: {width}×{height} pixels are too many (at most {MAX_PIXELS // 10**6} megapixels); scale it down"
+        )
+
+
+def _to_planes(picture: Image.Image, name: str) -> np.ndarray:
+    """PIL image to ``[3, H, W]`` float32 in [0, 1]."""
+    _check_size(picture.size, name)
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return _from_array(np.asarray(picture).astype(np.uint16) if picture.mode != "F" else np.asarray(picture))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    pixels = np.asarray(picture.convert("RGB"), dtype=np.float32) / 255
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _from_array(array: np.ndarray) -> np.ndarray:
+    if array.dtype in (np.uint8, np.uint16):
+        scaled = array.astype(np.float32) / np.iinfo(array.dtype).max
+        planes = scaled[None] if array.ndim == 2 else np.moveaxis(scaled, -1, 0)
+    else:
+        planes = array[None] if array.ndim == 2 else array
+    if planes.ndim != 3 or planes.shape[0] not in (1, 3):
+        raise PictureError(f"an array of shape {array.shape} and type {array.dtype} is not a picture")
+    _check_size((planes.shape[2], planes.shape[1]), "array")
+    if not (np.isfinite(planes).all() and planes.min() >= 0 and planes.max() <= 1):
+        raise PictureError("float pictures must lie in [0, 1] and hold no NaN")
+    return np.ascontiguousarray(np.broadcast_to(planes, (3, *planes.shape[1:])), dtype=np.float32)
+
+
+def _resized(planes: np.ndarray, size: int | None) -> np.ndarray:
+    if size is None or planes.shape[1:] == (size, size):
+        return planes
+    grey = bool((planes[0] == planes[1]).all() and (planes[0] == planes[2]).all())
+    channels = [
+        np.asarray(Image.fromarray(plane).resize((size, size), Image.Resampling.BICUBIC))
+        for plane in (planes[:1] if grey else planes)
+    ]
+    return np.clip(np.stack(channels * 3 if grey else channels), 0, 1)

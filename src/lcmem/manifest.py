@@ -1,0 +1,205 @@
+"""Which pictures, whose, which split: a folder, a zip file, a CSV or a Parquet file becomes a Manifest."""
+
+import os
+import re
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, Union
+
+import pandas as pd
+
+from lcmem.errors import LCMemError
+from lcmem.images import SUFFIXES
+
+COLUMNS = ["path", "identity", "split", "dataset"]
+SPLITS = ("train", "val", "test")
+
+ManifestLike: TypeAlias = Union[str, os.PathLike[str], "Manifest"]  # noqa: UP007
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A table of pictures.
+
+    Attributes:
+        table: One row for each picture, with the columns ``path`` (absolute, or ``archive.zip/member``), ``identity``
+            ("" where it is not known: the picture then stands for itself), ``split`` ("" or train, val, test) and
+            ``dataset`` ("" or a name), all strings, and any further columns of the file it was read from.
+    """
+
+    table: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        repeated = self.table["path"][self.table["path"].duplicated()]
+        if len(repeated):
+            raise LCMemError(f"{len(repeated)} pictures are listed more than once, for example {repeated.iloc[0]}")
+
+    @classmethod
+    def read(
+        cls,
+        source: ManifestLike,
+        *,
+        identity_pattern: str | None = None,
+        identity_column: str = "identity",
+        identities: bool = True,
+    ) -> "Manifest":
+        """Read a folder (recursively), a zip file of pictures, or a CSV or Parquet file with a column ``path``.
+
+        In a folder, the identity of a picture is the name of the sub-folder that it lies in (unless that is a split
+        such as ``train``, or the only sub-folder); pictures that lie directly in the folder stand for themselves.
+
+        Args:
+            source: The folder or file. Relative paths in a table are relative to the table's folder. A Manifest is
+                returned as it is.
+            identity_pattern: A regular expression over the path; its first group (or whole match) is the identity.
+            identity_column: The column of the table that names the identity.
+            identities: False ignores every identity: each picture stands for itself.
+
+        Raises:
+            LCMemError: Nothing there, no picture in it, a missing column, or a pattern that fits no picture.
+        """
+        if isinstance(source, Manifest):
+            return source
+        path = Path(source)
+        if path.is_dir():
+            table = _from_paths(_walk(path), path.name)
+        elif not path.exists():
+            raise LCMemError(f"{path}: no such file or folder")
+        elif path.suffix == ".zip":
+            table = _from_paths(_zip_members(path), path.stem)
+        elif path.suffix in {".csv", ".parquet"}:
+            table = _from_table(path, identity_column)
+        else:
+            raise LCMemError(f"{path}: expected a folder, a .zip of pictures, or a .csv or .parquet table")
+        if table.empty:
+            kinds = " ".join(sorted(SUFFIXES))
+            raise LCMemError(f"{path}: no pictures found (looked for {kinds})")
+        if identity_pattern is not None:
+            table["identity"] = _match_identities(table["path"], identity_pattern)
+        if not identities:
+            table["identity"] = ""
+        return cls(table)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def paths(self) -> list[str]:
+        """The pictures' paths, in order."""
+        return list(self.table["path"])
+
+    @property
+    def identities(self) -> list[str]:
+        """One identity for each picture; a picture without one is its own identity."""
+        own = "\0" + self.table["path"]  # no identity of a table can hold a NUL, so the two never meet
+        return list(self.table["identity"].where(self.table["identity"] != "", own))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether at least one identity is known."""
+        return bool((self.table["identity"] != "").any())
+
+    def select(self, *, split: str | None = None, dataset: str | None = None) -> "Manifest":
+        """The pictures of one split, one dataset, or both.
+
+        Raises:
+            LCMemError: Nothing is left.
+        """
+        keep = pd.Series(True, index=self.table.index)
+        for column, value in (("split", split), ("dataset", dataset)):
+            if value is not None:
+                keep &= self.table[column] == value
+        if not keep.any():
+            raise LCMemError(f"no pictures with split={split!r}, dataset={dataset!r} in the manifest")
+        return Manifest(self.table[keep].reset_index(drop=True))
+
+    def rows(self, keep: Iterable[int]) -> "Manifest":
+        """The pictures at these positions, in this order."""
+        return Manifest(self.table.iloc[list(keep)].reset_index(drop=True))
+
+    def check_disjoint(self) -> None:
+        """Identities must not be shared between splits.
+
+        Raises:
+            LCMemError: An identity is in two splits: a model trained on one would be tested on people it has seen.
+        """
+        known = self.table[(self.table["identity"] != "") & (self.table["split"] != "")]
+        splits = known.groupby("identity")["split"].nunique()
+        shared = splits[splits > 1]
+        if len(shared):
+            raise LCMemError(f"{len(shared)} identities are in more than one split, for example {shared.index[0]!r}")
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Save as CSV or Parquet, by the file's suffix."""
+        target = Path(path)
+        partial = target.with_name(target.name + ".partial")
+        if target.suffix == ".parquet":
+            self.table.to_parquet(partial, index=False)
+        else:
+            self.table.to_csv(partial, index=False)
+        partial.replace(target)
+
+
+def _walk(root: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Path and folders below the root of every picture, in a stable order."""
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        inner = Path(folder).relative_to(root).parts
+        for name in sorted(files):
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield os.path.abspath(os.path.join(folder, name)), inner
+
+
+def _zip_members(archive: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = sorted(opened.namelist())
+    except zipfile.BadZipFile as error:
+        raise LCMemError(f"{archive}: not a zip file ({error})") from error
+    for name in names:
+        if Path(name).suffix.lower() in SUFFIXES:
+            yield f"{archive.absolute().as_posix()}/{name}", Path(name).parts[:-1]
+
+
+def _from_paths(found: Iterable[tuple[str, tuple[str, ...]]], dataset: str) -> pd.DataFrame:
+    rows = []
+    for path, folders in found:
+        split = next((folder for folder in folders if folder in SPLITS), "")
+        identity = folders[-1] if folders and folders[-1] not in (*SPLITS, "_") else ""
+        rows.append((path, identity, split, dataset))
+    table = pd.DataFrame(rows, columns=COLUMNS, dtype=str)
+    if table["identity"].nunique() == 1:  # one folder of pictures inside another says nothing about whose they are
+        table["identity"] = ""
+    return table
+
+
+def _from_table(path: Path, identity_column: str) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str)
+    except Exception as error:  # pyarrow and pandas raise many kinds on damaged files
+        raise LCMemError(f"{path}: not a readable table ({error})") from error
+    for column in {"path", identity_column} - {"identity"}:
+        if column not in table.columns:
+            raise LCMemError(f"{path}: no column {column!r} (found: {', '.join(map(str, table.columns))})")
+    if identity_column in table.columns:
+        table["identity"] = table[identity_column]
+    table = table.dropna(subset="path").reset_index(drop=True)
+    for column in COLUMNS:
+        table[column] = table[column].fillna("").astype(str) if column in table.columns else ""
+    root = path.absolute().parent
+    table["path"] = [str(root / name) for name in table["path"]]
+    others = [column for column in table.columns if column not in COLUMNS]
+    return table[COLUMNS + others]
+
+
+def _match_identities(paths: Iterable[str], pattern: str) -> list[str]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise LCMemError(f"identity pattern {pattern!r} is not a regular expression: {error}") from error
+    matches = [compiled.search(path) for path in paths]
+    if not any(matches):
+        raise LCMemError(f"identity pattern {pattern!r} fits none of the {len(matches)} paths")
+    return ["" if match is None else match.group(1 if compiled.groups else 0) or "" for match in matches]

@@ -1,0 +1,80 @@
+"""The heads: features of two pictures become one logit."""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def pair_logits(u: Tensor, v: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``b − Σ_k w_k |u_k − v_k|`` (paper, section 3.1), summed in float64.
+
+    Every reported score comes from here, so that pair, scan and index agree whatever found the pair.
+
+    Args:
+        u: Features ``[..., D]``.
+        v: Features ``[..., D]``, broadcast against u.
+        weight: ``[D]``.
+        bias: A scalar.
+
+    Returns:
+        Logits ``[...]``, float64.
+    """
+    return bias.double() - ((u.double() - v.double()).abs() * weight.double()).sum(-1)
+
+
+class Head(nn.Module, ABC):
+    """A weight for each feature and a bias."""
+
+    bias: nn.Parameter
+
+    @property
+    @abstractmethod
+    def weight(self) -> Tensor:
+        """``[D]``: how much each feature's difference speaks against one identity."""
+
+    def forward(self, u: Tensor, v: Tensor) -> Tensor:
+        """Logits ``[...]`` of features ``[..., D]`` that broadcast, differentiable, in their own precision."""
+        return self.bias - ((u - v).abs() * self.weight).sum(-1)
+
+    def all_pairs(self, u: Tensor, v: Tensor) -> Tensor:
+        """Logits ``[N, M]`` of every pair of ``[N, D]`` and ``[M, D]``, differentiable."""
+        return self(u[:, None], v[None])
+
+
+class MetricHead(Head):
+    """``w_k = softplus(·) ≥ 0``: the distance is a weighted L1 metric, a picture is closest to itself.
+
+    Args:
+        features: D.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        start = 20 / features  # random features differ by about a third, so unrelated pictures start near p = 0
+        self.raw_weight = nn.Parameter(torch.full((features,), math.log(math.expm1(start))))
+        self.bias = nn.Parameter(torch.tensor(3.0))
+
+    @property
+    def weight(self) -> Tensor:
+        """``[D]``, not negative."""
+        return F.softplus(self.raw_weight)
+
+
+class LinearHead(Head):
+    """The paper's unconstrained linear layer on ``|u − u'|``."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.raw_weight = nn.Parameter(torch.empty(features).uniform_(-1, 1) / math.sqrt(features))
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    @property
+    def weight(self) -> Tensor:
+        """``[D]``, of either sign."""
+        return self.raw_weight
+
+
+HEADS: dict[str, type[Head]] = {"metric": MetricHead, "linear": LinearHead}

@@ -1,0 +1,84 @@
+"""The Siamese network: latents to features, features of two pictures to a logit."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from lcmem.errors import LCMemError
+from lcmem.model.head import HEADS
+
+TARGET_STD = 0.5
+"""Latents are scaled to mean 0 and this standard deviation in each channel (paper, section 3.1, after EDM)."""
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What is needed to build the network again.
+
+    Attributes:
+        backbone: timm's name of an architecture.
+        options: Further keyword arguments for ``timm.create_model``.
+        channels: Latent channels.
+        unshuffle: Space-to-depth factor before the backbone: 2 makes 16×16×16 of a 4×32×32 latent, for less work.
+        features: Number of features u (512 in the paper).
+        head: ``metric`` or ``linear``.
+    """
+
+    backbone: str = "convnext_tiny"
+    options: dict[str, Any] = field(default_factory=dict)
+    channels: int = 4
+    unshuffle: int = 1
+    features: int = 512
+    head: str = "metric"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return asdict(self)
+
+
+class SiameseNetwork(nn.Module):
+    """``u = sigmoid(backbone(normalise(z)))`` and a head on ``|u − u'|`` (paper, section 3.1).
+
+    The channel statistics by which latents are normalised belong to the weights: at audit time nobody knows which
+    dataset a picture is from.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__()
+        if settings.head not in HEADS:
+            raise LCMemError(f"unknown head {settings.head!r}; known: {', '.join(HEADS)}")
+        self.settings = settings
+        self.unshuffle = nn.PixelUnshuffle(settings.unshuffle)
+        self.backbone = timm.create_model(
+            settings.backbone,
+            in_chans=settings.channels * settings.unshuffle**2,
+            num_classes=settings.features,
+            **settings.options,
+        )
+        self.head = HEADS[settings.head](settings.features)
+        self.register_buffer("mean", torch.zeros(settings.channels))
+        self.register_buffer("std", torch.full((settings.channels,), TARGET_STD))
+
+    def normalise(self, latents: Tensor) -> Tensor:
+        """Latents ``[B, C, h, w]`` to mean 0 and standard deviation 0.5 over the training mix."""
+        return (latents - self.mean[:, None, None]) * (TARGET_STD / self.std[:, None, None])
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Latents ``[B, C, h, w]`` to features u ``[B, D]`` in [0, 1]."""
+        return self.embed(self.normalise(latents))
+
+    def embed(self, normalised: Tensor) -> Tensor:
+        """Normalised latents ``[B, C, h, w]`` to features u ``[B, D]`` in [0, 1]."""
+        return torch.sigmoid(self.backbone(self.unshuffle(normalised)))
+
+
+def normalise_samples(latents: Tensor) -> Tensor:
+    """Each sample's channels to mean 0, standard deviation 0.5 (the paper's SWN); ``[B, C, h, w]`` both ways."""
+    std, mean = torch.std_mean(latents, dim=(2, 3), keepdim=True)
+    return (latents - mean) * (TARGET_STD / std.clamp_min(1e-3))

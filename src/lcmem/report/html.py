@@ -1,0 +1,55 @@
+"""The self-contained HTML report: it opens without a network and carries its pictures inside."""
+
+import base64
+import io
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment
+from PIL import Image
+
+from lcmem.auditing.result import AuditResult
+from lcmem.errors import PictureError
+from lcmem.images import load_picture
+from lcmem.report.plots import score_distributions
+
+MATCHES_SHOWN, NEAR_SHOWN, SKIPPED_SHOWN = 48, 12, 200
+THUMBNAIL = 160
+"""Longer side in pixels."""
+
+
+def render(result: AuditResult) -> str:
+    """The report as one HTML page."""
+    template = files("lcmem.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
+    below = result.kept.sort_values("logit", ascending=False, kind="stable")
+    return page.render(
+        s=result.summary,
+        plot=score_distributions(result),
+        matches=[_pair(row) for row in _rows(result.rejected.head(MATCHES_SHOWN))],
+        near=[_pair(row) for row in _rows(below.head(NEAR_SHOWN))],
+        skipped=_rows(result.skipped.head(SKIPPED_SHOWN)),
+    )
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return table.to_dict("records")
+
+
+def _pair(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"synthetic_uri": _thumbnail(row["path"]), "real_uri": _thumbnail(row["real"])}
+
+
+def _thumbnail(path: str) -> str:
+    """A small JPEG as a data URI; an empty string if the picture has gone since."""
+    try:
+        planes = load_picture(path)
+    except PictureError:
+        return ""
+    picture = Image.fromarray((planes.transpose(1, 2, 0) * 255).round().astype(np.uint8))
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

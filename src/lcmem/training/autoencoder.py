@@ -1,0 +1,139 @@
+"""Training of the compact autoencoder: reconstruction plus gradient loss, mild latent regularisation."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
+
+from lcmem.cache import cached_pictures
+from lcmem.encoders import CompactAutoencoder, save_compact
+from lcmem.loading import to_float
+from lcmem.manifest import Manifest
+from lcmem.metrics import psnr
+from lcmem.training.provenance import training_data
+from lcmem.training.recipe import AutoencoderRecipe
+
+
+class RandomCrops(Dataset[Tensor]):
+    """Random crops, flipped at random, of decoded pictures: ``[3, crop, crop]`` uint8."""
+
+    def __init__(self, pictures: np.ndarray, crop: int) -> None:
+        self.pictures, self.crop = pictures, crop
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Tensor:
+        top, left = torch.randint(self.pictures.shape[-1] - self.crop + 1, (2,)).tolist()
+        crop = torch.from_numpy(self.pictures[index, :, top : top + self.crop, left : left + self.crop].copy())
+        return crop.flip(-1) if torch.rand(()) < 0.5 else crop
+
+
+def gradient_loss(reconstruction: Tensor, pictures: Tensor) -> Tensor:
+    """Mean absolute difference of horizontal and vertical finite differences; both ``[B, 3, H, W]``."""
+    error = reconstruction - pictures
+    return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+
+
+def latent_penalty(latents: Tensor) -> Tensor:
+    """How far the channels of ``[B, C, h, w]`` are from mean 0 and standard deviation 1, squared."""
+    return latents.mean((0, 2, 3)).square().mean() + (latents.std((0, 2, 3)) - 1).square().mean()
+
+
+class AutoencoderTraining(L.LightningModule):
+    """Lightning's view of the training; the loss is written out in :meth:`training_step`."""
+
+    def __init__(self, recipe: AutoencoderRecipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.autoencoder = CompactAutoencoder().to(memory_format=torch.channels_last)
+
+    def training_step(self, batch: Tensor, index: int) -> Tensor:
+        """L1 + squared error + gradient loss + latent penalty on a batch of uint8 crops."""
+        pictures = to_float(batch)
+        latents = self.autoencoder.encode(pictures)
+        noisy = latents + self.recipe.latent_noise * torch.randn_like(latents)
+        reconstruction = self.autoencoder.reconstruct(noisy).float()
+        loss = (
+            F.l1_loss(reconstruction, pictures)
+            + 5 * F.mse_loss(reconstruction, pictures)
+            + self.recipe.gradient_weight * gradient_loss(reconstruction, pictures)
+            + self.recipe.latent_weight * latent_penalty(latents.float())
+        )
+        self.log("loss", loss, prog_bar=True)
+        self.log("psnr", psnr(reconstruction.detach().clamp(0, 1), pictures).mean(), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Tensor, index: int) -> None:
+        """PSNR of the deterministic round trip."""
+        pictures = to_float(batch)
+        self.log("val_psnr", psnr(self.autoencoder.decode(self.autoencoder.encode(pictures)), pictures).mean())
+
+    def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
+        """AdamW with a one-cycle rate."""
+        optimizer = torch.optim.AdamW(self.parameters(), lr=self.recipe.lr, weight_decay=1e-4)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.recipe.lr, total_steps=self.recipe.steps, pct_start=0.05
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def balanced_weights(datasets: pd.Series) -> np.ndarray:
+    """Sampling weights by which a dataset is drawn in proportion to the square root of its size."""
+    return datasets.map(1 / np.sqrt(datasets.value_counts())).to_numpy()
+
+
+def train_autoencoder(
+    manifest: Manifest, out: str | os.PathLike[str], recipe: AutoencoderRecipe, *, precision: str = "bf16-mixed"
+) -> Path:
+    """Train on the manifest's train split, validate on its val split; running it again resumes.
+
+    Returns:
+        The checkpoint's folder, ``out/autoencoder``.
+    """
+    folder = Path(out)
+    manifest.check_disjoint()
+    L.seed_everything(recipe.seed, workers=True)
+    pictures, kept, skipped = cached_pictures(manifest.select(split="train"), recipe.size, folder / "cache")
+    held_out, _, _ = cached_pictures(manifest.select(split="val"), recipe.size, folder / "cache")
+    sampler = WeightedRandomSampler(
+        balanced_weights(kept.table["dataset"]).tolist(), recipe.steps * recipe.batch_size, replacement=True
+    )
+    loader = DataLoader(RandomCrops(pictures, recipe.crop), recipe.batch_size, sampler=sampler, drop_last=True)
+    subset = np.random.default_rng(0).permutation(len(held_out))[:256]
+    validation: DataLoader[Tensor] = DataLoader(
+        torch.from_numpy(held_out[np.sort(subset)]),  # type: ignore[arg-type]
+        recipe.batch_size,
+    )
+    every = max(1, min(500, recipe.steps // 5))
+    trainer = L.Trainer(
+        max_steps=recipe.steps,
+        val_check_interval=every,
+        precision=precision,  # type: ignore[arg-type]
+        gradient_clip_val=1.0,
+        callbacks=[ModelCheckpoint(folder / "resume", save_last=True, every_n_train_steps=every, save_top_k=0)],
+        logger=CSVLogger(folder, "logs", version=0),
+        log_every_n_steps=20,
+    )
+    module = AutoencoderTraining(recipe)
+    last = folder / "resume" / "last.ckpt"
+    trainer.fit(module, loader, validation, ckpt_path=last if last.is_file() else None, weights_only=True)
+    card: dict[str, object] = {
+        "name": "compact-autoencoder",
+        "licence": "Apache-2.0; see also the terms of the training data",
+        "recipe": recipe.to_dict(),
+        "training_data": training_data(kept),
+        "skipped": skipped,
+        "metrics": {"val_psnr": float(trainer.callback_metrics["val_psnr"])},
+    }
+    save_compact(folder / "autoencoder", module.autoencoder, card)
+    return folder / "autoencoder"

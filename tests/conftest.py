@@ -1,0 +1,61 @@
+"""Shared fixtures: real faces, a folder of the data pack, a browser."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lcmem.demo import faces_folder
+from lcmem.detectors.lcmem import LCMem
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def faces() -> Path:
+    """ORL faces: folders s1 … s40 with 1.pgm … 10.pgm."""
+    return faces_folder()
+
+
+@pytest.fixture(scope="session")
+def compact() -> LCMem:
+    return LCMem.load("compact")
+
+
+@pytest.fixture(scope="session")
+def data_pack() -> Path:
+    """The folder with ``manifest.csv`` and one zip for each dataset that the bundled model is measured on."""
+    folder = Path(os.environ.get("LCMEM_DATA", "/nonexistent"))
+    if not (folder / "manifest.csv").is_file():
+        pytest.skip("LCMEM_DATA names no data pack (a folder with manifest.csv and zip files)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium on this machine")
+    return found
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def save_noise(tmp_path: Path, rng: np.random.Generator):
+    """Write a random picture under ``tmp_path`` and return its path."""
+
+    def save(name: str, size: tuple[int, int] = (40, 32)) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).save(path)
+        return path
+
+    return save

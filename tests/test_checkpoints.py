@@ -1,0 +1,86 @@
+"""Claim: a checkpoint that is truncated, altered, foreign or of another model is refused with a clear error."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+import lcmem
+from lcmem.checkpoints import BUNDLED
+from lcmem.errors import CheckpointError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(BUNDLED / "compact", tmp_path / "mine")
+
+
+def test_a_copied_folder_is_the_same_model(folder, compact):
+    assert lcmem.load(folder).fingerprint == compact.fingerprint
+
+
+def test_save_and_load(tmp_path, compact):
+    again = lcmem.load(compact.save(tmp_path / "again"))
+    assert again.fingerprint == compact.fingerprint
+    assert again.card == compact.card
+    assert not (tmp_path / "again.partial").exists()
+
+
+def test_unknown_name():
+    with pytest.raises(CheckpointError, match="bundled ones: compact"):
+        lcmem.load("no-such-model")
+
+
+def test_truncated_weights(folder):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(CheckpointError, match="damaged or truncated"):
+        lcmem.load(folder)
+
+
+def test_missing_parts(folder):
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is missing"):
+        lcmem.load(folder)
+    (folder / "card.json").unlink()
+    with pytest.raises(CheckpointError, match=r"card\.json is missing"):
+        lcmem.load(folder)
+
+
+def test_damaged_card(folder):
+    (folder / "card.json").write_text("{")
+    with pytest.raises(CheckpointError, match="damaged"):
+        lcmem.load(folder)
+
+
+def test_another_kind_of_checkpoint():
+    with pytest.raises(CheckpointError, match="expected a checkpoint of kind 'detector'"):
+        lcmem.load(BUNDLED / "compact-autoencoder")
+
+
+def edit_card(folder, **changes):
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(card | changes))
+
+
+def test_weights_of_another_network(folder):
+    card = json.loads((folder / "card.json").read_text())
+    edit_card(folder, network=card["network"] | {"features": 256})
+    with pytest.raises(CheckpointError, match="weights of another model"):
+        lcmem.load(folder)
+
+
+def test_weights_that_are_not_the_card_s(folder):
+    edit_card(folder, sha256="0" * 64)
+    with pytest.raises(CheckpointError, match="not those of its card"):
+        lcmem.load(folder)
+
+
+def test_another_encoder(folder, tmp_path):
+    from lcmem.encoders import CompactAutoencoder, save_compact
+
+    torch.manual_seed(0)
+    save_compact(tmp_path / "ae", CompactAutoencoder(), {"name": "other", "licence": "CC0"})
+    with pytest.raises(CheckpointError, match="latents of another encoder"):
+        lcmem.load(folder, encoder=tmp_path / "ae")

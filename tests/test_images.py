@@ -1,0 +1,113 @@
+"""Claim: every usual kind of picture becomes float RGB in [0, 1], and everything else a clear error."""
+
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lcmem.errors import PictureError
+from lcmem.images import load_picture
+
+
+def ramp(dtype=np.uint8) -> np.ndarray:
+    return np.linspace(0, np.iinfo(dtype).max, 32 * 24).reshape(24, 32).astype(dtype)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "bmp", "pgm"])
+def test_lossless_grey_keeps_every_value(tmp_path, suffix):
+    Image.fromarray(ramp()).save(tmp_path / f"a.{suffix}")
+    planes = load_picture(tmp_path / f"a.{suffix}")
+    assert planes.shape == (3, 24, 32) and planes.dtype == np.float32
+    for plane in planes:
+        np.testing.assert_allclose(plane, ramp() / 255, atol=1e-7)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+def test_lossy_formats_stay_close(tmp_path, suffix):
+    Image.fromarray(np.stack([ramp()] * 3, -1)).save(tmp_path / f"a.{suffix}", quality=95)
+    assert np.abs(load_picture(tmp_path / f"a.{suffix}")[0] - ramp() / 255).mean() < 0.01
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_are_divided_by_65535(tmp_path, suffix):
+    Image.fromarray(ramp(np.uint16)).save(tmp_path / f"a.{suffix}")
+    np.testing.assert_allclose(load_picture(tmp_path / f"a.{suffix}")[1], ramp(np.uint16) / 65535, atol=1e-6)
+
+
+def test_palette_and_alpha(tmp_path):
+    Image.new("RGB", (20, 20), (255, 0, 0)).convert("P").save(tmp_path / "palette.png")
+    Image.new("RGBA", (20, 20), (0, 0, 255, 0)).save(tmp_path / "clear.png")
+    assert load_picture(tmp_path / "palette.png")[:, 0, 0].tolist() == [1, 0, 0]
+    assert load_picture(tmp_path / "clear.png")[:, 0, 0].tolist() == [1, 1, 1], "transparent means white paper"
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    picture = Image.fromarray(np.stack([ramp()] * 3, -1))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90° clockwise to view
+    picture.save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_allclose(load_picture(tmp_path / "a.png")[0], np.rot90(ramp(), -1) / 255, atol=1e-7)
+
+
+def test_size_squeezes_the_whole_picture(tmp_path):
+    Image.fromarray(ramp()).save(tmp_path / "a.png")
+    planes = load_picture(tmp_path / "a.png", 64)
+    assert planes.shape == (3, 64, 64)
+    assert planes[0, 0, 0] < 0.05 and planes[0, -1, -1] > 0.95, "both corners are still there"
+
+
+def test_arrays_tensors_and_files_agree(tmp_path):
+    levels = np.stack([ramp(), ramp()[::-1], ramp()[:, ::-1]], -1)
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    from_file = load_picture(tmp_path / "a.png", 48)
+    for other in (levels, Image.fromarray(levels), torch.from_numpy(levels.transpose(2, 0, 1).astype(np.float32) / 255)):
+        np.testing.assert_allclose(load_picture(other, 48), from_file, atol=1e-6)
+
+
+def test_member_of_a_zip_file(tmp_path):
+    Image.fromarray(ramp()).save(tmp_path / "a.png")
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.write(tmp_path / "a.png", "inner/a.png")
+    np.testing.assert_array_equal(load_picture(tmp_path / "all.zip" / "inner/a.png"), load_picture(tmp_path / "a.png"))
+    with pytest.raises(PictureError, match=r"b\.png"):
+        load_picture(str(tmp_path / "all.zip/inner/b.png"))
+
+
+def write_huge_png(path):
+    Image.new("1", (12_000, 12_000)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "message"),
+    [
+        ("missing.png", lambda path: None, "no such file"),
+        ("empty.png", lambda path: path.write_bytes(b""), "empty"),
+        ("text.png", lambda path: path.write_text("not a picture at all"), "not a readable picture"),
+        ("tiny.png", lambda path: Image.new("RGB", (1, 1)).save(path), "1×1 pixels are too few"),
+        ("huge.png", write_huge_png, "12000×12000 pixels are too many"),
+    ],
+)
+def test_bad_files_are_named_with_the_reason(tmp_path, name, write, message):
+    write(tmp_path / name)
+    with pytest.raises(PictureError, match=message) as caught:
+        load_picture(tmp_path / name)
+    assert name in str(caught.value)
+
+
+def test_truncated_file(tmp_path, save_noise):
+    path = save_noise("whole.png", (200, 200))
+    (tmp_path / "cut.png").write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(PictureError, match=r"cut\.png"):
+        load_picture(tmp_path / "cut.png")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.full((3, 20, 20), np.nan), np.full((3, 20, 20), 1.5), np.zeros((2, 20, 20)), np.zeros((4, 3, 20, 20))],
+    ids=["nan", "out of range", "two channels", "four dimensions"],
+)
+def test_bad_arrays(array):
+    with pytest.raises(PictureError):
+        load_picture(array)

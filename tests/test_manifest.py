@@ -1,0 +1,115 @@
+"""Claim: folders, zip files and tables say the same about the same pictures."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from lcmem.datasets import read_dataset
+from lcmem.errors import LCMemError
+from lcmem.manifest import Manifest
+
+
+@pytest.fixture
+def folder(tmp_path, save_noise):
+    for name in ("train/ann/1.png", "train/ann/2.png", "val/bob/1.PNG"):
+        save_noise(f"set/{name}")
+    (tmp_path / "set" / "notes.txt").write_text("not a picture")
+    return tmp_path / "set"
+
+
+def test_folder(folder):
+    table = Manifest.read(folder).table
+    assert table["identity"].tolist() == ["ann", "ann", "bob"]
+    assert table["split"].tolist() == ["train", "train", "val"]
+    assert set(table["dataset"]) == {"set"}
+
+
+def test_zip_and_table_say_the_same_as_the_folder(folder, tmp_path):
+    expected = Manifest.read(folder).table.drop(columns="path")
+    shutil.make_archive(str(tmp_path / "set"), "zip", folder)
+    pd.testing.assert_frame_equal(Manifest.read(tmp_path / "set.zip").table.drop(columns="path"), expected)
+    for name in ("m.csv", "m.parquet"):
+        Manifest.read(folder).write(tmp_path / name)
+        pd.testing.assert_frame_equal(Manifest.read(tmp_path / name).table, Manifest.read(folder).table)
+
+
+def test_relative_paths_in_a_table_are_relative_to_it(folder, tmp_path):
+    pd.DataFrame({"path": ["set/train/ann/1.png"], "person": ["a"]}).to_csv(tmp_path / "m.csv", index=False)
+    manifest = Manifest.read(tmp_path / "m.csv", identity_column="person")
+    assert manifest.paths == [str(folder / "train/ann/1.png")]
+    assert manifest.identities == ["a"]
+
+
+def test_flat_folder_has_no_identities(save_noise, tmp_path):
+    save_noise("flat/1.png"), save_noise("flat/2.png")
+    manifest = Manifest.read(tmp_path / "flat")
+    assert not manifest.labelled
+    assert len(set(manifest.identities)) == 2, "each picture stands for itself"
+
+
+def test_a_single_sub_folder_is_no_identity(save_noise, tmp_path):
+    save_noise("outer/images/1.png"), save_noise("outer/images/2.png")
+    assert not Manifest.read(tmp_path / "outer").labelled
+
+
+def test_identity_pattern(folder):
+    manifest = Manifest.read(folder, identity_pattern=r"/(\w)\w+/\d+\.")
+    assert manifest.identities == ["a", "a", "b"]
+    with pytest.raises(LCMemError, match="fits none"):
+        Manifest.read(folder, identity_pattern="patient_(x+)")
+    with pytest.raises(LCMemError, match="not a regular expression"):
+        Manifest.read(folder, identity_pattern="(")
+
+
+def test_no_identities(folder):
+    assert not Manifest.read(folder, identities=False).labelled
+
+
+def test_identity_in_two_splits(folder, save_noise):
+    save_noise("set/val/ann/9.png")
+    with pytest.raises(LCMemError, match="'ann'"):
+        Manifest.read(folder).check_disjoint()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("absent.csv", None, "no such file"),
+        ("wrong.csv", "file,identity\na.png,x\n", "no column 'path'"),
+        ("empty.csv", "", "not a readable table"),
+        ("none.csv", "path,identity\n", "no pictures found"),
+        ("broken.parquet", "not parquet", "not a readable table"),
+        ("notes.txt", "hello", "expected a folder"),
+        ("broken.zip", "not a zip", "not a zip file"),
+        ("twice.csv", "path\na.png\na.png\n", "more than once"),
+    ],
+)
+def test_bad_sources_are_named_with_the_reason(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(LCMemError, match=message):
+        Manifest.read(tmp_path / name)
+
+
+def test_missing_identity_column(tmp_path):
+    (tmp_path / "m.csv").write_text("path\na.png\n")
+    with pytest.raises(LCMemError, match="no column 'patient'"):
+        Manifest.read(tmp_path / "m.csv", identity_column="patient")
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(LCMemError, match="no pictures found"):
+        Manifest.read(tmp_path)
+
+
+def test_open_pack_layout(tmp_path):
+    with pytest.raises(LCMemError, match=r"manifest\.csv"):
+        read_dataset("open-pack", tmp_path)
+    (tmp_path / "manifest.csv").write_text("dataset,path,identity,split\nd,train/a/1.jpg,a,train\n")
+    with pytest.raises(LCMemError, match=r"d\.zip"):
+        read_dataset("open-pack", tmp_path)
+    (tmp_path / "d.zip").write_bytes(b"")
+    assert read_dataset("open-pack", tmp_path).paths == [f"{tmp_path}/d.zip/train/a/1.jpg"]
+    with pytest.raises(LCMemError, match="unknown layout"):
+        read_dataset("other", tmp_path)

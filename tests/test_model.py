@@ -1,0 +1,108 @@
+"""Claims: the losses equal naive loops over explicit pairs; the metric head is a metric; settings rebuild the network."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lcmem.errors import LCMemError
+from lcmem.model import LinearHead, MetricHead, NetworkSettings, SiameseNetwork, nt_xent, pair_bce, pair_logits
+from lcmem.model.siamese import normalise_samples
+from lcmem.training.recipe import COMPACT_NETWORK
+
+
+def naive_nt_xent(u, v, identity, temperature):
+    views, labels = torch.cat((u, v)), torch.cat((identity, identity))
+    count, total = len(u), 0.0
+    for i in range(2 * count):
+        partner = (i + count) % (2 * count)
+        similarity = [F.cosine_similarity(views[i], other, dim=0).item() / temperature for other in views]
+        rivals = [similarity[j] for j in range(2 * count) if j == partner or labels[j] != labels[i]]
+        total += math.log(sum(math.exp(value) for value in rivals)) - similarity[partner]
+    return total / (2 * count)
+
+
+@pytest.mark.parametrize("identity", [[0, 1, 2, 3], [0, 1, 0, 1], [5, 5, 5, 5]])
+@pytest.mark.parametrize("temperature", [0.07, 1.0])
+def test_nt_xent_equals_a_naive_loop(identity, temperature):
+    torch.manual_seed(0)
+    u, v, labels = torch.randn(4, 6), torch.randn(4, 6), torch.tensor(identity)
+    expected = naive_nt_xent(u, v, labels, temperature)
+    assert nt_xent(u, v, labels, temperature).item() == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+def test_nt_xent_refuses_nonsense():
+    with pytest.raises(ValueError, match="temperature"):
+        nt_xent(torch.ones(2, 3), torch.ones(2, 3), torch.arange(2), 0)
+    with pytest.raises(ValueError, match="shapes"):
+        nt_xent(torch.ones(2, 3), torch.ones(3, 3), torch.arange(2))
+
+
+def test_pair_bce_equals_a_naive_loop():
+    torch.manual_seed(0)
+    logits, identity = torch.randn(5, 5), torch.tensor([0, 1, 2, 0, 3])
+    positives = [math.log1p(math.exp(-logits[i, i])) for i in range(5)]
+    negatives = [
+        math.log1p(math.exp(logits[i, j])) for i in range(5) for j in range(5) if identity[i] != identity[j]
+    ]
+    expected = (sum(positives) / len(positives) + sum(negatives) / len(negatives)) / 2
+    assert pair_bce(logits, identity).item() == pytest.approx(expected, rel=1e-5)
+    assert pair_bce(logits, torch.zeros(5)).item() == pytest.approx(sum(positives) / 5, rel=1e-5), "no negatives"
+
+
+features = st.lists(st.floats(0, 1, width=32), min_size=8, max_size=8)
+
+
+@settings(max_examples=50, deadline=None)
+@given(features, features, features)
+def test_metric_head_is_a_metric(a, b, c):
+    head = MetricHead(8)
+    torch.nn.init.normal_(head.raw_weight)
+    a, b, c = (torch.tensor(x, dtype=torch.float64) for x in (a, b, c))
+    weight, bias = head.weight.detach(), head.bias.detach()
+
+    def distance(x, y):
+        return (bias.double() - pair_logits(x, y, weight, bias)).item()
+
+    assert (weight >= 0).all()
+    assert distance(a, a) == 0 <= distance(a, b) == distance(b, a)
+    assert distance(a, c) <= distance(a, b) + distance(b, c) + 1e-9
+
+
+@pytest.mark.parametrize("kind", [MetricHead, LinearHead])
+def test_head_pair_and_matrix_scores_agree(kind):
+    torch.manual_seed(0)
+    head = kind(16)
+    u, v = torch.rand(5, 16), torch.rand(7, 16)
+    matrix = head.all_pairs(u, v)
+    for i in range(5):
+        for j in range(7):
+            naive = head.bias.item() - sum(
+                w * abs(x - y) for w, x, y in zip(head.weight.tolist(), u[i].tolist(), v[j].tolist(), strict=True)
+            )
+            assert matrix[i, j].item() == pytest.approx(naive, abs=1e-5)
+            assert pair_logits(u[i], v[j], head.weight, head.bias).item() == pytest.approx(naive, abs=1e-5)
+
+
+def test_network_shapes_and_range():
+    network = SiameseNetwork(COMPACT_NETWORK).eval()
+    u = network(torch.randn(2, 4, 32, 32))
+    assert u.shape == (2, 512) and 0 <= u.min() and u.max() <= 1
+    with pytest.raises(LCMemError, match="unknown head"):
+        SiameseNetwork(NetworkSettings(head="cosine"))
+
+
+def test_normalisation():
+    network = SiameseNetwork(COMPACT_NETWORK)
+    latents = torch.randn(64, 4, 8, 8) * torch.tensor([1.0, 2, 3, 4])[:, None, None] + 5
+    network.mean.copy_(latents.mean((0, 2, 3)))
+    network.std.copy_(latents.std((0, 2, 3)))
+    normalised = network.normalise(latents)
+    np.testing.assert_allclose(normalised.mean((0, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(normalised.std((0, 2, 3)), 0.5, atol=1e-5)
+    np.testing.assert_allclose(normalise_samples(latents).std((2, 3)), 0.5, atol=1e-4)
+    assert normalise_samples(torch.ones(1, 4, 8, 8)).isfinite().all(), "a constant picture"
