@@ -6,19 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from lcmem.demo import faces_folder
 from lcmem.detectors.lcmem import LCMem
-
-torch.set_num_threads(2)
+from lcmem.manifest import Manifest
 
 
 @pytest.fixture(scope="session")
 def faces() -> Path:
     """ORL faces: folders s1 … s40 with 1.pgm … 10.pgm."""
     return faces_folder()
+
+
+@pytest.fixture(scope="session")
+def orl(faces: Path) -> Manifest:
+    """The 400 faces, 40 people × 10. (The wheel holds one further picture, which is no photo of the series.)"""
+    found = Manifest.read(faces)
+    return found.rows([k for k, path in enumerate(found.paths) if path.endswith(".pgm")])
 
 
 @pytest.fixture(scope="session")

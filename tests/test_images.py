@@ -62,7 +62,11 @@ def test_arrays_tensors_and_files_agree(tmp_path):
     levels = np.stack([ramp(), ramp()[::-1], ramp()[:, ::-1]], -1)
     Image.fromarray(levels).save(tmp_path / "a.png")
     from_file = load_picture(tmp_path / "a.png", 48)
-    for other in (levels, Image.fromarray(levels), torch.from_numpy(levels.transpose(2, 0, 1).astype(np.float32) / 255)):
+    for other in (
+        levels,
+        Image.fromarray(levels),
+        torch.from_numpy(levels.transpose(2, 0, 1).astype(np.float32) / 255),
+    ):
         np.testing.assert_allclose(load_picture(other, 48), from_file, atol=1e-6)
 
 

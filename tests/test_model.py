@@ -1,4 +1,4 @@
-"""Claims: the losses equal naive loops over explicit pairs; the metric head is a metric; settings rebuild the network."""
+"""Claims: the losses equal naive loops over explicit pairs; the metric head is a metric."""
 
 import math
 
@@ -46,9 +46,7 @@ def test_pair_bce_equals_a_naive_loop():
     torch.manual_seed(0)
     logits, identity = torch.randn(5, 5), torch.tensor([0, 1, 2, 0, 3])
     positives = [math.log1p(math.exp(-logits[i, i])) for i in range(5)]
-    negatives = [
-        math.log1p(math.exp(logits[i, j])) for i in range(5) for j in range(5) if identity[i] != identity[j]
-    ]
+    negatives = [math.log1p(math.exp(logits[i, j])) for i in range(5) for j in range(5) if identity[i] != identity[j]]
     expected = (sum(positives) / len(positives) + sum(negatives) / len(negatives)) / 2
     assert pair_bce(logits, identity).item() == pytest.approx(expected, rel=1e-5)
     assert pair_bce(logits, torch.zeros(5)).item() == pytest.approx(sum(positives) / 5, rel=1e-5), "no negatives"

@@ -16,7 +16,7 @@ from lcmem.images import SUFFIXES
 COLUMNS = ["path", "identity", "split", "dataset"]
 SPLITS = ("train", "val", "test")
 
-ManifestLike: TypeAlias = Union[str, os.PathLike[str], "Manifest"]  # noqa: UP007
+ManifestLike: TypeAlias = Union[str, os.PathLike[str], "Manifest"]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class AuditResult:
             "n_holdout": self.holdout.total if self.holdout else 0,
             "n_memorized": self.memorization.count,
             "threshold": self.calibration.probability,
-            "threshold_logit": self.calibration.logit,
+            "threshold_logit": self.calibration.logit if isfinite(self.calibration.logit) else None,
             "threshold_method": self.calibration.method,
             "threshold_explanation": self.calibration.explanation,
             "false_positive_rate": self.calibration.rate,
@@ -98,7 +99,9 @@ class AuditResult:
         partial = target / "matches.parquet.partial"
         self.matches.to_parquet(partial, index=False)
         partial.replace(target / "matches.parquet")
-        _replace(target / "summary.json", json.dumps(self.summary, indent=2, ensure_ascii=False, allow_nan=True) + "\n")
+        numbers = json.dumps(self.summary, indent=2, ensure_ascii=False, allow_nan=False)
+        _replace(target / "summary.json", numbers + "
+")
         _replace(target / "index.html", render(self))
         return target / "index.html"
 

@@ -76,7 +76,8 @@ def print_summary(result: "AuditResult") -> None:
     if numbers["holdout_rate"] is not None:
         rate_row(f"holdout rate ({numbers['n_holdout']} pictures)", "holdout_rate")
         rate_row("excess over the holdout", "excess")
-    table.add_row("threshold (logit)", f"{numbers['threshold_logit']:.3f}", f"from: {numbers['threshold_method']}")
+    threshold = result.calibration
+    table.add_row("threshold (logit)", f"{threshold.logit:.3f}", f"from: {threshold.method}")
     console = Console()
     console.print(table)
     console.print(numbers["threshold_explanation"], soft_wrap=True, highlight=False)

@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -82,10 +81,10 @@ class Atlas:
         """
         features = np.zeros((len(paths), self.features), dtype=np.float32)
         found = np.zeros(len(paths), dtype=bool)
-        wanted = pd.Series(range(len(paths)), index=[*zip(paths, map(file_stamp, paths), strict=True)])
+        wanted = {(path, file_stamp(path)): row for row, path in enumerate(paths)}
         for shard in sorted(self.folder.glob("part-*.parquet")):
             keys, values = self._read(shard)
-            rows = [(row, wanted[key]) for row, key in enumerate(keys) if key in wanted.index]
+            rows = [(row, wanted[key]) for row, key in enumerate(keys) if key in wanted]
             if rows:
                 source, target = np.array(rows).T
                 features[target], found[target] = values[source], True

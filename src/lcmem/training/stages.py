@@ -28,6 +28,9 @@ from lcmem.training.provenance import training_data
 from lcmem.training.recipe import COMPACT_NETWORK, StageRecipe
 from lcmem.training.sampler import PairSampler
 
+MAX_VALIDATION_PAIRS, MAX_VALIDATION_COPIES = 2000, 600
+"""Positive pairs of each dataset, and edited copies in all, that an epoch is judged by."""
+
 Batch = tuple[Tensor, Tensor, Tensor]
 ValidationList = tuple[Tensor, Tensor, Pairs, Manifest]
 """Latents of the first and of the second pictures, the pairs between them, and whose they are."""
@@ -51,10 +54,22 @@ class LatentPairs(IterableDataset[Batch]):
 
 
 class PicturePairs(IterableDataset[Batch]):
-    """Stage 2: batches of uint8 pictures ``[pairs, 3, H, W]`` twice, the second ones edited, and identities."""
+    """Stage 2: batches of latents ``[pairs, C, h, w]``, uint8 pictures ``[pairs, 3, H, W]`` and identities.
 
-    def __init__(self, pictures: np.ndarray, sampler: PairSampler, recipe: StageRecipe, start: int, count: int) -> None:
-        self.pictures, self.sampler, self.recipe = pictures, sampler, recipe
+    The first picture of a pair stands for one of the real set: it is clean, and its latent is in the store. The second
+    may be edited and goes through the encoder.
+    """
+
+    def __init__(
+        self,
+        store: LatentStore,
+        pictures: np.ndarray,
+        sampler: PairSampler,
+        recipe: StageRecipe,
+        start: int,
+        count: int,
+    ) -> None:
+        self.store, self.pictures, self.sampler, self.recipe = store, pictures, sampler, recipe
         self.start, self.count = start, count
         self.augmentation = Augmentation()
 
@@ -69,7 +84,7 @@ class PicturePairs(IterableDataset[Batch]):
             levels = torch.from_numpy(self.pictures[second])
             changed = self.augmentation(levels[edited].float() / 255, generator)
             levels[edited] = (changed * 255).round().to(torch.uint8)
-            yield torch.from_numpy(self.pictures[first]), levels, torch.from_numpy(identity)
+            yield torch.from_numpy(self.store.latents[first, 0]).float(), levels, torch.from_numpy(identity)
 
 
 def warp_latents(latents: Tensor, strength: float) -> Tensor:
@@ -106,10 +121,9 @@ class StageTraining(L.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The combined loss on one batch of pairs."""
         first, second, identity = batch
-        views = torch.cat((first, second))
         if self.frozen:
-            views = encode_pictures(views, self.frozen[0], self.device)
-        u, v = self(views).chunk(2)
+            second = encode_pictures(second, self.frozen[0], self.device)
+        u, v = self(torch.cat((first, second))).chunk(2)
         with torch.autocast(self.device.type, enabled=False):
             logits = self.network.head.all_pairs(u, v)
             loss, bce, contrast = combined_loss(
@@ -204,40 +218,51 @@ def train_stage(
     frozen = load_encoder(encoder)
     store = build_store(manifest.select(split="train"), frozen, size, folder / "cache")
     held_out = build_store(manifest.select(split="val"), frozen, size, folder / "cache")
-    if start_from is not None:
-        detector = LCMem.load(start_from)
-        network, history = detector.network, detector.card["training"]
-    else:
-        settings = replace(COMPACT_NETWORK, channels=frozen.card.channels, head=head)
-        network, history = SiameseNetwork(settings), []
-        network.mean.copy_(store.mean)
-        network.std.copy_(store.std)
-    network.train().requires_grad_(True)  # a loaded detector is frozen
-    sampler = PairSampler(store.manifest, recipe.pairs, recipe.chunk, recipe.seed)
+    network, history = _start(start_from, store, head)
     module = StageTraining(network, recipe, frozen if stage == 2 else None)
     clean = torch.from_numpy(held_out.latents[:, 0])
-    module.validation["reid"] = (
-        clean,
-        clean,
-        identity_pairs(held_out.manifest, max_positives=2000),
-        held_out.manifest,
-    )
+    pairs = identity_pairs(held_out.manifest, max_positives=MAX_VALIDATION_PAIRS)
+    module.validation["reid"] = (clean, clean, pairs, held_out.manifest)
+    sampler = PairSampler(store.manifest, recipe.pairs, recipe.chunk, recipe.seed)
     if stage == 1:
         data = _Data(lambda start, count: LatentPairs(store, sampler, start, count), recipe, workers=0)
     else:
         pictures, _, _ = cached_pictures(manifest.select(split="train"), size, folder / "cache")
         module.validation["copy"] = _edited_validation(manifest, held_out, frozen, size, folder)
-        data = _Data(lambda start, count: PicturePairs(pictures, sampler, recipe, start, count), recipe, workers=1)
-    resume = folder / f"resume{stage}"
+        data = _Data(
+            lambda start, count: PicturePairs(store, pictures, sampler, recipe, start, count), recipe, workers=1
+        )
+    best = _fit(module, data, folder, stage, precision)
+    record = {"stage": stage, "recipe": recipe.to_dict(), **best}
+    detector = LCMem(network, frozen, size, name=f"stage{stage}", training=[*history, record])
+    detector.card["training_data"] = training_data(store.manifest)
+    return detector.save(folder / f"stage{stage}")
+
+
+def _start(
+    start_from: str | os.PathLike[str] | None, store: LatentStore, head: str
+) -> tuple[SiameseNetwork, list[dict[str, Any]]]:
+    """The network to train and the record of its earlier stages."""
+    if start_from is not None:
+        detector = LCMem.load(start_from)
+        return detector.network.train().requires_grad_(True), detector.card["training"]
+    network = SiameseNetwork(replace(COMPACT_NETWORK, channels=len(store.mean), head=head))
+    network.mean.copy_(store.mean)
+    network.std.copy_(store.std)
+    return network, []
+
+
+def _fit(module: StageTraining, data: "_Data", folder: Path, stage: int, precision: str) -> dict[str, Any]:
+    """Train, and leave the best epoch's weights in the module; says which epoch that was and how good."""
+    recipe, resume = module.recipe, folder / f"resume{stage}"
     best = ModelCheckpoint(
         resume, "best", monitor="val_score", mode="max", save_last=True, enable_version_counter=False
     )
-    stop = EarlyStopping("val_score", mode="max", patience=recipe.patience)
     trainer = L.Trainer(
         max_epochs=recipe.epochs,
         precision=precision,  # type: ignore[arg-type]
         gradient_clip_val=1.0,
-        callbacks=[best, stop],
+        callbacks=[best, EarlyStopping("val_score", mode="max", patience=recipe.patience)],
         logger=CSVLogger(folder, f"logs{stage}", version=0),
         log_every_n_steps=10,
         reload_dataloaders_every_n_epochs=1,
@@ -247,19 +272,16 @@ def train_stage(
     trainer.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
     state = torch.load(best.best_model_path, weights_only=True)
     module.load_state_dict(state["state_dict"])
-    record = {"stage": stage, "recipe": recipe.to_dict(), "best_epoch": int(state["epoch"])}
-    record["val_score"] = float(best.best_model_score) if best.best_model_score is not None else None
-    detector = LCMem(network.eval(), frozen, size, name=f"stage{stage}", training=[*history, record])
-    detector.card["training_data"] = training_data(store.manifest)
-    return detector.save(folder / f"stage{stage}")
+    score = None if best.best_model_score is None else float(best.best_model_score)
+    return {"best_epoch": int(state["epoch"]), "val_score": score}
 
 
 def _edited_validation(
     manifest: Manifest, held_out: LatentStore, encoder: LatentEncoder, size: int, folder: Path
 ) -> ValidationList:
-    """Latents of up to 600 validation pictures and of one edited copy of each, and the pairs between them."""
+    """Latents of some validation pictures and of one edited copy of each, and the pairs between them."""
     pictures, _, _ = cached_pictures(manifest.select(split="val"), size, folder / "cache")
-    chosen = np.sort(np.random.default_rng(0).permutation(len(pictures))[:600])
+    chosen = np.sort(np.random.default_rng(0).permutation(len(pictures))[:MAX_VALIDATION_COPIES])
     generator = torch.Generator().manual_seed(0)
     parts = []
     for start in range(0, len(chosen), 64):

@@ -1,0 +1,192 @@
+"""Claims: intervals equal statsmodels' formulas; calibration keeps its promise; an audit finds what is there."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy.stats import binomtest
+
+import lcmem
+from lcmem.auditing import excess, wilson
+from lcmem.auditing.calibration import calibrate, calibrate_tail, conformal_quantile, given_threshold
+from lcmem.errors import LCMemError
+from lcmem.images import load_picture
+
+
+@pytest.mark.parametrize(("count", "total"), [(0, 10), (3, 10), (10, 10), (1, 2000), (500, 501)])
+def test_wilson_equals_scipy(count, total):
+    expected = binomtest(count, total).proportion_ci(0.95, "wilson")
+    rate = wilson(count, total)
+    assert (rate.low, rate.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert rate.value == count / total
+
+
+def test_wilson_of_nothing():
+    rate = wilson(0, 0)
+    assert math.isnan(rate.value) and (rate.low, rate.high) == (0, 1)
+
+
+def test_excess_equals_newcombe_s_published_example():
+    difference = excess(wilson(56, 70), wilson(48, 80))  # Newcombe (1998), table II, method 10: 0.0524 to 0.3339
+    assert difference.value == pytest.approx(0.2, abs=1e-9)
+    assert (difference.low, difference.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [20, 99, 500])
+def test_conformal_threshold_keeps_its_rate(size, rng):
+    exceeded = []
+    for _ in range(2000):
+        threshold, rate = conformal_quantile(rng.normal(size=size), 0.05)
+        exceeded.append(rng.normal() >= threshold)
+    assert rate == pytest.approx(max(0.05, 1 / (size + 1)))
+    assert np.mean(exceeded) < rate + 3 * math.sqrt(rate / 2000)
+
+
+def test_calibration_takes_the_stricter_source():
+    low, high = np.linspace(-9, -5, 200), np.linspace(-9, -1, 200)
+    assert calibrate(low, high, 0.01).logit == calibrate(None, high, 0.01).logit > calibrate(low, None, 0.01).logit
+    assert calibrate(low, high, 0.01).method == "identities and holdout"
+    with pytest.raises(ValueError, match="nothing"):
+        calibrate(None, None, 0.01)
+
+
+def test_tail_extrapolation_on_a_known_distribution(rng):
+    """Normal scores with 0.1 % same-identity pairs far above: the threshold is the normal's, not theirs."""
+    scores = rng.normal(-8, 2, 400_000)
+    scores[:400] = 3
+    found = calibrate_tail(scores, 1000, 0.01).logit
+    assert found == pytest.approx(-8 + 2 * 4.265, abs=0.4)  # the normal quantile of 1 − 1e-5
+
+
+def test_given_threshold_is_a_probability():
+    assert given_threshold(0.5).logit == 0
+    assert given_threshold(0.0).logit == -np.inf and given_threshold(1.0).logit == np.inf
+
+
+@pytest.fixture(scope="module")
+def sets(faces, tmp_path_factory):
+    """12 people as real set, 6 as holdout; generated: 6 exact, 6 other photos, 6 people never seen, 2 bad files."""
+    root = tmp_path_factory.mktemp("sets")
+    for person in range(1, 19):
+        kind = "real" if person <= 12 else "holdout"
+        for number in range(1, 5):
+            save(faces / f"s{person}" / f"{number}.pgm", root / kind / f"s{person}" / f"{number}.png")
+    for person in range(1, 7):
+        save(faces / f"s{person}" / "1.pgm", root / "generated" / f"copy{person}.png")
+        save(faces / f"s{person}" / "9.pgm", root / "generated" / f"other{person}.png")
+        save(faces / f"s{person + 30}" / "1.pgm", root / "generated" / f"new{person}.png")
+    (root / "generated" / "broken.png").write_text("not a picture")
+    Image.new("L", (1, 1)).save(root / "generated" / "dot.png")
+    return root
+
+
+def save(source, target):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray((load_picture(source)[0] * 255).astype(np.uint8)).save(target)
+
+
+@pytest.fixture(scope="module")
+def result(sets, compact):
+    return lcmem.audit(
+        sets / "real", sets / "generated", holdout=sets / "holdout", model=compact, out=sets / "out", workers=0
+    )
+
+
+def test_exact_copies_are_found_with_their_source(result):
+    frame = result.to_frame()
+    copies = frame[frame["path"].str.contains("copy")]
+    assert copies["match"].all()
+    for row in copies.itertuples():
+        assert row.real.endswith(f"s{row.path.split('copy')[1][:-4]}/1.png")
+
+
+def test_people_never_seen_match_no_more_than_promised(result):
+    frame = result.to_frame()
+    assert frame["match"][frame["path"].str.contains("new")].sum() <= 1
+    assert result.calibration.method == "identities and holdout"
+
+
+def test_other_photos_score_above_people_never_seen(result):
+    best = result.to_frame().set_index("path")["logit"]
+    assert best[best.index.str.contains("other")].median() > best[best.index.str.contains("new")].median()
+
+
+def test_bad_pictures_are_skipped_and_listed(result):
+    assert len(result.skipped) == 2 and result.memorization.total == 18
+    assert result.skipped["reason"].str.contains("broken.png|dot.png").all()
+
+
+def test_files(result, sets):
+    out = sets / "out"
+    summary = json.loads((out / "summary.json").read_text())
+    expected = {
+        "n_synthetic": 18, "n_real": 48, "n_holdout": 24, "skipped": 2, "model": "compact",
+        "encoder": "compact-autoencoder", "pictures_encoded": 90,
+    }  # fmt: skip
+    assert {key: summary[key] for key in expected} == expected
+    for key in ("threshold", "memorization_rate", "holdout_rate", "excess", "seconds", "command"):
+        assert key in summary
+    assert summary["memorization_rate_low"] <= summary["memorization_rate"] <= summary["memorization_rate_high"]
+    assert summary["excess"] == pytest.approx(summary["memorization_rate"] - summary["holdout_rate"])
+    matches = pd.read_parquet(out / "matches.parquet")
+    assert list(matches)[:6] == ["synthetic", "real", "identity", "logit", "probability", "rank"]
+    assert len(matches) == 18 * 5 and (matches.groupby("synthetic")["logit"].diff().dropna() <= 0).all()
+    pd.testing.assert_frame_equal(pd.read_csv(out / "matches.csv"), matches, rtol=1e-12)
+    kept, rejected = pd.read_csv(out / "kept.csv"), pd.read_csv(out / "rejected.csv")
+    assert list(kept)[0] == list(rejected)[0] == "path"
+    assert len(rejected) == summary["n_memorized"] and len(kept) + len(rejected) == 18
+    assert not list(out.rglob("*.partial"))
+
+
+def test_second_run_encodes_nothing_and_finds_the_same(result, sets, compact):
+    again = lcmem.audit(
+        sets / "real", sets / "generated", holdout=sets / "holdout", model=compact, out=sets / "out", workers=0
+    )
+    assert again.about["pictures_encoded"] == 0 and again.about["pictures_reused"] == 90
+    pd.testing.assert_frame_equal(again.matches, result.matches)
+
+
+def test_scores_are_the_pair_scores(result, compact):
+    for row in result.matches.iloc[::17].itertuples():
+        assert compact.score(row.synthetic, row.real) == pytest.approx(row.logit, abs=1e-5)
+
+
+def test_without_identities_and_holdout(sets, compact):
+    from lcmem.manifest import Manifest
+
+    real = Manifest.read(sets / "real", identities=False)
+    result = lcmem.audit(real, sets / "generated", model=compact, workers=0)
+    assert result.calibration.method == "tail" and "less reliable" in result.calibration.explanation.replace("\n", " ")
+    assert result.holdout is None and result.summary["excess"] is None
+
+
+def test_given_threshold_is_used(sets, compact, tmp_path):
+    result = lcmem.audit(sets / "real", sets / "generated", model=compact, threshold=0.0, workers=0)
+    assert result.memorization.value == 1 and result.summary["threshold"] == 0
+    result.save(tmp_path)
+    assert json.loads((tmp_path / "summary.json").read_text())["threshold_logit"] is None
+
+
+@pytest.mark.parametrize("options", [{"threshold": 1.5}, {"false_positive_rate": 0}, {"top_k": 0}])
+def test_settings_out_of_range(sets, compact, options):
+    with pytest.raises(LCMemError):
+        lcmem.audit(sets / "real", sets / "generated", model=compact, **options)
+
+
+def test_holdout_must_not_hold_real_pictures(sets, compact):
+    with pytest.raises(LCMemError, match="in the real set and in the holdout"):
+        lcmem.audit(sets / "real", sets / "generated", holdout=sets / "real" / "s1", model=compact)
+
+
+def test_unusable_device(sets):
+    with pytest.raises(LCMemError, match="nonsense"):
+        lcmem.load("compact", device="nonsense")
+
+
+def test_nothing_usable(sets, compact, tmp_path):
+    (tmp_path / "a.png").write_text("no")
+    with pytest.raises(LCMemError, match="none of the 1 synthetic pictures"):
+        lcmem.audit(sets / "real", tmp_path, model=compact, workers=0)

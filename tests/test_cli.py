@@ -1,0 +1,88 @@
+"""Claims: commands behave as their user expects: help at once, check before the long job, resume after Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+LCMEM = [sys.executable, "-c", "from lcmem.cli import main; main()"]
+
+
+def lcmem(*arguments, **options):
+    return subprocess.run([*LCMEM, *map(str, arguments)], capture_output=True, text=True, timeout=300, **options)
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['lcmem', '--help']\n"
+        "from lcmem.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'pandas', 'timm', 'lightning', 'matplotlib', 'sklearn', 'diffusers'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_version():
+    from importlib.metadata import version
+
+    assert lcmem("--version").stdout.strip() == version("lcmem")
+
+
+def test_check_counts_and_finds_what_is_wrong(faces, tmp_path):
+    fine = lcmem("check", faces)
+    assert fine.returncode == 0, fine.stderr
+    assert "401" in fine.stdout and "92×112" in fine.stdout
+    (tmp_path / "bad.png").write_text("text")
+    wrong = lcmem("check", tmp_path)
+    assert wrong.returncode == 1 and "bad.png" in wrong.stdout
+
+
+def test_check_finds_identities_in_two_splits(save_noise, tmp_path):
+    save_noise("set/train/ann/1.png"), save_noise("set/test/ann/2.png"), save_noise("set/test/bob/2.png")
+    wrong = lcmem("check", tmp_path / "set")
+    assert wrong.returncode == 1 and "'ann'" in wrong.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["audit", "nowhere", "nowhere"], "nowhere: no such file or folder"),
+        (["audit", ".", "."], "no pictures found"),
+        (["compare", "a.png", "b.png", "--model", "nowhere"], "bundled ones: compact"),
+        (["train", "stage1", "--data", "nowhere.csv"], "no such file"),
+        (["manifest", ".", "--layout", "other"], "unknown layout"),
+    ],
+)
+def test_bad_input_ends_with_one_clear_line(tmp_path, arguments, message):
+    done = lcmem(*arguments, cwd=tmp_path)
+    assert done.returncode == 1 and message in done.stderr
+    assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_manifest_command(faces, tmp_path):
+    done = lcmem("manifest", faces, "--out", tmp_path / "m.csv")
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_csv(tmp_path / "m.csv")) == 401
+
+
+def test_audit_interrupted_and_started_again(faces, tmp_path):
+    """Ctrl-C after the first shard; the same command then encodes only what is missing."""
+    command = [*LCMEM, "audit", faces, faces / "s1", "--out", tmp_path / "out"]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 200
+    while not list((tmp_path / "out").glob("atlas/part-*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "goes on where it stopped" in err
+    done = lcmem(*command[len(LCMEM) :])
+    assert done.returncode == 0, done.stderr
+    summary = pd.read_json(tmp_path / "out" / "summary.json", typ="series")
+    assert summary["pictures_reused"] >= 256 and summary["pictures_encoded"] < 154
+    assert summary["memorization_rate"] == 1, "all ten pictures of s1 are in the real set"

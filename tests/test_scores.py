@@ -1,0 +1,83 @@
+"""Claim: the same pair gets the same score in score, compare and audit, at any batch size and number of threads."""
+
+import csv
+import math
+import re
+
+import pytest
+import torch
+
+from lcmem.cli import main
+
+TOLERANCE = 1e-5
+
+
+def run(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr("sys.argv", ["lcmem", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    output = capsys.readouterr()
+    return stop.value.code or 0, output.out, output.err
+
+
+@pytest.fixture
+def pictures(faces):
+    return [str(faces / f"s{1 + k // 4}" / f"{1 + k % 4}.pgm") for k in range(64)]
+
+
+def test_batch_size_does_not_change_features(compact, pictures):
+    together = compact.features(pictures, batch_size=64)
+    alone = compact.features(pictures, batch_size=1)
+    odd = compact.features(pictures[::-1], batch_size=7).flip(0)
+    assert (together - alone).abs().max() < TOLERANCE and (together - odd).abs().max() < TOLERANCE
+    logits = [compact.logits(u[0], u[1:]) for u in (together, alone, odd)]
+    assert (logits[0] - logits[1]).abs().max() < TOLERANCE and (logits[0] - logits[2]).abs().max() < TOLERANCE
+
+
+def test_threads_do_not_change_scores(compact, pictures):
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        single = compact.score(pictures[0], pictures[1:8])
+    finally:
+        torch.set_num_threads(threads)
+    assert (single - compact.score(pictures[0], pictures[1:8])).abs().max() < TOLERANCE
+
+
+def test_a_picture_is_closest_to_itself_and_scores_are_symmetric(compact, pictures):
+    own = compact.score(pictures[0], pictures[0])
+    assert own == pytest.approx(compact.bias.item(), abs=TOLERANCE)
+    others = compact.score(pictures[0], pictures[1:])
+    assert (others <= own + TOLERANCE).all()
+    assert compact.score(pictures[1], pictures[0]) == pytest.approx(others[0].item(), abs=TOLERANCE)
+
+
+def test_score_compare_and_python_agree(monkeypatch, capsys, tmp_path, compact, pictures):
+    rows = [(pictures[0], b, f"note {k}") for k, b in enumerate(pictures[1:6])]
+    with open(tmp_path / "pairs.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([("path_a", "path_b", "note"), *rows, (pictures[0], "absent.png", "bad")])
+    code, out, err = run(monkeypatch, capsys, "score", tmp_path / "pairs.csv", "--workers", "0")
+    assert code == 0 and "5 pairs scored" in out and "absent.png" in err
+    with open(tmp_path / "pairs.scored.csv", newline="") as file:
+        scored = list(csv.DictReader(file))
+    assert [row["note"] for row in scored] == [*(row[2] for row in rows), "bad"]
+    assert scored[-1]["logit"] == ""
+    for row in scored[:-1]:
+        logit = float(row["logit"])
+        assert logit == pytest.approx(compact.score(row["path_a"], row["path_b"]), abs=TOLERANCE)
+        assert float(row["probability"]) == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-9)
+        code, out, _ = run(monkeypatch, capsys, "compare", row["path_a"], row["path_b"])
+        assert code == 0 and float(re.search(r"logit (\S+)", out).group(1)) == pytest.approx(logit, abs=TOLERANCE)
+
+
+def test_missing_column(monkeypatch, capsys, tmp_path):
+    (tmp_path / "pairs.csv").write_text("left,path_b\na.png,b.png\n")
+    code, _, err = run(monkeypatch, capsys, "score", tmp_path / "pairs.csv")
+    assert code == 1 and "no column 'path_a'" in err and "pairs.csv" in err
+
+
+def test_unreadable_picture(monkeypatch, capsys, tmp_path):
+    (tmp_path / "a.png").write_text("text")
+    code, _, err = run(monkeypatch, capsys, "compare", tmp_path / "a.png", tmp_path / "a.png")
+    assert code == 1 and "a.png" in err and "Traceback" not in err
