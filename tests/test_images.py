@@ -100,6 +100,13 @@ def test_bad_files_are_named_with_the_reason(tmp_path, name, write, message):
     assert name in str(caught.value)
 
 
+@pytest.mark.parametrize("values", [np.full((20, 20), 70_000, np.int32), np.full((20, 20), 7.5, np.float32)])
+def test_values_without_a_known_range_are_refused(tmp_path, values):
+    Image.fromarray(values).save(tmp_path / "wide.tif")
+    with pytest.raises(PictureError, match=r"wide\.tif"):
+        load_picture(tmp_path / "wide.tif")
+
+
 def test_truncated_file(tmp_path, save_noise):
     path = save_noise("whole.png", (200, 200))
     (tmp_path / "cut.png").write_bytes(path.read_bytes()[:3000])

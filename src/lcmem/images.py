@@ -79,8 +79,8 @@ def _load_file(path: str, size: int | None) -> np.ndarray:
         with Image.open(io.BytesIO(data)) as picture:
             _check_size(picture.size, path)
             return _resized(_to_planes(picture, path), size)
-    except PictureError:
-        raise
+    except PictureError as error:
+        raise error if path in str(error) else PictureError(f"{path}: {error}") from error
     except FileNotFoundError as error:
         raise PictureError(f"{path}: no such file") from error
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error, … on damaged files
@@ -101,8 +101,13 @@ def _to_planes(picture: Image.Image, name: str) -> np.ndarray:
     """PIL image to ``[3, H, W]`` float32 in [0, 1]."""
     _check_size(picture.size, name)
     picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return _from_array(np.asarray(picture).astype(np.uint16) if picture.mode != "F" else np.asarray(picture))
+    if picture.mode == "F":
+        return _from_array(np.asarray(picture))
+    if picture.mode.startswith("I"):  # 16 bits; some Pillow versions widen them to 32
+        levels = np.asarray(picture)
+        if levels.min() < 0 or levels.max() > np.iinfo(np.uint16).max:
+            raise PictureError(f"{name}: values from {levels.min()} to {levels.max()} do not fit into 16 bits")
+        return _from_array(levels.astype(np.uint16))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)

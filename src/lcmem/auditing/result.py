@@ -100,8 +100,7 @@ class AuditResult:
         self.matches.to_parquet(partial, index=False)
         partial.replace(target / "matches.parquet")
         numbers = json.dumps(self.summary, indent=2, ensure_ascii=False, allow_nan=False)
-        _replace(target / "summary.json", numbers + "
-")
+        _replace(target / "summary.json", numbers + "\n")
         _replace(target / "index.html", render(self))
         return target / "index.html"
 

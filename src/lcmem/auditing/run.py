@@ -67,9 +67,7 @@ def audit(
         manifests["holdout"] = Manifest.read(holdout)
         shared = set(manifests["holdout"].paths) & set(manifests["real"].paths)
         if shared:
-            raise LCMemError(
-                f"{len(shared)} pictures are in the real set and in the holdout, e.g. {min(shared)}"
-            )
+            raise LCMemError(f"{len(shared)} pictures are in the real set and in the holdout, e.g. {min(shared)}")
     atlas = None if out is None else Atlas(Path(out) / "atlas", detector.fingerprint, len(detector.weight))
     sets = {
         name: extract_features(manifest, detector, atlas, title=f"encoding {name}", workers=workers)

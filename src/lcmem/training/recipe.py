@@ -109,7 +109,7 @@ STAGE1 = StageRecipe(
 )
 """Stage 1 of the bundled model."""
 
-STAGE2 = StageRecipe(epochs=3, steps_per_epoch=100, pairs=128, chunk=32, lr=3e-4, bce_weight=0.5, patience=5)
+STAGE2 = StageRecipe(epochs=4, steps_per_epoch=100, pairs=64, chunk=32, lr=3e-4, bce_weight=0.5, patience=5)
 """Stage 2 of the bundled model."""
 
 COMPACT_NETWORK = NetworkSettings(

@@ -255,14 +255,14 @@ def _start(
 def _fit(module: StageTraining, data: "_Data", folder: Path, stage: int, precision: str) -> dict[str, Any]:
     """Train, and leave the best epoch's weights in the module; says which epoch that was and how good."""
     recipe, resume = module.recipe, folder / f"resume{stage}"
-    best = ModelCheckpoint(
-        resume, "best", monitor="val_score", mode="max", save_last=True, enable_version_counter=False
-    )
+    best = ModelCheckpoint(resume, "best", monitor="val_score", mode="max", enable_version_counter=False)
+    # a callback of its own: save_last=True would write only when the best epoch is written
+    latest = ModelCheckpoint(resume, "last", monitor=None, every_n_epochs=1, enable_version_counter=False)
     trainer = L.Trainer(
         max_epochs=recipe.epochs,
         precision=precision,  # type: ignore[arg-type]
         gradient_clip_val=1.0,
-        callbacks=[best, EarlyStopping("val_score", mode="max", patience=recipe.patience)],
+        callbacks=[best, latest, EarlyStopping("val_score", mode="max", patience=recipe.patience)],
         logger=CSVLogger(folder, f"logs{stage}", version=0),
         log_every_n_steps=10,
         reload_dataloaders_every_n_epochs=1,
@@ -273,7 +273,7 @@ def _fit(module: StageTraining, data: "_Data", folder: Path, stage: int, precisi
     state = torch.load(best.best_model_path, weights_only=True)
     module.load_state_dict(state["state_dict"])
     score = None if best.best_model_score is None else float(best.best_model_score)
-    return {"best_epoch": int(state["epoch"]), "val_score": score}
+    return {"epochs": trainer.current_epoch, "best_epoch": int(state["epoch"]), "val_score": score}
 
 
 def _edited_validation(
