@@ -19,6 +19,7 @@ from lcmem.scan import Atlas, FeatureSet, best_matches, extract_features
 
 TAIL_PAIRS = 500_000
 """Random pairs from which the scatter of unrelated pictures is measured when there are no identities."""
+CHUNK = 4096
 
 
 def audit(
@@ -139,14 +140,19 @@ def _calibration(
         return calibrate(scores.get("chance"), scores.get("holdout"), rate)
     if len(real.features) < 3:
         raise LCMemError("fewer than 3 real pictures are too few to calibrate a threshold on; give --threshold")
+    return calibrate_tail(random_pair_logits(real.features, weight, bias), len(real.features), rate)
+
+
+def random_pair_logits(features: Tensor, weight: Tensor, bias: Tensor) -> np.ndarray:
+    """Logits of :data:`TAIL_PAIRS` random pairs of different pictures of one set, features ``[N, D]``."""
     rng = np.random.default_rng(0)
-    first = rng.integers(len(real.features), size=TAIL_PAIRS)
-    second = (first + rng.integers(1, len(real.features), size=TAIL_PAIRS)) % len(real.features)
+    first = rng.integers(len(features), size=TAIL_PAIRS)
+    second = (first + rng.integers(1, len(features), size=TAIL_PAIRS)) % len(features)
     logits = [
-        bias - ((real.features[first[at : at + 4096]] - real.features[second[at : at + 4096]]).abs() @ weight)
-        for at in range(0, TAIL_PAIRS, 4096)
+        bias - ((features[first[at : at + CHUNK]] - features[second[at : at + CHUNK]]).abs() @ weight)
+        for at in range(0, TAIL_PAIRS, CHUNK)
     ]
-    return calibrate_tail(torch.cat(logits).numpy(), len(real.features), rate)
+    return torch.cat(logits).numpy()
 
 
 def _match_table(

@@ -105,11 +105,11 @@ class StageRecipe(_Recipe):
 
 
 STAGE1 = StageRecipe(
-    epochs=18, steps_per_epoch=100, pairs=128, chunk=64, lr=1e-3, bce_weight=0.5, latent_warp=0.5, latent_noise=0.1
+    epochs=13, steps_per_epoch=100, pairs=128, chunk=64, lr=1e-3, bce_weight=0.5, latent_warp=0.5, latent_noise=0.1
 )
 """Stage 1 of the bundled model."""
 
-STAGE2 = StageRecipe(epochs=4, steps_per_epoch=100, pairs=64, chunk=32, lr=3e-4, bce_weight=0.5, patience=5)
+STAGE2 = StageRecipe(epochs=5, steps_per_epoch=100, pairs=64, chunk=32, lr=3e-4, bce_weight=0.5, patience=5)
 """Stage 2 of the bundled model."""
 
 COMPACT_NETWORK = NetworkSettings(
