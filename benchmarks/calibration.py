@@ -52,7 +52,7 @@ def edited(paths: list[str], detector: LCMem) -> torch.Tensor:
 
 def measure(manifest: Manifest, detector: LCMem) -> list[dict[str, object]]:
     found = extract_features(manifest, detector, None)
-    rows = {name: torch.from_numpy(at) for name, at in parts(found.manifest).items()}
+    rows = {name: torch.tensor(at) for name, at in parts(found.manifest).items()}
     sets = {name: found.features[at] for name, at in rows.items()}
     real_paths = found.manifest.rows(rows["real"].tolist()).paths
     sets["edited copies"] = edited(real_paths[:: max(1, len(real_paths) // COPIES)][:COPIES], detector)
@@ -70,7 +70,7 @@ def measure(manifest: Manifest, detector: LCMem) -> list[dict[str, object]]:
         "identities": calibrate(chance, None, RATE),
         "holdout": calibrate(None, holdout, RATE),
         "identities and holdout": calibrate(chance, holdout, RATE),
-        "tail": calibrate_tail(tail, len(sets["real"]), RATE),
+        "tail": calibrate_tail(tail, float(bias), len(sets["real"]), RATE),
     }
     scores = {name: best(sets[name]) for name in ("unseen", "edited copies", "other photos")}
     return [

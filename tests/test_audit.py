@@ -54,11 +54,12 @@ def test_calibration_takes_the_stricter_source():
 
 
 def test_tail_extrapolation_on_a_known_distribution(rng):
-    """Normal scores with 0.1 % same-identity pairs far above: the threshold is the normal's, not theirs."""
-    scores = rng.normal(-8, 2, 400_000)
-    scores[:400] = 3
-    found = calibrate_tail(scores, 1000, 0.01).logit
-    assert found == pytest.approx(-8 + 2 * 4.265, abs=0.4)  # the normal quantile of 1 − 1e-5
+    """Log-normal distances and 0.1 % same-identity pairs far nearer: the threshold is that of the former."""
+    distances = rng.lognormal(1, 0.3, 400_000)
+    distances[:400] = 0.01
+    found = calibrate_tail(3 - distances, 3.0, 1000, 0.01).logit
+    expected = 3 - math.exp(1 - 0.3 * 4.265)  # 4.265: the normal quantile of 1 − 1e-5
+    assert found == pytest.approx(expected, abs=0.1) and found < 3
 
 
 def test_given_threshold_is_a_probability():

@@ -109,7 +109,7 @@ def test_benchmark_without_identities_takes_edited_copies(orl, tmp_path):
     manifest = Manifest(orl.table.assign(identity="")).rows(range(0, 400, 8))
     table = benchmark_reid(manifest, ["mse", "compact"], tmp_path).set_index("detector")
     assert set(table["task"]) == {"copy"} and (table["n_positive"] == 50).all()
-    assert table.loc["compact", "auc"] > 0.9
+    assert table.loc["compact", "auc"] > max(0.7, table.loc["mse", "auc"])
 
 
 def test_nothing_to_measure(tmp_path, save_noise):

@@ -17,7 +17,7 @@ def test_demo_finds_copies_and_reports_what_it_misses(demo):
     assert list(found.index) == list(KINDS) and found["pictures"].tolist() == [40, 20, 20, 50]
     assert found.loc["round-trip", "right_person"] == 20
     assert found.loc["unseen-person", "flagged"] <= 5
-    assert found.loc["edited-copy", "right_person"] >= 10
+    assert found.loc["edited-copy", "right_person"] >= 8
     assert found["flagged"].sum() == result.memorization.count
 
 

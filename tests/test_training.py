@@ -54,7 +54,7 @@ def test_batches(mixed):
 
 
 def test_small_domains_are_oversampled(mixed):
-    sampler = PairSampler(mixed, pairs=16, chunk=16, seed=0)
+    sampler = PairSampler(mixed, pairs=16, chunk=8, seed=0)
     names = mixed.table["dataset"].to_numpy()
     drawn = np.concatenate([names[sampler.batch(number)[0]] for number in range(200)])
     share = (drawn == "scans").mean()

@@ -3,13 +3,15 @@
 Every edit maps pictures ``[B, 3, H, W]`` in [0, 1] to the same shape and range. Strengths are given for each picture.
 """
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
-from torchvision.io import decode_jpeg, encode_jpeg
 
 
 def rotate(pictures: Tensor, degrees: Tensor) -> Tensor:
@@ -87,9 +89,15 @@ def downscale(pictures: Tensor, factor: float) -> Tensor:
 
 def jpeg(pictures: Tensor, quality: Tensor) -> Tensor:
     """Compress as JPEG with ``quality`` ``[B]`` (1 to 100)."""
-    levels = (pictures * 255).round().to(torch.uint8).cpu().contiguous()
-    coded = [decode_jpeg(encode_jpeg(picture, int(q))) for picture, q in zip(levels, quality, strict=True)]
-    return torch.stack(coded).to(pictures.device, pictures.dtype) / 255
+    levels = (pictures * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    coded = np.stack([_jpeg(picture, int(q)) for picture, q in zip(levels, quality, strict=True)])
+    return torch.from_numpy(coded).permute(0, 3, 1, 2).to(pictures.device, pictures.dtype) / 255
+
+
+def _jpeg(levels: np.ndarray, quality: int) -> np.ndarray:
+    buffer = io.BytesIO()
+    Image.fromarray(levels).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer))
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ TRAINING, HOLDOUT, UNSEEN = range(1, 21), range(21, 31), range(31, 41)
 """People: of the "training set", of the holdout, and never seen by anybody."""
 SHOWN = range(1, 9)
 """Pictures of each training person that are in the training set; the other two are "other photos"."""
+EDITS = Augmentation(probability=0.25)
+"""About three edits for each copy, where stage 2 makes about five: a casual change, not an attack."""
 KINDS = {
     "other-photo": "another photo of a training person",
     "edited-copy": "an edited copy of a training photo",
@@ -75,7 +77,7 @@ def _generated(faces: Path, encoder: LatentEncoder, size: int) -> list[tuple[str
         pictures += [("other-photo", f"s{person}", load_picture(folder / f"{number}.pgm")) for number in (9, 10)]
         edited = torch.from_numpy(load_picture(folder / "1.pgm", size))[None]
         generator = torch.Generator().manual_seed(person)
-        pictures.append(("edited-copy", f"s{person}", Augmentation()(edited, generator)[0].numpy()))
+        pictures.append(("edited-copy", f"s{person}", EDITS(edited, generator)[0].numpy()))
         original = torch.from_numpy(load_picture(folder / "2.pgm", size))[None]
         with torch.inference_mode():
             again = encoder.decode(encoder.encode(original))

@@ -92,22 +92,24 @@ def calibrate(identity_chance: np.ndarray | None, holdout_chance: np.ndarray | N
     )
 
 
-def calibrate_tail(logits: np.ndarray, gallery: int, rate: float) -> Calibration:
+def calibrate_tail(logits: np.ndarray, bias: float, gallery: int, rate: float) -> Calibration:
     """Without identities and holdout: extrapolate from how far unrelated pairs scatter.
 
     Some pairs of the real set show the same identity, nobody knows which; but they are rare among all pairs. So the
-    upper tail of all pairs' logits, from the highest 10 % to the highest 0.5 %, is taken for unrelated pairs, a
-    normal tail is fitted to it (a straight line on normal quantiles) and followed to the probability ``rate /
-    gallery`` that one pair must not exceed.
+    nearest 10 % to the nearest 0.5 % of all pairs are taken for unrelated ones, a log-normal tail is fitted to their
+    distances (a straight line on normal quantiles; a distance cannot fall below zero) and followed to the probability
+    ``rate / gallery`` that one pair must not exceed.
 
     Args:
         logits: Of random pairs of the real set ``[P]``.
+        bias: The logit of a picture with itself; the distance of a pair is how far its logit lies below.
         gallery: Number of real pictures.
         rate: As for :func:`calibrate`.
     """
     shares = np.geomspace(0.1, 0.005, 12)
-    slope, offset = np.polyfit(norm.isf(shares), np.quantile(logits, 1 - shares), 1)
-    logit = float(offset + slope * norm.isf(rate / gallery))
+    distances = np.maximum(bias - np.quantile(logits, 1 - shares), 1e-6)
+    slope, offset = np.polyfit(norm.ppf(shares), np.log(distances), 1)
+    logit = float(bias - np.exp(offset + slope * norm.ppf(rate / gallery)))
     return Calibration(
         logit,
         rate,

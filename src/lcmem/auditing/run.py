@@ -140,7 +140,7 @@ def _calibration(
         return calibrate(scores.get("chance"), scores.get("holdout"), rate)
     if len(real.features) < 3:
         raise LCMemError("fewer than 3 real pictures are too few to calibrate a threshold on; give --threshold")
-    return calibrate_tail(random_pair_logits(real.features, weight, bias), len(real.features), rate)
+    return calibrate_tail(random_pair_logits(real.features, weight, bias), float(bias), len(real.features), rate)
 
 
 def random_pair_logits(features: Tensor, weight: Tensor, bias: Tensor) -> np.ndarray:

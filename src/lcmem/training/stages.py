@@ -220,7 +220,7 @@ def train_stage(
     held_out = build_store(manifest.select(split="val"), frozen, size, folder / "cache")
     network, history = _start(start_from, store, head)
     module = StageTraining(network, recipe, frozen if stage == 2 else None)
-    clean = torch.from_numpy(held_out.latents[:, 0])
+    clean = torch.from_numpy(held_out.latents[:, 0].copy())
     pairs = identity_pairs(held_out.manifest, max_positives=MAX_VALIDATION_PAIRS)
     module.validation["reid"] = (clean, clean, pairs, held_out.manifest)
     sampler = PairSampler(store.manifest, recipe.pairs, recipe.chunk, recipe.seed)
