@@ -1,7 +1,5 @@
 """Which pairs make a batch: identities drawn evenly, small datasets oversampled, negatives from the same domain."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 
@@ -72,7 +70,3 @@ class PairSampler:
         drawn = [rng.choice(self.members[k], 2, replace=len(self.members[k]) < 2) for k in chosen]
         first, second = np.array(drawn).T
         return first, second, np.array(chosen)
-
-    def batches(self, start: int, count: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Batches ``start`` to ``start + count - 1``."""
-        return (self.batch(number) for number in range(start, start + count))
