@@ -11,6 +11,7 @@ from typing import TypeAlias, Union
 import pandas as pd
 
 from lcmem.errors import LCMemError
+from lcmem.files import replacing
 from lcmem.images import SUFFIXES
 
 COLUMNS = ["path", "identity", "split", "dataset"]
@@ -134,12 +135,11 @@ class Manifest:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Save as CSV or Parquet, by the file's suffix."""
         target = Path(path)
-        partial = target.with_name(target.name + ".partial")
-        if target.suffix == ".parquet":
-            self.table.to_parquet(partial, index=False)
-        else:
-            self.table.to_csv(partial, index=False)
-        partial.replace(target)
+        with replacing(target) as partial:
+            if target.suffix == ".parquet":
+                self.table.to_parquet(partial, index=False)
+            else:
+                self.table.to_csv(partial, index=False)
 
 
 def _walk(root: Path) -> Iterator[tuple[str, tuple[str, ...]]]:

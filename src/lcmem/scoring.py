@@ -8,6 +8,7 @@ import torch
 
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
+from lcmem.files import replacing
 from lcmem.manifest import Manifest
 from lcmem.scan import extract_features
 
@@ -47,12 +48,11 @@ def score_table(
             found.features[torch.from_numpy(a[part])], found.features[torch.from_numpy(b[part])]
         )
     scored = table.assign(logit=logits, probability=1 / (1 + np.exp(-logits)))
-    partial = target.with_name(target.name + ".partial")
-    if target.suffix == ".parquet":
-        scored.to_parquet(partial, index=False)
-    else:
-        scored.to_csv(partial, index=False)
-    partial.replace(target)
+    with replacing(target) as partial:
+        if target.suffix == ".parquet":
+            scored.to_parquet(partial, index=False)
+        else:
+            scored.to_csv(partial, index=False)
     return len(usable), found.skipped
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from lcmem.auditing.calibration import Calibration
 from lcmem.auditing.rates import Difference, Rate
+from lcmem.files import replacing
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,8 @@ class AuditResult:
         tables = {"matches": self.matches, "kept": self.kept, "rejected": self.rejected, "skipped": self.skipped}
         for name, table in tables.items():
             _replace(target / f"{name}.csv", table.to_csv(index=False))
-        partial = target / "matches.parquet.partial"
-        self.matches.to_parquet(partial, index=False)
-        partial.replace(target / "matches.parquet")
+        with replacing(target / "matches.parquet") as partial:
+            self.matches.to_parquet(partial, index=False)
         numbers = json.dumps(self.summary, indent=2, ensure_ascii=False, allow_nan=False)
         _replace(target / "summary.json", numbers + "\n")
         _replace(target / "index.html", render(self))
@@ -106,6 +106,5 @@ class AuditResult:
 
 
 def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
