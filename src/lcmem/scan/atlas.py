@@ -8,19 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lcmem.content import file_stamp
 from lcmem.errors import LCMemError
-from lcmem.images import split_zip
+from lcmem.files import replacing
 
 CARD = "atlas.json"
-
-
-def file_stamp(path: str) -> str:
-    """Size and time of the last change of a file (of the archive, for a member of one); "" if it is not there."""
-    try:
-        status = os.stat(split_zip(path)[0] or path)
-    except OSError:
-        return ""
-    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 class Atlas:
@@ -50,9 +42,8 @@ class Atlas:
                 )
         else:
             content = {"kind": "atlas", "fingerprint": fingerprint, "features": features}
-            partial = card.with_suffix(".partial")
-            partial.write_text(json.dumps(content, indent=2), encoding="utf-8")
-            partial.replace(card)
+            with replacing(card) as partial:
+                partial.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
     def append(self, paths: list[str], features: np.ndarray) -> None:
         """Add features ``[N, D]`` as one shard."""
@@ -65,10 +56,8 @@ class Atlas:
             "features": pa.FixedSizeListArray.from_arrays(flat, self.features),
         }
         number = len(list(self.folder.glob("part-*.parquet")))
-        target = self.folder / f"part-{number:06d}.parquet"
-        partial = target.with_suffix(".partial")
-        pq.write_table(pa.table(columns), partial)
-        partial.replace(target)
+        with replacing(self.folder / f"part-{number:06d}.parquet") as partial:
+            pq.write_table(pa.table(columns), partial)
 
     def lookup(self, paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """What is stored of these pictures.
