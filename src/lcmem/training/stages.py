@@ -47,8 +47,8 @@ class LatentPairs(IterableDataset[Batch]):
             first, second, identity = self.sampler.batch(number)
             view = np.random.default_rng((self.sampler.seed, number, 1)).integers(2, size=(2, len(first)))
             yield (
-                torch.from_numpy(self.store.latents[first, view[0]]).float(),
-                torch.from_numpy(self.store.latents[second, view[1]]).float(),
+                self.store.read(first, view[0]),
+                self.store.read(second, view[1]),
                 torch.from_numpy(identity),
             )
 
@@ -84,7 +84,7 @@ class PicturePairs(IterableDataset[Batch]):
             levels = torch.from_numpy(self.pictures[second])
             changed = self.augmentation(levels[edited].float() / 255, generator)
             levels[edited] = (changed * 255).round().to(torch.uint8)
-            yield torch.from_numpy(self.store.latents[first, 0]).float(), levels, torch.from_numpy(identity)
+            yield self.store.read(first), levels, torch.from_numpy(identity)
 
 
 def warp_latents(latents: Tensor, strength: float) -> Tensor:
@@ -216,11 +216,11 @@ def train_stage(
     manifest.check_disjoint()
     L.seed_everything(recipe.seed, workers=True)
     frozen = load_encoder(encoder)
-    store = build_store(manifest.select(split="train"), frozen, size, folder / "cache")
-    held_out = build_store(manifest.select(split="val"), frozen, size, folder / "cache")
+    store = build_store(manifest.select(split="train"), frozen, size, folder / "cache" / "train", mirror=True)
+    held_out = build_store(manifest.select(split="val"), frozen, size, folder / "cache" / "val")
     network, history = _start(start_from, store, head)
     module = StageTraining(network, recipe, frozen if stage == 2 else None)
-    clean = torch.from_numpy(held_out.latents[:, 0].copy())
+    clean = held_out.read(np.arange(len(held_out)))
     pairs = identity_pairs(held_out.manifest, max_positives=MAX_VALIDATION_PAIRS)
     module.validation["reid"] = (clean, clean, pairs, held_out.manifest)
     sampler = PairSampler(store.manifest, recipe.pairs, recipe.chunk, recipe.seed)
@@ -246,9 +246,10 @@ def _start(
     if start_from is not None:
         detector = LCMem.load(start_from)
         return detector.network.train().requires_grad_(True), detector.card["training"]
-    network = SiameseNetwork(replace(COMPACT_NETWORK, channels=len(store.mean), head=head))
-    network.mean.copy_(store.mean)
-    network.std.copy_(store.std)
+    network = SiameseNetwork(replace(COMPACT_NETWORK, channels=store.card.shape[0], head=head))
+    statistics = store.statistics()
+    network.mean.copy_(torch.from_numpy(statistics.mean))
+    network.std.copy_(torch.from_numpy(statistics.std))
     return network, []
 
 
@@ -289,4 +290,4 @@ def _edited_validation(
         parts.append(encode_pictures((edited * 255).round().to(torch.uint8), encoder))
     part = held_out.manifest.rows(chosen)
     pairs = copy_pairs(len(part), part.table["dataset"].to_numpy())
-    return torch.from_numpy(held_out.latents[chosen, 0]), torch.cat(parts), pairs, part
+    return held_out.read(chosen), torch.cat(parts), pairs, part
