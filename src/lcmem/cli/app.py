@@ -25,6 +25,11 @@ IdentityColumn = Annotated[str, typer.Option(help="Column of a table that names 
 Identities = Annotated[
     bool, typer.Option("--identities/--no-identities", help="Whether sub-folders or a column name identities.")
 ]
+Encoder = Annotated[str, typer.Option(help="compact-autoencoder, a folder, sd-vae or a hub id.")]
+Download = Annotated[
+    bool, typer.Option("--download", help="Download the encoder if it is not here yet. Nothing else uses the network.")
+]
+Size = Annotated[int, typer.Option(help="Side in pixels that pictures are squeezed into.")]
 Out = Annotated[Path, typer.Option(help="Folder to write to.")]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import app
+from lcmem.cli.app import Download, Encoder, Size, app
 
 group = typer.Typer(help="Measure detectors on labelled pictures.", no_args_is_help=True)
 app.add_typer(group, name="benchmark")
@@ -35,12 +35,11 @@ def reid(
 @group.command()
 def autoencoder(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip.")],
-    encoder: Annotated[str, typer.Option(help="compact-autoencoder, a folder, sd-vae or a hub id.")] = (
-        "compact-autoencoder"
-    ),
+    encoder: Encoder = "compact-autoencoder",
     split: Annotated[str | None, typer.Option(help="Split of the manifest to use. Default: everything.")] = None,
-    size: Annotated[int, typer.Option(help="Side in pixels that pictures are squeezed into.")] = 256,
+    size: Size = 256,
     out: Annotated[Path, typer.Option(help="Folder for autoencoder.csv.")] = Path("lcmem-benchmark"),
+    download: Download = False,
 ) -> None:
     """Round trip of an autoencoder: PSNR for each dataset, and time to encode."""
     from lcmem.benchmark.autoencoder import benchmark_autoencoder
@@ -50,5 +49,5 @@ def autoencoder(
     manifest = Manifest.read(data)
     if split is not None:
         manifest = manifest.select(split=split)
-    table = benchmark_autoencoder(manifest, load_encoder(encoder), size, out)
+    table = benchmark_autoencoder(manifest, load_encoder(encoder, allow_download=download), size, out)
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.2f}"))

@@ -1,0 +1,76 @@
+"""``lcmem encode``: latents once, so that training never waits for the autoencoder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lcmem.cli.app import (
+    Device,
+    Download,
+    Encoder,
+    Identities,
+    IdentityColumn,
+    IdentityPattern,
+    Out,
+    Size,
+    Workers,
+    app,
+)
+
+if TYPE_CHECKING:
+    from lcmem.latents import LatentStore
+
+
+@app.command()
+def encode(
+    manifest: Annotated[str, typer.Argument(help="The pictures: folder, zip, CSV or Parquet; see lcmem manifest.")],
+    encoder: Encoder = "compact-autoencoder",
+    out: Out = Path("lcmem-latents"),
+    size: Size = 256,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Store every picture's mirror image too.")] = False,
+    identity_pattern: IdentityPattern = None,
+    identity_column: IdentityColumn = "identity",
+    identities: Identities = True,
+    device: Device = "cpu",
+    workers: Workers = None,
+    download: Download = False,
+) -> None:
+    """Encode pictures into a latent store. Run again, it encodes only what is new or changed."""
+    from lcmem.encoders import load_encoder
+    from lcmem.latents import build_store
+    from lcmem.manifest import Manifest
+
+    pictures = Manifest.read(
+        manifest, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
+    )
+    frozen = load_encoder(encoder, device=device, allow_download=download)
+    try:
+        store = build_store(pictures, frozen, size, out, mirror=mirror, workers=workers, device=device)
+    except KeyboardInterrupt:
+        typer.secho("lcmem: interrupted; the same command goes on where it stopped", fg="yellow", err=True)
+        raise typer.Exit(130) from None
+    print_store(store)
+
+
+def print_store(store: "LatentStore") -> None:
+    """What was done, how large the store is, and the statistics of its channels."""
+    from rich.console import Console
+    from rich.filesize import decimal
+    from rich.table import Table
+
+    table = Table("dataset", "pictures", "mean", "standard deviation", title="latent channels", title_justify="left")
+    counts = store.manifest.table["dataset"].value_counts()
+    for name, statistics in store.statistics_by_dataset().items():
+        columns = (" ".join(f"{value:.3f}" for value in values) for values in (statistics.mean, statistics.std))
+        table.add_row(name or "–", str(counts[name]), *columns)
+    console = Console()
+    console.print(table)
+    done = f"{store.encoded} encoded, {len(store) - store.encoded} reused, {len(store.skipped)} skipped"
+    console.print(f"{len(store)} pictures: {done}", highlight=False)
+    if store.skipped:
+        console.print(f"[yellow]see {store.folder / 'skipped.csv'}[/]", soft_wrap=True, highlight=False)
+        for reason in store.skipped[:5]:
+            console.print(f"  {reason}", soft_wrap=True, highlight=False, markup=False)
+    used = sum(path.stat().st_size for path in store.folder.rglob("*") if path.is_file())
+    console.print(f"store: {store.folder} ({decimal(used)})", soft_wrap=True, highlight=False)
