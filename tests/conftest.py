@@ -10,6 +10,7 @@ from PIL import Image
 
 from lcmem.demo import faces_folder
 from lcmem.detectors.lcmem import LCMem
+from lcmem.encoders import load_encoder
 from lcmem.manifest import Manifest
 
 
@@ -29,6 +30,25 @@ def orl(faces: Path) -> Manifest:
 @pytest.fixture(scope="session")
 def compact() -> LCMem:
     return LCMem.load("compact")
+
+
+class CountingEncoder:
+    """The bundled encoder, and how many pictures it was given."""
+
+    def __init__(self) -> None:
+        self.encoder, self.pictures = load_encoder(), 0
+        original = self.encoder.encode
+
+        def encode(batch):
+            self.pictures += len(batch)
+            return original(batch)
+
+        self.encoder.encode = encode
+
+
+@pytest.fixture
+def counting() -> CountingEncoder:
+    return CountingEncoder()
 
 
 @pytest.fixture(scope="session")

@@ -72,8 +72,8 @@ def build_store(
             _encode_batch(batch, missing, encoder.to(device), writer, device)
             failures |= {missing["sha256"].iloc[at]: reason for at, reason in batch.failures}
             advance(len(batch.indices) + len(batch.failures))
-    undecodable = contents["sha256"].map(failures).fillna("")
-    contents["reason"] = contents["reason"].where(contents["reason"] != "", undecodable)
+    reasons = zip(contents["reason"], contents["sha256"], strict=True)
+    contents["reason"] = [reason or failures.get(sha256, "") for reason, sha256 in reasons]
     write_index(folder, manifest, contents, stored_rows(folder, card))
     return replace(LatentStore.open(folder), encoded=len(missing) - len(failures))
 
