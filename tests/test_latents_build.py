@@ -65,6 +65,12 @@ def test_moved_touched_and_repeated_pictures_are_not_encoded_again(folder, count
     assert old.keys() == new.keys() and all(torch.equal(old[key], new[key]) for key in old)
 
 
+def test_repeated_pictures_of_a_new_store_are_encoded_once(folder, counting, tmp_path):
+    shutil.copytree(folder / "s1", folder / "again")
+    encoded, store = build(folder, counting, tmp_path / "store")
+    assert encoded == 30 and len(store) == 40
+
+
 def test_only_new_and_changed_pictures_are_encoded(folder, faces, counting, tmp_path):
     build(folder, counting, tmp_path / "store")
     shutil.copy(faces / "s4" / "1.pgm", folder / "s1" / "1.pgm")
