@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from lcmem.model import NetworkSettings, SiameseNetwork
-from lcmem.training.recipe import COMPACT_NETWORK
+from lcmem.training.presets import COMPACT_NETWORK
 
 BATCH = 64
 
@@ -25,7 +25,7 @@ def candidates() -> dict[str, nn.Module]:
     resnet = timm.models.resnet.ResNet(**plain, in_chans=16, num_classes=512)
     resnet.conv1, resnet.maxpool = nn.Conv2d(16, 64, 3, padding=1, bias=False), nn.Identity()
     return {
-        "compact (3×3 ConvNeXt)": SiameseNetwork(COMPACT_NETWORK),
+        "compact (3×3 ConvNeXt)": SiameseNetwork(COMPACT_NETWORK.settings(4)),
         "the same with 7×7 kernels": SiameseNetwork(NetworkSettings("convnext_atto", wide, unshuffle=2)),
         "ResNet of the same widths": nn.Sequential(nn.PixelUnshuffle(2), resnet),
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from lcmem.demo import faces_folder
@@ -49,6 +50,27 @@ class CountingEncoder:
 @pytest.fixture
 def counting() -> CountingEncoder:
     return CountingEncoder()
+
+
+TINY_VAE = {
+    "block_out_channels": (8, 8, 8, 8),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "norm_num_groups": 4,
+    "latent_channels": 4,
+}
+"""Random weights in the layout and with the downsampling of ``sd-vae``."""
+
+
+@pytest.fixture(scope="session")
+def vae(tmp_path_factory):
+    """A small ``AutoencoderKL``, as the hub would give it."""
+    import diffusers
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("hub") / "vae"
+    diffusers.AutoencoderKL(**TINY_VAE).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

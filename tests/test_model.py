@@ -10,9 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcmem.errors import LCMemError
-from lcmem.model import LinearHead, MetricHead, NetworkSettings, SiameseNetwork, nt_xent, pair_bce, pair_logits
+from lcmem.model import (
+    LinearHead,
+    MetricHead,
+    NetworkSettings,
+    SiameseNetwork,
+    combined_loss,
+    nt_xent,
+    pair_bce,
+    pair_logits,
+)
 from lcmem.model.siamese import normalise_samples
-from lcmem.training.recipe import COMPACT_NETWORK
+from lcmem.training.presets import COMPACT_NETWORK
 
 
 def naive_nt_xent(u, v, identity, temperature):
@@ -87,7 +96,7 @@ def test_head_pair_and_matrix_scores_agree(kind):
 
 
 def test_network_shapes_and_range():
-    network = SiameseNetwork(COMPACT_NETWORK).eval()
+    network = SiameseNetwork(COMPACT_NETWORK.settings(4)).eval()
     u = network(torch.randn(2, 4, 32, 32))
     assert u.shape == (2, 512) and 0 <= u.min() and u.max() <= 1
     with pytest.raises(LCMemError, match="unknown head"):
@@ -95,7 +104,7 @@ def test_network_shapes_and_range():
 
 
 def test_normalisation():
-    network = SiameseNetwork(COMPACT_NETWORK)
+    network = SiameseNetwork(COMPACT_NETWORK.settings(4))
     latents = torch.randn(64, 4, 8, 8) * torch.tensor([1.0, 2, 3, 4])[:, None, None] + 5
     network.mean.copy_(latents.mean((0, 2, 3)))
     network.std.copy_(latents.std((0, 2, 3)))
@@ -104,3 +113,39 @@ def test_normalisation():
     np.testing.assert_allclose(normalised.std((0, 2, 3)), 0.5, atol=1e-5)
     np.testing.assert_allclose(normalise_samples(latents).std((2, 3)), 0.5, atol=1e-4)
     assert normalise_samples(torch.ones(1, 4, 8, 8)).isfinite().all(), "a constant picture"
+
+
+class Largest(torch.utils._python_dispatch.TorchDispatchMode):
+    """The largest tensor that any operation makes, forwards or backwards."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for part in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(part, torch.Tensor):
+                self.numel = max(self.numel, part.numel())
+        return result
+
+
+def test_losses_of_512_pairs_need_no_more_than_their_square():
+    """The common library's NT-Xent compares each positive with each negative pair: gigabytes at this size."""
+    u, v = (torch.rand(512, 512, requires_grad=True) for _ in range(2))
+    head, identity = MetricHead(512), torch.arange(512)
+    with Largest() as largest:
+        combined_loss(u, v, head.all_pairs(u, v), identity)[0].backward()
+    assert u.grad is not None and head.raw_weight.grad is not None
+    assert largest.numel == 1024**2, "2B × 2B, and not B × B × D = 128 times as much"
+
+
+@pytest.mark.parametrize("kind", [MetricHead, LinearHead])
+def test_all_pairs_has_the_gradients_of_the_plain_formula(kind):
+    torch.manual_seed(0)
+    head, u, v = kind(6).double(), torch.rand(4, 6).double(), torch.rand(5, 6).double()
+    u.requires_grad_(), v.requires_grad_()
+    seed = torch.randn(4, 5).double()
+    parameters = [u, v, *head.parameters()]
+    fast = torch.autograd.grad((head.all_pairs(u, v) * seed).sum(), parameters)
+    plain = torch.autograd.grad((head(u[:, None], v[None]) * seed).sum(), parameters)
+    for a, b in zip(fast, plain, strict=True):
+        torch.testing.assert_close(a, b)

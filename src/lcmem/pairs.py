@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from lcmem.manifest import Manifest
 
@@ -25,16 +26,19 @@ class Pairs:
         return len(self.first)
 
 
-def identity_pairs(manifest: Manifest, *, seed: int = 0, max_positives: int | None = None) -> Pairs:
+def identity_pairs(
+    manifest: Manifest, *, seed: int = 0, max_positives: int | None = None, protocol: str = "fixed"
+) -> Pairs:
     """All positive pairs of each dataset and as many negative ones from the same dataset (paper, section 4).
 
-    Unlike the official code, both pictures of a negative pair are drawn at random. The list depends on nothing but
-    the manifest's order and the seed.
+    The list depends on nothing but the manifest's order and the seed.
 
     Args:
         manifest: Pictures of one split.
         seed: Of the random draws.
         max_positives: At most so many positive pairs of each dataset, drawn at random; None takes all.
+        protocol: ``fixed`` draws both pictures of a negative pair at random; ``paper`` always takes the first picture
+            of the other identity, as the official code does.
     """
     rng = np.random.default_rng(seed)
     parts = []
@@ -45,6 +49,8 @@ def identity_pairs(manifest: Manifest, *, seed: int = 0, max_positives: int | No
         if max_positives is not None and len(positives) > max_positives:
             positives = positives[np.sort(rng.permutation(len(positives))[:max_positives])]
         negatives = _negative_pairs(positions, identities, len(positives), rng)
+        if protocol == "paper" and len(negatives):
+            negatives[:, 1] = _first_pictures(positions, identities).loc[negatives[:, 1]]
         parts += [(positives, True), (negatives, False)]
     both = np.concatenate([pairs for pairs, _ in parts]) if parts else np.empty((0, 2), dtype=int)
     same = np.concatenate([np.full(len(pairs), label) for pairs, label in parts]) if parts else np.empty(0, dtype=bool)
@@ -70,6 +76,11 @@ def _negative_pairs(positions: np.ndarray, identities: np.ndarray, count: int, r
         drawn.append(positions[candidates])
         missing -= len(candidates)
     return np.concatenate(drawn) if drawn else np.empty((0, 2), dtype=int)
+
+
+def _first_pictures(positions: np.ndarray, identities: np.ndarray) -> pd.Series:
+    """The position of the first picture of the same identity, for each position."""
+    return pd.Series(positions, index=positions).groupby(identities).transform("first")
 
 
 def copy_pairs(count: int, datasets: np.ndarray, seed: int = 0) -> Pairs:

@@ -27,7 +27,7 @@ Identities = Annotated[
 ]
 Encoder = Annotated[str, typer.Option(help="compact-autoencoder, a folder, sd-vae or a hub id.")]
 Download = Annotated[
-    bool, typer.Option("--download", help="Download the encoder if it is not here yet. Nothing else uses the network.")
+    bool, typer.Option("--download", help="Download hub weights that are not here yet. Nothing else uses the network.")
 ]
 Size = Annotated[int, typer.Option(help="Side in pixels that pictures are squeezed into.")]
 Out = Annotated[Path, typer.Option(help="Folder to write to.")]

@@ -1,82 +1,102 @@
-"""``lcmem train``: the autoencoder and the two stages of a detector."""
+"""``lcmem train`` and ``lcmem recipes``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import app
-
-if TYPE_CHECKING:
-    from lcmem.manifest import Manifest
-
-group = typer.Typer(help="Train the compact autoencoder, or a detector in two stages.", no_args_is_help=True)
-app.add_typer(group, name="train")
-
-Data = Annotated[Path, typer.Option(help="Manifest (CSV or Parquet) with splits train and val; see lcmem manifest.")]
-Run = Annotated[Path, typer.Option(help="Folder of the run. The same command resumes it.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")]
-Encoder = Annotated[str, typer.Option(help="compact-autoencoder, a folder, sd-vae or a hub id.")]
-Precision = Annotated[str, typer.Option(help="Arithmetic: bf16-mixed, 16-mixed or 32-true.")]
+from lcmem.cli.app import Device, Download, app
 
 
-def _read(data: Path) -> "Manifest":
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A preset's name (see lcmem recipes) or a TOML file.")],
+    data: Annotated[
+        Path, typer.Option(help="Manifest (CSV or Parquet) with splits train and val, or what lcmem encode wrote.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/RECIPE.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. stage1.epochs=20.")
+    ] = None,
+    device: Device = "cpu",
+    devices: Annotated[int, typer.Option(help="How many of them; each batch is shared among them.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes on each device that make batches.")] = 1,
+    checkpoint_every: Annotated[
+        int, typer.Option(help="Steps between two states that an interrupted run goes on from.")
+    ] = 50,
+    download: Download = False,
+) -> None:
+    """Train a detector (or the autoencoder) on your pictures. The same command goes on where it stopped."""
     from lcmem.errors import LCMemError
-    from lcmem.manifest import Manifest
 
     try:
-        import lightning  # noqa: F401
+        from lcmem.training.fit import Options
+        from lcmem.training.presets import load_recipe
+        from lcmem.training.recipe import AutoencoderRecipe
     except ImportError as error:
-        raise LCMemError("training needs Lightning: pip install 'lcmem[train]'") from error
-    return Manifest.read(data)
+        raise LCMemError(f"training needs more packages: pip install 'lcmem[train]' ({error})") from error
+    chosen = load_recipe(recipe).with_settings(settings or [])
+    folder = out or Path("runs") / Path(recipe).stem
+    _quiet()
+    try:
+        if isinstance(chosen, AutoencoderRecipe):
+            from lcmem.manifest import Manifest
+            from lcmem.training.autoencoder import train_autoencoder
+
+            typer.echo(f"checkpoint: {train_autoencoder(Manifest.read(data), folder, chosen)}")
+            return
+        from lcmem.training.run import read_data
+        from lcmem.training.run import train as run
+
+        options = Options(device, devices, workers, checkpoint_every, download)
+        target = run(chosen, read_data(data), folder, options)
+    except KeyboardInterrupt:
+        typer.secho("lcmem: interrupted; the same command goes on where it stopped", fg="yellow", err=True)
+        raise typer.Exit(130) from None
+    if not options.follower:
+        _summary(folder, target)
 
 
-@group.command()
-def autoencoder(
-    data: Data, out: Run = Path("runs/autoencoder"), settings: Settings = None, precision: Precision = "bf16-mixed"
+def _quiet() -> None:
+    """Errors and our own bars are enough: Lightning's tips and hardware lists are for its developers."""
+    import logging
+    import warnings
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+
+
+def _summary(folder: Path, target: Path) -> None:
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("stage", "epochs", "best epoch", "validation score (mean AUC)")
+    for record in json.loads((target / "card.json").read_text(encoding="utf-8"))["training"]:
+        table.add_row(
+            str(record["stage"]), str(record["epochs"]), str(record["best_epoch"]), f"{record['val_score']:.4f}"
+        )
+    Console().print(table)
+    typer.echo(f"learning curves: {folder / 'curves.png'}")
+    typer.echo(f"detector: {target}    use it: lcmem audit REAL SYNTHETIC --model {target}")
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="A preset or a TOML file to print. Default: a list.")] = None,
 ) -> None:
-    """Train the compact autoencoder (8× downsampling, 4 latent channels)."""
-    manifest = _read(data)
-    from lcmem.training.autoencoder import train_autoencoder
-    from lcmem.training.recipe import AutoencoderRecipe
+    """List the presets, or print one as TOML: a file to change and give to lcmem train."""
+    import tomli_w
+    from rich.console import Console
+    from rich.table import Table
 
-    recipe = AutoencoderRecipe().with_settings(settings or [])
-    typer.echo(f"checkpoint: {train_autoencoder(manifest, out, recipe, precision=precision)}")
+    from lcmem.training.presets import PRESETS, load_recipe
 
-
-@group.command()
-def stage1(
-    data: Data,
-    out: Run = Path("runs/detector"),
-    encoder: Encoder = "compact-autoencoder",
-    head: Annotated[str, typer.Option(help="metric or linear.")] = "metric",
-    settings: Settings = None,
-    precision: Precision = "bf16-mixed",
-) -> None:
-    """Stage 1: re-identification on clean latents."""
-    manifest = _read(data)
-    from lcmem.training.recipe import STAGE1
-    from lcmem.training.stages import train_stage
-
-    recipe = STAGE1.with_settings(settings or [])
-    checkpoint = train_stage(1, manifest, out, recipe, encoder=encoder, head=head, precision=precision)
-    typer.echo(f"checkpoint: {checkpoint}")
-
-
-@group.command()
-def stage2(
-    data: Data,
-    start_from: Annotated[Path, typer.Option("--from", help="Checkpoint of stage 1.")],
-    out: Run = Path("runs/detector"),
-    encoder: Encoder = "compact-autoencoder",
-    settings: Settings = None,
-    precision: Precision = "bf16-mixed",
-) -> None:
-    """Stage 2: robustness, on edited pictures through the frozen encoder."""
-    manifest = _read(data)
-    from lcmem.training.recipe import STAGE2
-    from lcmem.training.stages import train_stage
-
-    recipe = STAGE2.with_settings(settings or [])
-    checkpoint = train_stage(2, manifest, out, recipe, encoder=encoder, start_from=start_from, precision=precision)
-    typer.echo(f"checkpoint: {checkpoint}")
+    if name is not None:
+        typer.echo(tomli_w.dumps(load_recipe(name).to_dict()))
+        return
+    table = Table("recipe", "what it is")
+    for preset, (description, _) in PRESETS.items():
+        table.add_row(preset, description)
+    Console().print(table)

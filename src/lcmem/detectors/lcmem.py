@@ -69,7 +69,9 @@ class LCMem:
         checkpoints.load_weights(folder, network)
         if weights_sha256(network) != card["sha256"]:
             raise CheckpointError(f"{folder}: the weights are not those of its card")
-        frozen = load_encoder(encoder or card["encoder"]["source"], device=device, allow_download=allow_download)
+        protocol = card["encoder"].get("protocol", "fixed")
+        place = encoder or card["encoder"]["source"]
+        frozen = load_encoder(place, device=device, protocol=protocol, allow_download=allow_download)
         if frozen.card.sha256 != card["encoder"]["sha256"]:
             raise CheckpointError(
                 f"{folder}: trained on the latents of another encoder ({card['encoder']['name']}, sha256 "

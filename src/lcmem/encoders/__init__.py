@@ -9,6 +9,7 @@ import torch
 from lcmem.checkpoints import CARD, load_weights, read_card, resolve_folder, save_checkpoint
 from lcmem.encoders.base import EncoderCard, LatentEncoder, weights_sha256
 from lcmem.encoders.compact import CompactAutoencoder
+from lcmem.encoders.pixels import PIXELS, PixelEncoder
 from lcmem.errors import CheckpointError
 
 __all__ = ["CompactAutoencoder", "EncoderCard", "LatentEncoder", "load_encoder", "save_compact", "weights_sha256"]
@@ -20,14 +21,16 @@ def load_encoder(
     source: str | os.PathLike[str] = BUNDLED_ENCODER,
     *,
     device: str | torch.device = "cpu",
+    protocol: str = "fixed",
     allow_download: bool = False,
 ) -> LatentEncoder:
     """Load a frozen autoencoder, in evaluation mode, without gradients.
 
     Args:
-        source: ``compact-autoencoder`` (bundled), a folder that ``lcmem train autoencoder`` wrote, or what
-            :func:`lcmem.encoders.hub.load_diffusers` takes: ``sd-vae``, a diffusers folder or a hub id.
+        source: ``compact-autoencoder`` (bundled), a folder that ``lcmem train autoencoder`` wrote, ``pixels`` (none at
+            all), or what :func:`lcmem.encoders.hub.load_diffusers` takes: ``sd-vae``, a diffusers folder or a hub id.
         device: Where to put it.
+        protocol: ``fixed`` or ``paper``, see :class:`EncoderCard`; only diffusers autoencoders know the difference.
         allow_download: Whether a hub id may be downloaded. Nothing touches the network otherwise.
 
     Raises:
@@ -36,10 +39,12 @@ def load_encoder(
     name = os.fspath(source)
     if name == BUNDLED_ENCODER or (Path(name) / CARD).is_file():
         encoder: LatentEncoder = _load_compact(name)
+    elif name == PIXELS:
+        encoder = PixelEncoder()
     else:
         from lcmem.encoders.hub import load_diffusers
 
-        encoder = load_diffusers(name, allow_download=allow_download)
+        encoder = load_diffusers(name, protocol=protocol, allow_download=allow_download)
     return encoder.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 

@@ -19,6 +19,7 @@ class EncoderCard:
         licence: Of its weights.
         channels: Channels of a latent.
         downsample: Pixels of a picture for each pixel of its latent, along one side.
+        protocol: ``fixed``, or ``paper``: the autoencoder is given [0, 1] instead of [−1, 1], as in the official code.
     """
 
     name: str
@@ -27,6 +28,7 @@ class EncoderCard:
     licence: str
     channels: int
     downsample: int
+    protocol: str = "fixed"
 
     def to_dict(self) -> dict[str, str | int]:
         """As JSON-ready values."""
@@ -41,6 +43,10 @@ class LatentEncoder(nn.Module, ABC):
     @abstractmethod
     def encode(self, pictures: Tensor) -> Tensor:
         """Map pictures ``[B, 3, H, W]`` in [0, 1] to latents ``[B, C, H / downsample, W / downsample]``."""
+
+    def sample(self, pictures: Tensor) -> Tensor:
+        """As :meth:`encode`, but a random sample where there is a posterior: the official code trains on it."""
+        return self.encode(pictures)
 
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:

@@ -21,9 +21,13 @@ from lcmem.progress import progress_bar
 
 
 def encode_pictures(pictures: Tensor, encoder: LatentEncoder, device: torch.device | str = "cpu") -> Tensor:
-    """uint8 pictures ``[B, 3, H, W]`` to latents ``[B, C, h, w]``, bfloat16 inside where that is fast."""
+    """What training sees of uint8 pictures ``[B, 3, H, W]``: latents ``[B, C, h, w]``, bfloat16 inside, float32 out.
+
+    By protocol ``paper`` these are samples of the posterior, as in the official code; a detector always takes its mode.
+    """
+    encode = encoder.sample if encoder.card.protocol == "paper" else encoder.encode
     with torch.no_grad(), torch.autocast(torch.device(device).type, torch.bfloat16):
-        return encoder.encode(to_float(pictures.to(device))).float()
+        return encode(to_float(pictures.to(device))).float()
 
 
 def build_store(

@@ -85,14 +85,17 @@ class StoreCard:
             )
 
     def _identity(self) -> tuple[Any, ...]:
-        # the weights' hash alone: the same encoder may be loaded from another place
-        return self.encoder["sha256"], self.size, self.views, self.shape
+        # the weights' hash, not the source: the same encoder may be loaded from another place
+        return self.encoder["sha256"], self.encoder["protocol"], self.size, self.views, self.shape
 
     def describe(self) -> str:
         """In words, for messages."""
         mirror = "with" if self.views == 2 else "without"
         name, sha256 = self.encoder["name"], self.encoder["sha256"]
-        return f"{name} (sha256 {sha256[:12]}…) at {self.size}×{self.size} pixels {mirror} mirror images"
+        return (
+            f"{name} (sha256 {sha256[:12]}…, protocol {self.encoder['protocol']}) at {self.size}×{self.size} pixels "
+            f"{mirror} mirror images"
+        )
 
     @property
     def row_shape(self) -> tuple[int, int, int, int]:

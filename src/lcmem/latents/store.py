@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lcmem.encoders import EncoderCard
 from lcmem.errors import LCMemError
 from lcmem.latents.card import StoreCard
 from lcmem.latents.index import OWN, read_index, read_skipped
@@ -78,8 +79,21 @@ class LatentStore:
             LCMemError: Nothing is left.
         """
         part = self.manifest.select(split=split, dataset=dataset)
-        at = pd.Index(self.manifest.table["path"]).get_indexer(pd.Index(part.table["path"]))
-        return replace(self, manifest=part, places=self.places[at], moments=self.moments[at])
+        return self.rows(pd.Index(self.manifest.table["path"]).get_indexer(pd.Index(part.table["path"])))
+
+    def rows(self, positions: np.ndarray) -> "LatentStore":
+        """The pictures at these positions, in this order; nothing is copied."""
+        part = self.manifest.rows(positions)
+        return replace(self, manifest=part, places=self.places[positions], moments=self.moments[positions])
+
+    def check(self, encoder: EncoderCard, size: int, *, mirror: bool) -> None:
+        """Whether it serves a training.
+
+        Raises:
+            LCMemError: Its latents are of another encoder or size, or mirror images are missing.
+        """
+        wanted = StoreCard.of(encoder, size, 2 if mirror else self.card.views)
+        self.card.check_same(wanted, self.folder)
 
     def read(self, positions: np.ndarray, view: np.ndarray | int = 0, *, normalise: bool = False) -> Tensor:
         """Latents of some pictures.

@@ -40,8 +40,16 @@ class Head(nn.Module, ABC):
         return self.bias - ((u - v).abs() * self.weight).sum(-1)
 
     def all_pairs(self, u: Tensor, v: Tensor) -> Tensor:
-        """Logits ``[N, M]`` of every pair of ``[N, D]`` and ``[M, D]``, differentiable."""
-        return self(u[:, None], v[None])
+        """Logits ``[N, M]`` of every pair of ``[N, D]`` and ``[M, D]``, differentiable.
+
+        The weights go into the features, so that ``torch.cdist`` needs N·M numbers of memory, not N·M·D; weights of
+        either sign are summed apart.
+        """
+        against, towards = self.weight.clamp_min(0), (-self.weight).clamp_min(0)
+        logits = self.bias - torch.cdist(u * against, v * against, p=1)
+        if bool(towards.any()):
+            logits = logits + torch.cdist(u * towards, v * towards, p=1)
+        return logits
 
 
 class MetricHead(Head):

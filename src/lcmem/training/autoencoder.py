@@ -92,9 +92,7 @@ def balanced_weights(datasets: pd.Series) -> np.ndarray:
     return datasets.map(1 / np.sqrt(datasets.value_counts())).to_numpy()
 
 
-def train_autoencoder(
-    manifest: Manifest, out: str | os.PathLike[str], recipe: AutoencoderRecipe, *, precision: str = "bf16-mixed"
-) -> Path:
+def train_autoencoder(manifest: Manifest, out: str | os.PathLike[str], recipe: AutoencoderRecipe) -> Path:
     """Train on the manifest's train split, validate on its val split; running it again resumes.
 
     Returns:
@@ -118,7 +116,7 @@ def train_autoencoder(
     trainer = L.Trainer(
         max_steps=recipe.steps,
         val_check_interval=every,
-        precision=precision,  # type: ignore[arg-type]
+        precision=recipe.precision,
         gradient_clip_val=1.0,
         callbacks=[ModelCheckpoint(folder / "resume", save_last=True, every_n_train_steps=every, save_top_k=0)],
         logger=CSVLogger(folder, "logs", version=0),

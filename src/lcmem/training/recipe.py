@@ -1,45 +1,208 @@
-"""All settings of a training, in one place."""
+"""Recipes: all settings of a training, validated, in one place, saved with the run."""
 
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Self
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lcmem.augment import Augmentation, LatentAugmentation
 from lcmem.errors import LCMemError
 from lcmem.model import NetworkSettings
 
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
-@dataclass(frozen=True)
-class _Recipe:
+
+class Settings(BaseModel):
+    """Typed, immutable settings; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     def with_settings(self, settings: list[str]) -> Self:
-        """A copy with ``key=value`` settings applied.
+        """A copy with ``key=value`` changes; a key may reach inside (``stage1.lr=1e-3``), ``none`` leaves a part out.
 
         Raises:
-            LCMemError: An unknown key, or a value of the wrong type.
+            LCMemError: An unknown key, or a value that does not fit.
         """
-        known = {item.name: item for item in fields(self)}
-        changes: dict[str, Any] = {}
+        values = self.model_dump()
         for setting in settings:
             key, found, value = setting.partition("=")
-            if not found or key not in known:
-                raise LCMemError(f"unknown setting {setting!r}; known: {', '.join(known)}")
-            changes[key] = _parse(value, type(getattr(self, key)), key)
-        return replace(self, **changes)
+            if not found:
+                raise LCMemError(f"setting {setting!r}: expected key=value")
+            *outer, last = key.split(".")
+            place = values
+            for part in outer:
+                if not isinstance(place.get(part), dict):
+                    place[part] = {}
+                place = place[part]
+            place[last] = _parse(value)
+        return type(self).validated(values, "--set")
+
+    @classmethod
+    def validated(cls, values: dict[str, Any], source: str) -> Self:
+        """From plain values.
+
+        Raises:
+            LCMemError: Names ``source`` and every key that is unknown or has an unfit value.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise LCMemError("; ".join(f"{source}: {_explain(cls, item)}" for item in error.errors())) from error
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values."""
-        return asdict(self)
+        """As JSON- and TOML-ready values, without those that are not set."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def write(self, path: Path) -> None:
+        """Save as TOML."""
+        path.write_text(tomli_w.dumps(self.to_dict()), encoding="utf-8")
 
 
-def _parse(value: str, kind: type, key: str) -> Any:
+def _parse(value: str) -> Any:
+    if value.lower() == "none":
+        return None
     try:
-        if kind is bool:
-            return {"true": True, "false": False}[value.lower()]
-        return kind(value)
-    except (ValueError, KeyError) as error:
-        raise LCMemError(f"setting {key}={value}: expected a {kind.__name__}") from error
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value  # a bare word: a name or a path
 
 
-@dataclass(frozen=True)
-class AutoencoderRecipe(_Recipe):
+def _explain(cls: type[BaseModel], item: Any) -> str:
+    key = ".".join(map(str, item["loc"]))
+    if item["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{key}: {item['msg']}"
+    known = _keys(cls.model_json_schema())
+    close = get_close_matches(key, known, 3)
+    return f"unknown key {key}; " + (f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}")
+
+
+def _keys(schema: dict[str, Any], prefix: str = "", definitions: dict[str, Any] | None = None) -> list[str]:
+    """Every key of a JSON schema, with dots."""
+    definitions = schema.get("$defs", {}) if definitions is None else definitions
+    found = []
+    for name, item in schema.get("properties", {}).items():
+        found.append(prefix + name)
+        for option in (item, *item.get("anyOf", [])):
+            if "$ref" in option:
+                inner = definitions[option["$ref"].rpartition("/")[2]]
+                found += _keys(inner, f"{prefix}{name}.", definitions)
+    return found
+
+
+class Network(Settings):
+    """The Siamese network.
+
+    Attributes:
+        backbone: timm's name of an architecture.
+        options: Further keyword arguments for ``timm.create_model``.
+        pretrained: ``timm`` starts from timm's weights of that name, a path from a safetensors file of them; "" from
+            random ones.
+        unshuffle: Space-to-depth factor before the backbone.
+        features: Number of features u.
+        head: ``metric`` (weights not negative) or ``linear`` (the paper's).
+    """
+
+    backbone: str = "convnext_tiny"
+    options: dict[str, Any] = {}
+    pretrained: str = ""
+    unshuffle: Count = 1
+    features: Count = 512
+    head: Literal["metric", "linear"] = "metric"
+
+    def settings(self, channels: int) -> NetworkSettings:
+        """What the network is built from, for latents of so many channels."""
+        return NetworkSettings(channels=channels, **self.model_dump(exclude={"pretrained"}))
+
+
+class Stage(Settings):
+    """One stage of a detector's training (paper, section 3.1 and appendix B).
+
+    Attributes:
+        epochs: At most so many.
+        steps_per_epoch: Optimiser steps between two validations; None goes once through the training pictures.
+        batch_size: Positive pairs in a step, on all devices together; the other pairs of a batch are its negatives.
+        chunk: So many of them at a time are drawn from one domain; see ``PairSampler``.
+        lr: Peak learning rate of AdamW (warm-up over 3 % of the steps, then a cosine down to zero).
+        weight_decay: Of AdamW, on matrices and kernels only.
+        bce_weight: Weight of the BCE term; NT-Xent has the rest.
+        temperature: τ of NT-Xent.
+        patience: Epochs without a better validation score after which the stage ends.
+        positives: ``identity``: other pictures of the same identity. ``augmentation``: identities are not used, each
+            picture is its own (the unsupervised mode).
+        mirror: Whether either picture of a pair is its mirror image half of the time (its latent encoded, not flipped).
+        samplewise: Probability that a step's latents are normalised by sample instead of by training mix.
+        latent: What is done to normalised latents.
+        pixels: What is done to the second picture of a pair before it is encoded; None never decodes a picture, all
+            latents come from the store.
+        copies: With ``pixels``: share of pairs whose second picture is an edit of the first.
+        edited: With ``pixels``: share of the other pairs whose second picture is edited.
+    """
+
+    epochs: Count
+    steps_per_epoch: Count | None = None
+    batch_size: Annotated[int, Field(ge=2)]
+    chunk: Count = 1
+    lr: Positive
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    bce_weight: Share = 0.8
+    temperature: Positive = 0.07
+    patience: Count = 10
+    positives: Literal["identity", "augmentation"] = "identity"
+    mirror: bool = False
+    samplewise: Share = 0.0
+    latent: LatentAugmentation = LatentAugmentation()
+    pixels: Augmentation | None = None
+    copies: Share = 0.5
+    edited: Share = 0.5
+
+
+class Recipe(Settings):
+    """A detector's training.
+
+    Attributes:
+        protocol: ``fixed``, or ``paper``: what the official code does. Then the learning rate stays constant,
+            pictures enter the autoencoder in [0, 1] instead of [−1, 1] and latents are sampled from the posterior (if
+            the encoder has one), latents are normalised by dataset, brightness and contrast stay as they are,
+            identities are used even in the unsupervised mode, and validation negatives have the first picture of the
+            other identity.
+        encoder: What ``load_encoder`` takes; ``pixels`` for none.
+        size: Side in pixels that pictures are squeezed into.
+        network: The Siamese network.
+        start_from: A detector to start from (a bundled name or a folder); "" starts anew.
+        stage1: The first stage.
+        stage2: The second stage, if there is one; it starts from the best epoch of the first.
+        precision: Lightning's name of the arithmetic: bf16-mixed, 16-mixed or 32-true.
+        seed: Of everything random.
+    """
+
+    protocol: Literal["fixed", "paper"] = "fixed"
+    encoder: str = "compact-autoencoder"
+    size: Annotated[int, Field(ge=32)] = 256
+    network: Network
+    start_from: str = ""
+    stage1: Stage
+    stage2: Stage | None = None
+    precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "bf16-mixed"
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if self.start_from and self.network.pretrained:
+            raise ValueError("start_from and network.pretrained exclude each other")
+        return self
+
+    @property
+    def stages(self) -> list[Stage]:
+        """One or two."""
+        return [self.stage1, *([self.stage2] if self.stage2 else [])]
+
+
+class AutoencoderRecipe(Settings):
     """Training of the compact autoencoder.
 
     Attributes:
@@ -51,77 +214,17 @@ class AutoencoderRecipe(_Recipe):
         gradient_weight: Weight of the L1 loss on picture gradients, beside the L1 and the squared error.
         latent_weight: Weight of the penalty that keeps each latent channel at mean 0, standard deviation 1.
         latent_noise: Standard deviation of noise added to the latents, so that near latents mean near pictures.
+        precision: Lightning's name of the arithmetic.
         seed: Of everything random.
     """
 
-    size: int = 256
-    crop: int = 128
-    steps: int = 2600
-    batch_size: int = 64
-    lr: float = 2e-3
+    size: Annotated[int, Field(ge=32)] = 256
+    crop: Annotated[int, Field(ge=16)] = 128
+    steps: Count = 2600
+    batch_size: Count = 64
+    lr: Positive = 2e-3
     gradient_weight: float = 0.25
     latent_weight: float = 1e-3
     latent_noise: float = 0.03
+    precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "bf16-mixed"
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class StageRecipe(_Recipe):
-    """One of the two stages of a detector's training (paper, section 3.1 and appendix B).
-
-    Attributes:
-        epochs: At most so many.
-        steps_per_epoch: Optimiser steps between two validations.
-        pairs: Positive pairs in a step.
-        chunk: At most so many of them are drawn from one domain at a time; see ``PairSampler``.
-        lr: Peak learning rate of AdamW (warm-up over 3 % of the steps, then a cosine down to zero).
-        weight_decay: Of AdamW.
-        bce_weight: Weight of the BCE term; NT-Xent has the rest.
-        temperature: τ of NT-Xent.
-        patience: Epochs without improvement of the validation score after which the stage ends.
-        samplewise: Probability that a step's latents are normalised by sample instead of by training mix.
-        latent_warp: Largest rotation (in units of 10°) and zoom (in units of 20 %) of latents. Only for stage 1.
-        latent_noise: Largest standard deviation of noise on normalised latents. Only for stage 1.
-        copies: Share of pairs whose second picture is an edit of the first. Only for stage 2.
-        edited: Share of the other pairs whose second picture is edited. Only for stage 2.
-        seed: Of everything random.
-    """
-
-    epochs: int
-    steps_per_epoch: int
-    pairs: int
-    chunk: int
-    lr: float
-    weight_decay: float = 0.05
-    bce_weight: float = 0.8
-    temperature: float = 0.07
-    patience: int = 10
-    samplewise: float = 0.2
-    latent_warp: float = 0.0
-    latent_noise: float = 0.0
-    copies: float = 0.5
-    edited: float = 0.5
-    seed: int = 0
-
-
-STAGE1 = StageRecipe(
-    epochs=13, steps_per_epoch=100, pairs=128, chunk=64, lr=1e-3, bce_weight=0.5, latent_warp=0.5, latent_noise=0.1
-)
-"""Stage 1 of the bundled model."""
-
-STAGE2 = StageRecipe(epochs=5, steps_per_epoch=100, pairs=64, chunk=32, lr=3e-4, bce_weight=0.5, patience=5)
-"""Stage 2 of the bundled model."""
-
-COMPACT_NETWORK = NetworkSettings(
-    backbone="convnext_atto",
-    options={
-        "patch_size": 1,
-        "kernel_sizes": 3,
-        "conv_mlp": False,
-        "dims": [64, 128, 256, 320],
-        "depths": [2, 3, 4, 2],
-        "drop_path_rate": 0.1,
-    },
-    unshuffle=2,
-)
-"""A ConvNeXt for 32×32 latents and a CPU: 3×3 kernels (7×7 depthwise ones are slow there), 5 M parameters."""

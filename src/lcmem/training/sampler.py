@@ -18,8 +18,8 @@ def domains(manifest: Manifest) -> np.ndarray:
     def root(name: str) -> str:
         return name if parent[name] == name else root(parent[name])
 
-    known = manifest.table[manifest.table["identity"] != ""]
-    for _, group in known.groupby("identity")["dataset"]:
+    known = manifest.table.loc[manifest.table["identity"] != "", ["identity", "dataset"]].drop_duplicates()
+    for _, group in known[known["identity"].duplicated(keep=False)].groupby("identity")["dataset"]:
         first, *others = group.unique()
         for other in others:
             parent[root(other)] = root(first)
@@ -31,42 +31,53 @@ class PairSampler:
     """Draws batches of positive pairs; the other pairs of the batch are the negatives.
 
     Re-identification is measured against negatives of the same dataset, so a batch is made of chunks, each from one
-    domain. Domains are drawn in proportion to the square root of their number of identities.
+    domain. Domains are drawn in proportion to the square root of their number of identities, identities evenly.
 
     Args:
         manifest: The training pictures.
-        pairs: Positive pairs in a batch.
-        chunk: At most so many of them are from one draw of a domain.
+        batch_size: Positive pairs in a batch.
+        chunk: So many of them are from one draw of a domain.
         seed: Batch k of a sampler depends on nothing but the manifest, these numbers and k.
+        identities: Whether identities are used; otherwise each picture is its own (the unsupervised mode).
 
     Raises:
         LCMemError: Fewer than three identities: there would be hardly any negatives.
     """
 
-    def __init__(self, manifest: Manifest, pairs: int, chunk: int, seed: int) -> None:
-        self.pairs, self.chunk, self.seed = pairs, chunk, seed
-        codes = pd.factorize(pd.Series(manifest.identities))[0]
+    def __init__(self, manifest: Manifest, batch_size: int, chunk: int, seed: int, *, identities: bool = True) -> None:
+        self.batch_size, self.chunk, self.seed = batch_size, chunk, seed
+        codes = pd.factorize(pd.Series(manifest.identities))[0] if identities else np.arange(len(manifest))
         if codes.max() < 2:
             raise LCMemError(f"{codes.max() + 1} identities are too few to train on, at least 3 are needed")
         order = np.argsort(codes, kind="stable")
         self.members = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
-        sizes = np.array([len(members) for members in self.members])
-        weights = np.where(sizes > 1, 1.0, SINGLE_WEIGHT)
+        single = np.array([len(members) < 2 for members in self.members])
+        weights = np.where(single, 1.0 if single.all() else SINGLE_WEIGHT, 1.0)
         first = domains(manifest)[[members[0] for members in self.members]]
         self.groups = [np.flatnonzero(first == domain) for domain in np.unique(first)]
-        self.weights = [weights[group] / weights[group].sum() for group in self.groups]
-        frequency = np.sqrt([weights[group].sum() for group in self.groups])
+        self.weights = [weights[group] for group in self.groups]
+        frequency = np.sqrt([part.sum() for part in self.weights])
         self.frequency = frequency / frequency.sum()
 
     def batch(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Positions of the first and second pictures and integer identities, each ``[pairs]``."""
+        """Positions of the first and second pictures and integer identities, each ``[batch_size]``."""
         rng = np.random.default_rng((self.seed, number))
-        chosen: list[int] = []
-        while len(chosen) < self.pairs:
-            domain = rng.choice(len(self.groups), p=self.frequency)
-            group, weights = self.groups[domain], self.weights[domain]
-            count = min(self.chunk, len(group), self.pairs - len(chosen))
-            chosen += rng.choice(group, count, replace=False, p=weights).tolist()
-        drawn = [rng.choice(self.members[k], 2, replace=len(self.members[k]) < 2) for k in chosen]
-        first, second = np.array(drawn).T
-        return first, second, np.array(chosen)
+        chunks = [self.chunk] * (self.batch_size // self.chunk)
+        chunks += [self.batch_size % self.chunk] * (self.batch_size % self.chunk > 0)
+        drawn = rng.choice(len(self.groups), len(chunks), p=self.frequency)
+        counts = np.bincount(drawn, weights=chunks, minlength=len(self.groups)).astype(int)
+        chosen = np.concatenate([self._identities(group, count, rng) for group, count in enumerate(counts)])
+        pairs = [rng.choice(self.members[k], 2, replace=len(self.members[k]) < 2) for k in chosen]
+        first, second = np.array(pairs).T
+        return first, second, chosen
+
+    def _identities(self, group: int, count: int, rng: np.random.Generator) -> np.ndarray:
+        """So many identities of a domain, none twice before each was drawn once."""
+        parts = []
+        while count > 0:
+            # the smallest of exponential waiting times are a weighted draw without replacement, in linear time
+            waiting = rng.exponential(size=len(self.groups[group])) / self.weights[group]
+            take = min(count, len(waiting))
+            parts.append(self.groups[group][np.argpartition(waiting, take - 1)[:take]])
+            count -= take
+        return np.concatenate(parts) if parts else np.empty(0, dtype=int)

@@ -1,0 +1,73 @@
+"""Learning curves: the run's logs as one table and one picture."""
+
+from pathlib import Path
+
+import lightning as L
+import pandas as pd
+
+PARTS = ("loss", "bce", "nt_xent")
+
+
+def read_metrics(folder: Path) -> pd.DataFrame:
+    """The CSV logs of a stage, of all its starts, as one table by step.
+
+    Where a run was killed and went on from an earlier step, the later start counts.
+
+    Args:
+        folder: With ``version_0``, ``version_1``, … for each start.
+    """
+    logs = sorted(folder.glob("version_*/metrics.csv"), key=lambda path: int(path.parent.name.partition("_")[2]))
+    table = pd.DataFrame({"step": pd.Series(dtype=int)})
+    for log in logs:
+        part = pd.read_csv(log)
+        parts = [table[table["step"] < part["step"].min()], part]
+        table = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    return table
+
+
+def plot_curves(folders: dict[str, Path], target: Path) -> None:
+    """Losses and validation AUC of each stage, side by side.
+
+    Args:
+        folders: Title of each stage and its logs.
+        target: The picture to write.
+    """
+    from matplotlib.figure import Figure
+
+    from lcmem.files import replacing
+
+    tables = {title: table for title, folder in folders.items() if len(table := read_metrics(folder))}
+    if not tables:
+        return
+    figure = Figure(figsize=(6 * len(tables), 7), layout="constrained")
+    axes = figure.subplots(2, len(tables), squeeze=False)
+    for column, (title, table) in enumerate(tables.items()):
+        for name in [*PARTS, *(name for name in table if str(name).endswith("_bce"))]:
+            _draw(axes[0, column], table, name)
+        for name in sorted(name for name in table if str(name).startswith("val_") and not str(name).endswith("_bce")):
+            _draw(axes[1, column], table, name, marker="o", linewidth=2.5 if name == "val_score" else 1)
+        axes[0, column].set(title=title, xlabel="step", ylabel="loss", yscale="log")
+        axes[1, column].set(xlabel="step", ylabel="validation AUC")
+        for row in (0, 1):
+            axes[row, column].grid(alpha=0.3)
+            axes[row, column].legend(fontsize="small")
+    with replacing(target) as partial:
+        figure.savefig(partial, dpi=120, format=target.suffix[1:])
+
+
+def _draw(axes, table, name, **style):  # type: ignore[no-untyped-def]
+    if name in table:
+        known = table[["step", name]].dropna()
+        axes.plot(known["step"], known[name], label=name, **style)
+
+
+class LearningCurves(L.Callback):
+    """Redraws the picture at each new epoch, so that a long run can be watched."""
+
+    def __init__(self, folders: dict[str, Path], target: Path) -> None:
+        self.folders, self.target = folders, target
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The logs of the last epoch are written by now."""
+        if trainer.is_global_zero:
+            plot_curves(self.folders, self.target)

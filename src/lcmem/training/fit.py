@@ -1,0 +1,133 @@
+"""Lightning's trainer for one stage: checkpoints, early stopping, logs, devices."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from lcmem.latents import LatentStore
+from lcmem.training.batches import Batch, PairBatches
+from lcmem.training.curves import LearningCurves
+from lcmem.training.module import StageTraining
+from lcmem.training.resume import LatestCheckpoint
+from lcmem.training.sampler import PairSampler
+
+ACCELERATORS = {"cpu": "cpu", "cuda": "gpu", "mps": "mps"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where and how a training runs.
+
+    Attributes:
+        device: ``cpu``, ``cuda`` or ``mps``.
+        devices: How many of them; they share each batch.
+        workers: Processes on each device that make batches.
+        checkpoint_every: Steps between two states that an interrupted run goes on from.
+        allow_download: Whether encoder and pretrained weights may be downloaded.
+    """
+
+    device: str = "cpu"
+    devices: int = 1
+    workers: int = 1
+    checkpoint_every: int = 50
+    allow_download: bool = False
+
+    @property
+    def follower(self) -> bool:
+        """Whether this process was started by the first one, to train on another device."""
+        return os.environ.get("LOCAL_RANK", "0") != "0"
+
+
+class PairData(L.LightningDataModule):
+    """Each epoch's batches by their numbers; a resumed epoch begins in its middle."""
+
+    def __init__(self, store: LatentStore, sampler: PairSampler, module: StageTraining, workers: int) -> None:
+        super().__init__()
+        self.store, self.sampler, self.module, self.workers = store, sampler, module, workers
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """What is left of the current epoch."""
+        assert self.trainer is not None
+        done, steps = self.trainer.global_step, self.module.steps_per_epoch
+        batches = PairBatches(
+            self.store,
+            self.sampler,
+            self.module.stage,
+            self.module.augmentation,
+            self.module.recipe.size,
+            self.module.datasets,
+            range(done, (done // steps + 1) * steps),
+            self.trainer.global_rank,
+            self.trainer.world_size,
+        )
+        return DataLoader(
+            batches, batch_size=None, num_workers=self.workers, prefetch_factor=2 if self.workers else None
+        )
+
+    def val_dataloader(self) -> DataLoader[torch.Tensor]:
+        """One item: the lists are scored as a whole."""
+        return DataLoader(torch.zeros(1, 1))  # type: ignore[arg-type]
+
+
+def fit(
+    module: StageTraining, store: LatentStore, sampler: PairSampler, number: int, folder: Path, options: Options
+) -> dict[str, Any]:
+    """Train a stage, and leave the best epoch's weights in the module.
+
+    Args:
+        module: Network and settings.
+        store: Latents of the training pictures.
+        sampler: Draws the pairs.
+        number: Of the stage.
+        folder: The run's.
+        options: Where and how.
+
+    Returns:
+        Epochs, best epoch (from 0) and its validation score.
+    """
+    resume, logs = folder / "resume" / f"stage{number}", folder / "logs" / f"stage{number}"
+    best = ModelCheckpoint(resume, "best", monitor="val_score", mode="max", enable_version_counter=False)
+    version = len([*logs.glob("version_*")])
+    trainer = L.Trainer(
+        accelerator=ACCELERATORS[options.device],
+        devices=options.devices,
+        strategy="ddp" if options.devices > 1 else "auto",
+        sync_batchnorm=options.devices > 1 and options.device == "cuda",
+        use_distributed_sampler=False,
+        max_epochs=module.stage.epochs,
+        limit_train_batches=module.steps_per_epoch,
+        precision=module.recipe.precision,
+        gradient_clip_val=1.0,
+        callbacks=[
+            EarlyStopping("val_score", mode="max", patience=module.stage.patience),
+            best,
+            LatestCheckpoint(resume / "latest.ckpt", options.checkpoint_every),
+            LearningCurves({f"stage {k}": logs.parent / f"stage{k}" for k in (1, 2)}, folder / "curves.png"),
+        ],
+        logger=[
+            CSVLogger(folder / "logs", f"stage{number}", version=version),
+            TensorBoardLogger(folder / "logs", f"stage{number}", version=version),
+        ],
+        log_every_n_steps=min(10, module.steps_per_epoch),
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+    )
+    latest = resume / "latest.ckpt"
+    trainer.fit(
+        module,
+        datamodule=PairData(store, sampler, module, options.workers),
+        ckpt_path=latest if latest.is_file() else None,
+        weights_only=True,
+    )
+    state = torch.load(best.best_model_path, weights_only=True)
+    module.load_state_dict(state["state_dict"])
+    score = None if best.best_model_score is None else float(best.best_model_score)
+    return {"epochs": trainer.current_epoch, "best_epoch": int(state["epoch"]), "val_score": score}

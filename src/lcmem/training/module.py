@@ -1,0 +1,142 @@
+"""Lightning's view of a stage: one step, one validation, one optimiser."""
+
+from dataclasses import replace
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+
+from lcmem.encoders import LatentEncoder
+from lcmem.errors import LCMemError
+from lcmem.latents import LatentStore, encode_pictures
+from lcmem.model import SiameseNetwork, combined_loss, normalise_samples
+from lcmem.model.siamese import TARGET_STD
+from lcmem.training.batches import Batch
+from lcmem.training.recipe import Recipe, Stage
+from lcmem.training.validation import ValidationList
+
+TINY = 1e-6
+"""Smallest standard deviation: a channel that never changes stays zero."""
+
+WARM_UP = 0.03
+"""Share of the steps over which the learning rate rises."""
+
+
+class StageTraining(L.LightningModule):
+    """Either stage.
+
+    Args:
+        network: The Siamese network.
+        recipe: The settings of the run.
+        stage: The settings of this stage.
+        encoder: Encodes pictures where the stage edits them.
+        store: Latents of all pictures.
+    """
+
+    def __init__(
+        self, network: SiameseNetwork, recipe: Recipe, stage: Stage, encoder: LatentEncoder, store: LatentStore
+    ) -> None:
+        super().__init__()
+        self.network, self.recipe, self.stage = network, recipe, stage
+        self.frozen = [encoder]  # in a list: not a sub-module, so not in the checkpoint
+        self.validation: dict[str, ValidationList] = {}
+        self.augmentation = stage.pixels
+        if recipe.protocol == "paper" and stage.pixels is not None:
+            self.augmentation = replace(stage.pixels, gain=1.0)
+        pictures = int((store.manifest.table["split"] == "train").sum())
+        self.steps_per_epoch = stage.steps_per_epoch or max(1, round(pictures / stage.batch_size))
+        self.datasets = sorted(store.manifest.table["dataset"].unique())
+        self.statistics: tuple[Tensor, Tensor] | None = None
+        if recipe.protocol == "paper":
+            scales = [store.scales[name] for name in self.datasets]
+            mean, std = (np.stack([getattr(scale, part) for scale in scales]) for part in ("mean", "std"))
+            self.statistics = (torch.from_numpy(mean).float(), torch.from_numpy(std).float().clamp_min(TINY))
+
+    def normalise(self, latents: Tensor, dataset: Tensor) -> Tensor:
+        """Latents ``[B, C, h, w]`` to mean 0, standard deviation 0.5, over the training mix or by dataset."""
+        if self.statistics is None:
+            return self.network.normalise(latents)
+        mean, std = (part.to(latents)[dataset.to(latents.device)][..., None, None] for part in self.statistics)
+        return (latents - mean) * (TARGET_STD / std)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """All random numbers of a step depend on its number alone: an interrupted run goes on as if it had not been."""
+        seeds = np.random.SeedSequence((self.recipe.seed, self.global_step, self.global_rank))
+        torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> 1))
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """The combined loss (paper, equation 3) over the batches of all devices."""
+        second = batch.second
+        if self.augmentation is not None:
+            second = encode_pictures(second, self.frozen[0], self.device)
+        latents = self.normalise(torch.cat((batch.first, second)), batch.dataset.repeat(2))
+        if np.random.default_rng((self.recipe.seed, self.global_step, 2)).random() < self.stage.samplewise:
+            latents = normalise_samples(latents)
+        u, v = self.network.embed(self.stage.latent(latents)).float().chunk(2)
+        # one gather for both: two of them may come back in another order on another device
+        u, v = self._joined(torch.stack((u, v), 1)).unbind(1)
+        identity = self._joined(batch.identity)
+        with torch.autocast(self.device.type, enabled=False):
+            loss, bce, contrast = combined_loss(
+                u,
+                v,
+                self.network.head.all_pairs(u, v),
+                identity,
+                bce_weight=self.stage.bce_weight,
+                temperature=self.stage.temperature,
+            )
+        if not loss.isfinite():
+            raise LCMemError(
+                f"the loss is {float(loss)} at step {self.global_step}: try a lower lr, or precision=32-true"
+            )
+        self.log_dict({"loss": loss, "bce": bce, "nt_xent": contrast}, prog_bar=True)
+        return loss
+
+    def _joined(self, part: Tensor) -> Tensor:
+        """The same of all devices.
+
+        Each device then computes the whole loss; its gradients come back summed over devices and DDP averages them
+        over as many: those of one device with the joined batch.
+        """
+        if self.trainer.world_size == 1:
+            return part
+        joined = self.all_gather(part, sync_grads=True)
+        assert isinstance(joined, Tensor)
+        return joined.flatten(0, 1)
+
+    def on_validation_epoch_end(self) -> None:
+        """AUC of the fixed pair lists, macro-averaged over datasets; ``val_score`` is what the stage improves."""
+        means = []
+        for kind, pairs in self.validation.items():
+            values = pairs.scores(self.features, self.network.head)
+            self.log(f"val_{kind}_bce", values.pop(""))
+            self.log_dict({f"val_{kind}/{name}": value for name, value in values.items()})
+            means.append(float(np.mean(list(values.values()))))
+            self.log(f"val_{kind}", means[-1], prog_bar=True)
+        self.log("val_score", float(np.mean(means)))
+
+    def features(self, latents: Tensor, dataset: Tensor) -> Tensor:
+        """Features of latents ``[B, C, h, w]`` as they are, of datasets ``[B]``."""
+        return self.network.embed(self.normalise(latents.to(self.device), dataset))
+
+    def validation_step(self, batch: Tensor, index: int) -> None:
+        """Lightning wants one; the lists are scored as a whole in :meth:`on_validation_epoch_end`."""
+
+    def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
+        """AdamW; warm-up, then a cosine that really falls (with ``eta_min = lr`` the official one never does)."""
+        groups: dict[bool, list[Tensor]] = {True: [], False: []}
+        for parameter in self.network.parameters():
+            groups[parameter.ndim > 1].append(parameter)
+        decay = {True: self.stage.weight_decay, False: 0.0}
+        optimizer = torch.optim.AdamW(
+            [{"params": group, "weight_decay": decay[many]} for many, group in groups.items()], lr=self.stage.lr
+        )
+        if self.recipe.protocol == "paper":
+            return {"optimizer": optimizer}
+        steps = self.stage.epochs * self.steps_per_epoch
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.stage.lr, total_steps=steps, pct_start=WARM_UP, div_factor=25, cycle_momentum=False
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,153 @@
+"""A run: a recipe and pictures become a detector, in a folder that remembers everything."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from lcmem.checkpoints import CARD
+from lcmem.detectors.lcmem import LCMem
+from lcmem.encoders import LatentEncoder, load_encoder
+from lcmem.errors import LCMemError
+from lcmem.files import replacing
+from lcmem.latents import CARD as STORE
+from lcmem.latents import LatentStore, build_store
+from lcmem.manifest import Manifest
+from lcmem.training.curves import plot_curves
+from lcmem.training.fit import Options, fit
+from lcmem.training.module import StageTraining
+from lcmem.training.provenance import training_data
+from lcmem.training.recipe import Recipe, Stage
+from lcmem.training.sampler import PairSampler
+from lcmem.training.start import start_network
+from lcmem.training.validation import copy_list, reid_list
+
+RECIPE, RECORD, CURVES = "recipe.toml", "run.json", "curves.png"
+
+
+def train(
+    recipe: Recipe, data: Manifest | LatentStore, out: str | os.PathLike[str], options: Options | None = None
+) -> Path:
+    """Train a detector. Running it again with the same folder goes on where it stopped.
+
+    Args:
+        recipe: All settings.
+        data: Pictures with the splits ``train`` and ``val``, and identities where they are known; or their latents.
+        out: The run's folder: the recipe, each stage's detector, logs, learning curves.
+        options: Where and how it runs; the result does not depend on them, up to rounding.
+
+    Returns:
+        The folder of the last stage's detector.
+
+    Raises:
+        LCMemError: An identity in two splits, a missing split, fewer than three identities, latents of another encoder
+            or size, or a folder with a run of another recipe or of other pictures.
+    """
+    folder, options = Path(out), options or Options()
+    manifest = data.manifest if isinstance(data, LatentStore) else data
+    manifest.check_disjoint()
+    manifest = manifest.rows(manifest.table.index[manifest.table["split"].isin(["train", "val"])])
+    for split in ("train", "val"):
+        manifest.select(split=split)
+    _claim(folder, recipe, manifest)
+    L.seed_everything(recipe.seed, workers=True, verbose=False)
+    encoder = load_encoder(
+        recipe.encoder, device=options.device, protocol=recipe.protocol, allow_download=options.allow_download
+    )
+    mirror = any(stage.mirror for stage in recipe.stages)
+    if isinstance(data, LatentStore):
+        data.check(encoder.card, recipe.size, mirror=mirror)
+        store = data
+    elif options.follower:
+        store = LatentStore.open(folder / "latents")  # encoded before the first process started the others
+    else:
+        store = build_store(manifest, encoder, recipe.size, folder / "latents", mirror=mirror, device=options.device)
+    target = None
+    for number, stage in enumerate(recipe.stages, 1):
+        start, target = target, folder / f"stage{number}"
+        if not (target / CARD).is_file():
+            _train_stage(number, stage, recipe, store, encoder, start, folder, options)
+    assert target is not None
+    return target
+
+
+def read_data(source: Path) -> Manifest | LatentStore:
+    """A manifest, or the folder of a LatentStore."""
+    return LatentStore.open(source) if (source / STORE).is_file() else Manifest.read(source)
+
+
+def pair_sampler(recipe: Recipe, stage: Stage, manifest: Manifest) -> PairSampler:
+    """What draws the stage's pairs; in the official code the unsupervised mode has no effect."""
+    identities = stage.positives == "identity" or recipe.protocol == "paper"
+    return PairSampler(manifest, stage.batch_size, stage.chunk, recipe.seed, identities=identities)
+
+
+def _claim(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
+    """Write down what the run is, or check that the folder's run is this one.
+
+    Raises:
+        LCMemError: It is another one.
+    """
+    columns = manifest.table[["path", "identity", "split", "dataset"]]
+    pictures = hashlib.sha256(columns.to_csv(index=False).encode()).hexdigest()
+    record: dict[str, Any] = {"recipe": recipe.to_dict(), "pictures": len(manifest), "manifest_sha256": pictures}
+    path = folder / RECORD
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["recipe"] != record["recipe"]:
+            difference = _first_difference(found["recipe"], record["recipe"])
+            raise LCMemError(f"{folder}: holds a run of another recipe ({difference}); {_WAY_OUT}")
+        if found["manifest_sha256"] != pictures:
+            raise LCMemError(f"{folder}: holds a run on other pictures, identities or splits; {_WAY_OUT}")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe.write(folder / RECIPE)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(record, indent=2), encoding="utf-8")
+
+
+_WAY_OUT = "choose another --out, or delete this folder"
+
+
+def _first_difference(one: dict[str, Any], other: dict[str, Any], prefix: str = "") -> str:
+    for key in sorted(one.keys() | other.keys()):
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, dict) and isinstance(b, dict) and a != b:
+            return _first_difference(a, b, f"{prefix}{key}.")
+        if a != b:
+            return f"{prefix}{key} is {a} there and {b} here"
+    raise AssertionError("no difference")
+
+
+def _train_stage(
+    number: int,
+    stage: Stage,
+    recipe: Recipe,
+    store: LatentStore,
+    encoder: LatentEncoder,
+    start: Path | None,
+    folder: Path,
+    options: Options,
+) -> None:
+    part = store.select(split="train")
+    sampler = pair_sampler(recipe, stage, part.manifest)
+    network, history = start_network(start, recipe, encoder, part, options.allow_download)
+    module = StageTraining(network, recipe, stage, encoder, store)
+    held_out = store.select(split="val")
+    if held_out.manifest.labelled:
+        module.validation["reid"] = reid_list(held_out, module.datasets, recipe.protocol)
+    if stage.pixels is not None or not module.validation:
+        module.validation["copy"] = copy_list(held_out, module.datasets, encoder, recipe.size)
+    best = fit(module, part, sampler, number, folder, options)
+    record = {"stage": number, "protocol": recipe.protocol, "recipe": stage.to_dict(), **best}
+    detector = LCMem(network, encoder, recipe.size, name=f"stage{number}", training=[*history, record])
+    detector.card["training_data"] = training_data(part.manifest)
+    if not options.follower:
+        detector.save(folder / f"stage{number}")
+        plot_curves({f"stage {k}": folder / "logs" / f"stage{k}" for k in (1, 2)}, folder / CURVES)
+    if torch.distributed.is_initialized():  # the others wait for the detector that the next stage starts from
+        torch.distributed.barrier()

@@ -1,0 +1,68 @@
+"""Claim: the paper's preset trains; on a small stand-in for ``sd-vae`` it learns 64 pictures by heart."""
+
+import pytest
+import torch
+
+from lcmem.detectors.lcmem import LCMem
+from lcmem.errors import LCMemError
+from lcmem.manifest import Manifest
+from lcmem.metrics import auc
+from lcmem.pairs import identity_pairs
+from lcmem.training.curves import read_metrics
+from lcmem.training.presets import PAPER
+from lcmem.training.run import train
+
+
+@pytest.fixture(scope="module")
+def sixty_four(orl):
+    """16 people × 4 pictures to learn by heart, and a few others for the validation."""
+    kept = [k for k in range(len(orl)) if k % 10 < 4][:72]
+    return Manifest(orl.rows(kept).table.assign(split=["train"] * 64 + ["val"] * 8))
+
+
+def test_overfits_64_pictures(sixty_four, vae, tmp_path):
+    settings = [f"encoder={vae}", "network.pretrained=''", "stage1.epochs=2", "stage1.steps_per_epoch=15"]
+    settings += ["stage1.batch_size=16", "stage2.epochs=1", "stage2.steps_per_epoch=3", "stage2.batch_size=8"]
+    train(PAPER.with_settings(settings), sixty_four, tmp_path)
+    losses = read_metrics(tmp_path / "logs" / "stage1")["loss"].dropna()
+    assert losses.iloc[-1] < 0.5 * losses.iloc[0]
+    detector = LCMem.load(tmp_path / "stage1")
+    assert detector.size == 512 and detector.network.settings.backbone == "convnext_tiny"
+    train_part = sixty_four.select(split="train")
+    pairs, u = identity_pairs(train_part), detector.features(train_part.paths)
+    assert u.shape == (64, 512)
+    assert auc(detector.logits(u[pairs.first], u[pairs.second]).numpy(), pairs.same) > 0.99
+    second = LCMem.load(tmp_path / "stage2")
+    assert torch.isfinite(second.features(train_part.paths[:2])).all()
+
+
+def test_pretrained_weights_that_are_not_here(sixty_four, vae, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "empty"))
+    recipe = PAPER.with_settings([f"encoder={vae}"])
+    with pytest.raises(LCMemError, match="to download them, say --download"):
+        train(recipe, sixty_four, tmp_path / "a")
+    with pytest.raises(LCMemError, match="no such file"):
+        train(recipe.with_settings(["network.pretrained=none.safetensors"]), sixty_four, tmp_path / "b")
+
+
+def test_pretrained_weights_from_a_file(sixty_four, tmp_path, vae):
+    import timm
+    from safetensors.torch import save_file
+
+    from lcmem.encoders import load_encoder
+    from lcmem.latents import build_store
+    from lcmem.training.start import start_network
+
+    torch.manual_seed(1)
+    original = timm.create_model("convnext_tiny")
+    save_file(original.state_dict(), tmp_path / "tiny.safetensors")
+    recipe = PAPER.with_settings([f"encoder={vae}", f"network.pretrained={tmp_path}/tiny.safetensors", "size=64"])
+    encoder = load_encoder(vae)
+    store = build_store(sixty_four, encoder, 64, tmp_path / "store")
+    network, _ = start_network(None, recipe, encoder, store)
+    kept = "stages.2.blocks.3.mlp.fc1.weight"
+    assert torch.equal(network.backbone.state_dict()[kept], original.state_dict()[kept])
+    assert network.backbone.stem[0].weight.shape[1] == 4
+    (tmp_path / "bad.safetensors").write_bytes(b"nothing")
+    with pytest.raises(LCMemError, match=r"bad\.safetensors"):
+        start_network(None, recipe.with_settings([f"network.pretrained={tmp_path}/bad.safetensors"]), encoder, store)

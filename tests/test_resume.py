@@ -1,0 +1,64 @@
+"""Claim: killed in the middle of an epoch, the same command ends with what an uninterrupted run ends with."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from lcmem.training.curves import read_metrics
+
+STEPS = 12
+SETTINGS = ["size=128", f"stage1.steps_per_epoch={STEPS}", "stage1.epochs=3", "stage1.batch_size=16", "stage1.chunk=16"]
+SETTINGS += ["stage2.steps_per_epoch=6", "stage2.epochs=2", "stage2.batch_size=8", "stage2.chunk=8"]
+
+
+@pytest.fixture(scope="module")
+def manifest(orl, tmp_path_factory):
+    number = orl.table["identity"].str[1:].astype(int)
+    path = tmp_path_factory.mktemp("manifest") / "faces.csv"
+    part = orl.table.assign(split=["train" if k <= 12 else "val" for k in number])[number <= 16]
+    part.to_csv(path, index=False)
+    return path
+
+
+def command(manifest, out):
+    arguments = ["train", "small", "--data", str(manifest), "--out", str(out), "--checkpoint-every", "5"]
+    for setting in SETTINGS:
+        arguments += ["--set", setting]
+    return [sys.executable, "-c", "from lcmem.cli import main; main()", *arguments]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(manifest, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    subprocess.run(command(manifest, folder), check=True, capture_output=True)
+    return folder
+
+
+def card(folder, stage):
+    return json.loads((folder / f"stage{stage}" / "card.json").read_text())
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_killed_in_the_middle_of_an_epoch(stage, manifest, uninterrupted, tmp_path):
+    process = subprocess.Popen(command(manifest, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    latest = tmp_path / "resume" / f"stage{stage}" / "latest.ckpt"
+    while not latest.is_file() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    step = torch.load(latest, weights_only=True)["global_step"]
+    assert step % (STEPS if stage == 1 else 6), "in the middle of an epoch"
+    assert not (tmp_path / f"stage{stage}").exists()
+    subprocess.run(command(manifest, tmp_path), check=True, capture_output=True)
+    for number in (1, 2):
+        mine, reference = card(tmp_path, number), card(uninterrupted, number)
+        assert mine["sha256"] == reference["sha256"], "the same weights, to the last bit"
+        assert mine["training"] == reference["training"], "the same epochs and scores"
+        logs = [read_metrics(folder / "logs" / f"stage{number}") for folder in (tmp_path, uninterrupted)]
+        scores = [log[["step", "val_score"]].dropna().to_dict("list") for log in logs]
+        assert scores[0] == scores[1], "the log tells the whole story once"
