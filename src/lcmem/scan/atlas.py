@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lcmem.errors import LCMemError
-from lcmem.images import split_zip
+from lcmem.images import split_slice, split_zip
 
 CARD = "atlas.json"
 
@@ -17,7 +17,8 @@ CARD = "atlas.json"
 def file_stamp(path: str) -> str:
     """Size and time of the last change of a file (of the archive, for a member of one); "" if it is not there."""
     try:
-        status = os.stat(split_zip(path)[0] or path)
+        file, _ = split_slice(path)
+        status = os.stat(split_zip(file)[0] or file)
     except OSError:
         return ""
     return f"{status.st_size}-{status.st_mtime_ns}"
