@@ -297,6 +297,9 @@ def ct_rate(root, rng):
         target = root / "dataset" / "train_fixed" / patient / study / f"{scan}.nii.gz"
         target.parent.mkdir(parents=True)
         nibabel.save(nibabel.Nifti1Image(volume, np.diag([-1.0, -1.0, 2.0, 1.0])), target)
+        organs = root / "dataset" / "ts_seg" / "ts_total" / target.relative_to(root / "dataset")
+        organs.parent.mkdir(parents=True)
+        nibabel.save(nibabel.Nifti1Image(np.zeros(volume.shape, np.uint8), np.eye(4)), organs)
         nibabel.save(nibabel.Nifti1Image(mask, np.eye(4)), root / "segmentations" / f"{scan}.nii.gz")
         entry = {"name": f"{scan}.nii.gz", "categories": {"0": "2b", "1": "1a", "2": "2b"}, "shape": [16, 18, 40]}
         content[split].append(entry)
@@ -320,7 +323,7 @@ def test_ct_rate(root, ct_rate):
 
 def test_ct_rate_with_parts_missing_or_wrong(root, ct_rate):
     nibabel = pytest.importorskip("nibabel")
-    next(root.glob(f"dataset/**/{ct_rate[0]}.nii.gz")).unlink()
+    next(root.glob(f"dataset/train_fixed/**/{ct_rate[0]}.nii.gz")).unlink()
     with pytest.warns(DatasetWarning, match="1 of 3 listed scans lack a volume or a mask$"):
         assert read_dataset("ct-rate", root).table["identity"].nunique() == 2
     wrong = nibabel.Nifti1Image(np.ones((1, 16, 18, 39), np.uint8), np.eye(4))
@@ -328,7 +331,7 @@ def test_ct_rate_with_parts_missing_or_wrong(root, ct_rate):
     with pytest.warns(DatasetWarning, match=r"1 scans are left out.*does not fit the volume's \(16, 18, 40\)"):
         assert read_dataset("ct-rate", root).table["identity"].nunique() == 1
     (root / "segmentations" / f"{ct_rate[2]}.nii.gz").write_bytes(b"cut")
-    with pytest.warns(DatasetWarning), pytest.raises(LCMemError, match="no mask can be used"):
+    with pytest.warns(DatasetWarning, match="lack a volume"), pytest.raises(LCMemError, match="no mask can be used"):
         read_dataset("ct-rate", root)
     (root / "dataset.json").write_text('{"train": [{"file": "x"}]}')
     with pytest.raises(LCMemError, match=r"dataset\.json: not the dataset\.json of ReXGroundingCT"):

@@ -15,6 +15,8 @@ from lcmem.errors import LCMemError
 from lcmem.manifest import SPLITS, Manifest
 from lcmem.progress import progress_bar
 
+VOLUMES = r"^(?!(.*/)?ts_seg/).*\b(train|valid)"
+"""The organ masks that CT-RATE keeps in ``ts_seg`` have the same folders and file names as the volumes."""
 READERS = 4
 """Threads that decompress masks, each of up to some hundred megabytes."""
 
@@ -33,8 +35,8 @@ def read_ct_rate(root: Path) -> Manifest:
         LCMemError: ``root`` is not laid out like that, or nibabel is missing.
     """
     scans = _scans(require_table(root, CT_RATE, "dataset.json"), root)
-    fixed = index_pictures(root, (".gz",), within=r"(train|valid)_fixed/")
-    volumes = pd.concat([fixed, index_pictures(root, (".gz",), within=r"(train|valid)/")])
+    fixed = index_pictures(root, (".gz",), within=VOLUMES + "_fixed/")
+    volumes = pd.concat([fixed, index_pictures(root, (".gz",), within=VOLUMES + "/")])
     scans["volume"] = scans["name"].map(volumes[~volumes.index.duplicated()])
     scans["mask"] = scans["name"].map(index_pictures(root, (".gz",), within="segmentations/"))
     present = scans.dropna(subset=["volume", "mask"])
