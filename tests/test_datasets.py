@@ -75,13 +75,13 @@ def test_celeba(root, write):
     assert table["identity"].tolist() == ["celeba_7", "celeba_7", "celeba_8", "celeba_9"]
     assert table["split"].tolist() == ["train", "train", "val", "test"]
     assert table["label"].tolist() == ["Eyeglasses|Smiling", "Eyeglasses|Smiling", "", "Eyeglasses|Smiling"]
-    assert table["path"].str.contains("img_align_celeba").all(), "the uncropped photos have the same names"
 
 
 def test_celeba_in_its_zip_file(root, write):
     write_celeba(write)
     shutil.make_archive(str(root / "Img/img_align_celeba"), "zip", root / "Img", "img_align_celeba")
     extracted = read("celeba", root)
+    assert not extracted["path"].str.contains(".zip/", regex=False).any(), "extracted ones are faster to read"
     shutil.rmtree(root / "Img/img_align_celeba")
     zipped = read("celeba", root)
     assert zipped["path"].str.contains("img_align_celeba.zip/img_align_celeba/").all()
@@ -109,6 +109,7 @@ def test_most_listed_pictures_decide(tmp_path):
 def test_absent_pictures_are_left_out_and_counted(root, write):
     write_celeba(write)
     (root / "Img/img_align_celeba/000003.jpg").unlink()
+    write("Img/img_celeba/000003.jpg")  # the uncropped photo is another picture
     with pytest.warns(DatasetWarning, match="1 of 4 listed pictures are not there and are left out$"):
         assert len(read_dataset("celeba", root)) == 3
     (root / "Img/img_align_celeba/000001.jpg").unlink(), (root / "Img/img_align_celeba/000002.jpg").unlink()
@@ -143,6 +144,7 @@ def mimic_paths(suffix):
 def test_mimic_cxr_jpg(root, write):
     for path in mimic_paths(".jpg").values():
         write(path)
+    write(mimic_paths(".dcm")[MIMIC[0][2]], "the same picture, and not the one to read")
     ids = pd.DataFrame(MIMIC, columns=["subject_id", "study_id", "dicom_id", "ViewPosition"])
     ids.to_csv(root / "mimic-cxr-2.0.0-metadata.csv.gz", index=False)
     ids["split"] = ["train", "train", "validate", "test"]

@@ -27,7 +27,7 @@ def read_ct_rate(root: Path) -> Manifest:
     ``label`` joins the category codes of all findings whose mask touches the slice ("" for none, which does not mean
     healthy: the annotation is not exhaustive), ``group`` is the scan. Slices count along the third axis as stored, in
     volumes and masks alike: the affine matrices of the masks are not to be relied on. Volumes of ``train_fixed`` and
-    ``valid_fixed`` are preferred: their headers turn the stored values into Hounsfield units.
+    ``valid_fixed`` are preferred: their headers are corrected.
 
     Of the official splits, test has no public masks, so a tenth of the train patients becomes test, by a hash.
 
