@@ -71,6 +71,26 @@ def test_manifest_command(faces, tmp_path):
     assert len(pd.read_csv(tmp_path / "m.csv")) == 401
 
 
+def test_datasets_command_and_the_help_of_manifest_name_them_all():
+    from lcmem.datasets import DATASETS
+
+    listed, help_text = lcmem("datasets"), lcmem("manifest", "--help", env={**os.environ, "COLUMNS": "200"})
+    assert listed.returncode == 0, listed.stderr
+    for name, info in DATASETS.items():
+        assert f"{name}: {info.url}" in listed.stdout
+        assert f" {name}" in help_text.stdout
+
+
+def test_manifest_of_a_known_layout_says_what_is_absent(save_noise, tmp_path):
+    save_noise("set/img_align_celeba/000001.jpg")
+    (tmp_path / "set" / "identity_CelebA.txt").write_text("000001.jpg 7\n000002.jpg 8\n")
+    (tmp_path / "set" / "list_eval_partition.txt").write_text("000001.jpg 0\n000002.jpg 1\n")
+    done = lcmem("manifest", tmp_path / "set", "--layout", "celeba", "--out", tmp_path / "m.csv")
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2 listed pictures are not there" in done.stderr and "warn" not in done.stderr.lower()
+    assert pd.read_csv(tmp_path / "m.csv")["identity"].tolist() == ["celeba_7"]
+
+
 def test_audit_interrupted_and_started_again(faces, tmp_path):
     """Ctrl-C after the first shard; the same command then encodes only what is missing."""
     command = [*LCMEM, "audit", faces, faces / "s1", "--out", tmp_path / "out"]

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from lcmem.errors import PictureError
-from lcmem.images import load_picture
+from lcmem.images import load_picture, read_bytes, split_slice
 
 
 def ramp(dtype=np.uint8) -> np.ndarray:
@@ -34,6 +34,16 @@ def test_lossy_formats_stay_close(tmp_path, suffix):
 def test_sixteen_bits_are_divided_by_65535(tmp_path, suffix):
     Image.fromarray(ramp(np.uint16)).save(tmp_path / f"a.{suffix}")
     np.testing.assert_allclose(load_picture(tmp_path / f"a.{suffix}")[1], ramp(np.uint16) / 65535, atol=1e-6)
+
+
+@pytest.mark.parametrize("levels", [4095, 4096])
+def test_twelve_bits_stored_in_sixteen_use_the_whole_range(tmp_path, levels):
+    """Divided by 65535, a picture of a 12-bit detector would be nearly black."""
+    values = np.linspace(0, levels, 32 * 24).reshape(24, 32).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    full = 4095 if levels == 4095 else 65535
+    np.testing.assert_allclose(load_picture(tmp_path / "a.png")[0], values / full, atol=1e-6)
+    np.testing.assert_array_equal(load_picture(values), load_picture(tmp_path / "a.png"))
 
 
 def test_palette_and_alpha(tmp_path):
@@ -77,6 +87,16 @@ def test_member_of_a_zip_file(tmp_path):
     np.testing.assert_array_equal(load_picture(tmp_path / "all.zip" / "inner/a.png"), load_picture(tmp_path / "a.png"))
     with pytest.raises(PictureError, match=r"b\.png"):
         load_picture(str(tmp_path / "all.zip/inner/b.png"))
+
+
+def test_slice_is_split_from_a_path(tmp_path):
+    assert split_slice("a/b.nii.gz#slice=57") == ("a/b.nii.gz", 57)
+    assert split_slice("a#b/c.png") == ("a#b/c.png", None)
+    (tmp_path / "a.bin").write_bytes(b"content")
+    assert read_bytes(f"{tmp_path}/a.bin#slice=3") == b"content"
+    Image.fromarray(ramp()).save(tmp_path / "a.png")
+    with pytest.raises(PictureError, match=r"a\.png#slice=3: only DICOM and NIfTI"):
+        load_picture(f"{tmp_path}/a.png#slice=3")
 
 
 def write_huge_png(path):

@@ -2,25 +2,17 @@
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 
-from lcmem.images import read_bytes, split_zip
+from lcmem.images import read_bytes, split_slice, split_zip
 from lcmem.loading import default_workers
 from lcmem.progress import progress_bar
 
-SLICE = re.compile(r"#slice=\d+$")
 CHUNK = 1024
 """Files that are handed to the threads at once, so that a list of millions does not become millions of tasks."""
-
-
-def split_slice(path: str) -> tuple[str, str]:
-    """Split ``volume.nii.gz#slice=57`` into the file and ``#slice=57``; ``(path, "")`` for an ordinary path."""
-    found = SLICE.search(path)
-    return (path[: found.start()], found.group()) if found else (path, "")
 
 
 def file_stamp(path: str) -> str:
@@ -51,9 +43,9 @@ def content_table(paths: list[str], known: Mapping[tuple[str, str], str]) -> pd.
     reasons = [""] * len(paths)
     for row, path in enumerate(paths):
         if not keys[row]:
-            file, fragment = split_slice(path)
+            file, index = split_slice(path)
             digest, reasons[row] = hashed[file]
-            keys[row] = digest and digest + fragment
+            keys[row] = digest if index is None or not digest else f"{digest}#slice={index}"
     return pd.DataFrame({"path": paths, "stamp": stamps, "sha256": keys, "reason": reasons}, dtype=str)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import zipfile
 from functools import lru_cache
 from pathlib import Path
@@ -15,11 +16,14 @@ from lcmem.errors import PictureError
 if TYPE_CHECKING:
     import torch
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm"})
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
+SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm"}
+VOLUME_SUFFIXES = (".nii", ".nii.gz")
 MIN_SIDE = 16
 """Pictures with a shorter side (in pixels) show nothing that could be recognised."""
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused before they are decoded: 100 megapixels are 1.2 GB as float RGB."""
+MAX_12_BITS = 2**12 - 1
 
 Image.MAX_IMAGE_PIXELS = None  # our own limit, checked from the header, replaces Pillow's warning
 
@@ -29,12 +33,15 @@ PictureLike: TypeAlias = Union[str, os.PathLike[str], Image.Image, np.ndarray, "
 def load_picture(source: PictureLike, size: int | None = None) -> np.ndarray:
     """Read a picture as float RGB.
 
-    Grey, palette and alpha pictures become RGB (alpha over white), EXIF rotation is applied, 16-bit values are
-    divided by 65535. With ``size`` the whole picture is squeezed into a square, so that no content is lost.
+    Grey, palette and alpha pictures become RGB (alpha over white), EXIF rotation is applied. 16-bit values are divided
+    by 65535, or by 4095 if none is above: scanners store 12 bits in 16, and divided by 65535 they would be nearly
+    black. DICOM and NIfTI are shown as a viewer shows them, see :mod:`lcmem.medical`. With ``size`` the whole picture
+    is squeezed into a square, so that no content is lost.
 
     Args:
-        source: A path (``archive.zip/member.png`` reaches into a zip file), a PIL image, or an array or tensor:
-            ``[H, W]`` or ``[H, W, 3]`` uint8 or uint16, or ``[3, H, W]`` float in [0, 1].
+        source: A path, a PIL image, or an array or tensor: ``[H, W]`` or ``[H, W, 3]`` uint8 or uint16, or
+            ``[3, H, W]`` float in [0, 1]. ``archive.zip/member.png`` reaches into a zip file,
+            ``volume.nii.gz#slice=57`` into a NIfTI volume, ``cine.dcm#slice=3`` into a DICOM file of several frames.
         size: Height and width of the result in pixels; None keeps the picture's own.
 
     Returns:
@@ -42,7 +49,8 @@ def load_picture(source: PictureLike, size: int | None = None) -> np.ndarray:
 
     Raises:
         PictureError: The file is missing, empty, corrupt, not a picture, smaller than ``MIN_SIDE`` or larger than
-            ``MAX_PIXELS``; or the array has another shape, or holds NaN or values outside [0, 1].
+            ``MAX_PIXELS``; it has several slices and none is named; its format needs the extra ``medical``; or the
+            array has another shape, or holds NaN or values outside [0, 1].
     """
     if isinstance(source, str | os.PathLike):
         return _load_file(os.fspath(source), size)
@@ -51,8 +59,20 @@ def load_picture(source: PictureLike, size: int | None = None) -> np.ndarray:
     return _resized(_from_array(np.asarray(source)), size)
 
 
+def split_slice(path: str) -> tuple[str, int | None]:
+    """Split ``file#slice=57`` into the file and the number; ``(path, None)`` for an ordinary path."""
+    found = re.fullmatch(r"(.+)#slice=(\d+)", path, flags=re.DOTALL)
+    return (found[1], int(found[2])) if found else (path, None)
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file that starts with these bytes (132 are enough) is DICOM, which often has no suffix to tell by."""
+    return head[128:132] == b"DICM"
+
+
 def read_bytes(path: str) -> bytes:
-    """Read a file, or a member of a zip file named as ``archive.zip/member``."""
+    """Read a whole file, or a member of a zip file named as ``archive.zip/member``; a slice's number is ignored."""
+    path, _ = split_slice(path)
     archive, member = split_zip(path)
     if archive is None:
         return Path(path).read_bytes()
@@ -73,21 +93,41 @@ def _open_zip(archive: str, process: int) -> zipfile.ZipFile:
 
 def _load_file(path: str, size: int | None) -> np.ndarray:
     try:
-        data = read_bytes(path)
-        if not data:
-            raise PictureError(f"{path}: the file is empty")
-        with Image.open(io.BytesIO(data)) as picture:
-            _check_size(picture.size, path)
-            return _resized(_to_planes(picture, path), size)
+        return _resized(_decode(path), size)
     except PictureError as error:
-        raise error if path in str(error) else PictureError(f"{path}: {error}") from error
+        raise error if split_slice(path)[0] in str(error) else PictureError(f"{path}: {error}") from error
     except FileNotFoundError as error:
         raise PictureError(f"{path}: no such file") from error
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error, … on damaged files
         raise PictureError(f"{path}: not a readable picture ({error})") from error
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
+def _decode(path: str) -> np.ndarray:
+    file, index = split_slice(path)
+    if file.lower().endswith(VOLUME_SUFFIXES):
+        from lcmem.medical.nifti import load_slice
+
+        return _from_array(load_slice(file, index))
+    data = read_bytes(file)
+    if not data:
+        raise PictureError(f"{path}: the file is empty")
+    if is_dicom(data) or Path(file).suffix.lower() in DICOM_SUFFIXES:
+        from lcmem.medical.dicom import decode_frame
+
+        return _from_array(decode_frame(data, index, file))
+    if index is not None:
+        raise PictureError(f"{path}: only DICOM and NIfTI files have slices; leave out #slice={index}")
+    with Image.open(io.BytesIO(data)) as picture:
+        check_size(picture.size, path)
+        return _to_planes(picture, path)
+
+
+def check_size(size: tuple[int, int], name: str) -> None:
+    """Refuse width and height in pixels that are too small to show anything or too large to decode.
+
+    Raises:
+        PictureError: Below ``MIN_SIDE`` or above ``MAX_PIXELS``.
+    """
     width, height = size
     if min(width, height) < MIN_SIDE:
         raise PictureError(f"{name}: {width}×{height} pixels are too few, at least {MIN_SIDE} a side are needed")
@@ -99,7 +139,7 @@ def _check_size(size: tuple[int, int], name: str) -> None:
 
 def _to_planes(picture: Image.Image, name: str) -> np.ndarray:
     """PIL image to ``[3, H, W]`` float32 in [0, 1]."""
-    _check_size(picture.size, name)
+    check_size(picture.size, name)
     picture = ImageOps.exif_transpose(picture)
     if picture.mode == "F":
         return _from_array(np.asarray(picture))
@@ -117,13 +157,14 @@ def _to_planes(picture: Image.Image, name: str) -> np.ndarray:
 
 def _from_array(array: np.ndarray) -> np.ndarray:
     if array.dtype in (np.uint8, np.uint16):
-        scaled = array.astype(np.float32) / np.iinfo(array.dtype).max
+        twelve_bits = array.dtype == np.uint16 and array.max(initial=0) <= MAX_12_BITS
+        scaled = array.astype(np.float32) / (MAX_12_BITS if twelve_bits else np.iinfo(array.dtype).max)
         planes = scaled[None] if array.ndim == 2 else np.moveaxis(scaled, -1, 0)
     else:
         planes = array[None] if array.ndim == 2 else array
     if planes.ndim != 3 or planes.shape[0] not in (1, 3):
         raise PictureError(f"an array of shape {array.shape} and type {array.dtype} is not a picture")
-    _check_size((planes.shape[2], planes.shape[1]), "array")
+    check_size((planes.shape[2], planes.shape[1]), "array")
     if not (np.isfinite(planes).all() and planes.min() >= 0 and planes.max() <= 1):
         raise PictureError("float pictures must lie in [0, 1] and hold no NaN")
     return np.ascontiguousarray(np.broadcast_to(planes, (3, *planes.shape[1:])), dtype=np.float32)

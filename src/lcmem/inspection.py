@@ -1,13 +1,12 @@
 """Open every picture once, whole, before a long job."""
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
 
 from lcmem.errors import PictureError
-from lcmem.images import load_picture
+from lcmem.loading import decode
 from lcmem.progress import progress_bar
-
-CHUNK = 64
 
 
 def inspect_pictures(paths: Sequence[str], *, workers: int | None = None) -> tuple[list[tuple[int, int]], list[str]]:
@@ -15,37 +14,23 @@ def inspect_pictures(paths: Sequence[str], *, workers: int | None = None) -> tup
 
     Args:
         paths: The pictures.
-        workers: Processes; 0 decodes in this one, None takes one for each core.
+        workers: As of :func:`lcmem.loading.decode`.
 
     Returns:
         Width and height in pixels of the readable ones, and the reasons for the others.
     """
-    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     sizes: list[tuple[int, int]] = []
     failures: list[str] = []
     with progress_bar("opening pictures", len(paths)) as advance:
-        if workers == 0 or len(chunks) < 2:
-            results = map(_inspect, chunks)
-            _collect(results, sizes, failures, advance)
-        else:
-            with ProcessPoolExecutor(workers) as pool:
-                _collect(pool.map(_inspect, chunks), sizes, failures, advance)
+        for batch in decode(paths, _size, list, workers=workers):
+            for _, found in batch:
+                if isinstance(found, PictureError):
+                    failures.append(str(found))
+                else:
+                    sizes.append(found)
+            advance(len(batch))
     return sizes, failures
 
 
-def _collect(results, sizes, failures, advance):  # type: ignore[no-untyped-def]
-    for good, bad in results:
-        sizes += good
-        failures += bad
-        advance(len(good) + len(bad))
-
-
-def _inspect(paths: Sequence[str]) -> tuple[list[tuple[int, int]], list[str]]:
-    sizes, failures = [], []
-    for path in paths:
-        try:
-            planes = load_picture(path)
-            sizes.append((planes.shape[2], planes.shape[1]))
-        except PictureError as error:
-            failures.append(str(error))
-    return sizes, failures
+def _size(picture: np.ndarray) -> tuple[int, int]:
+    return picture.shape[2], picture.shape[1]

@@ -1,8 +1,9 @@
 """Many pictures: decoded by worker processes, in order, in batches; unreadable ones are set aside, not fatal."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from lcmem.errors import PictureError
 from lcmem.images import load_picture
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,18 +31,18 @@ class PictureBatch:
     failures: list[tuple[int, str]]
 
 
-class _Pictures(Dataset[tuple[int, "Tensor | str"]]):
-    def __init__(self, paths: Sequence[str], size: int) -> None:
-        self.paths, self.size = paths, size
+class _Pictures(Dataset[tuple[int, Any]]):
+    def __init__(self, paths: Sequence[str], size: int | None, take: Callable[[np.ndarray], Any]) -> None:
+        self.paths, self.size, self.take = paths, size, take
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> "tuple[int, Tensor | str]":
+    def __getitem__(self, index: int) -> tuple[int, Any]:
         try:
-            return index, to_uint8(load_picture(self.paths[index], self.size))
+            return index, self.take(load_picture(self.paths[index], self.size))
         except PictureError as error:
-            return index, str(error)
+            return index, error
 
 
 def to_uint8(picture: np.ndarray) -> Tensor:
@@ -52,9 +55,9 @@ def to_float(pictures: Tensor) -> Tensor:
     return pictures.float().div_(255).contiguous(memory_format=torch.channels_last)
 
 
-def _collate(items: "list[tuple[int, Tensor | str]]") -> PictureBatch:
-    good = [(index, item) for index, item in items if isinstance(item, Tensor)]
-    bad = [(index, item) for index, item in items if isinstance(item, str)]
+def _stack(items: list[tuple[int, Any]]) -> PictureBatch:
+    good = [(index, item) for index, item in items if not isinstance(item, PictureError)]
+    bad = [(index, str(item)) for index, item in items if isinstance(item, PictureError)]
     pictures = torch.stack([item for _, item in good]) if good else torch.empty(0, dtype=torch.uint8)
     return PictureBatch([index for index, _ in good], pictures, bad)
 
@@ -65,17 +68,34 @@ def default_workers() -> int:
     return min(8, max(1, cores - 1))
 
 
-def iterate_pictures(
-    paths: Sequence[str], size: int, *, batch_size: int = 64, workers: int | None = None
-) -> Iterator[PictureBatch]:
-    """Decode pictures in order.
+def decode(
+    paths: Sequence[str],
+    take: Callable[[np.ndarray], Any],
+    collate: Callable[[list[tuple[int, Any]]], T],
+    *,
+    size: int | None = None,
+    batch_size: int = 64,
+    workers: int | None = None,
+) -> Iterator[T]:
+    """Decode pictures in order, in worker processes that send back only what is needed of them.
 
     Args:
         paths: What :func:`lcmem.images.load_picture` takes.
-        size: Side of the square that every picture is squeezed into, in pixels.
+        take: What is needed of a picture ``[3, H, W]`` float32.
+        collate: Makes a batch of positions and what was taken; a :class:`lcmem.errors.PictureError` where the picture
+            could not be read. Runs in the worker too: a batch travels faster in one piece.
+        size: Side of the square that every picture is squeezed into, in pixels; None keeps each as it is.
         batch_size: Pictures in a batch.
         workers: Decoding processes; 0 decodes in this process. Default: :func:`default_workers`, none for few pictures.
     """
     if workers is None:
         workers = default_workers() if len(paths) > batch_size else 0
-    yield from DataLoader(_Pictures(paths, size), batch_size=batch_size, num_workers=workers, collate_fn=_collate)
+    pictures = _Pictures(paths, size, take)
+    yield from DataLoader(pictures, batch_size=batch_size, num_workers=workers, collate_fn=collate)
+
+
+def iterate_pictures(
+    paths: Sequence[str], size: int, *, batch_size: int = 64, workers: int | None = None
+) -> Iterator[PictureBatch]:
+    """Decode pictures in order into batches of ``[B, 3, size, size]`` uint8; arguments as of :func:`decode`."""
+    return decode(paths, to_uint8, _stack, size=size, batch_size=batch_size, workers=workers)

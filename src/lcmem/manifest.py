@@ -3,16 +3,17 @@
 import os
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import TypeAlias, Union
 
 import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
-from lcmem.images import SUFFIXES
+from lcmem.images import SUFFIXES, is_dicom
 
 COLUMNS = ["path", "identity", "split", "dataset"]
 SPLITS = ("train", "val", "test")
@@ -25,9 +26,10 @@ class Manifest:
     """A table of pictures.
 
     Attributes:
-        table: One row for each picture, with the columns ``path`` (absolute, or ``archive.zip/member``), ``identity``
-            ("" where it is not known: the picture then stands for itself), ``split`` ("" or train, val, test) and
-            ``dataset`` ("" or a name), all strings, and any further columns of the file it was read from.
+        table: One row for each picture, with the columns ``path`` (absolute, ``archive.zip/member`` or
+            ``file#slice=57``, as :func:`lcmem.images.load_picture` takes it), ``identity`` ("" where it is not known:
+            the picture then stands for itself), ``split`` ("" or train, val, test) and ``dataset`` ("" or a name), all
+            strings, and any further columns of the file it was read from.
     """
 
     table: pd.DataFrame
@@ -47,6 +49,9 @@ class Manifest:
         identities: bool = True,
     ) -> "Manifest":
         """Read a folder (recursively), a zip file of pictures, or a CSV or Parquet file with a column ``path``.
+
+        DICOM files are found without a suffix too. NIfTI volumes are not: a table, or the layout of a known data set
+        (:mod:`lcmem.datasets`), says which of their slices are meant.
 
         In a folder, the identity of a picture is the name of the sub-folder that it lies in (unless that is a split
         such as ``train``, or the only sub-folder); pictures that lie directly in the folder stand for themselves.
@@ -76,7 +81,10 @@ class Manifest:
             raise LCMemError(f"{path}: expected a folder, a .zip of pictures, or a .csv or .parquet table")
         if table.empty:
             kinds = " ".join(sorted(SUFFIXES))
-            raise LCMemError(f"{path}: no pictures found (looked for {kinds})")
+            raise LCMemError(
+                f"{path}: no pictures found (looked for {kinds}; slices of NIfTI volumes are named in a table, "
+                "as volume.nii.gz#slice=57)"
+            )
         if identity_pattern is not None:
             table["identity"] = _match_identities(table["path"], identity_pattern)
         if not identities:
@@ -148,19 +156,41 @@ def _walk(root: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
         folders.sort()
         inner = Path(folder).relative_to(root).parts
         for name in sorted(files):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
-                yield os.path.abspath(os.path.join(folder, name)), inner
+            path = os.path.join(folder, name)
+            if _is_picture(name, partial(_file_head, path)):
+                yield os.path.abspath(path), inner
 
 
 def _zip_members(archive: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     try:
         with zipfile.ZipFile(archive) as opened:
-            names = sorted(opened.namelist())
+            names = [
+                name for name in sorted(opened.namelist()) if _is_picture(name, partial(_member_head, opened, name))
+            ]
     except zipfile.BadZipFile as error:
         raise LCMemError(f"{archive}: not a zip file ({error})") from error
     for name in names:
-        if Path(name).suffix.lower() in SUFFIXES:
-            yield f"{archive.absolute().as_posix()}/{name}", Path(name).parts[:-1]
+        yield f"{archive.absolute().as_posix()}/{name}", Path(name).parts[:-1]
+
+
+def _is_picture(name: str, head: Callable[[], bytes]) -> bool:
+    file = PurePosixPath(name)
+    if file.name.startswith(".") or file.name == "DICOMDIR" or name.endswith("/"):
+        return False
+    nameless = not file.suffix or file.suffix[1:].isdigit()  # scanners name files by number or UID: look inside
+    return file.suffix.lower() in SUFFIXES or (nameless and is_dicom(head()))
+
+
+def _file_head(path: str) -> bytes:
+    if not os.path.isfile(path) or not os.access(path, os.R_OK):
+        return b""
+    with open(path, "rb") as stream:
+        return stream.read(132)
+
+
+def _member_head(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as stream:
+        return stream.read(132)
 
 
 def _from_paths(found: Iterable[tuple[str, tuple[str, ...]]], dataset: str) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from lcmem.errors import LCMemError
 
 def main() -> None:
     """Entry point: bad input ends with one line on standard error and exit code 1."""
-    from lcmem.cli import audit, benchmark, check, demo, encode, manifest, score, train  # noqa: F401
+    from lcmem.cli import audit, benchmark, check, datasets, demo, encode, manifest, score, train  # noqa: F401
 
     try:
         app()

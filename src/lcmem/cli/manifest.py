@@ -13,14 +13,20 @@ def manifest(
     source: Annotated[str, typer.Argument(help="Folder, zip, CSV or Parquet; or the folder of a known data set.")],
     out: Annotated[Path, typer.Option(help="CSV or Parquet to write.")] = Path("manifest.csv"),
     layout: Annotated[
-        str | None, typer.Option(help="Known layout of SOURCE: open-pack. Default: any folder or table.")
+        str | None,
+        typer.Option(
+            help="Known layout of SOURCE: celeba, lfw, imagenet-lt, mimic-cxr, nih-cxr, nih-cxr-lt, isic-2020, ct-rate "
+            "or open-pack; see `lcmem datasets`. Default: any folder or table."
+        ),
     ] = None,
     identity_pattern: IdentityPattern = None,
     identity_column: IdentityColumn = "identity",
     identities: Identities = True,
 ) -> None:
     """List pictures with identity, split and dataset in a table that every other command reads."""
-    from lcmem.datasets import read_dataset
+    import warnings
+
+    from lcmem.datasets import DatasetWarning, read_dataset
     from lcmem.manifest import Manifest
 
     if layout is None:
@@ -28,6 +34,9 @@ def manifest(
             source, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
         )
     else:
-        found = read_dataset(layout, Path(source))
+        with warnings.catch_warnings(record=True, action="always", category=DatasetWarning) as remarks:
+            found = read_dataset(layout, Path(source))
+        for remark in remarks:
+            typer.secho(str(remark.message), fg="yellow", err=True)
     found.write(out)
     typer.echo(f"{len(found)} pictures: {out}")

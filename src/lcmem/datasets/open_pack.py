@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import pandas as pd
-
+from lcmem.datasets.layout import DatasetInfo, read_csv, require_table
 from lcmem.errors import LCMemError
 from lcmem.manifest import COLUMNS, Manifest
 
@@ -26,13 +25,9 @@ def read_open_pack(root: Path) -> Manifest:
     Raises:
         LCMemError: ``root`` is not laid out like that.
     """
-    index = root / "manifest.csv"
-    if not index.is_file():
-        raise LCMemError(f"{root}: expected manifest.csv and one zip file for each dataset")
-    table = pd.read_csv(index, dtype=str).fillna("")
-    missing = {"dataset", "path", "identity", "split"} - set(table.columns)
-    if missing:
-        raise LCMemError(f"{index}: no column {sorted(missing)[0]!r}")
+    index = require_table(root, OPEN_PACK, "manifest.csv")
+    root = index.parent
+    table = read_csv(index, {"dataset", "path", "identity", "split"})
     absent = [name for name in table["dataset"].unique() if not (root / f"{name}.zip").is_file()]
     if absent:
         raise LCMemError(f"{root}: {absent[0]}.zip is listed in manifest.csv but not there")
@@ -41,4 +36,17 @@ def read_open_pack(root: Path) -> Manifest:
     ]
     table["terms"] = table["dataset"].map(TERMS).fillna("unknown")
     extra = [column for column in ("label", "group") if column in table]
-    return Manifest(table[[*COLUMNS, "terms", *extra]])
+    manifest = Manifest(table[[*COLUMNS, "terms", *extra]])
+    manifest.check_disjoint()
+    return manifest
+
+
+OPEN_PACK = DatasetInfo(
+    name="open-pack",
+    reader=read_open_pack,
+    expects="manifest.csv (columns dataset, path, identity, split, group) and one zip file for each dataset",
+    identity="as the column says",
+    splits="as the column says",
+    terms="of each dataset in it",
+    url="see src/lcmem/datasets/open_pack.py",
+)
