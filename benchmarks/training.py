@@ -1,14 +1,14 @@
 """A training step of stage 1, ours against the arithmetic of the paper's description, side by side in one run.
 
-    python benchmarks/training.py [--json OUT] [--pairs 64] [--large 512]
+    python benchmarks/training.py [--json OUT] [--pairs 128] [--large 512]
 
 Both get the same latents and the same backbone (ConvNeXt-Tiny on 4×64×64 latents, and the bundled one on 4×32×32).
 
 - *plain* is the step as the paper describes it and the common libraries do it: float32, one pass of the backbone for
   each picture of a pair, half of the pairs positive and half negative, BCE on these pairs, NT-Xent in the form that
   compares each positive pair with every negative one (pytorch-metric-learning's).
-- *lcmem* is ours: one pass for both pictures, bfloat16 autocast, channels last, all pairs in the batch through
-  ``torch.cdist``, NT-Xent as one masked softmax.
+- *lcmem* is ours: one pass for both pictures, bfloat16 autocast (float32 for depthwise kernels), channels last, all
+  pairs in the batch through ``torch.cdist``, NT-Xent as one masked softmax.
 
 Besides: NT-Xent alone at a large batch in both forms (time, and the largest tensor that either makes), and how many
 pictures a second stage 2 augments and encodes in one process, beside the pictures a second of its step.
@@ -24,10 +24,14 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lcmem.augment import Augmentation
+from lcmem.demo import faces_folder
 from lcmem.encoders import load_encoder
+from lcmem.images import load_picture
 from lcmem.latents import encode_pictures
+from lcmem.manifest import Manifest
 from lcmem.model import SiameseNetwork, combined_loss, nt_xent
 from lcmem.training.presets import COMPACT_NETWORK, PAPER
+from lcmem.training.speed import lay_out
 
 TEMPERATURE, BCE_WEIGHT = 0.07, 0.8
 
@@ -74,7 +78,8 @@ def our_step(network: SiameseNetwork, first: torch.Tensor, second: torch.Tensor,
 def compare_steps(name: str, network: SiameseNetwork, side: int, pairs: int) -> dict[str, object]:
     first, second = (torch.randn(pairs, 4, side, side) for _ in range(2))
     identity = torch.arange(pairs)
-    ours = SiameseNetwork(network.settings).to(memory_format=torch.channels_last)
+    ours = SiameseNetwork(network.settings)
+    lay_out(ours)
     plain = seconds(lambda: plain_step(network, first, second, identity))
     mine = seconds(lambda: our_step(ours, first, second, identity))
     rates = {"plain_images_per_second": 2 * pairs / plain, "lcmem_images_per_second": 2 * pairs / mine}
@@ -106,12 +111,16 @@ def compare_nt_xent(pairs: int) -> dict[str, object]:
 
 
 def stage_2(pairs: int) -> dict[str, object]:
+    threads = torch.get_num_threads()
     encoder, network = load_encoder(), SiameseNetwork(COMPACT_NETWORK.settings(4))
-    network = network.to(memory_format=torch.channels_last)
-    pictures = torch.rand(pairs, 3, 256, 256)
+    lay_out(network)
+    faces = Manifest.read(faces_folder()).paths  # the extra demo; noise would take longer to compress than a picture
+    pictures = torch.stack([torch.from_numpy(load_picture(path, 256)) for path in faces[:pairs]])
     levels = (pictures * 255).to(torch.uint8)
     clean, identity = torch.randn(pairs, 4, 32, 32), torch.arange(pairs)
+    torch.set_num_threads(1)  # as in the process that makes batches beside the training
     augment = seconds(lambda: Augmentation()(pictures))
+    torch.set_num_threads(threads)
     encode = seconds(lambda: encode_pictures(levels, encoder))
     step = seconds(lambda: our_step(network, clean, encode_pictures(levels, encoder), identity))
     return {
@@ -126,7 +135,7 @@ def stage_2(pairs: int) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json")
-    parser.add_argument("--pairs", type=int, default=64)
+    parser.add_argument("--pairs", type=int, default=128)
     parser.add_argument("--large", type=int, default=512)
     arguments = parser.parse_args()
     torch.manual_seed(0)

@@ -95,15 +95,19 @@ def downscale(pictures: Tensor, factor: float) -> Tensor:
 
 def jpeg(pictures: Tensor, quality: Tensor) -> Tensor:
     """Compress as JPEG with ``quality`` ``[B]`` (1 to 100)."""
-    levels = (pictures * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    levels = (pictures * 255).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
     coded = np.stack([_jpeg(picture, int(q)) for picture, q in zip(levels, quality, strict=True)])
-    return torch.from_numpy(coded).permute(0, 3, 1, 2).to(pictures.device, pictures.dtype) / 255
+    return torch.from_numpy(coded).permute(0, 3, 1, 2).contiguous().to(pictures.device, pictures.dtype).div_(255)
 
 
 def _jpeg(levels: np.ndarray, quality: int) -> np.ndarray:
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer))
+
+
+CHUNK = 16
+"""Pictures that are edited at a time: so few stay in the processor's cache from one edit to the next."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,9 @@ class Augmentation:
 
     def __call__(self, pictures: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Edit each picture of ``[B, 3, H, W]`` in its own way."""
+        return torch.cat([self._edited(part, generator) for part in pictures.split(CHUNK)])
+
+    def _edited(self, pictures: Tensor, generator: torch.Generator | None) -> Tensor:
         edited = pictures.clone()
         for probability, edit in self._edits(generator):
             chosen = torch.rand(len(edited), generator=generator) < probability

@@ -1,5 +1,6 @@
 """Which pictures, whose, which split: a folder, a zip file, a CSV or a Parquet file becomes a Manifest."""
 
+import hashlib
 import os
 import re
 import zipfile
@@ -121,12 +122,28 @@ class Manifest:
             if value is not None:
                 keep &= self.table[column] == value
         if not keep.any():
-            raise LCMemError(f"no pictures with split={split!r}, dataset={dataset!r} in the manifest")
+            wanted = ", ".join(f"{name}={value!r}" for name, value in (("split", split), ("dataset", dataset)) if value)
+            found = sorted(set(self.table["split"] if split else self.table["dataset"]))
+            raise LCMemError(f"no pictures with {wanted} in the manifest (found: {', '.join(map(repr, found))})")
         return Manifest(self.table[keep].reset_index(drop=True))
 
     def rows(self, keep: Iterable[int]) -> "Manifest":
         """The pictures at these positions, in this order."""
         return Manifest(self.table.iloc[list(keep)].reset_index(drop=True))
+
+    def with_splits(self, *, val: float = 0.1, test: float = 0.1) -> "Manifest":
+        """Divide the identities into train, val and test in the order of their hashes: the same on every machine.
+
+        Args:
+            val: Share of the identities for val, at least two.
+            test: Share of the identities for test, at least two.
+        """
+        identities = pd.Series(self.identities)
+        order = sorted(identities.unique(), key=lambda name: hashlib.sha256(name.encode()).digest())
+        counts = {"test": max(2, round(test * len(order))), "val": max(2, round(val * len(order)))}
+        ends = counts["test"], counts["test"] + counts["val"]
+        split = {name: "test" if k < ends[0] else "val" if k < ends[1] else "train" for k, name in enumerate(order)}
+        return Manifest(self.table.assign(split=identities.map(split).to_numpy()))
 
     def check_disjoint(self) -> None:
         """Identities must not be shared between splits.

@@ -19,6 +19,9 @@ def manifest(
             "or open-pack; see `lcmem datasets`. Default: any folder or table."
         ),
     ] = None,
+    split: Annotated[
+        bool, typer.Option("--split", help="Divide the identities into train, val and test (80/10/10) by a hash.")
+    ] = False,
     identity_pattern: IdentityPattern = None,
     identity_column: IdentityColumn = "identity",
     identities: Identities = True,
@@ -38,5 +41,7 @@ def manifest(
             found = read_dataset(layout, Path(source))
         for remark in remarks:
             typer.secho(str(remark.message), fg="yellow", err=True)
+    if split:
+        found = found.with_splits()
     found.write(out)
     typer.echo(f"{len(found)} pictures: {out}")

@@ -97,7 +97,10 @@ TASK = Recipe(
 
 PRESETS: dict[str, tuple[str, AnyRecipe]] = {
     "compact": ("the bundled model: a small ConvNeXt for CPUs, both stages", COMPACT),
-    "finetune": ("the bundled model, adapted to your pictures in minutes", _changed(SMALL, start_from="compact")),
+    "finetune": (
+        "the bundled model, adapted to your pictures in minutes",
+        _changed(SMALL, start_from="compact", stage1={"lr": 3e-4}, stage2={"lr": 1e-4}),
+    ),
     "small": ("the bundled model's network from random weights, in minutes", SMALL),
     "paper": ("the paper's setting: ConvNeXt-Tiny on sd-vae latents, both stages, for GPUs", PAPER),
     "paper-single-stage": ("the paper's single stage (table 2)", SINGLE),

@@ -16,7 +16,7 @@ from lcmem.errors import LCMemError
 from lcmem.files import replacing
 from lcmem.latents import CARD as STORE
 from lcmem.latents import LatentStore, build_store
-from lcmem.manifest import Manifest
+from lcmem.manifest import COLUMNS, Manifest
 from lcmem.training.curves import plot_curves
 from lcmem.training.fit import Options, fit
 from lcmem.training.module import StageTraining
@@ -26,7 +26,9 @@ from lcmem.training.sampler import PairSampler
 from lcmem.training.start import start_network
 from lcmem.training.validation import copy_list, reid_list
 
-RECIPE, RECORD, CURVES = "recipe.toml", "run.json", "curves.png"
+RECIPE, RECORD, MANIFEST, CURVES = "recipe.toml", "run.json", "manifest.csv", "curves.png"
+USED = ("train", "val")
+"""A training never sees the other split."""
 
 
 def train(
@@ -37,7 +39,8 @@ def train(
     Args:
         recipe: All settings.
         data: Pictures with the splits ``train`` and ``val``, and identities where they are known; or their latents.
-        out: The run's folder: the recipe, each stage's detector, logs, learning curves.
+            Pictures without any split are divided by :meth:`~lcmem.manifest.Manifest.with_splits`.
+        out: The run's folder: the recipe, the manifest, each stage's detector, logs, learning curves.
         options: Where and how it runs; the result does not depend on them, up to rounding.
 
     Returns:
@@ -50,10 +53,12 @@ def train(
     folder, options = Path(out), options or Options()
     manifest = data.manifest if isinstance(data, LatentStore) else data
     manifest.check_disjoint()
-    manifest = manifest.rows(manifest.table.index[manifest.table["split"].isin(["train", "val"])])
-    for split in ("train", "val"):
+    if not isinstance(data, LatentStore) and not (manifest.table["split"] != "").any():
+        manifest = manifest.with_splits()
+    for split in USED:
         manifest.select(split=split)
     _claim(folder, recipe, manifest)
+    manifest = manifest.rows(manifest.table.index[manifest.table["split"].isin(USED)])
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     encoder = load_encoder(
         recipe.encoder, device=options.device, protocol=recipe.protocol, allow_download=options.allow_download
@@ -92,9 +97,9 @@ def _claim(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
     Raises:
         LCMemError: It is another one.
     """
-    columns = manifest.table[["path", "identity", "split", "dataset"]]
-    pictures = hashlib.sha256(columns.to_csv(index=False).encode()).hexdigest()
-    record: dict[str, Any] = {"recipe": recipe.to_dict(), "pictures": len(manifest), "manifest_sha256": pictures}
+    used = manifest.table.loc[manifest.table["split"].isin(USED), COLUMNS]
+    pictures = hashlib.sha256(used.to_csv(index=False).encode()).hexdigest()
+    record: dict[str, Any] = {"recipe": recipe.to_dict(), "pictures": len(used), "manifest_sha256": pictures}
     path = folder / RECORD
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -106,6 +111,7 @@ def _claim(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     recipe.write(folder / RECIPE)
+    manifest.write(folder / MANIFEST)
     with replacing(path) as partial:
         partial.write_text(json.dumps(record, indent=2), encoding="utf-8")
 

@@ -11,6 +11,7 @@ from lcmem.errors import CheckpointError, LCMemError
 from lcmem.latents import LatentStore
 from lcmem.model import SiameseNetwork
 from lcmem.training.recipe import Recipe
+from lcmem.training.speed import lay_out
 
 
 def start_network(
@@ -39,7 +40,9 @@ def start_network(
             raise CheckpointError(
                 f"{source}: of another recipe: its encoder is {detector.encoder.card.name}, not {encoder.card.name}"
             )
-        return detector.network.train().requires_grad_(True), detector.card["training"]
+        network = detector.network.train().requires_grad_(True)
+        lay_out(network)
+        return network, detector.card["training"]
     network = SiameseNetwork(settings)
     _check_fits(network, train.card.shape, recipe)
     if recipe.network.pretrained:
@@ -47,6 +50,7 @@ def start_network(
     statistics = train.statistics()
     network.mean.copy_(torch.from_numpy(statistics.mean))
     network.std.copy_(torch.from_numpy(statistics.std))
+    lay_out(network)
     return network, []
 
 
