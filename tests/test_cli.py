@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 
 import pandas as pd
 import pytest
@@ -22,7 +23,8 @@ def test_help_loads_nothing_heavy():
         "from lcmem.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'pandas', 'timm', 'lightning', 'matplotlib', 'sklearn', 'diffusers'} & set(sys.modules)\n"
+        "names = {'torch', 'pandas', 'timm', 'lightning', 'pydantic', 'matplotlib', 'sklearn', 'diffusers'}\n"
+        "heavy = names & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
@@ -106,3 +108,21 @@ def test_audit_interrupted_and_started_again(faces, tmp_path):
     summary = pd.read_json(tmp_path / "out" / "summary.json", typ="series")
     assert summary["pictures_reused"] >= 256 and summary["pictures_encoded"] < 154
     assert summary["memorization_rate"] == 1, "all ten pictures of s1 are in the real set"
+
+
+def test_recipes():
+    listed = lcmem("recipes")
+    assert listed.returncode == 0 and "finetune" in listed.stdout and "ablation-noise" in listed.stdout
+    printed = lcmem("recipes", "paper")
+    assert tomllib.loads(printed.stdout)["stage1"]["batch_size"] == 512
+    unknown = lcmem("recipes", "paperr")
+    assert unknown.returncode == 1 and "neither a recipe file nor a preset" in unknown.stderr
+
+
+def test_train_names_what_is_wrong(tmp_path, save_noise):
+    for k in range(3):
+        save_noise(f"pictures/p{k}/1.png")
+    wrong = lcmem("train", "small", "--data", tmp_path / "pictures", "--set", "stage1.lrate=1")
+    assert wrong.returncode == 1 and "unknown key stage1.lrate" in wrong.stderr and "Traceback" not in wrong.stderr
+    few = lcmem("train", "small", "--data", tmp_path / "pictures", "--out", tmp_path / "run")
+    assert few.returncode == 1 and "Traceback" not in few.stderr and "3 identities are too few" in few.stderr

@@ -11,9 +11,9 @@ import torch
 
 from lcmem.training.curves import read_metrics
 
-STEPS = 12
-SETTINGS = ["size=128", f"stage1.steps_per_epoch={STEPS}", "stage1.epochs=3", "stage1.batch_size=16", "stage1.chunk=16"]
-SETTINGS += ["stage2.steps_per_epoch=6", "stage2.epochs=2", "stage2.batch_size=8", "stage2.chunk=8"]
+STEPS = 8
+SETTINGS = ["size=128", f"stage1.steps_per_epoch={STEPS}", "stage1.epochs=2", "stage1.batch_size=16", "stage1.chunk=16"]
+SETTINGS += ["stage2.steps_per_epoch=5", "stage2.epochs=1", "stage2.batch_size=8", "stage2.chunk=8"]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def manifest(orl, tmp_path_factory):
 
 
 def command(manifest, out):
-    arguments = ["train", "small", "--data", str(manifest), "--out", str(out), "--checkpoint-every", "5"]
+    arguments = ["train", "small", "--data", str(manifest), "--out", str(out), "--checkpoint-every", "3"]
     for setting in SETTINGS:
         arguments += ["--set", setting]
     return [sys.executable, "-c", "from lcmem.cli import main; main()", *arguments]
@@ -52,7 +52,7 @@ def test_killed_in_the_middle_of_an_epoch(stage, manifest, uninterrupted, tmp_pa
     process.send_signal(signal.SIGKILL)
     process.wait()
     step = torch.load(latest, weights_only=True)["global_step"]
-    assert step % (STEPS if stage == 1 else 6), "in the middle of an epoch"
+    assert step % (STEPS if stage == 1 else 5), "in the middle of an epoch"
     assert not (tmp_path / f"stage{stage}").exists()
     subprocess.run(command(manifest, tmp_path), check=True, capture_output=True)
     for number in (1, 2):

@@ -18,7 +18,7 @@ from lcmem.pairs import identity_pairs
 from lcmem.training.autoencoder import train_autoencoder
 from lcmem.training.batches import PairBatches
 from lcmem.training.curves import read_metrics
-from lcmem.training.presets import SMALL
+from lcmem.training.presets import SMALL, load_recipe
 from lcmem.training.recipe import AutoencoderRecipe
 from lcmem.training.run import train
 from lcmem.training.sampler import PairSampler, domains
@@ -218,3 +218,31 @@ def test_autoencoder_learns(people, tmp_path):
     assert card["metrics"]["val_psnr"] > 18
     encoder = load_encoder(folder)
     assert encoder.encode(torch.rand(1, 3, 64, 64)).shape == (1, 4, 8, 8)
+
+
+@pytest.mark.parametrize("name", ["siamese", "ntxent", "ntxent-unsupervised"])
+def test_the_papers_baselines_train(people, tmp_path, name):
+    """With a small ResNet in place of the large one. (Without identities it takes more than 40 steps to see a gain.)"""
+    small = ["network.backbone=resnet10t", "network.pretrained=''", "size=64", "stage1.batch_size=16"]
+    recipe = load_recipe(name).with_settings([*small, "stage1.epochs=1", "stage1.steps_per_epoch=40", "stage1.lr=1e-3"])
+    anonymous = Manifest(people.table.assign(identity="")) if name.endswith("unsupervised") else people
+    target = train(recipe, anonymous, tmp_path)
+    card = json.loads((target / "card.json").read_text())
+    assert card["encoder"]["name"] == "pixels"
+    metrics = read_metrics(tmp_path / "logs" / "stage1")
+    losses = metrics["bce" if name == "siamese" else "nt_xent"].dropna()
+    assert losses.iloc[-1] < 0.9 * losses.iloc[0] or name == "ntxent-unsupervised"
+    assert ("val_copy" in metrics) == name.endswith("unsupervised")
+
+
+def test_pictures_without_splits_are_divided(orl, tmp_path):
+    bare = Manifest(orl.table.assign(split=""))
+    divided = bare.with_splits()
+    divided.check_disjoint()
+    people = divided.table.groupby("split")["identity"].nunique().to_dict()
+    assert people == {"train": 32, "val": 4, "test": 4}
+    assert divided.table["split"].equals(bare.with_splits().table["split"]), "the same on every machine"
+    tiny = [*TINY, "stage1.epochs=1", "stage1.steps_per_epoch=1", "stage2=none"]
+    train(SMALL.with_settings(tiny), bare, tmp_path)
+    written = Manifest.read(tmp_path / "manifest.csv")
+    assert written.table["split"].tolist() == divided.table["split"].tolist()

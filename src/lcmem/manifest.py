@@ -137,9 +137,14 @@ class Manifest:
         Args:
             val: Share of the identities for val, at least two.
             test: Share of the identities for test, at least two.
+
+        Raises:
+            LCMemError: Too few identities to leave three for train.
         """
         identities = pd.Series(self.identities)
         order = sorted(identities.unique(), key=lambda name: hashlib.sha256(name.encode()).digest())
+        if len(order) < 7:
+            raise LCMemError(f"{len(order)} identities are too few to divide into train, val and test (at least 7)")
         counts = {"test": max(2, round(test * len(order))), "val": max(2, round(val * len(order)))}
         ends = counts["test"], counts["test"] + counts["val"]
         split = {name: "test" if k < ends[0] else "val" if k < ends[1] else "train" for k, name in enumerate(order)}

@@ -77,22 +77,28 @@ class StageTraining(L.LightningModule):
         u, v = self.network.embed(self.stage.latent(latents)).float().chunk(2)
         # one gather for both: two of them may come back in another order on another device
         u, v = self._joined(torch.stack((u, v), 1)).unbind(1)
-        identity = self._joined(batch.identity)
         with torch.autocast(self.device.type, enabled=False):
-            loss, bce, contrast = combined_loss(
-                u,
-                v,
-                self.network.head.all_pairs(u, v),
-                identity,
-                bce_weight=self.stage.bce_weight,
-                temperature=self.stage.temperature,
-            )
+            loss, parts = self._loss(u, v, self._joined(batch.identity))
         if not loss.isfinite():
             raise LCMemError(
                 f"the loss is {float(loss)} at step {self.global_step}: try a lower lr, or precision=32-true"
             )
-        self.log_dict({"loss": loss, "bce": bce, "nt_xent": contrast}, prog_bar=True)
+        self.log_dict({"loss": loss, **parts}, prog_bar=True)
         return loss
+
+    def _loss(self, u: Tensor, v: Tensor, identity: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        weight = self.stage.bce_weight
+        # with NT-Xent alone the head learns to read features that it does not shape: their score is a probability, too
+        seen = (u, v) if weight else (u.detach(), v.detach())
+        loss, bce, contrast = combined_loss(
+            u,
+            v,
+            self.network.head.all_pairs(*seen),
+            identity,
+            bce_weight=weight,
+            temperature=self.stage.temperature,
+        )
+        return loss if weight else loss + bce, {"bce": bce, "nt_xent": contrast}
 
     def _joined(self, part: Tensor) -> Tensor:
         """The same of all devices.

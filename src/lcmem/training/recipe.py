@@ -129,7 +129,8 @@ class Stage(Settings):
         chunk: So many of them at a time are drawn from one domain; see ``PairSampler``.
         lr: Peak learning rate of AdamW (warm-up over 3 % of the steps, then a cosine down to zero).
         weight_decay: Of AdamW, on matrices and kernels only.
-        bce_weight: Weight of the BCE term; NT-Xent has the rest.
+        bce_weight: Weight of the BCE term; NT-Xent has the rest. With 0 the features come from NT-Xent alone, and the
+            head learns to read them without shaping them.
         temperature: τ of NT-Xent.
         patience: Epochs without a better validation score after which the stage ends.
         positives: ``identity``: other pictures of the same identity. ``augmentation``: identities are not used, each
