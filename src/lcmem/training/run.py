@@ -23,7 +23,7 @@ from lcmem.training.module import StageTraining
 from lcmem.training.provenance import training_data
 from lcmem.training.recipe import Recipe, Stage
 from lcmem.training.sampler import PairSampler
-from lcmem.training.start import start_network
+from lcmem.training.start import load_start, start_network
 from lcmem.training.validation import copy_list, reid_list
 
 RECIPE, RECORD, MANIFEST, CURVES = "recipe.toml", "run.json", "manifest.csv", "curves.png"
@@ -51,26 +51,17 @@ def train(
             or size, or a folder with a run of another recipe or of other pictures.
     """
     folder, options = Path(out), options or Options()
-    manifest = data.manifest if isinstance(data, LatentStore) else data
-    manifest.check_disjoint()
-    if not isinstance(data, LatentStore) and not (manifest.table["split"] != "").any():
-        manifest = manifest.with_splits()
-    for split in USED:
-        manifest.select(split=split)
-    _claim(folder, recipe, manifest)
-    manifest = manifest.rows(manifest.table.index[manifest.table["split"].isin(USED)])
-    L.seed_everything(recipe.seed, workers=True, verbose=False)
+    manifest = _with_splits(data)
     encoder = load_encoder(
         recipe.encoder, device=options.device, protocol=recipe.protocol, allow_download=options.allow_download
     )
-    mirror = any(stage.mirror for stage in recipe.stages)
-    if isinstance(data, LatentStore):
-        data.check(encoder.card, recipe.size, mirror=mirror)
-        store = data
-    elif options.follower:
-        store = LatentStore.open(folder / "latents")  # encoded before the first process started the others
-    else:
-        store = build_store(manifest, encoder, recipe.size, folder / "latents", mirror=mirror, device=options.device)
+    for stage in recipe.stages:  # what is wrong is said before anything is written or encoded
+        pair_sampler(recipe, stage, manifest.select(split="train"))
+    if recipe.start_from:
+        load_start(recipe.start_from, recipe, encoder)
+    _claim(folder, recipe, manifest)
+    store = _latents(data, manifest, recipe, encoder, folder / "latents", options)
+    L.seed_everything(recipe.seed, workers=True, verbose=False)
     target = None
     for number, stage in enumerate(recipe.stages, 1):
         start, target = target, folder / f"stage{number}"
@@ -78,6 +69,34 @@ def train(
             _train_stage(number, stage, recipe, store, encoder, start, folder, options)
     assert target is not None
     return target
+
+
+def _with_splits(data: Manifest | LatentStore) -> Manifest:
+    manifest = data.manifest if isinstance(data, LatentStore) else data
+    manifest.check_disjoint()
+    if isinstance(data, Manifest) and not (manifest.table["split"] != "").any():
+        manifest = manifest.with_splits()
+    for split in USED:
+        manifest.select(split=split)
+    return manifest
+
+
+def _latents(
+    data: Manifest | LatentStore,
+    manifest: Manifest,
+    recipe: Recipe,
+    encoder: LatentEncoder,
+    folder: Path,
+    options: Options,
+) -> LatentStore:
+    mirror = any(stage.mirror for stage in recipe.stages)
+    if isinstance(data, LatentStore):
+        data.check(encoder.card, recipe.size, mirror=mirror)
+        return data
+    if options.follower:
+        return LatentStore.open(folder)  # encoded before the first process started the others
+    used = manifest.rows(manifest.table.index[manifest.table["split"].isin(USED)])
+    return build_store(used, encoder, recipe.size, folder, mirror=mirror, device=options.device)
 
 
 def read_data(source: Path) -> Manifest | LatentStore:

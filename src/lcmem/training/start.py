@@ -1,5 +1,6 @@
 """The network that a training starts from."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +31,13 @@ def start_network(
         CheckpointError: The detector to start from was trained by a recipe with another network or encoder.
         LCMemError: No pretrained weights, or latents too small for the network.
     """
-    settings = recipe.network.settings(encoder.card.channels)
     source = earlier or recipe.start_from
     if source:
-        detector = LCMem.load(source)
-        if detector.network.settings != settings:
-            raise CheckpointError(f"{source}: of another recipe: {_difference(detector.network.settings, settings)}")
-        if detector.encoder.card.sha256 != encoder.card.sha256:
-            raise CheckpointError(
-                f"{source}: of another recipe: its encoder is {detector.encoder.card.name}, not {encoder.card.name}"
-            )
+        detector = load_start(source, recipe, encoder)
         network = detector.network.train().requires_grad_(True)
         lay_out(network)
         return network, detector.card["training"]
-    network = SiameseNetwork(settings)
+    network = SiameseNetwork(recipe.network.settings(encoder.card.channels))
     _check_fits(network, train.card.shape, recipe)
     if recipe.network.pretrained:
         network.backbone.load_state_dict(_pretrained(recipe, network, allow_download))
@@ -52,6 +46,22 @@ def start_network(
     network.std.copy_(torch.from_numpy(statistics.std))
     lay_out(network)
     return network, []
+
+
+def load_start(source: str | os.PathLike[str], recipe: Recipe, encoder: LatentEncoder) -> LCMem:
+    """The detector to start from.
+
+    Raises:
+        CheckpointError: It was trained by a recipe with another network or encoder.
+    """
+    settings, detector = recipe.network.settings(encoder.card.channels), LCMem.load(source)
+    if detector.network.settings != settings:
+        raise CheckpointError(f"{source}: of another recipe: {_difference(detector.network.settings, settings)}")
+    if detector.encoder.card.sha256 != encoder.card.sha256:
+        raise CheckpointError(
+            f"{source}: of another recipe: its encoder is {detector.encoder.card.name}, not {encoder.card.name}"
+        )
+    return detector
 
 
 def _check_fits(network: SiameseNetwork, shape: tuple[int, int, int], recipe: Recipe) -> None:
