@@ -96,8 +96,7 @@ sets without identities. Every detector got the same pairs at 256×256 pixels.
 
 {markdown(stages)}
 
-The rate of stage 1 followed the cosine of an 18-epoch run up to epoch 9 and of a 13-epoch run from there. The
-validation score is the AUC on the validation split, averaged over datasets (stage 2: mean of re-identification and
+{card.get("notes", "")} The validation score is the AUC on the validation split, averaged over datasets (stage 2: mean of re-identification and
 copies).
 
 ## `compact-autoencoder`
