@@ -96,7 +96,8 @@ sets without identities. Every detector got the same pairs at 256×256 pixels.
 
 {markdown(stages)}
 
-{card.get("notes", "")} The validation score is the AUC on the validation split, averaged over datasets (stage 2: mean of re-identification and
+{card.get("notes", "")}
+The validation score is the AUC on the validation split, averaged over datasets (stage 2: mean of re-identification and
 copies).
 
 ## `compact-autoencoder`
