@@ -104,7 +104,7 @@ class _Pass:
         return int(codes.radius.max(initial=0))
 
     def _encode(self, features: np.ndarray, name: str) -> Codes:
-        step = quantise.ROWS
+        step = 16 * quantise.ROWS
         pieces = [features[start : start + step] for start in range(0, max(len(features), 1), step)]
         parts = [*self.threads.map(lambda piece: self.scorer.quantiser.encode(piece, name), pieces)]
         return Codes(np.concatenate([part.levels for part in parts]), np.concatenate([part.radius for part in parts]))

@@ -12,8 +12,8 @@ SPARE = 1.25
 """Heavy dimensions may be spread over several bytes until a vector is this much longer."""
 CLIP = 1 << 28
 """No distance in levels is larger (255 times a million dimensions), so a radius of this size means: cannot tell."""
-ROWS = 4096
-"""Rows quantised at once, so that temporary float64 arrays stay small."""
+ROWS = 256
+"""Rows quantised at once, so that temporary float64 arrays stay in the cache."""
 
 
 @dataclass(frozen=True)

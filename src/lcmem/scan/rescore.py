@@ -9,8 +9,8 @@ from lcmem.model import pair_logits
 from lcmem.scan.quantise import Quantiser
 from lcmem.scan.slab import Rows, Slab, pair_kinds
 
-PAIRS = 1024
-"""Pairs scored at once: 4 MB in float64 for 512 features."""
+NUMBERS = 32_767
+"""Features subtracted at once: few enough that torch starts no threads of its own inside ours."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,9 @@ class Scorer:
     def logits(self, queries: np.ndarray, rows: np.ndarray, query: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Scores ``[n]`` of the pairs of these positions."""
         found = np.empty(len(query))
-        for start in range(0, len(query), PAIRS):
-            part = slice(start, start + PAIRS)
+        step = max(NUMBERS // queries.shape[1], 1)
+        for start in range(0, len(query), step):
+            part = slice(start, start + step)
             left, right = torch.from_numpy(queries[query[part]]), torch.from_numpy(rows[row[part]])
             found[part] = pair_logits(left, right, self.weight, self.bias).numpy()
         return found

@@ -1,8 +1,8 @@
 """Sums of absolute differences of bytes, compiled by Numba (extra ``fast``).
 
 On x86 the inner loop is written in LLVM's language: one instruction (``psadbw``) takes the absolute differences of up
-to 64 bytes and adds them up, but LLVM's own vectoriser keeps to short registers and loads each byte anew for every pair,
-which is four times slower. Everywhere else the plain loop is compiled as it stands.
+to 64 bytes and adds them up, but LLVM's own vectoriser keeps to short registers and loads each byte anew for each pair,
+which is four times slower. Elsewhere the plain loop is compiled as it stands.
 """
 
 import platform
