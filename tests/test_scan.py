@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest
 from lcmem.model import pair_logits
-from lcmem.scan import Atlas, best_matches, extract_features, kernel
+from lcmem.scan import Atlas, best_matches, compiled, extract_features
 
 
 def brute_force(queries, gallery, weight, bias):
@@ -39,8 +39,8 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("tile", [(256, 4096), (7, 11), (1, 1)])
 def test_best_matches_equal_brute_force(case, tile, monkeypatch):
-    monkeypatch.setattr(kernel, "QUERY_TILE", tile[0])
-    monkeypatch.setattr(kernel, "GALLERY_TILE", tile[1])
+    monkeypatch.setattr(compiled, "QUERIES", tile[0])
+    monkeypatch.setattr(compiled, "GALLERY", tile[1])
     queries, gallery, weight = CASES[case](torch.Generator().manual_seed(0))
     bias = torch.tensor(3.0)
     logits, positions = best_matches(queries, gallery, weight, bias, k=3)

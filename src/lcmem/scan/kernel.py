@@ -1,30 +1,9 @@
-"""The exhaustive pair kernel: every query against every gallery picture, in tiles, in bounded memory."""
-
-from collections.abc import Iterator
+"""The k best matches of each query, for features in memory."""
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from lcmem.model import pair_logits
-from lcmem.progress import progress_bar
-
-QUERY_TILE, GALLERY_TILE = 256, 4096
-SPARE = 8
-"""Tiles are float32; so many more candidates than asked for are scored again in float64 before the best are taken."""
-
-
-def tile_logits(queries: Tensor, gallery: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Logits ``[Q, G]`` in float32 of ``[Q, D]`` against ``[G, D]``.
-
-    ``|w_k|`` is folded into the features; dimensions with a negative weight (linear head) are split off.
-    """
-    scale = weight.abs()
-    distance = torch.zeros(len(queries), len(gallery), device=queries.device)
-    for part, sign in ((weight > 0, 1), (weight < 0, -1)):
-        if part.any():
-            distance += sign * torch.cdist(queries[:, part] * scale[part], gallery[:, part] * scale[part], p=1)
-    return bias - distance
+from lcmem.scan.engine import scan
 
 
 def best_matches(
@@ -41,59 +20,32 @@ def best_matches(
     """The k best matches of each query.
 
     Args:
-        queries: Features ``[Q, D]``.
-        gallery: Features ``[G, D]``.
+        queries: Features ``[Q, D]`` in [0, 1].
+        gallery: Features ``[G, D]`` in [0, 1].
         weight: The head's weights ``[D]``.
         bias: The head's bias.
-        k: At most G.
+        k: How many; if there are fewer gallery pictures, so many.
         query_labels: ``[Q]`` integers. Pairs of one label are left out, so that a set can be compared with itself.
         gallery_labels: ``[G]`` integers.
         title: Of the progress bar.
 
     Returns:
-        Logits ``[Q, k]`` (float64, best first, −inf where fewer than k pictures remain) and positions ``[Q, k]``.
+        Logits ``[Q, k]`` (float64, best first, −inf where fewer than k pictures remain) and positions ``[Q, k]`` (−1
+        there).
     """
-    k = min(k, len(gallery))
-    logits, positions = [], []
-    with progress_bar(title, len(queries) * len(gallery)) as advance:
-        for tile, labels in _tiles(queries, query_labels):
-            best, where = _candidates(tile, gallery, weight, bias, min(k + SPARE, len(gallery)), labels, gallery_labels)
-            exact = pair_logits(tile[:, None], gallery[where], weight, bias)
-            exact[best == float("-inf")] = float("-inf")
-            order = exact.argsort(dim=1, descending=True, stable=True)[:, :k]
-            logits.append(exact.gather(1, order).numpy())
-            positions.append(where.gather(1, order).numpy())
-            advance(len(tile) * len(gallery))
-    if not logits:
-        return np.empty((0, k)), np.empty((0, k), dtype=int)
-    return np.concatenate(logits), np.concatenate(positions)
-
-
-def _tiles(queries: Tensor, labels: np.ndarray | None) -> Iterator[tuple[Tensor, Tensor | None]]:
-    for start in range(0, len(queries), QUERY_TILE):
-        stop = start + QUERY_TILE
-        yield queries[start:stop], None if labels is None else torch.from_numpy(labels[start:stop])
-
-
-def _candidates(
-    tile: Tensor,
-    gallery: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    k: int,
-    labels: Tensor | None,
-    gallery_labels: np.ndarray | None,
-) -> tuple[Tensor, Tensor]:
-    """The k best of each query by float32 logits: ``[q, k]`` logits and positions."""
-    best = torch.empty(len(tile), 0)
-    where = torch.empty(len(tile), 0, dtype=torch.long)
-    for start in range(0, len(gallery), GALLERY_TILE):
-        logits = tile_logits(tile, gallery[start : start + GALLERY_TILE], weight, bias)
-        if labels is not None and gallery_labels is not None:
-            others = torch.from_numpy(gallery_labels[start : start + GALLERY_TILE])
-            logits.masked_fill_(labels[:, None] == others[None], float("-inf"))
-        top, at = logits.topk(min(k, logits.shape[1]), dim=1)
-        best, where = torch.cat((best, top), 1), torch.cat((where, at + start), 1)
-        best, order = best.topk(min(k, best.shape[1]), dim=1)
-        where = where.gather(1, order)
-    return best, where
+    codes: list[np.ndarray | None] = [query_labels, gallery_labels]
+    if query_labels is not None and gallery_labels is not None and len(query_labels) and len(gallery_labels):
+        lowest = min(query_labels.min(), gallery_labels.min())  # a scan takes −1 for unknown; here it is a label
+        codes = [query_labels - lowest, gallery_labels - lowest]
+    found = scan(
+        queries.numpy(),
+        [gallery.numpy()],
+        weight,
+        bias,
+        k=max(min(k, len(gallery)), 1),
+        query_codes=codes[0],
+        gallery_codes=None if codes[1] is None else [codes[1]],
+        title=title,
+    )
+    best = found.best if found.different is None else found.different
+    return best.logits, best.positions

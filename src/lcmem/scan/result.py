@@ -1,0 +1,108 @@
+"""What a scan found."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lcmem.scan.quantise import Quantiser
+from lcmem.scan.rescore import Matches
+from lcmem.scan.slab import Bins
+
+KINDS = ("unknown", "same", "different")
+"""Names of the kinds of pairs, by whether both identities are known and equal."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best matches of each query.
+
+    Attributes:
+        logits: ``[Q, k]`` float64, best first, −∞ where fewer than k gallery pictures qualify.
+        positions: ``[Q, k]`` in the concatenated gallery, −1 there. Of equal logits the lower position comes first.
+    """
+
+    logits: np.ndarray
+    positions: np.ndarray
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How many pairs have which score, by distance in levels (see :class:`lcmem.scan.quantise.Quantiser`).
+
+    Every pair is counted exactly once and the counts are exact for the levels; a pair's logit lies within ``error`` of
+    its bin, so any cumulative count at an edge is bracketed by the true ones at the edge ± ``error``.
+
+    Attributes:
+        edges: Logits ``[bins + 1]``, ascending.
+        counts: For each of :data:`KINDS`: pairs ``[bins]``, int64.
+        error: Of one logit.
+    """
+
+    edges: np.ndarray
+    counts: dict[str, np.ndarray]
+    error: float
+
+    @classmethod
+    def build(cls, bins: Bins, counts: np.ndarray, quantiser: Quantiser, radius: int) -> "Histogram":
+        """From ``counts`` ``[3, bins]`` by levels; ``radius`` is the largest sum of two radii."""
+        levels = bins.low + (np.arange(bins.count + 1) << bins.shift)
+        named = {name: counts[kind, ::-1].copy() for kind, name in enumerate(KINDS)}
+        return cls(quantiser.logit(levels)[::-1].copy(), named, radius / quantiser.scale)
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """What one pass over all pairs found.
+
+    Attributes:
+        best: The best matches of each query.
+        same: The best among gallery pictures of the query's identity; None without identities.
+        different: The best among gallery pictures of other known identities; None without identities.
+        threshold: Logit from which a pair is a match; None if none was asked for.
+        pairs: Pairs compared.
+        match_counts: Exact numbers of matches for each of :data:`KINDS`.
+        histogram: Scores of all pairs.
+        files: Parquet files of the matches, where they were spilled.
+        held: The matches, where they were not.
+    """
+
+    best: Best
+    same: Best | None
+    different: Best | None
+    threshold: float | None
+    pairs: int
+    match_counts: dict[str, int]
+    histogram: Histogram
+    files: list[Path]
+    held: Matches
+
+    def matches(self) -> pd.DataFrame:
+        """All matches in memory: query, gallery (positions), logit and kind, by query and gallery position."""
+        found = Matches.join([self.held, *(read_matches(path) for path in self.files)])
+        kind = pd.Categorical.from_codes(found.kind, list(KINDS))
+        return pd.DataFrame({"query": found.query, "gallery": found.gallery, "logit": found.logit, "kind": kind})
+
+    @property
+    def failures(self) -> np.ndarray | None:
+        """Queries that match a picture of another identity (paper, section 4.4), positions; None if that is unknown."""
+        if self.different is None or self.threshold is None:
+            return None
+        return np.flatnonzero(self.different.logits[:, 0] >= self.threshold)
+
+
+def write_matches(path: Path, found: Matches) -> None:
+    """One Parquet file; ``kind`` is a text column there."""
+    kind = pa.DictionaryArray.from_arrays(pa.array(found.kind), pa.array(KINDS))
+    columns = {"query": pa.array(found.query), "gallery": pa.array(found.gallery), "logit": pa.array(found.logit)}
+    pq.write_table(pa.table({**columns, "kind": kind}), path)
+
+
+def read_matches(path: Path) -> Matches:
+    """What :func:`write_matches` wrote."""
+    table = pq.read_table(path).to_pandas()
+    kind = pd.Categorical(table["kind"], categories=list(KINDS)).codes
+    return Matches(table["query"].to_numpy(), table["gallery"].to_numpy(), table["logit"].to_numpy(), np.asarray(kind))

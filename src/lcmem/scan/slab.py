@@ -1,0 +1,99 @@
+"""Queries at work, the gallery rows before them, and which pairs can still matter."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lcmem.scan.quantise import CLIP, Codes
+
+UNKNOWN, SAME, DIFFERENT = 0, 1, 2
+"""Kinds of pairs. The same numbers count the lists of best matches: all pairs, same identity, different identities."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Gallery rows.
+
+    Attributes:
+        start: Position of the first one in the whole gallery.
+        features: ``[G, D]``.
+        codes: The same, quantised.
+        identities: ``[G]`` int64, −1 where unknown.
+    """
+
+    start: int
+    features: np.ndarray
+    codes: Codes
+    identities: np.ndarray
+
+
+@dataclass(frozen=True)
+class Slab:
+    """A few queries and what is known about their best matches; a task of one thread.
+
+    A pair is put aside to be scored unless its distance in levels, less both radii, is higher than what the k-th best
+    match so far is at most away. "At most" comes from levels at first (``upper``), later from logits (``exact``).
+
+    Attributes:
+        start: Position of the first query.
+        features: ``[Q, D]``.
+        codes: The same, quantised.
+        identities: ``[Q]`` int64, −1 where unknown.
+        logits: ``[Q, 1 or 3, k]`` float64, best first: all pairs, and where identities are known, same and different.
+        positions: The same shape, in the whole gallery; −1 with logit −∞ where fewer than k were found.
+        upper: The same shape, int64: distances in levels plus the gallery row's radius, ascending.
+        exact: ``[Q, 1 or 3]`` int64: levels, less the gallery row's radius, above which no pair enters the list.
+        floor: ``[Q]`` int64: the same for the threshold.
+        itself: Queries and gallery are one set: a picture is not compared with itself, and a pair is counted once.
+    """
+
+    start: int
+    features: np.ndarray
+    codes: Codes
+    identities: np.ndarray
+    logits: np.ndarray
+    positions: np.ndarray
+    upper: np.ndarray
+    exact: np.ndarray
+    floor: np.ndarray
+    itself: bool
+
+    @property
+    def lanes(self) -> int:
+        """Lists of best matches: 1, or 3 where identities are known."""
+        return self.upper.shape[1]
+
+    def bounds(self) -> np.ndarray:
+        """``[Q, 3]``: levels less the gallery row's radius above which a pair of this kind enters no list."""
+        own = np.minimum(self.upper[:, :, -1] + 2 * self.codes.radius[:, None].astype(np.int64), self.exact)
+        if self.lanes == 1:
+            return np.repeat(own, 3, axis=1)
+        return np.stack([own[:, 0], np.maximum(own[:, 0], own[:, SAME]), np.maximum(own[:, 0], own[:, DIFFERENT])], 1)
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Where a distance in levels is counted: bin ``(levels − low) >> shift``."""
+
+    low: int
+    shift: int
+    count: int
+
+    @classmethod
+    def over(cls, span: tuple[int, int], most: int = 1024) -> "Bins":
+        """At most ``most`` bins, a power of two wide, over the levels that can occur."""
+        low, high = span
+        shift = 0
+        while ((high - low) >> shift) + 1 > most:
+            shift += 1
+        return cls(low, shift, ((high - low) >> shift) + 1)
+
+
+NOTHING_YET = 4 * CLIP
+"""In ``Slab.upper`` where fewer than k pairs were seen."""
+
+
+def pair_kinds(queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Kinds of the pairs of these identities, elementwise."""
+    known = (queries >= 0) & (rows >= 0)
+    return np.where(known, np.where(queries == rows, SAME, DIFFERENT), UNKNOWN)

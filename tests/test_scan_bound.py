@@ -1,0 +1,113 @@
+"""Claims: bytes bracket every score as proven, and sums of byte differences are exact on every path."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lcmem.errors import LCMemError
+from lcmem.scan import portable, sad
+from lcmem.scan.quantise import Quantiser
+from scan_reference import reference
+
+WEIGHTS = {
+    "alike": lambda rng, d: rng.uniform(0.03, 0.05, d),
+    "either sign": lambda rng, d: rng.normal(0, 1, d),
+    "one dominates": lambda rng, d: np.where(np.arange(d) == d // 2, 1e4, rng.uniform(0, 1, d)),
+    "zero": lambda rng, d: np.zeros(d),
+    "all negative": lambda rng, d: -rng.uniform(0, 1, d),
+    "tiny": lambda rng, d: rng.uniform(0, 1, d) * 1e-30,
+    "huge": lambda rng, d: rng.uniform(0, 1, d) * 1e30,
+}
+
+
+def levels(codes, split):
+    sums = [np.abs(codes.levels[:, None, part].astype(int) - codes.levels[None, :, part]).sum(-1)
+            for part in (slice(split), slice(split, None))]  # fmt: skip
+    return sums[0] - sums[1]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from(sorted(WEIGHTS)),
+    features=st.integers(1, 200),
+    bias=st.sampled_from([0.0, 3.3, -1e6]),
+    rounding=st.sampled_from(["any", "edges", "extremes"]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_distance_in_levels_is_within_both_radii(kind, features, bias, rounding, seed):
+    rng = np.random.default_rng(seed)
+    weight = WEIGHTS[kind](rng, features).astype(np.float32)
+    quantiser = Quantiser(weight, bias)
+    values = rng.random((12, features), dtype=np.float32)
+    if rounding == "edges":  # exactly between two levels, where rounding errs most
+        step = np.maximum(np.abs(weight.astype(float)) * quantiser.scale, 1e-300)
+        values = np.clip((np.floor(values * step) + 0.5) / step, 0, 1).astype(np.float32)
+    if rounding == "extremes":
+        values = np.rint(values)
+    codes = quantiser.encode(values, "test")
+    logits = reference(values, values, weight, np.float64(bias))
+    found = levels(codes, quantiser.split)
+    allowed = codes.radius[:, None].astype(float) + codes.radius[None]
+    exact = quantiser.scale * (bias - logits)
+    assert (np.abs(exact - found) <= allowed + 1e-6 * np.abs(exact).max(initial=1) * (np.abs(exact) > 1e9)).all()
+
+
+def test_radius_is_about_a_quarter_level_for_each_byte(compact, orl):
+    """What makes the bound tight enough to be useful."""
+    weight = compact.weight.numpy()
+    quantiser = Quantiser(weight, 0.0)
+    features = np.random.default_rng(0).random((50, len(weight)), dtype=np.float32)
+    radius = quantiser.encode(features, "test").radius
+    assert radius.max() < 0.3 * len(weight)
+    assert 2 * radius.max() / quantiser.scale < 0.06, "logits, where unrelated pictures are several apart"
+
+
+def test_one_heavy_weight_does_not_take_the_levels_of_the_others():
+    weight = np.full(100, 1.0, dtype=np.float32)
+    weight[0] = 20
+    quantiser = Quantiser(weight, 0.0)
+    assert quantiser.scale > 255 / 2 and quantiser.width <= 128
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.1, 1.5])
+def test_features_that_are_none_are_refused(value):
+    features = np.full((3, 4), 0.5, dtype=np.float32)
+    features[1, 2] = value
+    with pytest.raises(LCMemError, match=r"gallery block 7.*\[0, 1\]"):
+        Quantiser(np.ones(4), 0.0).encode(features, "gallery block 7")
+
+
+@pytest.mark.parametrize(("weight", "bias"), [([1, np.nan], 0.0), ([1, np.inf], 0.0), ([1, 1], np.nan)])
+def test_broken_heads_are_refused(weight, bias):
+    with pytest.raises(LCMemError, match="finite"):
+        Quantiser(np.array(weight), bias)
+
+
+@pytest.mark.parametrize("width", [(64, 0), (64, 64), (512, 0), (640, 192)])
+@pytest.mark.parametrize("kernel", ["vector", "plain", "torch"])
+def test_byte_sums_are_exact(width, kernel, rng, monkeypatch):
+    if kernel == "plain":
+        monkeypatch.setattr(sad, "BYTES", 0)
+    split, total = width[0], sum(width)
+    queries = rng.integers(0, 256, (6, total), dtype=np.uint8)
+    rows = rng.integers(0, 256, (140, total), dtype=np.uint8)
+    queries[0], rows[0], rows[1] = 255, 0, 255
+    wide = np.abs(queries[:, None].astype(np.int64) - rows[None])
+    expected = wide[..., :split].sum(-1) - wide[..., split:].sum(-1)
+    if kernel == "torch":
+        found = portable._distances(torch.from_numpy(queries).float(), torch.from_numpy(rows).float(), split).numpy()
+    else:
+        found = np.empty((6, 140), dtype=np.int32)
+        sad.byte_distances(queries, rows, split, found)
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.skipif(sad.BYTES == 0, reason="no such instruction on this machine")
+def test_the_byte_pass_uses_the_instruction_for_it():
+    """Eight of them in the loop: pairs are kept in registers. The speed depends on it."""
+    fresh = sad.njit(nogil=True)(sad._vector_sad.py_func)
+    fresh(np.zeros((2, 64), np.uint8), np.zeros((4, 64), np.uint8), 0, 64, np.zeros((2, 4), np.int32))
+    assembly = "\n".join(fresh.inspect_asm().values())
+    assert assembly.count("psadbw") == sad.QUERIES * sad.ROWS

@@ -1,0 +1,234 @@
+"""Claims: whatever a scan reports is what scoring every pair would give, to the last bit, however the work is cut."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+
+from lcmem.errors import LCMemError
+from lcmem.scan import Best, best_matches, connected_components, engine, rescore, scan, source, standing
+from lcmem.scan.result import ScanResult
+from scan_reference import BACKENDS, assert_is_reference, masks, reference, use
+
+CASES = {
+    "random": lambda rng, n, d: (rng.random((n, d)), rng.uniform(0.03, 0.05, d)),
+    "negative weights": lambda rng, n, d: (rng.random((n, d)), rng.normal(size=d)),
+    "ties": lambda rng, n, d: (rng.integers(0, 2, (n, d)), np.ones(d)),
+    "equal vectors": lambda rng, n, d: (np.repeat(rng.random((1, d)), n, 0), rng.random(d)),
+    "few different vectors": lambda rng, n, d: (rng.random((3, d))[rng.integers(0, 3, n)], rng.random(d)),
+    "edges of levels": lambda rng, n, d: ((rng.integers(0, 255, (n, d)) + 0.5) / 255, np.ones(d)),
+    "all weights zero": lambda rng, n, d: (rng.random((n, d)), np.zeros(d)),
+    "one dominating weight": lambda rng, n, d: (rng.random((n, d)), np.r_[1e4, rng.random(d - 1)]),
+    "tiny weights": lambda rng, n, d: (rng.random((n, d)), rng.random(d) * 1e-30),
+    "a hair apart": lambda rng, n, d: (0.5 + 1e-7 * rng.random((n, d)), rng.random(d)),
+}
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    case=st.sampled_from(sorted(CASES)),
+    backend=st.sampled_from(sorted(BACKENDS)),
+    sizes=st.tuples(st.integers(1, 40), st.integers(1, 60), st.integers(1, 80)),
+    k=st.integers(1, 5),
+    quantile=st.floats(0, 1),
+    tile=st.tuples(st.integers(1, 40), st.integers(1, 70)),
+    chunk=st.integers(1, 70),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_scan_is_brute_force(monkeypatch, case, backend, sizes, k, quantile, tile, chunk, seed):
+    rng = np.random.default_rng(seed)
+    count, rows, features = sizes
+    values, weight = CASES[case](rng, count + rows, features)
+    values, weight = values.astype(np.float32), weight.astype(np.float32)
+    queries, gallery = values[:count], values[count:]
+    codes = rng.integers(-1, 4, count), rng.integers(-1, 4, rows)
+    logits = reference(queries, gallery, weight, 3.0)
+    threshold = float(np.quantile(logits, quantile))
+    cut = rng.integers(0, rows + 1)
+    with monkeypatch.context() as patch:
+        use(patch, backend, tile)
+        patch.setattr(source, "CHUNK", chunk)
+        patch.setattr(engine, "PENDING", int(rng.integers(0, 200)))
+        blocks, parts = [gallery[:cut], gallery[cut:]], [codes[1][:cut], codes[1][cut:]]
+        found = scan(queries, blocks, weight, 3.0, k=k, threshold=threshold, query_codes=codes[0], gallery_codes=parts)
+    assert_is_reference(found, logits, k, threshold, masks(*codes), np.ones_like(logits, dtype=bool))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    case=st.sampled_from(sorted(CASES)),
+    backend=st.sampled_from(sorted(BACKENDS)),
+    count=st.integers(1, 60),
+    tile=st.tuples(st.integers(1, 40), st.integers(1, 70)),
+    chunk=st.integers(1, 70),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_a_set_with_itself_counts_each_pair_once(monkeypatch, case, backend, count, tile, chunk, seed):
+    rng = np.random.default_rng(seed)
+    values, weight = (part.astype(np.float32) for part in CASES[case](rng, count, 20))
+    codes = rng.integers(-1, 4, count)
+    logits = reference(values, values, weight, 3.0)
+    np.fill_diagonal(logits, -np.inf)
+    counted = np.triu(np.ones_like(logits, dtype=bool), 1)
+    threshold = float(np.quantile(logits[counted], 0.7)) if counted.any() else 0.0
+    with monkeypatch.context() as patch:
+        use(patch, backend, tile)
+        patch.setattr(source, "CHUNK", chunk)
+        found = scan(
+            values, [values], weight, 3.0, k=2, threshold=threshold, query_codes=codes, gallery_codes=[codes],
+            itself=True,
+        )  # fmt: skip
+    kinds = {name: mask & ~np.eye(count, dtype=bool) for name, mask in masks(codes, codes).items()}
+    assert_is_reference(found, logits, 2, threshold, kinds, counted)
+
+
+@pytest.fixture(scope="module")
+def faces_features(compact, orl):
+    from lcmem.scan import extract_features
+
+    found = extract_features(orl, compact, None)
+    codes = np.unique(found.manifest.identities, return_inverse=True)[1]
+    return found.features.numpy(), codes, compact.weight.numpy(), float(compact.bias)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_real_faces(faces_features, backend, monkeypatch):
+    use(monkeypatch, backend)
+    features, codes, weight, bias = faces_features
+    found = scan(features, [features], weight, bias, k=5, threshold=0.5, query_codes=codes, gallery_codes=[codes],
+                 itself=True)  # fmt: skip
+    logits = reference(features, features, weight, bias)
+    np.testing.assert_allclose(logits, bias - cdist(features * 1.0, features * 1.0, "cityblock", w=weight), atol=1e-9)
+    np.fill_diagonal(logits, -np.inf)
+    counted = np.triu(np.ones_like(logits, dtype=bool), 1)
+    kinds = {name: mask & ~np.eye(len(codes), dtype=bool) for name, mask in masks(codes, codes).items()}
+    assert_is_reference(found, logits, 5, 0.5, kinds, counted)
+    assert found.histogram.counts["same"].sum() == 40 * 45 and found.pairs == 400 * 399 // 2
+    others = np.where(kinds["different"], logits, -np.inf).max(1)
+    assert found.failures.tolist() == np.flatnonzero(others >= 0.5).tolist()
+    assert found.histogram.error < 0.06
+
+
+def test_few_pairs_need_their_exact_score(faces_features, monkeypatch):
+    """What makes it fast: of the 160 000 pairs, only those near a query's best are scored in float64."""
+    features, _, weight, bias = faces_features
+    scored = []
+    original = rescore.Scorer.logits
+    monkeypatch.setattr(rescore.Scorer, "logits", lambda *a: scored.append(len(a[3])) or original(*a))
+    scan(features, [features], weight, bias, itself=True)
+    assert sum(scored) < 5 * len(features)
+
+
+def same(one: ScanResult, other: ScanResult) -> bool:
+    lists = all(
+        np.array_equal(getattr(one, name).logits, getattr(other, name).logits)
+        and np.array_equal(getattr(one, name).positions, getattr(other, name).positions)
+        for name in ("best", "same", "different")
+    )
+    counts = all(np.array_equal(one.histogram.counts[name], other.histogram.counts[name]) for name in masks([0], [0]))
+    return lists and counts and one.matches().equals(other.matches()) and one.match_counts == other.match_counts
+
+
+def test_tiles_threads_blocks_and_passes_do_not_matter(faces_features, monkeypatch, tmp_path):
+    features, codes, weight, bias = faces_features
+
+    def run(cuts=(), **options):
+        blocks, parts = np.split(features, cuts), np.split(codes, cuts)
+        return scan(features, blocks, weight, bias, k=3, threshold=0.0, query_codes=codes, gallery_codes=parts,
+                    itself=True, **options)  # fmt: skip
+
+    expected, threads = run(), torch.get_num_threads()
+    try:
+        for number in (1, 2, 5):
+            torch.set_num_threads(number)
+            assert same(run(), expected)
+    finally:
+        torch.set_num_threads(threads)
+    assert same(run(cuts=(1, 77, 77, 300)), expected), "one block is empty"
+    assert same(run(out=tmp_path / "scan"), expected)
+    for backend, tile in (("compiled", (3, 13)), ("portable", (50, 1000)), ("portable", (7, 5))):
+        with monkeypatch.context() as patch:
+            use(patch, backend, tile)
+            assert same(run(), expected)
+
+
+def test_without_numba_torch_does_it(monkeypatch):
+    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None)
+    assert engine.backend("cpu")[0].func is BACKENDS["portable"][0].func
+
+
+def test_without_identities_all_pairs_are_unknown(rng):
+    features = rng.random((30, 8), dtype=np.float32)
+    found = scan(features, [features], np.ones(8), 1.0)
+    assert found.same is None and found.different is None and found.failures is None and not len(found.matches())
+    assert found.histogram.counts["unknown"].sum() == 900
+    assert found.best.positions[:, 0].tolist() == list(range(30))
+
+
+def test_empty_sets(rng):
+    some, none = rng.random((3, 8), dtype=np.float32), np.empty((0, 8), dtype=np.float32)
+    found = scan(some, [none], np.ones(8), 1.0)
+    assert found.pairs == 0 and found.best.positions.tolist() == [[-1]] * 3
+    assert isinstance(scan(some, [], np.ones(8), 1.0).best, Best)
+    assert scan(none, [some], np.ones(8), 1.0).best.logits.shape == (0, 1)
+
+
+def test_pairs_of_one_label_are_left_out_even_if_the_label_is_negative(rng):
+    features, labels = torch.from_numpy(rng.random((20, 8), dtype=np.float32)), np.arange(20) // 4 - 1
+    _, positions = best_matches(
+        features, features, torch.ones(8), torch.tensor(0.0), k=3, query_labels=labels, gallery_labels=labels
+    )
+    assert (labels[positions] != labels[:, None]).all()
+
+
+GOOD = np.full((4, 8), 0.5, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"k": 0}, "k must"),
+        ({"threshold": np.nan}, "threshold"),
+        ({"queries": GOOD[:, :7]}, "queries"),
+        ({"gallery": [GOOD, GOOD[:, :7]]}, "gallery block 1"),
+        ({"gallery": GOOD}, "blocks go in a list"),
+        ({"gallery": [GOOD.astype(int)]}, "float32"),
+        ({"queries": GOOD * np.nan}, r"queries.*NaN"),
+        ({"gallery": [GOOD, GOOD + np.float32(np.inf)]}, r"gallery block 1.*\[0, 1\]"),
+        ({"weight": np.full(8, np.nan)}, "finite"),
+        ({"itself": True, "gallery": [GOOD, GOOD]}, "itself"),
+        ({"query_codes": np.zeros(4)}, "identities"),
+        ({"query_codes": np.zeros(4), "gallery_codes": [np.zeros(3)]}, "one identity"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, message):
+    options = {"queries": GOOD, "gallery": [GOOD], "weight": np.ones(8), "bias": 0.0} | change
+    with pytest.raises(LCMemError, match=message):
+        scan(**options)
+
+
+def test_too_many_matches_for_memory_are_refused(monkeypatch, rng, tmp_path):
+    monkeypatch.setattr(standing, "HELD", 100)
+    features = rng.random((20, 8), dtype=np.float32)
+    with pytest.raises(LCMemError, match="folder"):
+        scan(features, [features], np.ones(8), 1.0, threshold=-np.inf)
+    found = scan(features, [features], np.ones(8), 1.0, threshold=-np.inf, out=tmp_path)
+    assert len(found.matches()) == 400 and not len(found.held.query)
+
+
+def test_groups_are_those_of_a_walk(rng):
+    for _ in range(20):
+        n = int(rng.integers(1, 40))
+        pairs = rng.integers(0, n, (int(rng.integers(0, n)), 2))
+        expected = list(range(n))  # merge naively until nothing changes
+        for _ in range(n):
+            for a, b in pairs:
+                low = min(expected[a], expected[b])
+                expected = [low if label in (expected[a], expected[b]) else label for label in expected]
+        found = connected_components(pairs, n)
+        numbers = {label: rank for rank, label in enumerate(dict.fromkeys(expected))}
+        assert found.tolist() == [numbers[label] for label in expected]
+    with pytest.raises(LCMemError, match=r"\[0, 3\)"):
+        connected_components(np.array([[0, 3]]), 3)
