@@ -135,11 +135,18 @@ def test_audit_takes_an_atlas(folder, atlas, tmp_path):
     assert result.memorization.value == 1 and result.about["n_real_identities"] == 5
 
 
+def test_export(atlas, compact, tmp_path):
+    printed = run("atlas", "export", atlas, "--out", tmp_path / "out")
+    assert f"15 pictures: {tmp_path / 'out'}; logit = {float(compact.bias):.6f} − distance" in printed
+    vectors = np.stack(pd.read_parquet(tmp_path / "out" / "rows.parquet")["vector"])
+    np.testing.assert_allclose(vectors, Atlas.open(atlas).features() * compact.weight.numpy())
+
+
 def test_help_names_the_commands():
     command = [sys.executable, "-c", "from lcmem.cli import main; main()"]
     for arguments, names in (
         (["--help"], ["index", "search", "duplicates", "atlas"]),
-        (["atlas", "--help"], ["verify", "merge", "remove"]),
+        (["atlas", "--help"], ["verify", "merge", "remove", "export"]),
     ):
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0 and all(f" {name} " in done.stdout for name in names)

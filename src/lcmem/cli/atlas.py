@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import app
+from lcmem.cli.app import Model, app
 
 atlas_app = typer.Typer(no_args_is_help=True, help="Verify, merge, thin out or export an atlas.")
 app.add_typer(atlas_app, name="atlas")
@@ -66,3 +66,21 @@ def remove(
     if not gone:
         raise LCMemError(f"{atlas}: holds none of {', '.join(wanted)}")
     typer.echo(f"{opened.remove(gone)} removed, {len(opened)} left")
+
+
+@atlas_app.command()
+def export(
+    atlas: Place,
+    format_: Annotated[
+        str, typer.Option("--format", help="faiss-flat (exact), faiss-hnsw (approximate) or table (Parquet).")
+    ] = "table",
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("lcmem-export"),
+    model: Model = "compact",
+) -> None:
+    """Write the atlas for another search engine: plain Manhattan distance is then bias − logit."""
+    import lcmem
+    from lcmem.scan.export import export_atlas
+
+    opened, detector = lcmem.Atlas.open(atlas), lcmem.load(model)
+    export_atlas(opened, detector, format_, out)
+    typer.echo(f"{len(opened)} pictures: {out}; logit = {float(detector.bias):.6f} − distance")
