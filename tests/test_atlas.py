@@ -16,6 +16,7 @@ import torch
 from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest
 from lcmem.scan import Atlas, atlas, extract_features, fill_atlas, shard, verify
+from lcmem.scan import stored as stored_module
 from lcmem.scan.card import AtlasCard
 from lcmem.scan.shard import join_shards
 
@@ -361,7 +362,7 @@ def test_filling_encodes_each_content_once_and_follows_the_manifest(tmp_path, or
 
 
 def test_opening_reads_no_features(stored, monkeypatch):
-    monkeypatch.setattr(atlas, "read_shard", None)
+    monkeypatch.setattr(stored_module, "read_shard", None)
     assert len(Atlas.open(stored.folder)) == 10
 
 

@@ -13,7 +13,7 @@ from lcmem.manifest import Manifest, ManifestLike
 from lcmem.progress import progress_bar
 from lcmem.scan.atlas import Atlas
 from lcmem.scan.card import is_atlas
-from lcmem.scan.filling import fill_atlas
+from lcmem.scan.filling import Filling, fill_atlas
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,14 @@ def extract_features(
         return FeatureSet(source.manifest, torch.from_numpy(source.features()), [], 0, 0.0)
     if atlas is None:
         return _encode(source, detector, title, workers)
-    done = fill_atlas(source, detector, atlas, title=title, workers=workers)
+    return gather(source, atlas, fill_atlas(source, detector, atlas, title=title, workers=workers))
+
+
+def gather(manifest: Manifest, atlas: Atlas, done: Filling) -> FeatureSet:
+    """Features of the pictures that an atlas was filled with."""
     rows = atlas.find(done.contents["sha256"].iloc[done.stored])
     features = torch.from_numpy(atlas.features(rows))
-    return FeatureSet(source.rows(done.stored), features, done.skipped, done.encoded, done.seconds)
+    return FeatureSet(manifest.rows(done.stored), features, done.skipped, done.encoded, done.seconds)
 
 
 def _encode(manifest: Manifest, detector: LCMem, title: str, workers: int | None) -> FeatureSet:

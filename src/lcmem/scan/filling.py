@@ -1,13 +1,17 @@
 """Filling an atlas: only pictures whose content it does not hold yet are encoded."""
 
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from lcmem.content import content_table
 from lcmem.detectors.lcmem import LCMem
+from lcmem.loading import PictureBatch
 from lcmem.manifest import Manifest
 from lcmem.progress import progress_bar
 from lcmem.scan.atlas import Atlas
@@ -58,8 +62,15 @@ def fill_atlas(
         title: Of the progress bar.
         workers: Decoding processes.
     """
-    began = time.perf_counter()
     atlas.check(detector)
+    return fill_from(manifest, atlas, partial(detector.stream, workers=workers), title)
+
+
+def fill_from(
+    manifest: Manifest, atlas: Atlas, stream: Callable[[list[str]], Iterator[tuple[PictureBatch, Tensor]]], title: str
+) -> Filling:
+    """The same with any function that encodes paths as :meth:`lcmem.detectors.lcmem.LCMem.stream` does."""
+    began = time.perf_counter()
     contents = content_table(manifest.paths, atlas.known(manifest.paths))
     _update(manifest, contents, atlas)
     wanted = contents[contents["reason"] == ""].drop_duplicates("sha256")
@@ -69,7 +80,7 @@ def fill_atlas(
     pending = _Pending(manifest, contents, atlas)
     try:
         with progress_bar(title, len(wanted), done=len(wanted) - len(missing)) as advance:
-            for batch, values in detector.stream(list(missing["path"]), workers=workers):
+            for batch, values in stream(list(missing["path"])):
                 for at, vector in zip(batch.indices, values.numpy(), strict=True):
                     pending.add(places[missing["sha256"].iloc[at]], vector)
                 pending.store(BATCH)
