@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ from lcmem.auditing import excess, wilson
 from lcmem.auditing.calibration import calibrate, calibrate_tail, conformal_quantile, given_threshold
 from lcmem.errors import LCMemError
 from lcmem.images import load_picture
+from lcmem.manifest import Manifest
+from lcmem.scan import Atlas, fill_atlas
+from lcmem.scan.card import AtlasCard
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 10), (3, 10), (10, 10), (1, 2000), (500, 501)])
@@ -125,8 +129,8 @@ def test_files(result, sets):
     summary = json.loads((out / "summary.json").read_text())
     expected = {
         "n_synthetic": 18, "n_real": 48, "n_holdout": 24, "skipped": 2, "model": "compact",
-        "encoder": "compact-autoencoder", "pictures_encoded": 90,
-    }  # fmt: skip
+        "encoder": "compact-autoencoder", "pictures_encoded": 84, "pictures_reused": 6,
+    }  # fmt: skip  # the six exact copies have the content of a real picture
     assert {key: summary[key] for key in expected} == expected
     for key in ("threshold", "memorization_rate", "holdout_rate", "excess", "seconds", "command"):
         assert key in summary
@@ -156,8 +160,6 @@ def test_scores_are_the_pair_scores(result, compact):
 
 
 def test_without_identities_and_holdout(sets, compact):
-    from lcmem.manifest import Manifest
-
     real = Manifest.read(sets / "real", identities=False)
     result = lcmem.audit(real, sets / "generated", model=compact, workers=0)
     assert result.calibration.method == "tail" and "less reliable" in result.calibration.explanation.replace("\n", " ")
@@ -191,3 +193,34 @@ def test_nothing_usable(sets, compact, tmp_path):
     (tmp_path / "a.png").write_text("no")
     with pytest.raises(LCMemError, match="none of the 1 synthetic pictures"):
         lcmem.audit(sets / "real", tmp_path, model=compact, workers=0)
+
+
+def test_atlases_take_the_place_of_pictures(result, sets, compact, tmp_path):
+    """Same numbers and matches; and when the pictures are gone, the report shows that in their place."""
+    for name in ("real", "generated", "holdout"):
+        shutil.copytree(sets / name, tmp_path / name)
+        atlas = Atlas.create(tmp_path / f"{name}.atlas", compact)
+        fill_atlas(Manifest.read(tmp_path / name), compact, atlas, workers=0)
+        shutil.rmtree(tmp_path / name)
+    places = [tmp_path / f"{name}.atlas" for name in ("real", "generated", "holdout")]
+    again = lcmem.audit(*places[:2], holdout=places[2], model=compact, out=tmp_path / "out")
+    assert again.about["pictures_encoded"] == 0 and again.about["n_real_identities"] == 12
+    assert again.calibration == result.calibration and again.excess == result.excess
+    keys = ["synthetic", "rank"]
+    ours, first = (
+        found.matches.replace(str(root), "", regex=True) for found, root in ((again, tmp_path), (result, sets))
+    )
+    pd.testing.assert_frame_equal(
+        ours.sort_values(keys, ignore_index=True), first.sort_values(keys, ignore_index=True), atol=1e-4
+    )
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert page.count("not here any more") >= 18 and "data:image/jpeg" not in page
+
+
+def test_an_atlas_of_another_model_is_refused(sets, tmp_path, compact):
+    Atlas(tmp_path, AtlasCard("0" * 64, "other", 512)).card.write(tmp_path)
+    with pytest.raises(LCMemError, match="holds no pictures"):
+        lcmem.audit(tmp_path, sets / "generated", model=compact)
+    AtlasCard("0" * 64, "other", 512, {"shard-00000.arrow": 3}, 1).write(tmp_path)
+    with pytest.raises(LCMemError, match="another model"):
+        lcmem.audit(tmp_path, sets / "generated", model=compact)

@@ -15,7 +15,7 @@ from lcmem.auditing.result import AuditResult
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest, ManifestLike
-from lcmem.scan import Atlas, FeatureSet, best_matches, extract_features
+from lcmem.scan import Atlas, FeatureSet, best_matches, extract_features, read_source
 
 TAIL_PAIRS = 500_000
 """Random pairs from which the scatter of unrelated pictures is measured when there are no identities."""
@@ -23,10 +23,10 @@ CHUNK = 4096
 
 
 def audit(
-    real: ManifestLike,
-    synthetic: ManifestLike,
+    real: ManifestLike | Atlas,
+    synthetic: ManifestLike | Atlas,
     *,
-    holdout: ManifestLike | None = None,
+    holdout: ManifestLike | Atlas | None = None,
     model: str | os.PathLike[str] | LCMem = "compact",
     threshold: float | None = None,
     false_positive_rate: float = DEFAULT_RATE,
@@ -38,7 +38,8 @@ def audit(
     """Compare every synthetic picture with every real one.
 
     Args:
-        real: The generator's training pictures: a folder, a zip file, a CSV or Parquet table, or a Manifest.
+        real: The generator's training pictures: a folder, a zip file, a CSV or Parquet table, a Manifest; or an
+            atlas, whose identities and features are taken as they are, whether the pictures are here or not.
         synthetic: The generated pictures, likewise.
         holdout: Real pictures of identities that the generator never saw, likewise.
         model: A bundled model's name, a checkpoint's folder, or a loaded detector.
@@ -63,20 +64,20 @@ def audit(
         raise LCMemError(f"top_k must be at least 1, not {top_k}")
     began = time.perf_counter()
     detector = model if isinstance(model, LCMem) else LCMem.load(model, device=device)
-    manifests = {"real": Manifest.read(real), "synthetic": Manifest.read(synthetic)}
+    sources = {"real": read_source(real), "synthetic": read_source(synthetic)}
     if holdout is not None:
-        manifests["holdout"] = Manifest.read(holdout)
-        shared = set(manifests["holdout"].paths) & set(manifests["real"].paths)
+        sources["holdout"] = read_source(holdout)
+        shared = set(sources["holdout"].paths) & set(sources["real"].paths)
         if shared:
             raise LCMemError(f"{len(shared)} pictures are in the real set and in the holdout, e.g. {min(shared)}")
-    atlas = None if out is None else Atlas(Path(out) / "atlas", detector.fingerprint, len(detector.weight))
+    atlas = None if out is None else Atlas.create(Path(out) / "atlas", detector)
     sets = {
-        name: extract_features(manifest, detector, atlas, title=f"encoding {name}", workers=workers)
-        for name, manifest in manifests.items()
+        name: extract_features(source, detector, atlas, title=f"encoding {name}", workers=workers)
+        for name, source in sources.items()
     }
     for name, found in sets.items():
         if not len(found.manifest):
-            raise LCMemError(f"none of the {len(manifests[name])} {name} pictures can be used: {found.skipped[0][1]}")
+            raise LCMemError(f"none of the {len(sources[name])} {name} pictures can be used: {found.skipped[0][1]}")
     result = _compare(sets, detector, threshold, false_positive_rate, top_k)
     _describe(result, detector, sets, time.perf_counter() - began)
     if out is not None:

@@ -10,7 +10,21 @@ from lcmem.errors import LCMemError
 
 def main() -> None:
     """Entry point: bad input ends with one line on standard error and exit code 1."""
-    from lcmem.cli import audit, benchmark, check, datasets, demo, encode, manifest, score, train  # noqa: F401
+    from lcmem.cli import (  # noqa: F401
+        atlas,
+        audit,
+        benchmark,
+        check,
+        datasets,
+        demo,
+        duplicates,
+        encode,
+        index,
+        manifest,
+        score,
+        search,
+        train,
+    )
 
     try:
         app()

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @app.command()
 def audit(
-    real: Annotated[str, typer.Argument(help="The generator's training pictures: folder, zip, CSV or Parquet.")],
+    real: Annotated[
+        str, typer.Argument(help="The generator's training pictures: folder, zip, CSV, Parquet, or an atlas.")
+    ],
     synthetic: Annotated[str, typer.Argument(help="The generated pictures, likewise.")],
     holdout: Annotated[
         str | None, typer.Option(help="Real pictures of identities that the generator never saw, likewise.")
@@ -35,14 +37,12 @@ def audit(
 ) -> None:
     """Which synthetic pictures show a real identity or copy a real picture, how often, and how sure is that?"""
     import lcmem
-    from lcmem.manifest import Manifest
+    from lcmem.cli.pictures import read_pictures
 
-    manifest = Manifest.read(
-        real, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
-    )
+    pictures = read_pictures(real, identity_pattern, identity_column, identities)
     try:
         result = lcmem.audit(
-            manifest,
+            pictures,
             synthetic,
             holdout=holdout,
             model=model,

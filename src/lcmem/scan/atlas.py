@@ -1,93 +1,135 @@
 """The Atlas: stored features of pictures, so that none is encoded twice (paper, section 3.2)."""
 
-import json
 import os
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from lcmem.content import file_stamp
+from lcmem.content import content_table
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
+from lcmem.manifest import Manifest
+from lcmem.scan.card import CARD, AtlasCard
+from lcmem.scan.shard import SHARD_ROWS, Shard, clean, join_shards, new_shard, write_shard
+from lcmem.scan.stored import StoredFeatures
 
-CARD = "atlas.json"
+if TYPE_CHECKING:
+    from lcmem.detectors.lcmem import LCMem
 
 
-class Atlas:
-    """A folder of Parquet shards with path, file stamp and features, and a card with the model's fingerprint.
+class Atlas(StoredFeatures):
+    """A folder of Arrow shards and a card that lists them; one row for each path.
 
-    Shards are only added, each under a temporary name first: whatever kills a run, what it finished stays readable.
-
-    Args:
-        folder: Where it is, or is to be made.
-        fingerprint: Of the model whose features it holds.
-        features: D.
-
-    Raises:
-        LCMemError: The folder holds another model's features.
+    New shards are written first and listed then, all at once. Whatever kills a writer, its last change is there as a
+    whole or not at all. Any number of processes may read an atlas, one may write to it.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], fingerprint: str, features: int) -> None:
-        self.folder, self.fingerprint, self.features = Path(folder), fingerprint, features
-        self.folder.mkdir(parents=True, exist_ok=True)
-        card = self.folder / CARD
-        if card.is_file():
-            found = json.loads(card.read_text(encoding="utf-8")).get("fingerprint")
-            if found != fingerprint:
-                raise LCMemError(
-                    f"{self.folder}: holds features of another model ({str(found)[:12]}…, not {fingerprint[:12]}…); "
-                    "choose another folder or delete this one"
-                )
-        else:
-            content = {"kind": "atlas", "fingerprint": fingerprint, "features": features}
-            with replacing(card) as partial:
-                partial.write_text(json.dumps(content, indent=2), encoding="utf-8")
-
-    def append(self, paths: list[str], features: np.ndarray) -> None:
-        """Add features ``[N, D]`` as one shard."""
-        if not len(paths):
-            return
-        flat = pa.array(np.ascontiguousarray(features, dtype=np.float32).reshape(-1))
-        columns = {
-            "path": pa.array(paths),
-            "stamp": pa.array([file_stamp(path) for path in paths]),
-            "features": pa.FixedSizeListArray.from_arrays(flat, self.features),
-        }
-        number = len(list(self.folder.glob("part-*.parquet")))
-        with replacing(self.folder / f"part-{number:06d}.parquet") as partial:
-            pq.write_table(pa.table(columns), partial)
-
-    def lookup(self, paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """What is stored of these pictures.
-
-        Returns:
-            Which of them are stored and unchanged since, ``[N]``, and features ``[N, D]`` (zeros for the others).
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> "Atlas":
+        """Open an atlas. Nothing but the card is read yet.
 
         Raises:
-            LCMemError: A shard is damaged, or holds NaN.
+            LCMemError: Not an atlas, or its card is damaged.
         """
-        features = np.zeros((len(paths), self.features), dtype=np.float32)
-        found = np.zeros(len(paths), dtype=bool)
-        wanted = {(path, file_stamp(path)): row for row, path in enumerate(paths)}
-        for shard in sorted(self.folder.glob("part-*.parquet")):
-            keys, values = self._read(shard)
-            rows = [(row, wanted[key]) for row, key in enumerate(keys) if key in wanted]
-            if rows:
-                source, target = np.array(rows).T
-                features[target], found[target] = values[source], True
-        return found, features
+        return cls(Path(folder), AtlasCard.read(Path(folder)))
 
-    def _read(self, shard: Path) -> tuple[list[tuple[str, str]], np.ndarray]:
-        try:
-            table = pq.read_table(shard)
-            values = table["features"].combine_chunks().flatten().to_numpy().reshape(-1, self.features)
-            keys = [*zip(table["path"].to_pylist(), table["stamp"].to_pylist(), strict=True)]
-        except Exception as error:  # pyarrow raises its own kinds on truncated files
-            raise LCMemError(
-                f"{shard}: damaged ({error}); delete this file, its pictures are then done anew"
-            ) from error
-        if not np.isfinite(values).all():
-            raise LCMemError(f"{shard}: holds NaN; delete this file, its pictures are then done anew")
-        return keys, values
+    @classmethod
+    def create(cls, folder: str | os.PathLike[str], detector: "LCMem") -> "Atlas":
+        """Open an atlas for adding to it, or make a new one.
+
+        Shards that were deleted because they were damaged are struck off, so that their pictures are done anew.
+
+        Raises:
+            LCMemError: The folder holds another model's features.
+        """
+        place, card = Path(folder), AtlasCard.of(detector)
+        if (place / CARD).is_file():
+            found = AtlasCard.read(place)
+            found.check_same(card, place)
+            card = replace(found, shards={name: n for name, n in found.shards.items() if (place / name).is_file()})
+        place.mkdir(parents=True, exist_ok=True)
+        card.write(place)
+        clean(place, card.shards)
+        return cls(place, card)
+
+    def check(self, detector: "LCMem") -> None:
+        """Whether the features are this model's.
+
+        Raises:
+            LCMemError: They are not.
+        """
+        self.card.check_same(AtlasCard.of(detector), self.folder)
+
+    def append(self, manifest: Manifest, features: np.ndarray, contents: pd.DataFrame | None = None) -> None:
+        """Add pictures; a path that is there already is replaced.
+
+        Args:
+            manifest: N pictures.
+            features: ``[N, D]``.
+            contents: Their ``stamp`` and ``sha256`` from before they were encoded; None reads them now.
+
+        Raises:
+            LCMemError: Features of another shape or not finite, or another process has changed the atlas.
+        """
+        contents = content_table(manifest.paths, {}) if contents is None else contents
+        for start in range(0, len(manifest), SHARD_ROWS):
+            part = slice(start, start + SHARD_ROWS)
+            rows = manifest.rows(range(len(manifest))[part])
+            self._put(new_shard(rows, contents.iloc[part], features[part], self.card.features))
+
+    def remove(self, paths: Iterable[str]) -> int:
+        """Forget pictures; the shards that hold them are written anew.
+
+        Returns:
+            How many there were.
+        """
+        before, gone = len(self), pa.array(list(paths), pa.string())
+        self._commit(self._without(gone))
+        return before - len(self)
+
+    def merge(self, others: Iterable[str | os.PathLike[str]]) -> None:
+        """Add the pictures of other atlases; of a path in several the last one counts.
+
+        Killed in between, the same call goes on.
+
+        Raises:
+            LCMemError: One is not an atlas or holds another model's features; then nothing was added.
+        """
+        opened = [Atlas.open(other) for other in others]
+        for other in opened:
+            self.card.check_same(other.card, self.folder)
+        for shard in [shard for other in opened for shard in other.shards]:
+            self._put(shard)
+
+    def _put(self, added: Shard) -> None:
+        paths = added.table["path"].combine_chunks()
+        self._commit(join_shards(self._without(paths), added))
+
+    def _without(self, paths: pa.Array) -> list[Shard]:
+        self._check_current()
+        kept = [shard.without(paths) for shard in self.shards]
+        return [shard for shard in kept if len(shard)]
+
+    def _commit(self, shards: list[Shard]) -> None:
+        """Make these the shards of the atlas, in one step."""
+        listed, number = {}, self.card.next
+        for shard in shards:
+            name = f"shard-{number:05d}.arrow" if shard.path is None else shard.path.name
+            if shard.path is None:
+                write_shard(self.folder / name, shard)
+                number += 1
+            listed[name] = len(shard)
+        self._check_current()
+        self.card = replace(self.card, shards=listed, next=number)
+        self.card.write(self.folder)
+        for name in ("shards", "table"):
+            self.__dict__.pop(name, None)
+        clean(self.folder, listed)
+
+    def _check_current(self) -> None:
+        if AtlasCard.read(self.folder) != self.card:
+            raise LCMemError(f"{self.folder}: another process has changed this atlas meanwhile; run the command again")

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from lcmem.detectors.lcmem import LCMem
-from lcmem.manifest import Manifest
+from lcmem.errors import LCMemError
+from lcmem.manifest import Manifest, ManifestLike
 from lcmem.progress import progress_bar
 from lcmem.scan.atlas import Atlas
-
-SHARD = 256
-"""Pictures in a shard: at most so many are lost when a run is killed."""
+from lcmem.scan.card import is_atlas
+from lcmem.scan.filling import Filling, fill_atlas
 
 
 @dataclass(frozen=True)
@@ -35,48 +35,65 @@ class FeatureSet:
     seconds: float
 
 
+def read_source(source: ManifestLike | Atlas) -> Manifest | Atlas:
+    """Pictures, or an atlas where the folder is one; see :meth:`lcmem.manifest.Manifest.read`.
+
+    Raises:
+        LCMemError: Neither, or an atlas without pictures.
+    """
+    if isinstance(source, Atlas) or is_atlas(source):
+        atlas = source if isinstance(source, Atlas) else Atlas.open(source)  # type: ignore[arg-type]
+        if not len(atlas):
+            raise LCMemError(f"{atlas.folder}: the atlas holds no pictures; lcmem index adds some")
+        return atlas
+    return Manifest.read(source)
+
+
 def extract_features(
-    manifest: Manifest, detector: LCMem, atlas: Atlas | None, *, title: str = "encoding", workers: int | None = None
+    source: Manifest | Atlas,
+    detector: LCMem,
+    atlas: Atlas | None,
+    *,
+    title: str = "encoding",
+    workers: int | None = None,
 ) -> FeatureSet:
     """Features of every picture.
 
     Args:
-        manifest: The pictures.
+        source: The pictures; or an atlas, whose features are taken as they are, whether its pictures are here or not.
         detector: The model.
         atlas: Where to look first and to store; None stores nothing.
         title: Of the progress bar.
         workers: Decoding processes.
+
+    Raises:
+        LCMemError: An atlas of another model, or with a damaged shard.
     """
-    paths = manifest.paths
+    if isinstance(source, Atlas):
+        source.check(detector)
+        return FeatureSet(source.manifest, torch.from_numpy(source.features()), [], 0, 0.0)
     if atlas is None:
-        found = np.zeros(len(paths), dtype=bool)
-        features = np.zeros((len(paths), len(detector.weight)), dtype=np.float32)
-    else:
-        found, features = atlas.lookup(paths)
-    missing = np.flatnonzero(~found)
+        return _encode(source, detector, title, workers)
+    return gather(source, atlas, fill_atlas(source, detector, atlas, title=title, workers=workers))
+
+
+def gather(manifest: Manifest, atlas: Atlas, done: Filling) -> FeatureSet:
+    """Features of the pictures that an atlas was filled with."""
+    rows = atlas.find(done.contents["sha256"].iloc[done.stored])
+    features = torch.from_numpy(atlas.features(rows))
+    return FeatureSet(manifest.rows(done.stored), features, done.skipped, done.encoded, done.seconds)
+
+
+def _encode(manifest: Manifest, detector: LCMem, title: str, workers: int | None) -> FeatureSet:
+    paths, began = manifest.paths, time.perf_counter()
+    features = np.zeros((len(paths), len(detector.weight)), dtype=np.float32)
+    kept: list[int] = []
     skipped: list[tuple[str, str]] = []
-    pending: list[int] = []
-    began = time.perf_counter()
-
-    def store() -> None:
-        if atlas is not None:
-            atlas.append([paths[row] for row in pending], features[pending])
-        pending.clear()
-
-    try:
-        with progress_bar(title, len(paths), done=len(paths) - len(missing)) as advance:
-            for batch, values in detector.stream([paths[row] for row in missing], workers=workers):
-                rows = missing[batch.indices]
-                features[rows], found[rows] = values.numpy(), True
-                pending += rows.tolist()
-                skipped += [(paths[missing[at]], reason) for at, reason in batch.failures]
-                if len(pending) >= SHARD:
-                    store()
-                advance(len(batch.indices) + len(batch.failures))
-    finally:  # also when interrupted: finished work stays
-        store()
-    kept = np.flatnonzero(found)
+    with progress_bar(title, len(paths)) as advance:
+        for batch, values in detector.stream(paths, workers=workers):
+            features[batch.indices] = values.numpy()
+            kept += batch.indices
+            skipped += [(paths[at], reason) for at, reason in batch.failures]
+            advance(len(batch.indices) + len(batch.failures))
     seconds = time.perf_counter() - began
-    return FeatureSet(
-        manifest.rows(kept), torch.from_numpy(features[kept]), skipped, len(missing) - len(skipped), seconds
-    )
+    return FeatureSet(manifest.rows(kept), torch.from_numpy(features[kept]), skipped, len(kept), seconds)

@@ -1,0 +1,86 @@
+"""``lcmem atlas``: care for what ``lcmem index`` wrote."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lcmem.cli.app import Model, app
+
+atlas_app = typer.Typer(no_args_is_help=True, help="Verify, merge, thin out or export an atlas.")
+app.add_typer(atlas_app, name="atlas")
+
+Place = Annotated[Path, typer.Argument(metavar="ATLAS", help="What lcmem index wrote.")]
+
+
+@atlas_app.command()
+def verify(
+    atlas: Place,
+    pictures: Annotated[bool, typer.Option("--pictures", help="Read the pictures too: has one changed?")] = False,
+) -> None:
+    """Read everything again; exit code 1 if anything is wrong."""
+    from lcmem.scan import Atlas
+    from lcmem.scan import verify as check
+
+    opened = Atlas.open(atlas)
+    problems = check(opened, pictures=pictures)
+    for problem in problems:
+        typer.secho(problem, fg="red", err=True)
+    if problems:
+        raise typer.Exit(1)
+    count = len(opened.card.shards)
+    typer.echo(f"{atlas}: {len(opened)} pictures in {count} shards, model {opened.card.model}: nothing is wrong")
+
+
+@atlas_app.command()
+def merge(
+    atlas: Place,
+    others: Annotated[list[Path], typer.Argument(metavar="OTHER...", help="Atlases of the same model; they stay.")],
+) -> None:
+    """Add the pictures of other atlases. Of a picture in several, the last one counts."""
+    from lcmem.scan import Atlas
+
+    opened = Atlas.open(atlas)
+    opened.merge(others)
+    typer.echo(f"{atlas}: {len(opened)} pictures")
+
+
+@atlas_app.command()
+def remove(
+    atlas: Place,
+    pictures: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Pictures, or folders, zips or volumes of them.")
+    ],
+) -> None:
+    """Forget pictures. Neither they nor their folders need to exist any more."""
+    from lcmem.errors import LCMemError
+    from lcmem.scan import Atlas
+
+    opened = Atlas.open(atlas)
+    wanted = [str(Path(name).absolute()) for name in pictures]
+    gone = [
+        path
+        for path in opened.paths
+        if any(path == name or path.startswith((f"{name}/", f"{name}#")) for name in wanted)
+    ]
+    if not gone:
+        raise LCMemError(f"{atlas}: holds none of {', '.join(wanted)}")
+    typer.echo(f"{opened.remove(gone)} removed, {len(opened)} left")
+
+
+@atlas_app.command()
+def export(
+    atlas: Place,
+    format_: Annotated[
+        str, typer.Option("--format", help="faiss-flat (exact), faiss-hnsw (approximate) or table (Parquet).")
+    ] = "table",
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("lcmem-export"),
+    model: Model = "compact",
+) -> None:
+    """Write the atlas for another search engine: plain Manhattan distance is then bias − logit."""
+    import lcmem
+    from lcmem.scan.export import export_atlas
+
+    opened, detector = lcmem.Atlas.open(atlas), lcmem.load(model)
+    export_atlas(opened, detector, format_, out)
+    typer.echo(f"{len(opened)} pictures: {out}; logit = {float(detector.bias):.6f} − distance")

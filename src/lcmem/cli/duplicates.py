@@ -1,0 +1,63 @@
+"""``lcmem duplicates``: what is in a set more than once."""
+
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lcmem.cli.app import Device, Identities, IdentityColumn, IdentityPattern, Model, Workers, app
+
+if TYPE_CHECKING:
+    from lcmem.duplicates import Duplicates
+
+
+@app.command()
+def duplicates(
+    pictures: Annotated[str, typer.Argument(help="Folder, zip, CSV, Parquet, or an atlas.")],
+    out: Annotated[Path, typer.Option(help="CSV or Parquet to write.")] = Path("duplicates.csv"),
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Probability from which two pictures belong together. Default: extrapolated from pairs of different "
+            "identities, so that at most 1 % of pictures find a partner by chance."
+        ),
+    ] = None,
+    model: Model = "compact",
+    identity_pattern: IdentityPattern = None,
+    identity_column: IdentityColumn = "identity",
+    identities: Identities = True,
+    device: Device = "cpu",
+    workers: Workers = None,
+) -> None:
+    """Groups of pictures that are copies of each other or show the same identity."""
+    import lcmem
+    from lcmem.auditing.calibration import given_threshold
+    from lcmem.cli.pictures import read_pictures
+    from lcmem.duplicates import find_duplicates
+    from lcmem.errors import LCMemError
+    from lcmem.scan import extract_features
+
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise LCMemError(f"the threshold is a probability in [0, 1], not {threshold}")
+    source = read_pictures(pictures, identity_pattern, identity_column, identities)
+    detector = lcmem.load(model, device=device)
+    features = extract_features(source, detector, None, workers=workers)
+    level = None if threshold is None else given_threshold(threshold).logit
+    weight, bias = detector.weight.cpu(), detector.bias.cpu()
+    found = find_duplicates(features.manifest, features.features, weight, bias, level)
+    found.write(out)
+    for _, reason in features.skipped:
+        typer.secho(f"skipped: {reason}", fg="yellow", err=True)
+    print_duplicates(found, len(features.manifest), out)
+
+
+def print_duplicates(found: "Duplicates", count: int, out: Path) -> None:
+    """How many groups, how large, and the threshold."""
+    groups = found.table["group"].nunique()
+    largest = int(found.table["group"].value_counts().max()) if groups else 0
+    level = f"{found.threshold:.3f}" if isfinite(found.threshold) else str(found.threshold)
+    typer.echo(f"{len(found.table)} of {count} pictures in {groups} groups (the largest: {largest}), logit ≥ {level}")
+    if found.mixed:
+        typer.echo(f"{found.mixed} groups hold pictures of different identities")
+    typer.echo(f"groups: {out}")

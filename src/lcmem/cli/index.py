@@ -1,0 +1,50 @@
+"""``lcmem index``: features once, so that every later audit, search or look for duplicates starts at once."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lcmem.cli.app import Device, Identities, IdentityColumn, IdentityPattern, Model, Workers, app
+
+if TYPE_CHECKING:
+    from lcmem.scan import Filling
+
+
+@app.command()
+def index(
+    pictures: Annotated[str, typer.Argument(help="Folder, zip, CSV or Parquet.")],
+    out: Annotated[Path, typer.Option(help="Folder of the atlas: a new one, or one to add to.")] = Path("lcmem-atlas"),
+    model: Model = "compact",
+    identity_pattern: IdentityPattern = None,
+    identity_column: IdentityColumn = "identity",
+    identities: Identities = True,
+    device: Device = "cpu",
+    workers: Workers = None,
+) -> None:
+    """Put the features of pictures into an atlas. Run again, it encodes only what is new or changed."""
+    import lcmem
+    from lcmem.manifest import Manifest
+    from lcmem.scan import Atlas, fill_atlas
+
+    manifest = Manifest.read(
+        pictures, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
+    )
+    detector = lcmem.load(model, device=device)
+    atlas = Atlas.create(out, detector)
+    try:
+        done = fill_atlas(manifest, detector, atlas, workers=workers)
+    except KeyboardInterrupt:
+        typer.secho("lcmem: interrupted; the same command goes on where it stopped", fg="yellow", err=True)
+        raise typer.Exit(130) from None
+    print_filling(done)
+    typer.echo(f"atlas: {out} ({len(atlas)} pictures)")
+
+
+def print_filling(done: "Filling") -> None:
+    """What was encoded, how fast, and what was skipped and why."""
+    reused = len(done.stored) - done.encoded
+    speed = f" at {done.encoded / done.seconds:.1f} a second" if done.encoded else ""
+    typer.echo(f"{done.encoded} pictures encoded{speed}, {reused} reused, {len(done.skipped)} skipped")
+    for _, reason in done.skipped:
+        typer.secho(f"skipped: {reason}", fg="yellow", err=True)

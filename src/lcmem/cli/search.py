@@ -1,0 +1,39 @@
+"""``lcmem search``: who is this?"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lcmem.cli.app import Device, Model, app
+
+
+@app.command()
+def search(
+    atlas: Annotated[Path, typer.Argument(help="What lcmem index wrote.")],
+    pictures: Annotated[list[str], typer.Argument(help="Pictures to look for.", metavar="PICTURE...")],
+    top_k: Annotated[int, typer.Option(min=1, help="Matches to show for each picture.")] = 5,
+    model: Model = "compact",
+    device: Device = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """The pictures of an atlas that are most like these."""
+    import json
+
+    import lcmem
+    from lcmem.scan.search import search_atlas
+
+    found = search_atlas(lcmem.Atlas.open(atlas), pictures, lcmem.load(model, device=device), top_k)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        print_matches(found)
+
+
+def print_matches(found: list[dict[str, Any]]) -> None:
+    """A block of lines for each picture, best match first."""
+    for item in found:
+        typer.echo(item["picture"])
+        for match in item["matches"]:
+            identity = f"  ({match['identity']})" if match["identity"] else ""
+            typer.echo(f"  logit {match['logit']:9.4f}  p {match['probability']:.4f}  {match['path']}{identity}")

@@ -1,0 +1,371 @@
+"""Claims: an atlas gives no picture another's features, takes no other model's, and is never half there."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lcmem.errors import LCMemError
+from lcmem.manifest import Manifest
+from lcmem.scan import Atlas, atlas, extract_features, fill_atlas, shard, verify
+from lcmem.scan import stored as stored_module
+from lcmem.scan.card import AtlasCard
+from lcmem.scan.shard import join_shards
+
+D = 8
+
+
+def model(fingerprint="a" * 64, features=D):
+    return SimpleNamespace(fingerprint=fingerprint, weight=torch.ones(features), card={"name": "m" + fingerprint[0]})
+
+
+def pictures(paths, identity="", dataset=""):
+    return Manifest(pd.DataFrame({"path": paths, "identity": identity, "split": "", "dataset": dataset}))
+
+
+def vectors(paths):
+    """Features that can be told apart by path, whatever their order."""
+    return np.array([[hash(path) % 9973] * D for path in paths], dtype=np.float32).reshape(-1, D)
+
+
+@pytest.fixture
+def files(save_noise):
+    return [str(save_noise(f"{k}.png")) for k in range(10)]
+
+
+@pytest.fixture
+def stored(tmp_path, files):
+    """Two shards: nine pictures and one."""
+    made = Atlas.create(tmp_path / "atlas", model())
+    made.append(pictures(files[:9], "ann", "set"), vectors(files[:9]))
+    made.append(pictures(files[9:], "", "set"), vectors(files[9:]))
+    assert len(made.card.shards) == 2
+    return made
+
+
+def check(folder, paths):
+    """A fresh reader sees exactly these pictures, each with its own features."""
+    found = Atlas.open(folder)
+    assert sorted(found.paths) == sorted(paths) and len(found) == len(paths) and verify(found) == []
+    blocks = found.blocks()
+    assert all(block.dtype == np.float32 and block.shape[1] == D for block in blocks)
+    np.testing.assert_array_equal(np.concatenate([np.empty((0, D)), *blocks]), vectors(found.paths))
+    np.testing.assert_array_equal(found.features(), vectors(found.paths))
+    assert sorted(path.name for path in folder.glob("*.arrow*")) == sorted(found.card.shards)
+
+
+def test_it_gives_back_what_was_stored(stored, files):
+    check(stored.folder, files)
+    found = Atlas.open(stored.folder)
+    assert found.identities.tolist() == ["ann"] * 9 + ["\0" + files[9]] and set(found.datasets) == {"set"}
+    assert found.manifest.table["identity"].tolist() == ["ann"] * 9 + [""]
+    known, features = found.lookup([files[9], "nowhere.png", files[2]])
+    assert known.tolist() == [True, False, True]
+    np.testing.assert_array_equal(features[[0, 2]], vectors([files[9], files[2]]))
+
+
+def test_blocks_are_the_mapped_file(stored):
+    block = Atlas.open(stored.folder).blocks()[0]
+    assert not block.flags.owndata and not block.flags.writeable
+    path, vector = stored.folder / "shard-00000.arrow", block[0].tobytes()
+    with path.open("r+b") as file:
+        file.seek(path.read_bytes().index(vector))
+        file.write(np.full(D, -1, dtype=np.float32).tobytes())
+    assert (block[0] == -1).all(), "what is written to the file is seen in the block"
+
+
+def test_a_changed_picture_is_forgotten_and_a_moved_one_is_not(stored, files, save_noise, tmp_path):
+    save_noise("2.png", (50, 50))
+    os.utime(files[3])
+    shutil.move(files[4], tmp_path / "moved.png")
+    known, features = stored.lookup([files[1], files[2], files[3], str(tmp_path / "moved.png"), files[4]])
+    assert known.tolist() == [True, False, True, True, False]
+    np.testing.assert_array_equal(features[[0, 2, 3]], vectors([files[1], files[3], files[4]]))
+
+
+def test_a_path_is_there_once(stored, files):
+    stored.append(pictures(files[3:5], "bob"), vectors(files[3:5]))
+    check(stored.folder, files)
+    rows = stored.table.set_index("path")
+    assert rows.loc[files[3:5], "identity"].tolist() == ["bob"] * 2 and rows.loc[files[2], "identity"] == "ann"
+
+
+def test_removed_pictures_are_gone(stored, files):
+    assert stored.remove([files[0], files[9], "nowhere.png"]) == 2
+    check(stored.folder, files[1:9])
+    assert stored.remove(files) == 8
+    check(stored.folder, [])
+
+
+def test_merge(tmp_path, stored, files, save_noise):
+    other = Atlas.create(tmp_path / "other", model())
+    more = [str(save_noise(f"other/{k}.png")) for k in range(3)]
+    other.append(pictures([*more, files[0]], "bob"), vectors([*more, files[0]]))
+    stored.merge([other.folder])
+    stored.merge([other.folder])
+    check(stored.folder, files + more)
+    assert stored.table.set_index("path").loc[files[0], "identity"] == "bob"
+    foreign = Atlas.create(tmp_path / "foreign", model("b" * 64))
+    with pytest.raises(LCMemError, match=r"foreign|another model"):
+        stored.merge([foreign.folder])
+
+
+def test_many_small_shards_become_few(tmp_path, files, monkeypatch):
+    monkeypatch.setattr(shard, "SHARD_ROWS", 6)
+    made = Atlas.create(tmp_path / "atlas", model())
+    sizes = []
+    for path in files:
+        made.append(pictures([path]), vectors([path]))
+        sizes.append(list(made.card.shards.values()))
+    assert sizes[2] == [2, 1] and sizes[3] == [4] and sizes[-1] == [4, 4, 2]
+    check(made.folder, files)
+    lengths = [len(part) for part in join_shards([], made.shards[0])]
+    assert lengths == [4]
+
+
+@pytest.mark.parametrize("fingerprint", ["b" * 64])
+def test_another_models_features_are_refused(stored, fingerprint):
+    with pytest.raises(LCMemError, match=r"another model \(ma aaaaaaaaaaaa…, not mb bbbbbbbbbbbb…\).*delete"):
+        Atlas.create(stored.folder, model(fingerprint))
+    with pytest.raises(LCMemError, match="another model"):
+        stored.check(model(fingerprint))
+
+
+def test_features_that_cannot_be_are_refused(stored, files):
+    with pytest.raises(LCMemError, match=r"shape \(2, 7\)"):
+        stored.append(pictures(files[:2]), np.ones((2, 7), dtype=np.float32))
+    broken = vectors(files[:2])
+    broken[1, 3] = np.nan
+    with pytest.raises(LCMemError, match=rf"{files[1]}: its features are not finite"):
+        stored.append(pictures(files[:2]), broken)
+    with pytest.raises(LCMemError, match=r"nowhere\.png: cannot be read"):
+        stored.append(pictures(["nowhere.png"]), vectors(["nowhere.png"]))
+    check(stored.folder, files)
+
+
+def truncated(path, _):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def halved(path, _):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def emptied(path, _):
+    path.write_bytes(b"")
+
+
+def of_another_dimension(path, tmp_path):
+    other = Atlas.create(tmp_path / "wide", model(features=9))
+    manifest = pictures([str(tmp_path / f"{k}.png") for k in range(9)])
+    other.append(manifest, np.ones((9, 9), dtype=np.float32))
+    shutil.copy(tmp_path / "wide" / "shard-00000.arrow", path)
+
+
+def of_other_rows(path, _):
+    shutil.copy(path.with_name("shard-00001.arrow"), path)
+
+
+def with_nan(path, _):
+    data = path.read_bytes()
+    vector = vectors([str(path.parent.parent / "0.png")]).tobytes()
+    assert vector in data
+    path.write_bytes(data.replace(vector, np.full(D, np.nan, dtype=np.float32).tobytes()))
+
+
+DAMAGE = {
+    truncated: "damaged",
+    halved: "damaged",
+    emptied: "damaged",
+    of_another_dimension: "9 features a picture instead of 8",
+    of_other_rows: "1 pictures instead of 9",
+    with_nan: "NaN",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_shard_is_named_and_its_pictures_are_done_anew(stored, files, tmp_path, damage):
+    path = stored.folder / "shard-00000.arrow"
+    damage(path, tmp_path)
+    with pytest.raises(LCMemError, match=rf"{path}: damaged .*delete this file") as raised:
+        Atlas.open(stored.folder).features()
+    assert DAMAGE[damage] in str(raised.value)
+    problems = verify(Atlas.open(stored.folder))
+    assert len(problems) == 1 and str(path) in problems[0] and DAMAGE[damage] in problems[0]
+    path.unlink()
+    with pytest.raises(LCMemError, match=rf"{path}: missing; run lcmem index"):
+        Atlas.open(stored.folder).blocks()
+    again = Atlas.create(stored.folder, model())
+    check(stored.folder, files[9:])
+    again.append(pictures(files[:9]), vectors(files[:9]))
+    check(stored.folder, files)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"kind": "latents", "version": 1}', '{"kind": "atlas"}'])
+def test_a_damaged_card_is_named(stored, text):
+    (stored.folder / "atlas.json").write_text(text)
+    with pytest.raises(LCMemError, match=r"atlas.json: not the card of an atlas"):
+        Atlas.open(stored.folder)
+
+
+def test_no_atlas(tmp_path):
+    with pytest.raises(LCMemError, match="not an atlas"):
+        Atlas.open(tmp_path)
+
+
+def test_verify_reads_the_pictures_again(stored, files, save_noise):
+    save_noise("2.png", (50, 50))
+    os.unlink(files[5])
+    assert verify(stored) == []
+    found = verify(stored, pictures=True)
+    assert [files[5] in found[0], files[2] in found[1], len(found)] == [True, True, 2]
+
+
+def test_two_writers_do_not_lose_each_others_pictures(stored, files, save_noise):
+    late, new = Atlas.open(stored.folder), str(save_noise("new.png"))
+    stored.append(pictures([new]), vectors([new]))
+    with pytest.raises(LCMemError, match="another process"):
+        late.remove(files)
+    check(stored.folder, [*files, new])
+
+
+class Killed(BaseException):
+    """Stands for a SIGKILL."""
+
+
+def stop_at(step):
+    """Trace function that raises at the n-th line run in the modules that write shards."""
+    count = 0
+
+    def trace(frame, event, _):
+        nonlocal count
+        if frame.f_code.co_filename not in (atlas.__file__, shard.__file__):
+            return None
+        count += event == "line"
+        if event == "line" and count == step:
+            raise Killed
+        return trace
+
+    return trace
+
+
+def test_killed_at_any_line_of_a_change_all_or_nothing_is_there(stored, files, save_noise, tmp_path):
+    """The change replaces a row of the first shard, joins the second one and adds a picture."""
+    new = str(save_noise("new.png"))
+    before, after = files, [*files, new]
+    seen = set()
+    for step in range(1, 400):
+        copy = tmp_path / f"copy{step}"
+        shutil.copytree(stored.folder, copy)
+        changed = Atlas.open(copy)
+        sys.settrace(stop_at(step))
+        try:
+            changed.append(pictures([files[0], new], "bob"), vectors([files[0], new]))
+            killed = False
+        except Killed:
+            killed = True
+        finally:
+            sys.settrace(None)
+        whole = len(Atlas.open(copy)) == 11
+        seen.add(whole)
+        table = Atlas.open(copy).table.set_index("path")
+        assert table.loc[files[0], "identity"] == ("bob" if whole else "ann")
+        Atlas.create(copy, model())
+        check(copy, after if whole else before)
+        shutil.rmtree(copy)
+        if not killed:
+            break
+    assert not killed and whole and seen == {True, False}, "the loop went past the last line"
+
+
+KILLED = """
+import sys, os
+import numpy as np, pandas as pd
+from types import SimpleNamespace
+from lcmem.manifest import Manifest
+from lcmem.scan import Atlas
+made = Atlas.create(sys.argv[1], SimpleNamespace(fingerprint="a" * 64, weight=np.ones(512), card={"name": "m"}))
+for start in range(0, 10**6, 40):
+    paths = [f"{k}.png" for k in range(start, start + 40)]
+    manifest = Manifest(pd.DataFrame({"path": paths, "identity": "", "split": "", "dataset": ""}))
+    contents = pd.DataFrame({"stamp": paths, "sha256": paths})
+    made.append(manifest, np.repeat(np.arange(start, start + 40.0), 512).reshape(40, 512).astype("f4"), contents)
+    print(start + 40, flush=True)
+"""
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.0137])
+def test_sigkill_while_appending(tmp_path, wait):
+    process = subprocess.Popen([sys.executable, "-c", KILLED, tmp_path / "a"], stdout=subprocess.PIPE, text=True)
+    for _ in range(12):
+        process.stdout.readline()
+    time.sleep(wait)
+    process.send_signal(signal.SIGKILL)
+    reported = 480 + 40 * len(process.stdout.read().splitlines())
+    assert process.wait() == -signal.SIGKILL
+    found = Atlas.open(tmp_path / "a")
+    assert reported <= len(found) <= reported + 40 and verify(found) == []
+    assert sorted(int(path[:-4]) for path in found.paths) == list(range(len(found)))
+    np.testing.assert_array_equal(found.features()[:, 7], [float(path[:-4]) for path in found.paths])
+    Atlas.create(tmp_path / "a", model(features=512))
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == sorted(["atlas.json", *found.card.shards])
+
+
+def test_interrupted_extraction_goes_on(tmp_path, orl, compact, monkeypatch):
+    manifest = orl.rows(range(24))
+    reference = extract_features(manifest, compact, None).features
+    made = Atlas.create(tmp_path / "atlas", compact)
+    original = compact.stream
+
+    def interrupted(paths, **options):
+        for count, item in enumerate(original(paths, batch_size=8, workers=0)):
+            if count == 2:
+                raise KeyboardInterrupt
+            yield item
+
+    monkeypatch.setattr(compact, "stream", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extract_features(manifest, compact, made)
+    monkeypatch.undo()
+    rest = extract_features(manifest, compact, Atlas.create(tmp_path / "atlas", compact))
+    assert rest.encoded == 8, "the 16 pictures that were finished are not encoded again"
+    torch.testing.assert_close(rest.features, reference, atol=1e-5, rtol=0)
+
+
+def test_filling_encodes_each_content_once_and_follows_the_manifest(tmp_path, orl, compact, save_noise):
+    paths = [str(save_noise(f"{k}.png")) for k in range(4)]
+    shutil.copy(paths[0], tmp_path / "twin.png")
+    (tmp_path / "broken.png").write_text("no picture")
+    every = [*paths, str(tmp_path / "twin.png"), str(tmp_path / "broken.png"), str(tmp_path / "gone.png")]
+    made = Atlas.create(tmp_path / "atlas", compact)
+    first = fill_atlas(pictures(every, "ann"), compact, made, workers=0)
+    assert first.encoded == 4 and first.stored.tolist() == [0, 1, 2, 3, 4]
+    assert [path for path, _ in first.skipped] == every[5:]
+    assert "broken.png" in first.skipped[0][1] and "no such file" in first.skipped[1][1]
+    again = fill_atlas(pictures(every[1:5], "bob"), compact, made, workers=0)
+    assert again.encoded == 0 and len(made) == 5
+    assert made.table.set_index("path").loc[every[:5], "identity"].tolist() == ["ann"] + ["bob"] * 4
+    card = made.card
+    fill_atlas(pictures(every[1:5], "bob"), compact, made, workers=0)
+    assert made.card == card, "what is the same is not written again"
+    torch.testing.assert_close(
+        torch.from_numpy(made.lookup(every[:5])[1]), compact.features(every[:5]), atol=1e-5, rtol=0
+    )
+
+
+def test_opening_reads_no_features(stored, monkeypatch):
+    monkeypatch.setattr(stored_module, "read_shard", None)
+    assert len(Atlas.open(stored.folder)) == 10
+
+
+def test_card_of_a_detector(compact):
+    card = AtlasCard.of(compact)
+    assert (card.model, card.features, card.pictures) == ("compact", 512, 0) and card.fingerprint == compact.fingerprint

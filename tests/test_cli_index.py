@@ -1,0 +1,152 @@
+"""Claims: index, search, duplicates and atlas do what they print."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import lcmem
+from lcmem.cli import atlas as atlas_command
+from lcmem.cli import duplicates, index, search  # noqa: F401  (they register with the application)
+from lcmem.cli.app import app
+from lcmem.errors import LCMemError, PictureError
+from lcmem.scan import Atlas
+
+assert atlas_command
+
+
+def run(*arguments, code=0):
+    done = CliRunner().invoke(app, list(map(str, arguments)))
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def folder(faces, tmp_path_factory):
+    """Pictures 1 to 3 of five people, and a file that is none."""
+    root = tmp_path_factory.mktemp("pictures")
+    for person in range(1, 6):
+        (root / f"s{person}").mkdir()
+        for number in (1, 2, 3):
+            shutil.copy(faces / f"s{person}" / f"{number}.pgm", root / f"s{person}")
+    (root / "s1" / "broken.png").write_text("no picture")
+    return root
+
+
+@pytest.fixture(scope="module")
+def atlas(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("atlas") / "faces"
+    printed = run("index", folder, "--out", out, "--workers", 0)
+    assert "15 pictures encoded at" in printed and "0 reused, 1 skipped" in printed and "broken.png" in printed
+    assert "(15 pictures)" in printed
+    return out
+
+
+def test_index_again_encodes_only_what_is_new(folder, atlas, faces, tmp_path):
+    copy = tmp_path / "atlas"
+    shutil.copytree(atlas, copy)
+    assert "0 pictures encoded, 15 reused, 1 skipped" in run("index", folder, "--out", copy, "--workers", 0)
+    more = tmp_path / "more"
+    shutil.copytree(faces / "s9", more)
+    assert "10 pictures encoded" in run("index", more, "--out", copy, "--workers", 0)
+    assert len(Atlas.open(copy)) == 25
+
+
+def test_search_finds_the_picture_itself_then_the_person(folder, atlas, compact):
+    picture = str(folder / "s3" / "2.pgm")
+    found = json.loads(run("search", atlas, picture, folder / "s5" / "1.pgm", "--top-k", 4, "--json"))
+    assert [item["picture"] for item in found] == [picture, str(folder / "s5" / "1.pgm")]
+    best = found[0]["matches"]
+    assert best[0] == {
+        "path": picture,
+        "identity": "s3",
+        "logit": best[0]["logit"],
+        "probability": pytest.approx(0.95, abs=0.05),
+    }
+    assert best[0]["logit"] == pytest.approx(float(compact.bias), abs=1e-4) and len(best) == 4
+    for match in best:
+        assert match["logit"] == pytest.approx(compact.score(picture, match["path"]), abs=1e-4)
+        assert match["probability"] == pytest.approx(1 / (1 + np.exp(-match["logit"])))
+    assert [match["logit"] for match in best] == sorted((match["logit"] for match in best), reverse=True)
+    printed = run("search", atlas, picture)
+    assert printed.startswith(picture) and printed.count("logit") == 5 and f"{picture}  (s3)" in printed
+
+
+def test_search_refuses_what_cannot_be(folder, atlas, tmp_path):
+    with pytest.raises(PictureError, match=r"broken\.png"):
+        run("search", atlas, folder / "s1" / "broken.png")
+    with pytest.raises(LCMemError, match="not an atlas"):
+        run("search", folder, folder / "s3" / "2.pgm")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_duplicates_of_pictures_and_of_an_atlas_are_the_same(folder, atlas, tmp_path, suffix):
+    twice = tmp_path / "twice"
+    shutil.copytree(folder, twice)
+    shutil.copy(folder / "s2" / "1.pgm", twice / "s4" / "copy.pgm")
+    out = tmp_path / f"groups{suffix}"
+    printed = run("duplicates", twice, "--threshold", 0.94, "--out", out, "--workers", 0)
+    found = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
+    assert list(found) == ["group", "path", "identity", "best_logit"]
+    first = found[found["group"] == 1]
+    assert {"s2", "s4"} <= set(first["identity"]) and "different identities" in printed
+    assert f"{len(found)} of 16 pictures in {found['group'].nunique()} groups" in printed
+    run("index", twice, "--out", tmp_path / "atlas", "--workers", 0)
+    run("duplicates", tmp_path / "atlas", "--threshold", 0.94, "--out", out)
+    again = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
+    pd.testing.assert_frame_equal(
+        again.drop(columns="group").sort_values("path", ignore_index=True),
+        found.drop(columns="group").sort_values("path", ignore_index=True),
+        atol=1e-4,
+    )
+
+
+def test_identities_of_an_atlas_are_its_own(atlas, tmp_path):
+    with pytest.raises(LCMemError, match="give these options to lcmem index"):
+        run("duplicates", atlas, "--no-identities", "--out", tmp_path / "d.csv")
+    with pytest.raises(LCMemError, match="a probability"):
+        run("duplicates", atlas, "--threshold", 3, "--out", tmp_path / "d.csv")
+
+
+def test_verify_merge_and_remove(folder, atlas, faces, tmp_path):
+    copy, other = tmp_path / "copy", tmp_path / "other"
+    shutil.copytree(atlas, copy)
+    assert "15 pictures in 1 shards, model compact: nothing is wrong" in run("atlas", "verify", copy, "--pictures")
+    run("index", faces / "s9", "--out", other, "--workers", 0)
+    assert "25 pictures" in run("atlas", "merge", copy, other)
+    assert "3 removed, 22 left" in run("atlas", "remove", copy, folder / "s2")
+    assert "1 removed, 21 left" in run("atlas", "remove", copy, folder / "s1" / "1.pgm")
+    with pytest.raises(LCMemError, match="holds none of"):
+        run("atlas", "remove", copy, folder / "s2")
+    shard = next(copy.glob("*.arrow"))
+    shard.write_bytes(shard.read_bytes()[:5000])
+    assert f"{shard}: damaged" in run("atlas", "verify", copy, code=1)
+
+
+def test_audit_takes_an_atlas(folder, atlas, tmp_path):
+    result = lcmem.audit(atlas, folder / "s3", out=tmp_path / "out", workers=0)
+    assert result.memorization.value == 1 and result.about["n_real_identities"] == 5
+
+
+def test_export(atlas, compact, tmp_path):
+    printed = run("atlas", "export", atlas, "--out", tmp_path / "out")
+    assert f"15 pictures: {tmp_path / 'out'}; logit = {float(compact.bias):.6f} − distance" in printed
+    vectors = np.stack(pd.read_parquet(tmp_path / "out" / "rows.parquet")["vector"])
+    np.testing.assert_allclose(vectors, Atlas.open(atlas).features() * compact.weight.numpy())
+
+
+def test_help_names_the_commands():
+    command = [sys.executable, "-c", "from lcmem.cli import main; main()"]
+    for arguments, names in (
+        (["--help"], ["index", "search", "duplicates", "atlas"]),
+        (["atlas", "--help"], ["verify", "merge", "remove", "export"]),
+    ):
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and all(f" {name} " in done.stdout for name in names)

@@ -1,0 +1,85 @@
+"""Claims: the groups are those of a naive search; copies under two names are found, chance hardly ever is."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lcmem.duplicates import duplicate_threshold, find_duplicates
+from lcmem.errors import LCMemError
+from lcmem.manifest import Manifest
+from lcmem.model import pair_logits
+from lcmem.scan import extract_features
+
+
+def numbered(count, identity=""):
+    paths = [f"{k}.png" for k in range(count)]
+    return Manifest(pd.DataFrame({"path": paths, "identity": identity, "split": "", "dataset": ""}))
+
+
+def naive_groups(features, weight, bias, threshold):
+    """Sets of positions, grown pair by pair."""
+    groups = [{k} for k in range(len(features))]
+    for a in range(len(features)):
+        for b in range(a):
+            if pair_logits(features[a], features[b], weight, bias) >= threshold:
+                joined = groups[a] | groups[b]
+                for member in joined:
+                    groups[member] = joined
+    return {frozenset(group) for group in groups if len(group) > 1}
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_groups_equal_a_naive_search(signed):
+    generator = torch.Generator().manual_seed(1)
+    features = torch.rand(60, 6, generator=generator)
+    weight = torch.rand(6, generator=generator) * torch.tensor([-0.1 if signed else 1.0, 1, 1, 1, 1, 1])
+    bias = torch.tensor(1.0)
+    logits = pair_logits(features[:, None], features[None], weight, bias)
+    threshold = float(logits[*np.triu_indices(60, 1)].sort().values[-25])
+    found = find_duplicates(numbered(60), features, weight, bias, threshold)
+    groups = found.table.groupby("group")["path"].apply(lambda paths: frozenset(int(path[:-4]) for path in paths))
+    assert set(groups) == naive_groups(features, weight, bias, threshold) and len(groups) > 3
+    logits.fill_diagonal_(-torch.inf)
+    rows = [int(path[:-4]) for path in found.table["path"]]
+    np.testing.assert_array_equal(found.table["best_logit"], logits.max(1).values[rows])
+    assert found.table.groupby("group")["best_logit"].max().is_monotonic_decreasing
+
+
+def test_a_pair_at_the_threshold_belongs_to_it():
+    features = torch.rand(20, 8, generator=torch.Generator().manual_seed(0))
+    weight, bias = torch.ones(8), torch.tensor(2.0)
+    exact = float(pair_logits(features[3], features[7], weight, bias))
+    at = find_duplicates(numbered(20), features, weight, bias, exact).table
+    assert {"3.png", "7.png"} <= set(at["path"])
+    above = find_duplicates(numbered(20), features, weight, bias, np.nextafter(exact, np.inf)).table
+    assert len(above) < len(at) or exact not in set(above["best_logit"])
+
+
+def test_nothing_alike():
+    found = find_duplicates(numbered(5), torch.eye(5), torch.ones(5), torch.tensor(0.0), 0.0)
+    assert found.table.empty and found.mixed == 0
+    assert list(found.table) == ["group", "path", "identity", "best_logit"]
+
+
+def test_copies_under_another_name_are_found(orl, compact, tmp_path):
+    """One picture of each of 40 people, and six of them again under the name of somebody else."""
+    sources = [path for path in orl.paths if path.endswith("/1.pgm")]
+    names = [*range(40), *range(100, 106)]
+    for name, source in zip(names, sources + sources[:6], strict=True):
+        (tmp_path / f"p{name}").mkdir()
+        shutil.copy(source, tmp_path / f"p{name}" / "1.pgm")
+    found = extract_features(Manifest.read(tmp_path), compact, None, workers=0)
+    groups = find_duplicates(found.manifest, found.features, compact.weight, compact.bias)
+    pairs = groups.table.groupby("group")["identity"].apply(frozenset)
+    expected = {frozenset((f"p{k}", f"p{100 + k}")) for k in range(6)}
+    assert expected <= set(pairs) and len(pairs) <= len(expected) + 1, "at most one by chance"
+    assert groups.mixed == len(pairs)
+    assert (groups.table["best_logit"].head(12) == float(compact.bias)).all()
+
+
+def test_too_few_for_a_threshold():
+    with pytest.raises(LCMemError, match="give --threshold"):
+        duplicate_threshold(numbered(9, "ann"), torch.rand(9, 4), torch.ones(4), torch.tensor(0.0))
