@@ -1,0 +1,218 @@
+"""The exhaustive scan against other ways to compare all pairs: seconds, pairs a second, peak memory.
+
+    python benchmarks/scan.py [--json OUT] [--sizes 2000,16125,65536] [--million] [--plot PNG]
+
+Features are made, not extracted, but shaped like the bundled detector's: 512 sigmoids of 24 latent factors, 16 125
+pictures for 5125 identities as in the paper's section 4.4, with the bundled detector's weights. Factors are 1 apart
+between identities and 0.25 within one, and every feature has its own noise of 0.1.
+
+Each method runs in a process of its own, so its peak memory is its own; it includes the features and the libraries that
+the method needs. Slow methods take the first few queries only: the row says how many. The best of three runs counts (of
+one for sets above 20 000 pictures), after a short run to warm up.
+"""
+
+import argparse
+import json
+import math
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+DIMS, THRESHOLD = 512, 0.0
+PAPER = 16_125
+SUBSAMPLE = {"faiss": 500, "numpy float32": 100, "numba float32": 500, "torch.cdist": 500, "scipy cdist": 200}
+
+
+def make(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Features ``[count, 512]`` and identities ``[count]``."""
+    shared, rng = np.random.default_rng(1), np.random.default_rng(seed)
+    people = max(count * 5125 // PAPER, 1)
+    mixing = shared.normal(0, 2 / math.sqrt(24), (24, DIMS)).astype(np.float32)
+    identity = rng.integers(0, people, count)
+    factors = rng.normal(0, 1, (people, 24))[identity] + rng.normal(0, 0.25, (count, 24))
+    features = factors.astype(np.float32) @ mixing + rng.normal(0, 0.1, (count, DIMS)).astype(np.float32)
+    return 1 / (1 + np.exp(-features)), identity
+
+
+def head() -> tuple[np.ndarray, float]:
+    from lcmem.detectors.lcmem import LCMem
+
+    detector = LCMem.load("compact")
+    return detector.weight.numpy(), float(detector.bias)
+
+
+def ours(queries: np.ndarray, blocks: list[np.ndarray], weight: np.ndarray, bias: float) -> Callable[[], object]:
+    """Best match, matches at or above the threshold, histogram."""
+    from lcmem.scan import scan
+
+    return lambda: scan(queries, blocks, weight, bias, threshold=THRESHOLD)
+
+
+def numba_loop() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    from numba import njit, prange
+
+    @njit(parallel=True, fastmath=True)
+    def nearest(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        best = np.full(len(queries), np.float32(np.inf), dtype=np.float32)
+        for i in prange(len(queries)):
+            for j in range(len(gallery)):
+                total = np.float32(0)
+                for k in range(queries.shape[1]):
+                    total += abs(queries[i, k] - gallery[j, k])
+                best[i] = min(best[i], total)
+        return best
+
+    return nearest
+
+
+def other(method: str, queries: np.ndarray, gallery: np.ndarray) -> Callable[[int], object]:
+    """The nearest of the first so many queries by plain L1; the weights are folded into the features already."""
+    if method == "faiss":
+        import faiss
+
+        index = faiss.IndexFlat(DIMS, faiss.METRIC_L1)
+        index.add(gallery)
+        return lambda count: index.search(queries[:count], 1)
+    if method == "torch.cdist":
+        import torch
+
+        left, right = torch.from_numpy(queries), torch.from_numpy(gallery)
+        return lambda count: [torch.cdist(part, right, p=1).min(1) for part in left[:count].split(256)]
+    if method == "scipy cdist":
+        from scipy.spatial.distance import cdist
+
+        parts = range(0, len(queries), 100)
+        return lambda count: [
+            cdist(queries[s : min(s + 100, count)], gallery, "cityblock").min(1) for s in parts if s < count
+        ]
+    if method == "numba float32":
+        nearest = numba_loop()
+        return lambda count: nearest(queries[:count], gallery)
+    return lambda count: [np.abs(gallery - query).sum(1).min() for query in queries[:count]]
+
+
+def measure(method: str, count: int) -> dict[str, Any]:
+    """One row, in this process."""
+    features, _ = make(count)
+    weight, bias = head()
+    if method == "ours":
+        ours(features[:200], [features[:200]], weight, bias)()
+        call, queries = ours(features, [features], weight, bias), count
+        seconds = min(timed(call) for _ in range(3 if count < 20_000 else 1))
+    else:
+        queries = min(SUBSAMPLE[method], count)
+        call_for = other(method, features * weight, features * weight)
+        call_for(10)
+        seconds = min(timed(lambda: call_for(queries)) for _ in range(3))
+    return row(method, queries, count, seconds)
+
+
+def million(folder: Path) -> dict[str, Any]:
+    """10 000 queries against 1 000 000 rows in memory-mapped shards on disk."""
+    shards = [folder / f"{n}.npy" for n in range(10)]
+    blocks = [np.load(path, mmap_mode="r") for path in shards]
+    weight, bias = head()
+    queries = np.load(folder / "queries.npy", mmap_mode="r")
+    ours(queries[:64], [np.array(blocks[0][:64])], weight, bias)()
+    return row("ours", len(queries), 1_000_000, timed(ours(queries, blocks, weight, bias)))
+
+
+def write_million(folder: Path) -> None:
+    for n in range(10):
+        np.save(folder / f"{n}.npy", make(100_000, seed=n + 1)[0])
+    np.save(folder / "queries.npy", make(10_000, seed=99)[0])
+
+
+def timed(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def row(method: str, queries: int, gallery: int, seconds: float) -> dict[str, Any]:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    speed = queries * gallery / seconds
+    return {
+        "method": method, "queries": queries, "gallery": gallery, "dims": DIMS, "seconds": round(seconds, 3),
+        "pairs_per_second": round(speed), "peak_rss_mb": round(peak), "cores": os.cpu_count(),
+    }  # fmt: skip
+
+
+def apart(*arguments: str) -> dict[str, Any]:
+    """A row measured in a new process."""
+    found = subprocess.run([sys.executable, __file__, *arguments], check=True, capture_output=True, text=True)
+    print(found.stdout.strip(), flush=True)
+    return json.loads(found.stdout)
+
+
+def rows(sizes: list[int], with_million: bool) -> Iterator[dict[str, Any]]:
+    for method in SUBSAMPLE:
+        yield apart("--measure", method, str(PAPER))
+    for size in sorted({*sizes, PAPER}):
+        yield apart("--measure", "ours", str(size))
+    if with_million:
+        with tempfile.TemporaryDirectory() as folder:
+            write_million(Path(folder))
+            yield apart("--measure-million", folder)
+
+
+def plot(found: list[dict[str, Any]], path: Path) -> None:
+    """Time for all pairs of a set with itself, log-log; what was measured on fewer queries is scaled up."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6, 4))
+    own = [item for item in found if item["method"] == "ours"]
+    axes.loglog([i["queries"] * i["gallery"] for i in own], [i["seconds"] for i in own], "o-", label="lcmem scan")
+    for item in found:
+        if item["method"] != "ours":
+            pairs = item["gallery"] ** 2
+            axes.loglog([pairs], [pairs / item["pairs_per_second"]], "s", label=f"{item['method']} (scaled up)")
+    axes.set(xlabel="pairs of 512 features", ylabel="seconds", title=f"Exhaustive scan, {own[0]['cores']} CPU cores")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--sizes", default="2000,16125,65536")
+    parser.add_argument("--million", action="store_true")
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--measure-million", type=Path, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.measure or chosen.measure_million:
+        single = (
+            million(chosen.measure_million)
+            if chosen.measure_million
+            else measure(chosen.measure[0], int(chosen.measure[1]))
+        )
+        print(json.dumps(single))
+        return
+    found = list(rows([int(size) for size in chosen.sizes.split(",")], chosen.million))
+    speed = next(item["pairs_per_second"] for item in found if item["method"] == "ours" and item["gallery"] == PAPER)
+    for item in found:
+        if item["method"] != "ours":
+            print(f"ours is {speed / item['pairs_per_second']:.0f} times as fast as {item['method']}")
+    if chosen.json:
+        about = {"python": platform.python_version(), "threshold": THRESHOLD, "load": os.getloadavg()}
+        chosen.json.write_text(json.dumps({"about": about, "rows": found}, indent=2) + "\n", encoding="utf-8")
+    if chosen.plot:
+        plot(found, chosen.plot)
+
+
+if __name__ == "__main__":
+    main()
