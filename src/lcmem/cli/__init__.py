@@ -21,6 +21,7 @@ def main() -> None:
         encode,
         index,
         manifest,
+        scan,
         score,
         search,
         train,

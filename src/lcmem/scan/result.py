@@ -1,5 +1,6 @@
 """What a scan found."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,9 +83,13 @@ class ScanResult:
 
     def matches(self) -> pd.DataFrame:
         """All matches in memory: query, gallery (positions), logit and kind, by query and gallery position."""
-        found = Matches.join([self.held, *(read_matches(path) for path in self.files)])
-        kind = pd.Categorical.from_codes(found.kind, list(KINDS))
-        return pd.DataFrame({"query": found.query, "gallery": found.gallery, "logit": found.logit, "kind": kind})
+        return _frame(Matches.join([self.held, *(read_matches(path) for path in self.files)]))
+
+    def parts(self) -> Iterator[pd.DataFrame]:
+        """The same in parts of bounded size, in the order in which they were found."""
+        yield _frame(self.held)
+        for path in self.files:
+            yield _frame(read_matches(path))
 
     @property
     def failures(self) -> np.ndarray | None:
@@ -92,6 +97,11 @@ class ScanResult:
         if self.different is None or self.threshold is None:
             return None
         return np.flatnonzero(self.different.logits[:, 0] >= self.threshold)
+
+
+def _frame(found: Matches) -> pd.DataFrame:
+    kind = pd.Categorical.from_codes(found.kind, list(KINDS))
+    return pd.DataFrame({"query": found.query, "gallery": found.gallery, "logit": found.logit, "kind": kind})
 
 
 def write_matches(path: Path, found: Matches) -> None:

@@ -1,0 +1,172 @@
+"""Two sets of pictures, or one with itself: every pair, and what was found as files (paper, section 4.4)."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lcmem.detectors.lcmem import LCMem
+from lcmem.files import replacing
+from lcmem.manifest import Manifest
+from lcmem.scan.atlas import Atlas
+from lcmem.scan.engine import scan
+from lcmem.scan.features import extract_features
+from lcmem.scan.result import Histogram, ScanResult
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One of the two sets: its pictures and their features, in blocks that may be memory maps."""
+
+    manifest: Manifest
+    blocks: list[np.ndarray]
+    skipped: list[tuple[str, str]]
+
+    @classmethod
+    def of(cls, source: Manifest | Atlas, detector: LCMem, atlas: Path, workers: int | None) -> "_Side":
+        if isinstance(source, Atlas):
+            source.check(detector)
+            return cls(source.manifest, source.blocks(), [])
+        found = extract_features(source, detector, Atlas.create(atlas, detector), workers=workers)
+        return cls(found.manifest, [found.features.numpy()], found.skipped)
+
+    def rows(self) -> np.ndarray:
+        return self.blocks[0] if len(self.blocks) == 1 else np.concatenate(self.blocks)
+
+
+def scan_sets(
+    queries: Manifest | Atlas,
+    gallery: Manifest | Atlas | None,
+    detector: LCMem,
+    out: Path,
+    *,
+    k: int = 5,
+    threshold: float = 0.0,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Score every pair and write what was found.
+
+    Args:
+        queries: Pictures, or an atlas.
+        gallery: The same; None compares the queries with each other, each pair once.
+        detector: The model.
+        out: Folder for ``summary.json``, ``best.csv``, ``matches.parquet``, ``histogram.csv``, ``histogram.png``,
+            ``skipped.csv``, and for the features of pictures. An interrupted scan goes on there.
+        k: Best matches to keep for each query.
+        threshold: Logit from which a pair is a match; 0 is the paper's p > 0.5.
+        workers: Decoding processes.
+
+    Returns:
+        The summary.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    one = _Side.of(queries, detector, out / "atlas", workers)
+    two = one if gallery is None else _Side.of(gallery, detector, out / "atlas", workers)
+    codes = _codes([one.manifest, two.manifest])
+    result = scan(
+        one.rows(),
+        two.blocks,
+        detector.weight.cpu(),
+        detector.bias.cpu(),
+        k=k,
+        threshold=threshold,
+        out=out / "pass",
+        query_codes=codes[0],
+        gallery_codes=None if codes[1] is None else np.split(codes[1], np.cumsum([*map(len, two.blocks)])[:-1]),
+        itself=gallery is None,
+        device=detector.device,
+    )
+    paths = one.manifest.table["path"].to_numpy(), two.manifest.table["path"].to_numpy()
+    _write_table(_best_table(result, one.manifest, two.manifest), out / "best.csv")
+    _write_matches(result, *paths, out / "matches.parquet")
+    _write_table(_histogram_table(result.histogram), out / "histogram.csv")
+    plot_histogram(result.histogram, threshold, out / "histogram.png")
+    skipped = pd.DataFrame([*one.skipped, *([] if gallery is None else two.skipped)], columns=["path", "reason"])
+    _write_table(skipped, out / "skipped.csv")
+    summary = _summary(result, one.manifest, two.manifest, detector, threshold, len(skipped))
+    with replacing(out / "summary.json") as partial:
+        partial.write_text(json.dumps(summary, indent=2), encoding="utf-8")
+    return summary
+
+
+def _codes(manifests: Sequence[Manifest]) -> list[np.ndarray | None]:
+    """Identities of both sets as integers, −1 where unknown; None if none is known in either."""
+    if not all(manifest.labelled for manifest in manifests):
+        return [None, None]
+    names = pd.concat([manifest.table["identity"] for manifest in manifests], ignore_index=True)
+    codes = pd.factorize(names.where(names != ""))[0].astype(np.int64)
+    return [codes[: len(manifests[0])], codes[len(manifests[0]) :]]
+
+
+def _best_table(result: ScanResult, queries: Manifest, gallery: Manifest) -> pd.DataFrame:
+    query, rank = np.nonzero(result.best.positions >= 0)
+    at, logits = result.best.positions[query, rank], result.best.logits[query, rank]
+    mine, other = queries.table.iloc[query], gallery.table.iloc[at]
+    columns = {"query": mine["path"].to_numpy(), "gallery": other["path"].to_numpy(), "rank": rank + 1}
+    names = {"query_identity": mine["identity"].to_numpy(), "gallery_identity": other["identity"].to_numpy()}
+    return pd.DataFrame({**columns, **names, "logit": logits, "probability": 1 / (1 + np.exp(-logits))})
+
+
+def _write_matches(result: ScanResult, queries: np.ndarray, gallery: np.ndarray, target: Path) -> None:
+    """All matches with paths, one spilled file at a time, so that millions of them need no memory."""
+    schema = pa.schema(
+        [("query", pa.string()), ("gallery", pa.string()), ("logit", pa.float64()), ("kind", pa.string())]
+    )
+    with replacing(target) as partial, pq.ParquetWriter(partial, schema) as writer:
+        for part in result.parts():
+            columns = {"query": queries[part["query"]], "gallery": gallery[part["gallery"]], "logit": part["logit"]}
+            writer.write_table(pa.table({**columns, "kind": part["kind"].astype(str)}, schema=schema))
+
+
+def _histogram_table(histogram: Histogram) -> pd.DataFrame:
+    return pd.DataFrame({"from": histogram.edges[:-1], "to": histogram.edges[1:], **histogram.counts})
+
+
+def _write_table(table: pd.DataFrame, target: Path) -> None:
+    with replacing(target) as partial:
+        table.to_csv(partial, index=False)
+
+
+def _summary(
+    result: ScanResult, queries: Manifest, gallery: Manifest, detector: LCMem, threshold: float, skipped: int
+) -> dict[str, Any]:
+    failures = result.failures
+    return {
+        "model": detector.card["name"],
+        "fingerprint": detector.fingerprint,
+        "queries": len(queries),
+        "gallery": len(gallery),
+        "pairs": result.pairs,
+        "threshold_logit": threshold,
+        "matches": result.match_counts,
+        "pairs_of_each_kind": {kind: int(counts.sum()) for kind, counts in result.histogram.counts.items()},
+        "queries_with_a_match": int((result.best.logits[:, 0] >= threshold).sum()),
+        "queries_that_match_another_identity": None if failures is None else len(failures),
+        "histogram_error": result.histogram.error,
+        "skipped": skipped,
+    }
+
+
+def plot_histogram(histogram: Histogram, threshold: float, target: Path) -> None:
+    """Scores of all pairs by kind, each kind as a share of its own (paper, figure 6)."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for kind, colour in (("same", "#2471a3"), ("different", "#c0392b"), ("unknown", "#7f8c8d")):
+        counts = histogram.counts[kind]
+        if counts.sum():
+            label = f"{kind} identity ({counts.sum():,} pairs)"
+            axes.stairs(counts / counts.sum(), histogram.edges, color=colour, fill=True, alpha=0.4, label=label)
+    axes.axvline(threshold, color="black", lw=1, ls="--", label="threshold")
+    axes.set(xlabel="logit (right: more alike)", ylabel="share of pairs")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9)
+    with replacing(target) as partial:
+        figure.savefig(partial, dpi=120, format="png")
