@@ -63,5 +63,5 @@ def test_a_cluster_stores_what_one_process_stores(cluster, manifest, compact, tm
     torch.testing.assert_close(found.features, local.features, atol=1e-5, rtol=0)
     assert found.skipped == local.skipped and len(found.skipped) == 1
     assert len(atlas) == 40 == len(np.unique(atlas.paths)) and verify(Atlas.open(atlas.folder)) == []
-    again = extract_features_distributed(manifest, compact, atlas, workers=2)
+    again = extract_features_distributed(found.manifest, compact, atlas, workers=2)
     assert again.encoded == 0 and torch.equal(again.features, found.features)

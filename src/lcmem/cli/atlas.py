@@ -1,5 +1,6 @@
 """``lcmem atlas``: care for what ``lcmem index`` wrote."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -57,7 +58,7 @@ def remove(
     from lcmem.scan import Atlas
 
     opened = Atlas.open(atlas)
-    wanted = [str(Path(name).absolute()) for name in pictures]
+    wanted = [os.path.abspath(name) for name in pictures]
     gone = [
         path
         for path in opened.paths

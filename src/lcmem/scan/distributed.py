@@ -60,7 +60,7 @@ def _stream(paths: list[str], *, detector: LCMem, workers: int, device: str) -> 
         _Worker,
         fn_constructor_args=(detector, device),
         batch_size=BATCH,
-        concurrency=workers,
+        concurrency=min(workers, blocks),
         num_gpus=1 if device.startswith("cuda") else None,
     )
     for batch in encoded.iter_batches(batch_size=None):
