@@ -57,7 +57,7 @@ def test_check_finds_identities_in_two_splits(save_noise, tmp_path):
         (["audit", "nowhere", "nowhere"], "nowhere: no such file or folder"),
         (["audit", ".", "."], "no pictures found"),
         (["compare", "a.png", "b.png", "--model", "nowhere"], "bundled ones: compact"),
-        (["train", "stage1", "--data", "nowhere.csv"], "no such file"),
+        (["train", "small", "--data", "nowhere.csv"], "no such file"),
         (["manifest", ".", "--layout", "other"], "unknown layout"),
     ],
 )
