@@ -32,7 +32,7 @@ def levels(codes, split):
 @given(
     kind=st.sampled_from(sorted(WEIGHTS)),
     features=st.integers(1, 200),
-    bias=st.sampled_from([0.0, 3.3, -1e6]),
+    bias=st.sampled_from([0.0, 3.3, -1e6, 1e16]),
     rounding=st.sampled_from(["any", "edges", "extremes"]),
     seed=st.integers(0, 2**32 - 1),
 )

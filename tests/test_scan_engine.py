@@ -84,6 +84,36 @@ def test_a_set_with_itself_counts_each_pair_once(monkeypatch, case, backend, cou
     assert_is_reference(found, logits, 2, threshold, kinds, counted)
 
 
+def misleading():
+    """A query and two rows whose order in levels is the opposite of the true one, by far more than the rows' radii.
+
+    In 63 dimensions the query is just below half a level, so it rounds down, to where the first row lies. The second
+    row lies one level up, which is hardly farther, and is nearer in the last dimension.
+    """
+    query = np.r_[np.full(63, 0.49), 100.0]
+    wrong, right = np.r_[np.zeros(63), 97.0], np.r_[np.ones(63), 100.0]
+    far = np.full(64, 200.0)
+    return tuple((part[None] / 255).astype(np.float32) for part in (query, wrong, right, far))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("tile", [1, 2, 5, 100])
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+@pytest.mark.parametrize("pending", [0, 1000])
+def test_the_radius_of_the_query_counts(backend, tile, chunk, pending, monkeypatch):
+    use(monkeypatch, backend, (64, tile))
+    monkeypatch.setattr(source, "CHUNK", chunk)
+    monkeypatch.setattr(engine, "PENDING", pending)
+    query, wrong, right, far = misleading()
+    gallery = np.concatenate([far, wrong, far, right, query, far, wrong])
+    logits = reference(query, gallery, np.ones(64), 0.0)
+    for k in (1, 2, 3, 4):
+        found = scan(query, [gallery], np.ones(64), 0.0, k=k, threshold=float(logits[0, 3]))
+        assert found.best.positions.tolist() == [[4, 3, 1, 6][:k]]
+        assert found.matches()["gallery"].tolist() == [3, 4]
+    assert scan(query, [gallery[[0, 1, 2, 3, 5]]], np.ones(64), 0.0).best.positions.tolist() == [[3]]
+
+
 @pytest.fixture(scope="module")
 def faces_features(compact, orl):
     from lcmem.scan import extract_features

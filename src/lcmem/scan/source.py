@@ -89,7 +89,10 @@ class Source:
     def fingerprint(self, options: object) -> str:
         """Of shapes, identities, options and a sample of the features."""
         codes = [] if self.query_codes is None else [self.query_codes, *(self.gallery_codes or [])]
-        features = [sample(block) for block in (self.queries, *self.gallery)]
+        features = []
+        for block in (self.queries, *self.gallery):
+            features.append(sample(block))
+            release(block)  # a sampled row can bring megabytes around it into memory
         return fingerprint(repr((options, self.itself, CHUNK)).encode(), *features, *(part.tobytes() for part in codes))
 
 
