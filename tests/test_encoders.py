@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lcmem.encoders import CompactAutoencoder, load_encoder, save_compact
-from lcmem.errors import CheckpointError
+from lcmem.errors import CheckpointError, LCMemError
 
 BLOCKS = {
     "AutoencoderKL": {
@@ -100,3 +100,8 @@ def test_bundled_autoencoder_keeps_real_faces(faces):
     encoder = load_encoder()
     pictures = torch.stack([torch.from_numpy(load_picture(faces / f"s{k}" / "1.pgm", 256)) for k in range(1, 9)])
     assert psnr(encoder.decode(encoder.encode(pictures)), pictures).mean() > 26
+
+
+def test_a_device_that_is_not_here():
+    with pytest.raises(LCMemError, match="device 'tpux' cannot be used here"):
+        load_encoder(device="tpux")

@@ -106,10 +106,6 @@ def _jpeg(levels: np.ndarray, quality: int) -> np.ndarray:
     return np.asarray(Image.open(buffer))
 
 
-CHUNK = 16
-"""Pictures that are edited at a time: so few stay in the processor's cache from one edit to the next."""
-
-
 @dataclass(frozen=True)
 class LatentAugmentation:
     """How far normalised latents are changed; every change of every sample with a strength of its own.
@@ -192,9 +188,6 @@ class Augmentation:
 
     def __call__(self, pictures: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Edit each picture of ``[B, 3, H, W]`` in its own way."""
-        return torch.cat([self._edited(part, generator) for part in pictures.split(CHUNK)])
-
-    def _edited(self, pictures: Tensor, generator: torch.Generator | None) -> Tensor:
         edited = pictures.clone()
         for probability, edit in self._edits(generator):
             chosen = torch.rand(len(edited), generator=generator) < probability

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from lcmem import checkpoints
+from lcmem.devices import usable_device
 from lcmem.encoders import LatentEncoder, load_encoder, weights_sha256
-from lcmem.errors import CheckpointError, LCMemError
+from lcmem.errors import CheckpointError
 from lcmem.images import PictureLike, load_picture
 from lcmem.loading import PictureBatch, iterate_pictures, to_float, to_uint8
 from lcmem.model import NetworkSettings, SiameseNetwork, pair_logits
@@ -62,7 +63,7 @@ class LCMem:
             CheckpointError: Missing, truncated or altered weights, another kind of checkpoint, or another encoder.
             LCMemError: A device that this machine does not have.
         """
-        device = _usable_device(device)
+        device = usable_device(device)
         folder = checkpoints.resolve_folder(source)
         card = checkpoints.read_card(folder, KIND)
         network = SiameseNetwork(NetworkSettings(**card["network"]))
@@ -166,15 +167,6 @@ class LCMem:
         logits = self.logits(self.features(a), self.features(b))
         single = not isinstance(a, list | tuple) and not isinstance(b, list | tuple)
         return float(logits[0]) if single else logits
-
-
-def _usable_device(name: str | torch.device) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise LCMemError(f"device {str(name)!r} cannot be used here: {str(error).splitlines()[0]}") from error
-    return device
 
 
 _DERIVED = ("kind", "sha256", "size", "network", "encoder")

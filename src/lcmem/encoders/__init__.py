@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from lcmem.checkpoints import CARD, load_weights, read_card, resolve_folder, save_checkpoint
+from lcmem.devices import usable_device
 from lcmem.encoders.base import EncoderCard, LatentEncoder, weights_sha256
 from lcmem.encoders.compact import CompactAutoencoder
 from lcmem.encoders.pixels import PIXELS, PixelEncoder
@@ -35,8 +36,9 @@ def load_encoder(
 
     Raises:
         CheckpointError: Nothing to load, or damaged.
+        LCMemError: A device that this machine does not have.
     """
-    name = os.fspath(source)
+    device, name = usable_device(device), os.fspath(source)
     if name == BUNDLED_ENCODER or (Path(name) / CARD).is_file():
         encoder: LatentEncoder = _load_compact(name)
     elif name == PIXELS:

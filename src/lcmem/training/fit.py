@@ -127,7 +127,7 @@ def fit(
         ckpt_path=latest if latest.is_file() else None,
         weights_only=True,
     )
-    state = torch.load(best.best_model_path, weights_only=True)
+    state = torch.load(resume / "best.ckpt", weights_only=True)
     module.load_state_dict(state["state_dict"])
     score = None if best.best_model_score is None else float(best.best_model_score)
     return {"epochs": trainer.current_epoch, "best_epoch": int(state["epoch"]), "val_score": score}
