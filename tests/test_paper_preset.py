@@ -21,8 +21,8 @@ def sixty_four(orl):
 
 
 def test_overfits_64_pictures(sixty_four, vae, tmp_path):
-    settings = [f"encoder={vae}", "network.pretrained=''", "size=256", "stage1.epochs=3", "stage1.steps_per_epoch=20"]
-    settings += ["stage1.batch_size=16", "stage2.epochs=1", "stage2.steps_per_epoch=3", "stage2.batch_size=8"]
+    settings = [f"encoder={vae}", "network.pretrained=''", "size=256", "stage1.epochs=1", "stage1.steps_per_epoch=45"]
+    settings += ["stage1.batch_size=16", "stage2.epochs=1", "stage2.steps_per_epoch=2", "stage2.batch_size=8"]
     train(PAPER.with_settings(settings), sixty_four, tmp_path)
     losses = read_metrics(tmp_path / "logs" / "stage1")["loss"].dropna()
     assert losses.iloc[-1] < 0.5 * losses.iloc[0]
