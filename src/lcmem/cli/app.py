@@ -1,5 +1,7 @@
 """The application that commands register with, and the options that several of them share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +33,16 @@ Download = Annotated[
 ]
 Size = Annotated[int, typer.Option(help="Side in pixels that pictures are squeezed into.")]
 Out = Annotated[Path, typer.Option(help="Folder to write to.")]
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Ctrl-C in a long job that can be started again: say so, and exit with the shell's code for it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.secho("lcmem: interrupted; the same command goes on where it stopped", fg="yellow", err=True)
+        raise typer.Exit(130) from None
 
 
 def _print_version(wanted: bool) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Identities, IdentityColumn, IdentityPattern, Model, Out, Workers, app
+from lcmem.cli.app import Device, Identities, IdentityColumn, IdentityPattern, Model, Out, Workers, app, resumable
 
 if TYPE_CHECKING:
     from lcmem.auditing import AuditResult
@@ -40,7 +40,7 @@ def audit(
     from lcmem.cli.pictures import read_pictures
 
     pictures = read_pictures(real, identity_pattern, identity_column, identities)
-    try:
+    with resumable():
         result = lcmem.audit(
             pictures,
             synthetic,
@@ -53,9 +53,6 @@ def audit(
             device=device,
             workers=workers,
         )
-    except KeyboardInterrupt:
-        typer.secho("lcmem: interrupted; the same command goes on where it stopped", fg="yellow", err=True)
-        raise typer.Exit(130) from None
     print_summary(result)
     typer.echo(f"report: {out / 'index.html'}")
 

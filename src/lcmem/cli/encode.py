@@ -16,6 +16,7 @@ from lcmem.cli.app import (
     Size,
     Workers,
     app,
+    resumable,
 )
 
 if TYPE_CHECKING:
@@ -45,11 +46,8 @@ def encode(
         manifest, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
     )
     frozen = load_encoder(encoder, device=device, allow_download=download)
-    try:
+    with resumable():
         store = build_store(pictures, frozen, size, out, mirror=mirror, workers=workers, device=device)
-    except KeyboardInterrupt:
-        typer.secho("lcmem: interrupted; the same command goes on where it stopped", fg="yellow", err=True)
-        raise typer.Exit(130) from None
     print_store(store)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Identities, IdentityColumn, IdentityPattern, Model, Workers, app
+from lcmem.cli.app import Device, Identities, IdentityColumn, IdentityPattern, Model, Workers, app, resumable
 
 if TYPE_CHECKING:
     from lcmem.scan import Filling
@@ -32,11 +32,8 @@ def index(
     )
     detector = lcmem.load(model, device=device)
     atlas = Atlas.create(out, detector)
-    try:
+    with resumable():
         done = fill_atlas(manifest, detector, atlas, workers=workers)
-    except KeyboardInterrupt:
-        typer.secho("lcmem: interrupted; the same command goes on where it stopped", fg="yellow", err=True)
-        raise typer.Exit(130) from None
     print_filling(done)
     typer.echo(f"atlas: {out} ({len(atlas)} pictures)")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lcmem.cli.app import Device, Identities, IdentityColumn, IdentityPattern, Model, Out, Workers, app
+from lcmem.cli.app import Device, Identities, IdentityColumn, IdentityPattern, Model, Out, Workers, app, resumable
 
 
 @app.command()
@@ -38,12 +38,9 @@ def scan(
     )
     assert one is not None and not isinstance(one, str) and not isinstance(two, str)
     logit = log(threshold / (1 - threshold))
-    try:
+    with resumable():
         detector = lcmem.load(model, device=device)
         summary = scan_sets(one, two, detector, out, k=top_k, threshold=logit, workers=workers)
-    except KeyboardInterrupt:
-        typer.secho("lcmem: interrupted; the same command goes on where it stopped", fg="yellow", err=True)
-        raise typer.Exit(130) from None
     print_scan(summary, out)
 
 

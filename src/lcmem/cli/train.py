@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, app
+from lcmem.cli.app import Device, Download, app, resumable
 
 
 @app.command()
@@ -38,7 +38,7 @@ def train(
     chosen = load_recipe(recipe).with_settings(settings or [])
     folder = out or Path("runs") / Path(recipe).stem
     _quiet()
-    try:
+    with resumable():
         if isinstance(chosen, AutoencoderRecipe):
             from lcmem.manifest import Manifest
             from lcmem.training.autoencoder import train_autoencoder
@@ -50,9 +50,6 @@ def train(
 
         options = Options(device, devices, workers, checkpoint_every, download)
         target = run(chosen, read_data(data), folder, options)
-    except KeyboardInterrupt:
-        typer.secho("lcmem: interrupted; the same command goes on where it stopped", fg="yellow", err=True)
-        raise typer.Exit(130) from None
     if not options.follower:
         _summary(folder, target)
 

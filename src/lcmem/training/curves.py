@@ -5,6 +5,7 @@ from pathlib import Path
 import lightning as L
 import pandas as pd
 
+CURVES = "curves.png"
 PARTS = ("loss", "bce", "nt_xent")
 
 
@@ -25,18 +26,18 @@ def read_metrics(folder: Path) -> pd.DataFrame:
     return table
 
 
-def plot_curves(folders: dict[str, Path], target: Path) -> None:
-    """Losses and validation AUC of each stage, side by side.
+def plot_curves(run: Path) -> None:
+    """Losses and validation AUC of each stage, side by side, as ``curves.png`` in the run's folder.
 
     Args:
-        folders: Title of each stage and its logs.
-        target: The picture to write.
+        run: The folder, with ``logs/stage1`` and, if there is one, ``logs/stage2``.
     """
     from matplotlib.figure import Figure
 
     from lcmem.files import replacing
 
-    tables = {title: table for title, folder in folders.items() if len(table := read_metrics(folder))}
+    logs = {f"stage {number}": run / "logs" / f"stage{number}" for number in (1, 2)}
+    tables = {title: table for title, folder in logs.items() if len(table := read_metrics(folder))}
     if not tables:
         return
     figure = Figure(figsize=(6 * len(tables), 7), layout="constrained")
@@ -51,8 +52,8 @@ def plot_curves(folders: dict[str, Path], target: Path) -> None:
         for row in (0, 1):
             axes[row, column].grid(alpha=0.3)
             axes[row, column].legend(fontsize="small")
-    with replacing(target) as partial:
-        figure.savefig(partial, dpi=120, format=target.suffix[1:])
+    with replacing(run / CURVES) as partial:
+        figure.savefig(partial, dpi=120, format="png")
 
 
 def _draw(axes, table, name, **style):  # type: ignore[no-untyped-def]
@@ -64,10 +65,10 @@ def _draw(axes, table, name, **style):  # type: ignore[no-untyped-def]
 class LearningCurves(L.Callback):
     """Redraws the picture at each new epoch, so that a long run can be watched."""
 
-    def __init__(self, folders: dict[str, Path], target: Path) -> None:
-        self.folders, self.target = folders, target
+    def __init__(self, run: Path) -> None:
+        self.run = run
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The logs of the last epoch are written by now."""
         if trainer.is_global_zero:
-            plot_curves(self.folders, self.target)
+            plot_curves(self.run)

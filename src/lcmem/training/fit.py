@@ -109,7 +109,7 @@ def fit(
             EarlyStopping("val_score", mode="max", patience=module.stage.patience),
             best,
             LatestCheckpoint(resume / "latest.ckpt", options.checkpoint_every),
-            LearningCurves({f"stage {k}": logs.parent / f"stage{k}" for k in (1, 2)}, folder / "curves.png"),
+            LearningCurves(folder),
         ],
         logger=[
             CSVLogger(folder / "logs", f"stage{number}", version=version),

@@ -26,7 +26,7 @@ from lcmem.training.sampler import PairSampler
 from lcmem.training.start import load_start, start_network
 from lcmem.training.validation import copy_list, reid_list
 
-RECIPE, RECORD, MANIFEST, CURVES = "recipe.toml", "run.json", "manifest.csv", "curves.png"
+RECIPE, RECORD, MANIFEST = "recipe.toml", "run.json", "manifest.csv"
 USED = ("train", "val")
 """A training never sees the other split."""
 
@@ -173,6 +173,6 @@ def _train_stage(
     detector.card["training_data"] = training_data(part.manifest)
     if not options.follower:
         detector.save(folder / f"stage{number}")
-        plot_curves({f"stage {k}": folder / "logs" / f"stage{k}" for k in (1, 2)}, folder / CURVES)
+        plot_curves(folder)
     if torch.distributed.is_initialized():  # the others wait for the detector that the next stage starts from
         torch.distributed.barrier()
