@@ -5,11 +5,13 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.stats import pearsonr
+from skimage.metrics import structural_similarity
 from sklearn.metrics import roc_curve
 
 from lcmem.benchmark import benchmark_reid
-from lcmem.detectors.pixel import ncc, negative_mse, ssim
+from lcmem.detectors.pixel import NCC, SSIM, NegativeMSE
 from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest
 from lcmem.metrics import auc, psnr, specificity_at_sensitivity
@@ -87,12 +89,25 @@ def test_copy_pairs():
 
 
 def test_pixel_detectors(rng):
-    a, b = rng.random((2, 3, 32, 32), dtype=np.float32)
-    assert negative_mse(a, b) == pytest.approx(-((a - b) ** 2).mean())
-    assert ncc(a, b) == pytest.approx(pearsonr(a.ravel(), b.ravel()).statistic, abs=1e-5)
-    assert ncc(a, np.ones_like(a)) == 0
-    for measure in (negative_mse, ncc, ssim):
-        assert measure(a, a) > measure(a, 0.8 * a + 0.2 * b) > measure(a, b)
+    pictures = torch.from_numpy(rng.integers(0, 256, (2, 3, 32, 32), dtype=np.uint8))
+    a, b = (picture.numpy() / 255 for picture in pictures)
+    grey = torch.full_like(pictures, 7)
+    mse, ncc, ssim = NegativeMSE(), NCC(), SSIM()
+    assert mse.similarity(pictures[:1].flatten(1), pictures[1:].flatten(1)).item() == pytest.approx(
+        -((a - b) ** 2).mean()
+    )
+    found = ncc.similarity(ncc.embed(pictures[:1]), ncc.embed(pictures[1:])).item()
+    assert found == pytest.approx(pearsonr(a.ravel(), b.ravel()).statistic, abs=1e-5)
+    assert ncc.similarity(ncc.embed(pictures), ncc.embed(grey)).tolist() == [0, 0]
+    expected = structural_similarity(a.mean(0), b.mean(0), data_range=1.0)
+    assert ssim.similarity(ssim.embed(pictures[:1]), ssim.embed(pictures[1:])).item() == pytest.approx(
+        expected, abs=1e-5
+    )
+    for detector in (mse, ncc, ssim):
+        u = detector.embed(pictures)
+        table = detector.similarities(u, u)
+        assert table[0, 0] > table[0, 1] and table[1, 0].item() == pytest.approx(table[0, 1].item(), abs=1e-5)
+        torch.testing.assert_close(table.diagonal().float(), detector.similarity(u, u).float(), atol=1e-4, rtol=0)
 
 
 def test_benchmark_on_faces_the_model_never_saw(orl, tmp_path):

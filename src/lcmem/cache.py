@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lcmem.content import file_stamp
 from lcmem.loading import iterate_pictures
 from lcmem.manifest import Manifest
 from lcmem.progress import progress_bar
@@ -60,7 +61,7 @@ def cached_pictures(manifest: Manifest, size: int, folder: Path) -> tuple[np.nda
                 advance(len(batch.indices) + len(batch.failures))
         return {"kept": kept, "skipped": skipped}
 
-    paths = hashlib.sha256("\n".join(manifest.paths).encode()).hexdigest()
-    key = {"what": "pictures", "paths": paths, "size": size}
+    stamps = "\n".join(f"{path} {file_stamp(path)}" for path in manifest.paths)
+    key = {"what": "pictures", "paths": hashlib.sha256(stamps.encode()).hexdigest(), "size": size}
     array, notes = cached_array(folder, key, (len(manifest), 3, size, size), np.uint8, fill)
     return array[: len(notes["kept"])], manifest.rows(notes["kept"]), notes["skipped"]

@@ -11,14 +11,13 @@ import torch
 
 from lcmem.augment import Augmentation
 from lcmem.cache import cached_pictures
-from lcmem.detectors.lcmem import LCMem
-from lcmem.detectors.pixel import PIXEL_DETECTORS
+from lcmem.detectors.base import Detector
+from lcmem.detectors.registry import load_detector
 from lcmem.errors import LCMemError
 from lcmem.loading import to_float
 from lcmem.manifest import Manifest
 from lcmem.metrics import auc, specificity_at_sensitivity
 from lcmem.pairs import Pairs, copy_pairs, identity_pairs, split_by_dataset
-from lcmem.progress import progress_bar
 
 SIZE = 256
 """Side in pixels at which every detector gets the pictures."""
@@ -83,24 +82,14 @@ def edited_copies(pictures: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _score(name: str, first: np.ndarray, second: np.ndarray, pairs: Pairs) -> np.ndarray:
-    if name in PIXEL_DETECTORS:
-        measure = PIXEL_DETECTORS[name]
-        scores = np.empty(len(pairs))
-        with progress_bar(name, len(pairs)) as advance:
-            for row, (i, j) in enumerate(zip(pairs.first, pairs.second, strict=True)):
-                scores[row] = measure(first[i].astype(np.float32) / 255, second[j].astype(np.float32) / 255)
-                advance(1)
-        return scores
-    detector = LCMem.load(name)
-    if detector.size != SIZE:
-        raise LCMemError(f"{name}: takes pictures of {detector.size} pixels, the benchmark has {SIZE}")
+    detector = load_detector(name)
     u = _embed(detector, first)
     v = u if second is first else _embed(detector, second)
-    chunks = np.array_split(np.arange(len(pairs)), max(1, len(pairs) // 4096))
-    return np.concatenate([detector.logits(u[pairs.first[at]], v[pairs.second[at]]).numpy() for at in chunks])
+    chunks = np.array_split(np.arange(len(pairs)), max(1, len(pairs) // 256))
+    return np.concatenate([detector.similarity(u[pairs.first[at]], v[pairs.second[at]]).numpy() for at in chunks])
 
 
-def _embed(detector: LCMem, pictures: np.ndarray) -> torch.Tensor:
+def _embed(detector: Detector, pictures: np.ndarray) -> torch.Tensor:
     starts = range(0, len(pictures), 64)
     return torch.cat([detector.embed(torch.from_numpy(pictures[start : start + 64].copy())) for start in starts])
 
