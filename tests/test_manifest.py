@@ -110,6 +110,11 @@ def test_open_pack_layout(tmp_path):
     with pytest.raises(LCMemError, match=r"d\.zip"):
         read_dataset("open-pack", tmp_path)
     (tmp_path / "d.zip").write_bytes(b"")
-    assert read_dataset("open-pack", tmp_path).paths == [f"{tmp_path}/d.zip/train/a/1.jpg"]
+    for found in (
+        read_dataset("open-pack", tmp_path),
+        Manifest.read(tmp_path),
+        Manifest.read(tmp_path / "manifest.csv"),
+    ):
+        assert found.paths == [f"{tmp_path}/d.zip/train/a/1.jpg"]
     with pytest.raises(LCMemError, match="unknown layout"):
         read_dataset("other", tmp_path)

@@ -58,8 +58,8 @@ class Manifest:
         such as ``train``, or the only sub-folder); pictures that lie directly in the folder stand for themselves.
 
         Args:
-            source: The folder or file. Relative paths in a table are relative to the table's folder. A Manifest is
-                returned as it is.
+            source: The folder or file. Relative paths in a table are relative to the table's folder; where
+                ``<dataset>.zip`` lies beside the table, they may be members of it. A Manifest is returned as it is.
             identity_pattern: A regular expression over the path; its first group (or whole match) is the identity.
             identity_column: The column of the table that names the identity.
             identities: False ignores every identity: each picture stands for itself.
@@ -72,6 +72,8 @@ class Manifest:
         path = Path(source)
         if path.is_dir():
             table = _from_paths(_walk(path), path.name)
+            if table.empty and (path / "manifest.csv").is_file():  # pictures in zip files beside their table
+                table = _from_table(path / "manifest.csv", identity_column)
         elif not path.exists():
             raise LCMemError(f"{path}: no such file or folder")
         elif path.suffix == ".zip":
@@ -240,10 +242,19 @@ def _from_table(path: Path, identity_column: str) -> pd.DataFrame:
     table = table.dropna(subset="path").reset_index(drop=True)
     for column in COLUMNS:
         table[column] = table[column].fillna("").astype(str) if column in table.columns else ""
-    root = path.absolute().parent
-    table["path"] = [str(root / name) for name in table["path"]]
+    table["path"] = _absolute(path.absolute().parent, table)
     others = [column for column in table.columns if column not in COLUMNS]
     return table[COLUMNS + others]
+
+
+def _absolute(root: Path, table: pd.DataFrame) -> pd.Series:
+    """Where the pictures of a table are: below its folder, or in the zip file of their data set beside it."""
+    paths = [str(root / name) for name in table["path"]]
+    for dataset, rows in table.groupby("dataset").indices.items():
+        if (root / f"{dataset}.zip").is_file() and not os.path.exists(paths[rows[0]]):
+            for row in rows:
+                paths[row] = f"{root}/{dataset}.zip/{table['path'].iloc[row]}"
+    return pd.Series(paths, index=table.index, dtype=str)
 
 
 def _match_identities(paths: Iterable[str], pattern: str) -> list[str]:

@@ -26,17 +26,13 @@ def read_open_pack(root: Path) -> Manifest:
         LCMemError: ``root`` is not laid out like that.
     """
     index = require_table(root, OPEN_PACK, "manifest.csv")
-    root = index.parent
-    table = read_csv(index, {"dataset", "path", "identity", "split"})
-    absent = [name for name in table["dataset"].unique() if not (root / f"{name}.zip").is_file()]
+    names = read_csv(index, {"dataset", "path", "identity", "split"})["dataset"].unique()
+    absent = [name for name in names if not (index.parent / f"{name}.zip").is_file()]
     if absent:
-        raise LCMemError(f"{root}: {absent[0]}.zip is listed in manifest.csv but not there")
-    table["path"] = [
-        f"{(root / name).absolute()}.zip/{path}" for name, path in zip(table["dataset"], table["path"], strict=True)
-    ]
-    table["terms"] = table["dataset"].map(TERMS).fillna("unknown")
+        raise LCMemError(f"{index.parent}: {absent[0]}.zip is listed in manifest.csv but not there")
+    table = Manifest.read(index).table.fillna("")
     extra = [column for column in ("label", "group") if column in table]
-    manifest = Manifest(table[[*COLUMNS, "terms", *extra]])
+    manifest = Manifest(table.assign(terms=table["dataset"].map(TERMS).fillna("unknown"))[[*COLUMNS, "terms", *extra]])
     manifest.check_disjoint()
     return manifest
 
