@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lcmem.detectors.base import Detector
+from lcmem.errors import LCMemError
 from lcmem.files import replacing
 from lcmem.progress import progress_bar
 
@@ -39,6 +40,9 @@ class FeatureCache:
 
         Returns:
             ``[N, D]``.
+
+        Raises:
+            LCMemError: A feature is not finite.
         """
         path = self.folder / f"{detector.name}-{detector.fingerprint[:16]}-{variant}.parquet"
         known = _read(path) if detector.fingerprint else {}
@@ -58,6 +62,8 @@ def _embed(detector: Detector, rows: np.ndarray, pictures: Callable[[np.ndarray]
         for start in range(0, len(rows), BATCH):
             at = rows[start : start + BATCH]
             parts.append(detector.embed(pictures(at)))
+            if not torch.isfinite(parts[-1]).all():
+                raise LCMemError(f"{detector.name}: features that are not finite (NaN)")
             advance(len(at))
     return torch.cat(parts) if parts else torch.empty(0, 0)
 
