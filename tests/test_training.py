@@ -91,13 +91,6 @@ TINY += ["stage2.epochs=1", "stage2.steps_per_epoch=8", "stage2.batch_size=24", 
 
 
 @pytest.fixture(scope="module")
-def people(orl):
-    number = orl.table["identity"].str[1:].astype(int)
-    split = np.select([number <= 26, number <= 32], ["train", "val"], "test")
-    return Manifest(orl.table.assign(split=split))
-
-
-@pytest.fixture(scope="module")
 def run(people, tmp_path_factory):
     """A minute of both stages on 26 people, on the bundled encoder's latents."""
     folder = tmp_path_factory.mktemp("run")
