@@ -158,10 +158,11 @@ def test_size_must_fit_the_encoder(folder, counting, tmp_path):
         build_store(Manifest.read(folder), counting.encoder, 100, tmp_path / "store")
 
 
-def test_columns_of_the_index_are_reserved(folder, counting, tmp_path):
-    manifest = Manifest(Manifest.read(folder).table.assign(row=1))
-    with pytest.raises(LCMemError, match="needs itself: row; rename"):
-        build(manifest, counting, tmp_path / "store")
+def test_columns_of_the_manifest_named_as_the_index_names_its_own_are_left_out(folder, counting, tmp_path):
+    manifest = Manifest(Manifest.read(folder).table.assign(row=1, sha256="of something else", label="x"))
+    build(manifest, counting, tmp_path / "store")
+    table = LatentStore.open(tmp_path / "store").manifest.table
+    assert "label" in table and "row" not in table and "sha256" not in table
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e5])

@@ -11,7 +11,7 @@ from lcmem.content import content_table
 from lcmem.encoders import LatentEncoder
 from lcmem.errors import LCMemError
 from lcmem.latents.card import CARD, StoreCard
-from lcmem.latents.index import check_columns, known_contents, write_index
+from lcmem.latents.index import known_contents, write_index
 from lcmem.latents.shards import stored_rows
 from lcmem.latents.store import LatentStore
 from lcmem.latents.writer import ShardWriter, recover_shards
@@ -57,11 +57,10 @@ def build_store(
         device: Where to encode.
 
     Raises:
-        LCMemError: The folder holds other latents or a damaged shard; a latent is not finite in float16; no picture
-            could be read; or the manifest has a column named like one of the index's own.
+        LCMemError: The folder holds other latents or a damaged shard; a latent is not finite in float16; or no
+            picture could be read.
     """
     folder = Path(folder)
-    check_columns(manifest)
     card = _claim(folder, StoreCard.of(encoder.card, size, 2 if mirror else 1))
     recover_shards(folder, card)
     contents = content_table(manifest.paths, known_contents(folder))

@@ -10,18 +10,7 @@ from lcmem.manifest import Manifest
 
 INDEX, SKIPPED = "index.parquet", "skipped.csv"
 OWN = ["stamp", "sha256", "shard", "row", "mean", "var"]
-"""Columns that the index has beside the manifest's."""
-
-
-def check_columns(manifest: Manifest) -> None:
-    """The manifest's columns go into the index, so none may have the name of one of the index's own.
-
-    Raises:
-        LCMemError: One has.
-    """
-    taken = [column for column in manifest.table.columns if column in OWN]
-    if taken:
-        raise LCMemError(f"the manifest has columns that a latent store needs itself: {', '.join(taken)}; rename them")
+"""Columns that the index has beside the manifest's; the manifest's own of such a name are left out."""
 
 
 def write_index(folder: Path, manifest: Manifest, contents: pd.DataFrame, stored: pd.DataFrame) -> None:
@@ -42,7 +31,7 @@ def write_index(folder: Path, manifest: Manifest, contents: pd.DataFrame, stored
         raise LCMemError(f"none of the {len(skipped)} pictures could be read, for example {skipped['reason'].iloc[0]}")
     contents = contents[readable].reset_index(drop=True)
     rows = stored.loc[contents["sha256"]].reset_index(drop=True)
-    pictures = manifest.table[readable].reset_index(drop=True)
+    pictures = manifest.table[readable].drop(columns=OWN, errors="ignore").reset_index(drop=True)
     table = pd.concat((pictures, contents[["stamp", "sha256"]], rows[["shard", "row", "mean", "var"]]), axis=1)
     with replacing(folder / SKIPPED) as partial:
         skipped.to_csv(partial, index=False)
