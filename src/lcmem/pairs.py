@@ -16,11 +16,13 @@ class Pairs:
         first: ``[P]`` integer positions.
         second: ``[P]`` integer positions.
         same: ``[P]`` booleans.
+        fold: ``[P]`` numbers where the list is divided for cross-validation, else None.
     """
 
     first: np.ndarray
     second: np.ndarray
     same: np.ndarray
+    fold: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.first)
