@@ -9,7 +9,7 @@ import numpy as np
 from lcmem.metrics import Roc
 
 METRICS = ("auc", "specificity_at_99_sensitivity", "precision_at_99_recall")
-BLOCK = 2_000_000
+BLOCK = 200_000
 """Weights of pairs that are held at once."""
 
 
@@ -77,7 +77,8 @@ class Resampling:
 
     def measure(self, scores: np.ndarray) -> np.ndarray:
         """The :data:`METRICS` of scores ``[P]`` in every replicate, ``[3, R]``."""
-        blocks = np.array_split(self.counts, max(1, self.counts.shape[0] * len(scores) // BLOCK))
+        step = max(1, BLOCK // len(scores))
+        blocks = [self.counts[start : start + step] for start in range(0, len(self.counts), step)]
         parts = [measure(Roc.of(scores, self.same, self.weights(counts))) for counts in blocks]
         return np.concatenate(parts, axis=1)
 

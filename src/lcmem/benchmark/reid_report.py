@@ -33,6 +33,7 @@ def write_markdown(
     table: pd.DataFrame, pictures: BenchmarkPictures, target: Path, *, seed: int, replicates: int
 ) -> None:
     """The table that :func:`lcmem.benchmark.reid.benchmark_reid` returns, for people."""
+    table = _without_repeats(table)
     protocol = table["protocol"].iloc[0]
     splits = ", ".join(sorted(set(pictures.manifest.table["split"]) - {""})) or "not divided"
     sizes = table.drop_duplicates("dataset")[["dataset", "n_identities", "n_positive", "n_negative"]]
@@ -46,14 +47,20 @@ def write_markdown(
         _wide(table),
         f"95 % intervals from {replicates} replicates in which the identities are drawn again:",
         _with_intervals(table),
-        "Precision is taken on the same pairs; error rates and retrieval on every pair of pictures of a dataset (a dash: "
-        "too few of them, a detector too slow for all of them, or a given list):",
+        "Precision is taken on the same pairs; error rates and retrieval on every pair of pictures of a dataset (a "
+        "dash: too few of them, a detector too slow for all of them, or a given list):",
         _others(table),
         "Pairs:",
         markdown([*sizes], [[str(cell) for cell in row] for row in sizes.itertuples(index=False)]),
         *(f"Not measured: {title(row.detector)} ({row.status})." for row in failed.itertuples()),
     ]
     write_text("\n\n".join(parts), target)
+
+
+def _without_repeats(table: pd.DataFrame) -> pd.DataFrame:
+    """Without macro and micro where there is but one dataset."""
+    only = table["dataset"].iloc[0]
+    return table[table["dataset"] == only] if table["dataset"].nunique() == 3 else table
 
 
 def _wide(table: pd.DataFrame) -> str:
@@ -95,6 +102,7 @@ def write_figure(table: pd.DataFrame, folder: Path) -> None:
     """AUC of each detector with its interval, one panel for each dataset: ``reid.png`` and ``reid.svg``."""
     from matplotlib.figure import Figure
 
+    table = _without_repeats(table)
     datasets = list(dict.fromkeys(table["dataset"]))
     names = [name for _, group in by_family(list(dict.fromkeys(table["detector"]))) for name in group]
     columns = min(COLUMNS, len(datasets))
@@ -113,7 +121,7 @@ def write_figure(table: pd.DataFrame, folder: Path) -> None:
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels[len(datasets) :]:
         panel.set_visible(False)
-    panels[0].invert_yaxis()
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
     figure.supxlabel(f"AUC, 95 % intervals over identities; protocol {table['protocol'].iloc[0]}", fontsize=10)
     for kind, options in (("png", {"dpi": 120}), ("svg", {"metadata": {"Date": None}})):
         with replacing(folder / f"reid.{kind}") as partial:
