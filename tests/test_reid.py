@@ -143,15 +143,18 @@ def test_every_pair_equals_a_naive_loop(rng, decimals, monkeypatch):
 def test_macro_is_the_mean_and_micro_takes_all_pairs(tree, register, tmp_path):
     register(Coarse())
     table = Manifest.read(tree).table
-    two = Manifest(table.assign(dataset=np.where(table["identity"] < "s13", "b", "a")))
+    table = table.assign(dataset=np.where(table["identity"] < "s13", "b", "a"))
+    table.loc[table["path"].str.endswith("s1/1.pgm"), ["dataset", "identity"]] = ["nobody's", ""]
+    two = Manifest(table)
     found = benchmark_reid(two, ["coarse", "mse"], tmp_path / "out", **SMALL)
     assert found["dataset"].tolist() == ["a", "a", "b", "b", "macro", "macro", "micro", "micro"]
     part = found[found["detector"] == "coarse"].set_index("dataset")
     for name in ("auc", "specificity_at_99_sensitivity", "map_at_r", "precision_at_1"):
         assert part.loc["macro", name] == pytest.approx(part.loc[["a", "b"], name].mean())
     assert part.loc["micro", "n_impostor"] == part.loc["a", "n_impostor"] + part.loc["b", "n_impostor"]
-    weights = part.loc[["a", "b"], "n_identities"]
+    weights = table["dataset"].value_counts()[["a", "b"]]
     assert part.loc["micro", "map_at_r"] == pytest.approx(np.average(part.loc[["a", "b"], "map_at_r"], weights=weights))
+    assert "left out: nobody's." in (tmp_path / "out" / "reid.md").read_text()
     listed = pd.read_csv(tmp_path / "out" / "pairs.csv")
     flat = {path: Coarse().embed(picture(tree / path, 16)) for path in {*listed["path_a"], *listed["path_b"]}}
     scores = [float(Coarse().similarity(flat[row.path_a], flat[row.path_b])) for row in listed.itertuples()]

@@ -27,6 +27,11 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.first)
 
+    def at(self, positions: np.ndarray) -> "Pairs":
+        """Some of the pairs."""
+        fold = None if self.fold is None else self.fold[positions]
+        return Pairs(self.first[positions], self.second[positions], self.same[positions], fold)
+
 
 def identity_pairs(
     manifest: Manifest, *, seed: int = 0, max_positives: int | None = None, protocol: str = "fixed"

@@ -13,7 +13,7 @@ from lcmem.progress import progress_bar
 
 RATES = {"fnmr_at_fmr_1e-3": 1e-3, "fnmr_at_fmr_1e-4": 1e-4}
 ROWS, CELLS = 512, 1 << 25
-"""Pictures at a time at most, and numbers of their features: pixels are wide."""
+"""Pictures at a time at most; numbers of a block's features or scores at most: pixels are wide."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def compare_all(detector: Detector, features: Tensor, identities: np.ndarray, ke
         LCMemError: A score is not a number.
     """
     count = len(features)
-    block = max(1, min(ROWS, CELLS // features.shape[1]))
+    block = max(1, min(ROWS, CELLS // max(features.shape)))
     genuine, best = [np.empty(0)], np.empty(0)
     precision, first = [np.empty(0)], [np.empty(0, dtype=bool)]
     with progress_bar(f"{detector.name}: all pairs of {title}", count) as advance:

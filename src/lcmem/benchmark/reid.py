@@ -2,36 +2,29 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
-from lcmem.benchmark.bootstrap import METRICS, Resampling, interval, measure
-from lcmem.benchmark.exhaustive import CELLS, RATES, Exhaustive, compare_all, count_impostors
+from lcmem.benchmark.bootstrap import METRICS
+from lcmem.benchmark.exhaustive import RATES, count_impostors
 from lcmem.benchmark.features import FeatureCache
 from lcmem.benchmark.pairlist import read_pairs, write_pairs
 from lcmem.benchmark.pictures import SIZE, BenchmarkPictures
 from lcmem.benchmark.reid_report import write_figure, write_markdown
+from lcmem.benchmark.reid_task import NOT_EXHAUSTIVE, Outcome, Task, intervals
 from lcmem.benchmark.running import measure_each
 from lcmem.benchmark.tables import write_csv, write_text
 from lcmem.detectors.base import Detector
 from lcmem.detectors.registry import Options
 from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest
-from lcmem.metrics import Roc, fold_accuracies
-from lcmem.pairs import Pairs, identity_pairs, split_by_dataset
-from lcmem.progress import progress_bar
+from lcmem.pairs import identity_pairs, split_by_dataset
 
 PROTOCOLS = ("fixed", "paper")
 MACRO, MICRO = "macro", "micro"
-CHUNK = 4096
-NOT_EXHAUSTIVE: dict[str, float] = dict.fromkeys((*RATES, "map_at_r", "precision_at_1"), float("nan")) | {
-    "n_impostor": 0
-}
 
 
 def benchmark_reid(
@@ -91,7 +84,7 @@ def benchmark_reid(
     if not len(compared):
         raise LCMemError("no identity has two pictures: nothing to measure re-identification on")
     tasks = [
-        _Task.of(pictures, compared, at, name, listed=pairs is not None, seed=seed, replicates=bootstrap)
+        Task.of(pictures, compared.at(at), name, listed=pairs is not None, seed=seed, replicates=bootstrap)
         for name, at in split_by_dataset(pictures.manifest, compared)
     ]
     sizes = {task.name: task.sizes for task in tasks}
@@ -110,118 +103,20 @@ def benchmark_reid(
     return table
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What is compared in one dataset.
-
-    Attributes:
-        name: Of the dataset.
-        rows: Positions of its pictures, ``[N]``.
-        identities: Theirs, ``[N]``.
-        pairs: Positions in ``rows``.
-        listed: Whether the pairs were given: then only they are compared.
-        resampling: Of the pairs.
-    """
-
-    name: str
-    rows: np.ndarray
-    identities: np.ndarray
-    pairs: Pairs
-    listed: bool
-    resampling: Resampling
-
-    @classmethod
-    def of(
-        cls,
-        pictures: BenchmarkPictures,
-        pairs: Pairs,
-        at: np.ndarray,
-        name: str,
-        *,
-        listed: bool,
-        seed: int,
-        replicates: int,
-    ) -> "_Task":
-        """The pairs at some positions of the whole list."""
-        first, second, same = pairs.first[at], pairs.second[at], pairs.same[at]
-        identities = np.array(pictures.manifest.identities, dtype=object)
-        known = pictures.manifest.table
-        inside = (known["dataset"] == name) & (known["identity"] != "")
-        rows = np.unique((first, second)) if listed else np.flatnonzero(inside)
-        resampling = Resampling.draw(
-            identities[first], identities[second], same, replicates=replicates, seed=seed, name=name
-        )
-        fold = None if pairs.fold is None else pairs.fold[at]
-        local = Pairs(np.searchsorted(rows, first), np.searchsorted(rows, second), same, fold)
-        return cls(name, rows, identities[rows], local, listed, resampling)
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """``n_identities, n_positive, n_negative``."""
-        positive = int(self.pairs.same.sum())
-        return {
-            "n_identities": len(set(self.identities)),
-            "n_positive": positive,
-            "n_negative": len(self.pairs) - positive,
-        }
-
-
 def _measure(
-    detector: Detector, tasks: list[_Task], pictures: BenchmarkPictures, cache: FeatureCache
+    detector: Detector, tasks: list[Task], pictures: BenchmarkPictures, cache: FeatureCache
 ) -> list[dict[str, Any]]:
-    keep = 1 + int(max(RATES.values()) * sum(count_impostors(task.identities) for task in tasks))
-    rows: list[dict[str, Any]] = []
-    scores, points, replicates, exhaustive = [], [], [], []
-    for task in tasks:
-        features = pictures.features(detector, cache, task.rows)
-        scores.append(_score(detector, features, task))
-        points.append(measure(Roc.of(scores[-1], task.pairs.same)))
-        replicates.append(task.resampling.measure(scores[-1]))
-        others = NOT_EXHAUSTIVE
-        if detector.exhaustive and not task.listed:
-            exhaustive.append(compare_all(detector, features, task.identities, keep, task.name))
-            others = exhaustive[-1].measure()
-        accuracy = _accuracy(scores[-1], task.pairs.same, task.pairs.fold)
-        rows.append({"dataset": task.name} | _intervals(points[-1], replicates[-1]) | others | accuracy)
-    means: dict[str, float] = {name: float(np.mean([row[name] for row in rows])) for name in NOT_EXHAUSTIVE}
-    means["n_impostor"] = sum(row["n_impostor"] for row in rows)
-    macro = _intervals(np.mean(points, axis=0), np.mean(replicates, axis=0)) | means
-    everything, pooled = np.concatenate(scores), Resampling.pool([task.resampling for task in tasks])
-    together = Exhaustive.pool(exhaustive).measure() if exhaustive else NOT_EXHAUSTIVE
-    folds = None if tasks[0].pairs.fold is None else np.concatenate([task.pairs.fold for task in tasks])
-    micro = _intervals(measure(Roc.of(everything, pooled.same)), pooled.measure(everything)) | together
-    micro |= _accuracy(everything, pooled.same, folds)
-    return [*rows, {"dataset": MACRO} | macro, {"dataset": MICRO} | micro]
-
-
-def _score(detector: Detector, features: Tensor, task: _Task) -> np.ndarray:
-    """``[P]`` float64."""
-    pairs, parts = task.pairs, []
-    chunk = max(1, min(CHUNK, CELLS // features.shape[1]))
-    with progress_bar(f"{detector.name}: pairs of {task.name}", len(pairs)) as advance:
-        for start in range(0, len(pairs), chunk):
-            first, second = pairs.first[start : start + chunk], pairs.second[start : start + chunk]
-            parts.append(detector.similarity(features[first], features[second]).double().numpy())
-            advance(len(first))
-    scores = np.concatenate(parts)
-    if np.isnan(scores).any():
-        raise LCMemError(f"{detector.name}: scores that are not numbers (NaN)")
-    return scores
-
-
-def _intervals(point: np.ndarray, replicates: np.ndarray) -> dict[str, float]:
-    low, high = interval(replicates)
-    found: dict[str, float] = {}
-    for name, *values in zip(METRICS, point, low, high, strict=True):
-        found |= {name + end: float(value) for end, value in zip(("", "_low", "_high"), values, strict=True)}
-    return found
-
-
-def _accuracy(scores: np.ndarray, same: np.ndarray, fold: np.ndarray | None) -> dict[str, float]:
-    if fold is None or len(set(fold)) < 2:
-        return {}
-    shares = fold_accuracies(scores, same, fold)
-    return {"accuracy": float(shares.mean()), "accuracy_se": float(shares.std(ddof=1) / len(shares) ** 0.5)}
+    impostors = sum(count_impostors(task.identities) for task in tasks)
+    keep = 1 + int(np.ceil(max(RATES.values()) * impostors))  # as many as the rates need of all datasets together
+    outcomes = [task.compare(detector, pictures.features(detector, cache, task.rows), keep) for task in tasks]
+    rows: list[dict[str, Any]] = [
+        {"dataset": task.name} | outcome.numbers() for task, outcome in zip(tasks, outcomes, strict=True)
+    ]
+    points = np.mean([outcome.point for outcome in outcomes], axis=0)
+    macro = intervals(points, np.mean([outcome.replicates for outcome in outcomes], axis=0))
+    macro |= {name: float(np.mean([row[name] for row in rows])) for name in NOT_EXHAUSTIVE}
+    macro["n_impostor"] = sum(row["n_impostor"] for row in rows)
+    return [*rows, {"dataset": MACRO} | macro, {"dataset": MICRO} | Outcome.pool(outcomes).numbers()]
 
 
 def _table(rows: list[dict[str, Any]], sizes: dict[str, dict[str, int]], protocol: str) -> pd.DataFrame:

@@ -37,6 +37,7 @@ def write_markdown(
     protocol = table["protocol"].iloc[0]
     splits = ", ".join(sorted(set(pictures.manifest.table["split"]) - {""})) or "not divided"
     sizes = table.drop_duplicates("dataset")[["dataset", "n_identities", "n_positive", "n_negative"]]
+    without = ", ".join(sorted(set(pictures.datasets) - set(table["dataset"])))
     failed = table[table["status"] != OK].drop_duplicates("detector")
     parts = [
         "# Re-identification",
@@ -52,6 +53,7 @@ def write_markdown(
         _others(table),
         "Pairs:",
         markdown([*sizes], [[str(cell) for cell in row] for row in sizes.itertuples(index=False)]),
+        *([f"Without two pictures of one identity, so left out: {without}."] if without else []),
         *(f"Not measured: {title(row.detector)} ({row.status})." for row in failed.itertuples()),
     ]
     write_text("\n\n".join(parts), target)

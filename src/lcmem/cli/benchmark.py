@@ -52,7 +52,7 @@ def reid(
         split = "test"
     table = benchmark_reid(
         manifest if split is None else manifest.select(split=split),
-        detectors.split(","),
+        [name.strip() for name in detectors.split(",")],
         out,
         protocol=protocol,
         pairs=pairs,
