@@ -41,7 +41,7 @@ def measure(name: str, preset: str, manifest: Manifest, out: Path) -> list[dict[
     minutes = (time.perf_counter() - began) / 60
     stages = {str(out / name / f"stage{k}"): f"stage {k}" for k in (1, 2)}
     table = benchmark_reid(manifest.select(split="test"), ["ncc", "mse", "compact", *stages], out / f"{name}-measured")
-    table["detector"] = table["detector"].replace(stages)
+    table = table[table["dataset"] == "micro"].assign(detector=lambda rows: rows["detector"].replace(stages))
     identities = manifest.table[manifest.table["identity"] != ""].groupby("split")["identity"].nunique()
     common = {"set": name, "command": f"lcmem train {preset}", "minutes": round(minutes, 1)}
     people = {f"{split}_identities": int(identities[split]) for split in ("train", "val", "test")}

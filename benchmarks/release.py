@@ -2,8 +2,8 @@
 
     python benchmarks/release.py RUN/stage2 MEASURED
 
-MEASURED is the folder that ``lcmem benchmark reid`` and ``lcmem benchmark autoencoder`` wrote for this checkpoint, both
-on the test split. Nothing is measured here.
+MEASURED is the folder that ``lcmem benchmark reid``, ``benchmarks/edited.py`` and ``lcmem benchmark autoencoder`` wrote
+for this checkpoint, all on the test split. Nothing is measured here.
 """
 
 import argparse
@@ -23,11 +23,11 @@ LICENCE = (
 
 
 def release(checkpoint: Path, measured: Path, name: str) -> None:
-    reid = pd.read_csv(measured / "reid.csv")
+    reid = card_metrics(measured)
     psnr = pd.read_csv(measured / "autoencoder.csv")
     reid["detector"] = reid["detector"].replace(str(checkpoint), name)
     if name not in set(reid["detector"]):
-        raise SystemExit(f"{measured}/reid.csv holds no rows of {checkpoint}")
+        raise SystemExit(f"{measured}: no rows of {checkpoint}")
     target = BUNDLED / name
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(checkpoint, target)
@@ -37,6 +37,15 @@ def release(checkpoint: Path, measured: Path, name: str) -> None:
     card["metrics"] = json.loads(reid.to_json(orient="records"))
     (target / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (ROOT / "docs" / "models.md").write_text(document(card, reid, psnr), encoding="utf-8")
+
+
+def card_metrics(measured: Path) -> pd.DataFrame:
+    """Each dataset by what it allows: re-identification where it has identities, else edited copies."""
+    reid = pd.read_csv(measured / "reid.csv").assign(task="re-identification")
+    edited = pd.read_csv(measured / "edited.csv").assign(task="copy")
+    both = pd.concat([reid[~reid["dataset"].isin(["macro", "micro"])], edited], ignore_index=True)
+    columns = ["dataset", "task", "detector", "n_positive", "n_negative", "auc", "specificity_at_99_sensitivity"]
+    return both[columns]
 
 
 def wide(reid: pd.DataFrame, column: str) -> str:

@@ -7,13 +7,16 @@ import pandas as pd
 import pytest
 
 from lcmem.benchmark import benchmark_reid
+from lcmem.benchmark.edited import benchmark_edited
 from lcmem.datasets import read_dataset
 
 
 @pytest.fixture(scope="module")
 def measured(data_pack, tmp_path_factory):
     test = read_dataset("open-pack", data_pack).select(split="test")
-    return benchmark_reid(test, ["ncc", "compact"], tmp_path_factory.mktemp("reid"))
+    folder, detectors = tmp_path_factory.mktemp("measured"), ["ncc", "compact"]
+    reid = benchmark_reid(test, detectors, folder)
+    return pd.concat([reid[~reid["dataset"].isin(["macro", "micro"])], benchmark_edited(test, detectors, folder)])
 
 
 def test_above_ncc_on_every_dataset(measured):

@@ -16,14 +16,21 @@ class Pairs:
         first: ``[P]`` integer positions.
         second: ``[P]`` integer positions.
         same: ``[P]`` booleans.
+        fold: ``[P]`` numbers where the list is divided for cross-validation, else None.
     """
 
     first: np.ndarray
     second: np.ndarray
     same: np.ndarray
+    fold: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.first)
+
+    def at(self, positions: np.ndarray) -> "Pairs":
+        """Some of the pairs."""
+        fold = None if self.fold is None else self.fold[positions]
+        return Pairs(self.first[positions], self.second[positions], self.same[positions], fold)
 
 
 def identity_pairs(

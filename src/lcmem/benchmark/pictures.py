@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lcmem.benchmark.features import FeatureCache
 from lcmem.cache import cached_pictures
 from lcmem.content import content_table
+from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest
 
@@ -65,3 +67,8 @@ class BenchmarkPictures:
     def at(self, rows: np.ndarray) -> Tensor:
         """The pictures at some positions ``[B]``, as uint8 ``[B, 3, S, S]``."""
         return torch.from_numpy(self.pixels[rows])
+
+    def features(self, detector: Detector, cache: FeatureCache, rows: np.ndarray) -> Tensor:
+        """A detector's features of the pictures at some positions ``[B]``: ``[B, D]``."""
+        keys = [self.keys[row] for row in rows]
+        return cache.features(detector, f"{self.size}px", keys, lambda at: self.at(rows[at]))

@@ -1,4 +1,4 @@
-"""Re-identification on labelled pictures (paper, section 4 and table 2); edited copies where nothing is labelled."""
+"""Re-identification: do two different pictures show the same identity? (Paper, section 4 and table 2.)"""
 
 import os
 from collections.abc import Sequence
@@ -7,118 +7,123 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from lcmem.augment import Augmentation
-from lcmem.cache import cached_pictures
+from lcmem.benchmark.bootstrap import METRICS
+from lcmem.benchmark.exhaustive import RATES, count_impostors
+from lcmem.benchmark.features import FeatureCache
+from lcmem.benchmark.pairlist import read_pairs, write_pairs
+from lcmem.benchmark.pictures import SIZE, BenchmarkPictures
+from lcmem.benchmark.reid_report import write_figure, write_markdown
+from lcmem.benchmark.reid_task import NOT_EXHAUSTIVE, Outcome, Task, intervals
+from lcmem.benchmark.running import measure_each
+from lcmem.benchmark.tables import write_csv, write_text
 from lcmem.detectors.base import Detector
-from lcmem.detectors.registry import load_detector
+from lcmem.detectors.registry import Options
 from lcmem.errors import LCMemError
-from lcmem.loading import to_float
 from lcmem.manifest import Manifest
-from lcmem.metrics import auc, specificity_at_sensitivity
-from lcmem.pairs import Pairs, copy_pairs, identity_pairs, split_by_dataset
+from lcmem.pairs import identity_pairs, split_by_dataset
 
-SIZE = 256
-"""Side in pixels at which every detector gets the pictures."""
+PROTOCOLS = ("fixed", "paper")
+MACRO, MICRO = "macro", "micro"
 
 
 def benchmark_reid(
-    manifest: Manifest, detectors: Sequence[str], out: str | os.PathLike[str], *, seed: int = 0
+    manifest: Manifest,
+    detectors: Sequence[str],
+    out: str | os.PathLike[str],
+    *,
+    protocol: str = "fixed",
+    pairs: Path | None = None,
+    size: int = SIZE,
+    cache: Path | None = None,
+    options: Options | None = None,
+    seed: int = 0,
+    bootstrap: int = 1000,
 ) -> pd.DataFrame:
-    """AUC and specificity at 99 % sensitivity of each detector on each dataset.
+    """How well each detector separates pairs of one identity from pairs of two, on each dataset with identities.
 
-    Datasets with identities: all positive pairs and as many negative ones of the same dataset. Datasets without: each
-    picture with an edited copy of itself (stage-2 augmentations, fixed seed), and with the copy of another picture.
+    The metrics of table 2 are taken on all positive pairs and as many negative ones of the same dataset (or on a given
+    list). Error rates at strict thresholds and retrieval need every pair of a dataset; a detector that is too slow for
+    that, or a given list, has none (NaN).
 
     Args:
         manifest: The test pictures.
-        detectors: ``mse``, ``ncc``, ``ssim``, a bundled model's name or a checkpoint's folder.
-        out: Folder for ``reid.csv``, the pair list ``pairs.csv`` and the decoded pictures.
-        seed: Of negatives and edits.
+        detectors: As :func:`lcmem.detectors.registry.load_detector` takes them.
+        out: Folder for ``reid.csv``, ``reid.md``, ``reid.png``, ``reid.svg`` and the list ``pairs.csv``.
+        protocol: How negative pairs are drawn, ``fixed`` or ``paper``: :func:`lcmem.pairs.identity_pairs`.
+        pairs: A list to take instead: :func:`lcmem.benchmark.pairlist.read_pairs`.
+        size: Side in pixels at which every detector gets the pictures.
+        cache: Folder for decoded pictures and features. Default: ``out/cache``.
+        options: How to load the detectors.
+        seed: Of negative pairs and of the bootstrap.
+        bootstrap: Replicates for the 95 % intervals, in which identities are drawn again.
 
     Returns:
-        ``dataset, task, detector, n_positive, n_negative, auc, specificity_at_99_sensitivity``.
+        One row for each dataset and detector, then ``macro`` (mean over the datasets; NaN where one of them has no
+        number) and ``micro`` (all pairs together): ``dataset, detector, protocol, n_identities, n_positive,
+        n_negative``; ``auc``, ``specificity_at_99_sensitivity`` and ``precision_at_99_recall``
+        (:class:`lcmem.metrics.Roc`) each with ``_low`` and ``_high``; ``fnmr_at_fmr_1e-3``, ``fnmr_at_fmr_1e-4``
+        (:func:`lcmem.metrics.fnmr_at_fmr`), ``map_at_r``, ``precision_at_1``
+        (:func:`lcmem.benchmark.exhaustive.compare_all`) and ``n_impostor``, the pairs of different identities behind
+        them; with a list in folds ``accuracy`` and its standard error ``accuracy_se``
+        (:func:`lcmem.metrics.fold_accuracies`); and ``status``: ``ok``, or why a detector could not be measured.
 
     Raises:
-        LCMemError: A dataset gives no pair at all.
+        LCMemError: An unknown protocol, a bad list, or nothing to compare.
     """
+    if protocol not in PROTOCOLS:
+        raise LCMemError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
     folder = Path(out)
-    pictures, kept, skipped = cached_pictures(manifest, SIZE, folder / "cache")
-    labelled = kept.table.groupby("dataset")["identity"].transform(lambda names: (names != "").any()).to_numpy()
-    parts: list[tuple[str, Manifest, np.ndarray, np.ndarray, Pairs]] = []
-    if labelled.any():
-        rows = np.flatnonzero(labelled)
-        part = kept.rows(rows)
-        parts.append(("re-identification", part, pictures[rows], pictures[rows], identity_pairs(part, seed=seed)))
-    if not labelled.all():
-        rows = np.flatnonzero(~labelled)
-        part = kept.rows(rows)
-        pairs = copy_pairs(len(part), part.table["dataset"].to_numpy(), seed)
-        parts.append(("copy", part, pictures[rows], edited_copies(pictures[rows], seed), pairs))
-    if not sum(len(part[-1]) for part in parts):
+    folder.mkdir(parents=True, exist_ok=True)
+    cache = cache or folder / "cache"
+    pictures = BenchmarkPictures.read(manifest, cache, size)
+    if pairs is not None:
+        compared, protocol = read_pairs(pairs, pictures.manifest), "lfw" if pairs.suffix == ".txt" else "list"
+    else:
+        compared = identity_pairs(pictures.manifest, seed=seed, protocol=protocol)
+    if not len(compared):
         raise LCMemError("no identity has two pictures: nothing to measure re-identification on")
-    results: list[dict[str, Any]] = []
-    for task, part, first, second, pairs in parts:
-        for name in detectors:
-            scores = _score(name, first, second, pairs)
-            results += _rows(task, name, part, pairs, scores)
-    table = pd.DataFrame(results).sort_values(["task", "dataset"], kind="stable", ascending=[False, True])
-    table.to_csv(folder / "reid.csv", index=False, float_format="%.6f")
-    _write_pairs(parts, folder / "pairs.csv")
-    if skipped:
-        (folder / "skipped.txt").write_text("\n".join(skipped) + "\n", encoding="utf-8")
+    tasks = [
+        Task.of(pictures, compared.at(at), name, listed=pairs is not None, seed=seed, replicates=bootstrap)
+        for name, at in split_by_dataset(pictures.manifest, compared)
+    ]
+    sizes = {task.name: task.sizes for task in tasks}
+    total = {name: sum(each[name] for each in sizes.values()) for name in ("n_identities", "n_positive", "n_negative")}
+    sizes |= {MACRO: total, MICRO: total}
+    rows = measure_each(
+        detectors, [*sizes], lambda detector: _measure(detector, tasks, pictures, FeatureCache(cache)), options
+    )
+    table = _table(rows, sizes, protocol)
+    write_csv(table, folder / "reid.csv")
+    write_pairs(pictures.manifest, compared, folder / "pairs.csv")
+    write_markdown(table, pictures, folder / "reid.md", seed=seed, replicates=bootstrap)
+    write_figure(table, folder)
+    if pictures.skipped:
+        write_text("\n".join(pictures.skipped), folder / "skipped.txt")
     return table
 
 
-def edited_copies(pictures: np.ndarray, seed: int) -> np.ndarray:
-    """An edited copy of each uint8 picture ``[N, 3, H, W]``."""
-    generator = torch.Generator().manual_seed(seed)
-    parts = []
-    for start in range(0, len(pictures), 64):
-        edited = Augmentation()(to_float(torch.from_numpy(pictures[start : start + 64])), generator)
-        parts.append((edited * 255).round().to(torch.uint8).numpy())
-    return np.concatenate(parts)
+def _measure(
+    detector: Detector, tasks: list[Task], pictures: BenchmarkPictures, cache: FeatureCache
+) -> list[dict[str, Any]]:
+    impostors = sum(count_impostors(task.identities) for task in tasks)
+    keep = 1 + int(np.ceil(max(RATES.values()) * impostors))  # as many as the rates need of all datasets together
+    outcomes = [task.compare(detector, pictures.features(detector, cache, task.rows), keep) for task in tasks]
+    rows: list[dict[str, Any]] = [
+        {"dataset": task.name} | outcome.numbers() for task, outcome in zip(tasks, outcomes, strict=True)
+    ]
+    points = np.mean([outcome.point for outcome in outcomes], axis=0)
+    macro = intervals(points, np.mean([outcome.replicates for outcome in outcomes], axis=0))
+    macro |= {name: float(np.mean([row[name] for row in rows])) for name in NOT_EXHAUSTIVE}
+    macro["n_impostor"] = sum(row["n_impostor"] for row in rows)
+    return [*rows, {"dataset": MACRO} | macro, {"dataset": MICRO} | Outcome.pool(outcomes).numbers()]
 
 
-def _score(name: str, first: np.ndarray, second: np.ndarray, pairs: Pairs) -> np.ndarray:
-    detector = load_detector(name)
-    u = _embed(detector, first)
-    v = u if second is first else _embed(detector, second)
-    chunks = np.array_split(np.arange(len(pairs)), max(1, len(pairs) // 256))
-    return np.concatenate([detector.similarity(u[pairs.first[at]], v[pairs.second[at]]).numpy() for at in chunks])
-
-
-def _embed(detector: Detector, pictures: np.ndarray) -> torch.Tensor:
-    starts = range(0, len(pictures), 64)
-    return torch.cat([detector.embed(torch.from_numpy(pictures[start : start + 64].copy())) for start in starts])
-
-
-def _rows(task: str, name: str, manifest: Manifest, pairs: Pairs, scores: np.ndarray) -> list[dict[str, Any]]:
-    rows = []
-    for dataset, at in split_by_dataset(manifest, pairs):
-        same = pairs.same[at]
-        rows.append(
-            {
-                "dataset": dataset,
-                "task": task,
-                "detector": name,
-                "n_positive": int(same.sum()),
-                "n_negative": int((~same).sum()),
-                "auc": auc(scores[at], same),
-                "specificity_at_99_sensitivity": specificity_at_sensitivity(scores[at], same),
-            }
-        )
-    return rows
-
-
-def _write_pairs(parts: list[tuple[str, Manifest, np.ndarray, np.ndarray, Pairs]], target: Path) -> None:
-    tables = []
-    for task, manifest, _, _, pairs in parts:
-        paths = np.array(manifest.paths, dtype=object)
-        tables.append(
-            pd.DataFrame(
-                {"task": task, "path_a": paths[pairs.first], "path_b": paths[pairs.second], "same": pairs.same}
-            )
-        )
-    pd.concat(tables).to_csv(target, index=False)
+def _table(rows: list[dict[str, Any]], sizes: dict[str, dict[str, int]], protocol: str) -> pd.DataFrame:
+    """Rows by dataset, the columns in their order, empty where a detector failed."""
+    metrics = [name + end for name in METRICS for end in ("", "_low", "_high")]
+    accuracy = [name for name in ("accuracy", "accuracy_se") if any(name in row for row in rows)]
+    columns = ["dataset", "detector", "protocol", *sizes[MICRO], *metrics, *NOT_EXHAUSTIVE, *accuracy, "status"]
+    full = [{"protocol": protocol, "n_impostor": 0} | sizes[row["dataset"]] | row for row in rows]
+    ordered = [row for dataset in sizes for row in full if row["dataset"] == dataset]
+    return pd.DataFrame(ordered, columns=columns)

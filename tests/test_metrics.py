@@ -1,0 +1,125 @@
+"""Claims: metrics equal scikit-learn, weighted or not, and hand-computed cases; intervals cover what they should."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
+
+from lcmem.benchmark.bootstrap import Resampling, interval, measure
+from lcmem.metrics import (
+    Roc,
+    auc,
+    fnmr_at_fmr,
+    fold_accuracies,
+    precision_at_recall,
+    psnr,
+    specificity_at_sensitivity,
+)
+
+
+@pytest.fixture(params=[1, 6], ids=["ties", "no ties"])
+def scored(rng, request):
+    same = rng.random(500) < 0.4
+    return np.round(rng.normal(size=500) + same, request.param), same
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99, 1.0])
+def test_metrics_equal_scikit_learn(scored, share):
+    scores, same = scored
+    assert auc(scores, same) == pytest.approx(roc_auc_score(same, scores), abs=1e-12)
+    false_positive, true_positive, _ = roc_curve(same, scores, drop_intermediate=False)
+    expected = 1 - false_positive[true_positive >= share - 1e-9].min()
+    assert specificity_at_sensitivity(scores, same, share) == pytest.approx(expected)
+    precision, recall, _ = precision_recall_curve(same, scores)
+    assert precision_at_recall(scores, same, share) == pytest.approx(precision[recall >= share - 1e-9][-1])
+
+
+def test_weights_equal_scikit_learn_and_repeated_pairs(scored, rng):
+    scores, same = scored
+    weights = rng.integers(0, 4, (7, len(scores)))
+    roc = Roc.of(scores, same, weights)
+    expected = [roc_auc_score(same, scores, sample_weight=row) for row in weights]
+    np.testing.assert_allclose(roc.auc(), expected, rtol=1e-12)
+    repeated = [Roc.of(np.repeat(scores, row), np.repeat(same, row)) for row in weights]
+    np.testing.assert_allclose(measure(roc), np.stack([measure(one) for one in repeated], axis=1), rtol=1e-12)
+    np.testing.assert_array_equal(measure(Roc.of(scores, same, np.ones((1, 500))))[:, 0], measure(Roc.of(scores, same)))
+
+
+def test_metrics_by_hand():
+    same = np.array([True, True, False, False])
+    cases = {
+        (4.0, 3.0, 2.0, 1.0): (1, 1, 1),
+        (4.0, 1.5, 2.0, 1.0): (0.75, 0.5, 2 / 3),
+        (4.0, 2.0, 2.0, 1.0): (0.875, 0.5, 2 / 3),
+    }
+    for scores, expected in cases.items():
+        assert measure(Roc.of(np.array(scores), same)).tolist() == pytest.approx(expected)
+    assert measure(Roc.of(np.zeros(4), same)).tolist() == [0.5, 0, 0.5], "all equal"
+    for empty in (np.ones(4, dtype=bool), np.zeros(4, dtype=bool)):
+        assert np.isnan(measure(Roc.of(np.arange(4.0), empty))).all()
+    assert np.isnan(auc(np.empty(0), np.empty(0, dtype=bool)))
+
+
+def test_fnmr_by_hand():
+    genuine, impostors = np.array([5.0, 4, 3, 2]), np.array([4.0, 3, 1, 0])
+    assert fnmr_at_fmr(genuine, impostors, 4, 0.25) == 0.5, (
+        "one impostor passes at 4, so 3 is refused: 3 and 2 are lost"
+    )
+    assert fnmr_at_fmr(genuine, impostors, 4, 0.5) == 0
+    assert fnmr_at_fmr(genuine, np.array([4.0, 4, 1, 0]), 4, 0.25) == 0.75, "tied impostors are refused together"
+    assert np.isnan(fnmr_at_fmr(genuine, impostors, 4, 0.2)) and np.isnan(fnmr_at_fmr(genuine[:0], impostors, 4, 0.5))
+    assert fnmr_at_fmr(genuine, np.array([3.0, 4.0]), 4, 0.25) == 0.5, "the highest are enough"
+
+
+def test_fold_accuracy_uses_the_threshold_of_the_other_folds():
+    scores = np.array([3.0, 1.0, 3.0, 1.0, 1.5, 0.5])
+    same = np.array([True, False] * 3)
+    assert fold_accuracies(scores, same, np.array([0, 0, 1, 1, 2, 2])).tolist() == [1, 1, 0.5]
+
+
+def test_psnr_by_hand():
+    black = torch.zeros(2, 3, 4, 4)
+    assert psnr(black + 0.1, black).tolist() == pytest.approx([20, 20], abs=1e-4)
+
+
+def people(rng, many, photos=4):
+    """Scores of pairs of people, some of whom are hard in every pair of theirs."""
+    hard = rng.normal(size=many)
+    first = np.repeat(np.arange(many), photos * (photos - 1) // 2)
+    other = (first + rng.integers(1, many, len(first))) % many
+    a, b = np.concatenate((first, first)), np.concatenate((first, other))
+    same = a == b
+    return 1.5 * same + hard[a] + 0.3 * rng.normal(size=len(a)), a, b, same
+
+
+def test_intervals_cover_the_truth_where_those_over_pairs_do_not(rng):
+    scores, _, _, same = people(rng, 100_000)
+    truth, covered, naive = auc(scores, same), 0, 0
+    for trial in range(60):
+        scores, a, b, same = people(rng, 60)
+        drawn = Resampling.draw(a, b, same, replicates=200, seed=trial, name="d")
+        low, high = interval(drawn.measure(scores)[0])
+        covered += low <= truth <= high
+        weights = rng.multinomial(len(same), np.full(len(same), 1 / len(same)), size=200)
+        low, high = interval(Roc.of(scores, same, weights).auc())
+        naive += low <= truth <= high
+    assert 52 <= covered <= 60 and naive < 45, (covered, naive)
+
+
+def test_a_pair_counts_as_often_as_its_identities_are_drawn(rng):
+    names = np.array(["x", "y", "z"])
+    first, second, same = names[[0, 0, 1]], names[[0, 1, 2]], np.array([True, False, False])
+    drawn = Resampling.draw(first, second, same, replicates=50, seed=1, name="d")
+    x, y, z = drawn.counts.T
+    np.testing.assert_array_equal(drawn.weights(drawn.counts), np.stack((x, x * y, y * z), axis=1))
+    assert (drawn.counts.sum(1) == 3).all()
+    again, other = (Resampling.draw(first, second, same, replicates=50, seed=1, name=name) for name in "de")
+    assert (again.counts == drawn.counts).all() and (other.counts != drawn.counts).any()
+    pooled = Resampling.pool([drawn, other])
+    expected = np.concatenate([part.weights(part.counts) for part in (drawn, other)], axis=1)
+    np.testing.assert_array_equal(pooled.weights(pooled.counts), expected)
+
+
+def test_no_interval_where_nothing_is_known():
+    low, high = interval(np.array([[np.nan, np.nan], [0.5, np.nan]]))
+    assert np.isnan(low[0]) and np.isnan(high[0]) and low[1] == high[1] == 0.5
