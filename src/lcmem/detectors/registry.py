@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lcmem.errors import LCMemError
-
 if TYPE_CHECKING:
     from lcmem.detectors.base import Detector
 
@@ -142,7 +140,7 @@ REGISTRY: dict[str, Entry] = {
         "Apache-2.0",
         224,
         "hub",
-        _by("foundation", "load_transformers", "data2vec", DATA2VEC),
+        _by("foundation", "load_data2vec", "data2vec", DATA2VEC),
         1024,
     ),
     "inception": Entry(

@@ -59,8 +59,8 @@ def load_trained(options: Options, name: str) -> TrainedDetector:
     """
     if options.weights is None:
         raise LCMemError(
-            f"{name}: such weights are not published. Train it, lcmem train {name} --data MANIFEST, and name the folder "
-            f"that it prints: {name}=FOLDER"
+            f"{name}: its weights are not published. Train it, lcmem train {name} --data MANIFEST, "
+            f"and name the folder that it prints: {name}=FOLDER"
         )
     model = LCMem.load(options.weights, device=options.device, allow_download=options.allow_download)
     return TrainedDetector(model, name or model.card["name"])

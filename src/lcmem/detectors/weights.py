@@ -38,15 +38,15 @@ def unavailable(name: str, source: str, options: Options) -> LCMemError:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, of a folder with one, or of a file that ``torch.save`` wrote (no pickled code).
+    """The tensors of a safetensors file, a folder with one, or a file that ``torch.save`` wrote; no code of it is run.
 
     Raises:
         CheckpointError: Missing, damaged, not plain weights, or with values that are no numbers.
     """
     path = path / WEIGHTS if path.is_dir() else path
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-        state = state.get("state_dict", state)
+        read = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        state: dict[str, Tensor] = read.get("state_dict", read)
         broken = [key for key, value in state.items() if not value.isfinite().all()]
     except Exception as error:  # OSError, zip, unpickling and safetensors errors, or no dictionary of tensors
         reason = str(error).partition("\n")[0]
