@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,20 @@ def load_weights(folder: Path, module: torch.nn.Module) -> None:
         state: dict[str, Tensor] = load_file(path)
     except Exception as error:  # safetensors has one error class of its own, and OSError
         raise CheckpointError(f"{path}: damaged or truncated ({error})") from error
+    fill_module(module, state, str(path))
+
+
+def fill_module(module: torch.nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
+    """Fill a module with tensors, as float32.
+
+    Args:
+        module: What to fill.
+        state: Its tensors by name.
+        origin: Where they are from, for the message.
+
+    Raises:
+        CheckpointError: They are another model's.
+    """
     expected = module.state_dict()
     differing = [
         name
@@ -71,7 +86,7 @@ def load_weights(folder: Path, module: torch.nn.Module) -> None:
     ]
     if differing:
         raise CheckpointError(
-            f"{path}: weights of another model, {len(differing)} tensors differ, for example {differing[0]}"
+            f"{origin}: weights of another model, {len(differing)} tensors differ, for example {differing[0]}"
         )
     module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
 

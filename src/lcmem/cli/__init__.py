@@ -17,6 +17,7 @@ def main() -> None:
         check,
         datasets,
         demo,
+        detectors,
         duplicates,
         encode,
         index,
