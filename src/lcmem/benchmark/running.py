@@ -1,0 +1,55 @@
+"""One detector after the other: one that fails is reported, the others finish."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lcmem.detectors.base import Detector
+from lcmem.detectors.registry import Options, load_detector
+from lcmem.errors import LCMemError
+
+OK = "ok"
+
+
+def label(name: str) -> str:
+    """What a detector is called in tables: ``NAME`` of ``NAME=FOLDER``, else what was given."""
+    return name.rpartition("=")[0] or name
+
+
+def measure_each(
+    names: Sequence[str],
+    datasets: Sequence[str],
+    measure: Callable[[Detector], list[dict[str, Any]]],
+    options: Options | None = None,
+) -> list[dict[str, Any]]:
+    """Rows of a table for each detector.
+
+    Missing weights, unreadable files, NaN (:class:`lcmem.errors.LCMemError`) and too little memory do not stop the
+    others.
+
+    Args:
+        names: As :func:`lcmem.detectors.registry.load_detector` takes them.
+        datasets: Each gets a row of a detector that fails.
+        measure: The rows of one detector, without its name.
+        options: How to load the detectors.
+
+    Returns:
+        The rows of ``measure`` with ``detector`` and ``status``: ``ok``, or why there is nothing but a name.
+
+    Raises:
+        LCMemError: Two detectors have the same name.
+    """
+    labels = [label(name) for name in names]
+    repeated = [name for name in labels if labels.count(name) > 1]
+    if repeated:
+        raise LCMemError(f"two detectors are called {repeated[0]!r}; give one another name, NAME=FOLDER")
+    rows: list[dict[str, Any]] = []
+    for name, title in zip(names, labels, strict=True):
+        try:
+            found = [row | {"detector": title, "status": OK} for row in measure(load_detector(name, options))]
+        except (LCMemError, OSError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch has no class for it on a CPU
+                raise
+            reason = str(error).partition("\n")[0] or "out of memory"
+            found = [{"dataset": dataset, "detector": title, "status": reason} for dataset in datasets]
+        rows += found
+    return rows

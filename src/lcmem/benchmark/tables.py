@@ -1,0 +1,60 @@
+"""Tables of the benchmarks, as CSV for programs and as Markdown for people."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from lcmem.detectors.registry import REGISTRY
+from lcmem.files import replacing
+
+FAMILIES = {
+    "pixel": "Pixel-wise",
+    "foundation": "Foundation models",
+    "task-specific": "Task-specific",
+    "copy": "Copy detection",
+    "lcmem": "LCMem and other checkpoints",
+}
+"""Headings, in the order of the paper's table 2."""
+
+
+def family(detector: str) -> str:
+    """The family of a detector by its name in a table; a checkpoint is of ``lcmem``."""
+    return REGISTRY[detector].family if detector in REGISTRY else "lcmem"
+
+
+def title(detector: str) -> str:
+    """What a detector is called in figures and Markdown."""
+    return REGISTRY[detector].title if detector in REGISTRY else detector
+
+
+def by_family(detectors: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Headings and their detectors, in the paper's order; within a family as given."""
+    groups = [(heading, [name for name in detectors if family(name) == key]) for key, heading in FAMILIES.items()]
+    return [(heading, names) for heading, names in groups if names]
+
+
+def write_csv(table: pd.DataFrame, target: Path) -> None:
+    """Six decimals; an empty cell where there is no number."""
+    with replacing(target) as partial:
+        table.to_csv(partial, index=False, float_format="%.6f")
+
+
+def write_text(text: str, target: Path) -> None:
+    """UTF-8, with a line end at the end."""
+    with replacing(target) as partial:
+        partial.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of cells that are text already."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+
+
+def ranked(values: Sequence[float]) -> list[str]:
+    """Three decimals; the best (highest) bold, the second best underlined, a dash where there is no number."""
+    rounded = [round(value, 3) for value in values]
+    best = sorted({value for value in rounded if value == value}, reverse=True)[:2]
+    marks = dict(zip(best, ("**{:.3f}**", "<u>{:.3f}</u>"), strict=False))
+    return ["–" if value != value else marks.get(value, "{:.3f}").format(value) for value in rounded]
