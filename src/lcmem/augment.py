@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 
@@ -104,6 +104,44 @@ def _jpeg(levels: np.ndarray, quality: int) -> np.ndarray:
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer))
+
+
+def overlay_text(pictures: Tensor, height: Tensor, x: Tensor, y: Tensor, words: str = "sample") -> Tensor:
+    """Write white ``words`` with a black rim; ``height`` ``[B]`` as a share of the side, at ``x``, ``y`` in [0, 1]."""
+    written = pictures.clone()
+    for picture, share, across, down in zip(written, height.tolist(), x.tolist(), y.tolist(), strict=True):
+        letters, rim = _lettering(words, picture.shape[-2], picture.shape[-1], share, across, down)
+        picture[:, rim] = 0
+        picture[:, letters] = 1
+    return written
+
+
+def _lettering(words: str, rows: int, columns: int, share: float, x: float, y: float) -> list[Tensor]:
+    """Which pixels ``[rows, columns]`` are letters, and which are letters or their rim."""
+    font = ImageFont.load_default(max(1, round(share * rows)))
+    rim = max(1, round(share * rows / 12))
+    left, top, right, bottom = font.getbbox(words, stroke_width=rim)
+    place = x * max(0, columns - (right - left)) - left, y * max(0, rows - (bottom - top)) - top
+    masks = []
+    for stroke in (0, rim):
+        canvas = Image.new("1", (columns, rows))
+        ImageDraw.Draw(canvas).text(place, words, fill=1, font=font, stroke_width=stroke)
+        masks.append(torch.from_numpy(np.array(canvas)))
+    return masks
+
+
+def collage(pictures: Tensor, others: Tensor, quadrant: Tensor) -> Tensor:
+    """Show each picture at half its size in ``quadrant`` ``[B]`` (0 to 3, as one reads) of a picture of four.
+
+    ``others`` ``[B, 3, 3, H, W]`` fill the rest in their order.
+    """
+    tiles = torch.cat((pictures[:, None], others), 1).flatten(0, 1)
+    half = (pictures.shape[-2] // 2, pictures.shape[-1] // 2)
+    tiles = F.interpolate(tiles, half, mode="bilinear", antialias=True).unflatten(0, (-1, 4))
+    order = [[*range(1, at + 1), 0, *range(at + 1, 4)] for at in quadrant.tolist()]
+    upper_left, upper_right, lower_left, lower_right = tiles[torch.arange(len(tiles))[:, None], order].unbind(1)
+    upper, lower = torch.cat((upper_left, upper_right), -1), torch.cat((lower_left, lower_right), -1)
+    return F.interpolate(torch.cat((upper, lower), -2), pictures.shape[-2:], mode="nearest").clamp(0, 1)
 
 
 @dataclass(frozen=True)

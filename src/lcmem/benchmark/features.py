@@ -1,6 +1,7 @@
 """Features of the benchmarks' pictures, kept by content and detector: a new detector costs only its own encoding."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
-from lcmem.progress import progress_bar
+from lcmem.progress import Advance, progress_bar
 
 BATCH = 64
 
@@ -28,7 +29,12 @@ class FeatureCache:
         self.folder = folder
 
     def features(
-        self, detector: Detector, variant: str, keys: Sequence[str], pictures: Callable[[np.ndarray], Tensor]
+        self,
+        detector: Detector,
+        variant: str,
+        keys: Sequence[str],
+        pictures: Callable[[np.ndarray], Tensor],
+        advance: Advance | None = None,
     ) -> Tensor:
         """Features of pictures, embedded only where they are not known.
 
@@ -37,6 +43,7 @@ class FeatureCache:
             variant: What was done to the pictures, size included: part of the file's name.
             keys: Content hash of each picture, ``[N]``.
             pictures: Gives the uint8 pictures ``[B, 3, S, S]`` of some positions ``[B]``.
+            advance: Of a progress bar that counts all N; by default there is one of those that are embedded.
 
         Returns:
             ``[N, D]``.
@@ -47,7 +54,11 @@ class FeatureCache:
         path = self.folder / f"{detector.name}-{detector.fingerprint[:16]}-{variant}.parquet"
         known = _read(path) if detector.fingerprint else {}
         missing = np.array([at for at, key in enumerate(keys) if key not in known], dtype=np.int64)
-        fresh = _embed(detector, missing, pictures, variant)
+        if advance is not None:
+            advance(len(keys) - len(missing))
+        bar = progress_bar(f"{detector.name}: {variant}", len(missing)) if advance is None else nullcontext(advance)
+        with bar as embedded:
+            fresh = _embed(detector, missing, pictures, embedded)
         if detector.fingerprint and len(missing):
             known |= {keys[at]: row for at, row in zip(missing, fresh.numpy(), strict=True)}
             _write(path, known)
@@ -56,15 +67,14 @@ class FeatureCache:
         return torch.from_numpy(np.stack([known[key] for key in keys]))
 
 
-def _embed(detector: Detector, rows: np.ndarray, pictures: Callable[[np.ndarray], Tensor], title: str) -> Tensor:
+def _embed(detector: Detector, rows: np.ndarray, pictures: Callable[[np.ndarray], Tensor], advance: Advance) -> Tensor:
     parts = []
-    with progress_bar(f"{detector.name}: {title}", len(rows)) as advance:
-        for start in range(0, len(rows), BATCH):
-            at = rows[start : start + BATCH]
-            parts.append(detector.embed(pictures(at)))
-            if not torch.isfinite(parts[-1]).all():
-                raise LCMemError(f"{detector.name}: features that are not finite (NaN)")
-            advance(len(at))
+    for start in range(0, len(rows), BATCH):
+        at = rows[start : start + BATCH]
+        parts.append(detector.embed(pictures(at)))
+        if not torch.isfinite(parts[-1]).all():
+            raise LCMemError(f"{detector.name}: features that are not finite (NaN)")
+        advance(len(at))
     return torch.cat(parts) if parts else torch.empty(0, 0)
 
 

@@ -1,0 +1,85 @@
+"""Re-identification against copy detection: who can do both (paper, figure 1)?"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from lcmem.benchmark.copy_figures import save
+from lcmem.benchmark.copy_summary import strongest
+from lcmem.benchmark.tables import FAMILIES, family, title, write_csv
+from lcmem.errors import LCMemError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RATES = ["recall", "false_positive_rate"]
+COLOURS = dict(zip(FAMILIES, ("#7f8c8d", "#2471a3", "#c0392b", "#b9770e", "#1e8449"), strict=True))
+
+
+def joint(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Put both benchmarks of one folder together.
+
+    Args:
+        folder: With ``reid.csv`` and ``copy.csv``; gets ``joint.csv``, ``joint.png`` and ``joint.svg``.
+
+    Returns:
+        ``detector, protocol, auc`` (re-identification, mean over the datasets), ``recall`` and ``false_positive_rate``
+        (means over the datasets and over the paper's transforms at their strongest, threshold of 50 % specificity),
+        ``dims`` (numbers in a feature) and ``status`` (``ok``, or what is missing).
+
+    Raises:
+        LCMemError: One of the two tables is not there, or no detector is in both with the same protocol.
+    """
+    place = Path(folder)
+    reid, copies = (_read(place / name) for name in ("reid.csv", "copy.csv"))
+    keys = ["detector", "protocol"]
+    macro = reid[reid["dataset"] == "macro"].groupby(keys, sort=False)["auc"].first()
+    strong = strongest(copies).groupby(keys, sort=False)
+    known = pd.concat((reid[keys], copies[keys])).drop_duplicates().set_index(keys)
+    table = known.join(macro).join(strong[RATES].mean()).join(strong["dims"].first()).reset_index()
+    table["status"] = "ok"
+    table.loc[table["recall"].isna(), "status"] = "no copy detection"
+    table.loc[table["auc"].isna(), "status"] = "no re-identification"
+    table = table.astype({"dims": "Int64"})
+    if not (table["status"] == "ok").any():
+        raise LCMemError(f"{place}: no detector is in both reid.csv and copy.csv with the same protocol")
+    write_csv(table, place / "joint.csv")
+    save(joint_figure(table), place / "joint")
+    return table
+
+
+def joint_figure(table: pd.DataFrame) -> "Figure":
+    """Figure 1: a marker for each detector, its area growing with the features' dimension."""
+    from matplotlib.figure import Figure
+
+    rows = table[table["status"] == "ok"]
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    for key, heading in FAMILIES.items():
+        part = rows[[family(name) == key for name in rows["detector"]]]
+        if len(part):
+            areas = 4 * part["dims"].astype(float) ** 0.5
+            axes.scatter(part["auc"], part["recall"], areas, color=COLOURS[key], alpha=0.6)
+            axes.scatter([], [], 40, color=COLOURS[key], label=heading)
+            axes.scatter(part["auc"], part["false_positive_rate"], 12, color=COLOURS[key], marker="_")
+            axes.vlines(part["auc"], part["false_positive_rate"], part["recall"], color=COLOURS[key], lw=0.6, ls=":")
+    for row in rows.itertuples():
+        axes.annotate(title(row.detector), (row.auc, row.recall), xytext=(6, 6), textcoords="offset points", fontsize=8)
+    axes.set_xlabel("re-identification: AUC, mean over the datasets")
+    axes.set_ylabel("copy detection: recall on the strongest edits\n(dash: false positive rate at the same threshold)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    figure.suptitle(f"marker size: feature dimension; protocol {', '.join(sorted(set(rows['protocol'])))}", fontsize=9)
+    return figure
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise LCMemError(f"{path}: not there; run 'lcmem benchmark {path.stem}' with the same --out first")
+    table = pd.read_csv(path)
+    missing = {"dataset", "detector", "protocol"} - {*table.columns}
+    if missing:
+        raise LCMemError(f"{path}: no column {missing.pop()!r}; run 'lcmem benchmark {path.stem}' again")
+    return table
