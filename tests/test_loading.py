@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lcmem.images import load_picture
+from lcmem.images import load_levels
 from lcmem.inspection import inspect_pictures
-from lcmem.loading import iterate_pictures, to_uint8
+from lcmem.loading import iterate_pictures
 
 
 @pytest.fixture
@@ -34,5 +34,5 @@ def test_batches_with_and_without_workers(mixed, workers):
     assert [index for batch in batches for index, _ in batch.failures] == [7, 100]
     together = torch.cat([batch.pictures for batch in batches])
     for row in (0, 50, 147):
-        expected = to_uint8(load_picture(mixed[indices[row]], 16))
+        expected = load_levels(mixed[indices[row]], 16)
         np.testing.assert_array_equal(together[row], expected)

@@ -13,8 +13,8 @@ from lcmem import checkpoints
 from lcmem.devices import usable_device
 from lcmem.encoders import LatentEncoder, load_encoder, weights_sha256
 from lcmem.errors import CheckpointError
-from lcmem.images import PictureLike, load_picture
-from lcmem.loading import PictureBatch, iterate_pictures, to_float, to_uint8
+from lcmem.images import PictureLike, load_levels
+from lcmem.loading import PictureBatch, iterate_pictures, to_float
 from lcmem.model import NetworkSettings, SiameseNetwork, pair_logits
 
 KIND = "detector"
@@ -138,7 +138,7 @@ class LCMem:
         many: list[Any] = list(pictures) if isinstance(pictures, list | tuple) else [pictures]
         parts = []
         for start in range(0, len(many), batch_size):
-            chunk = [to_uint8(load_picture(picture, self.size)) for picture in many[start : start + batch_size]]
+            chunk = [torch.from_numpy(load_levels(picture, self.size)) for picture in many[start : start + batch_size]]
             parts.append(self.embed(torch.stack(chunk)))
         return torch.cat(parts) if parts else torch.empty(0, self.network.settings.features)
 
