@@ -15,7 +15,8 @@ class ConvBlock(nn.Module):
         self.mix = nn.Conv2d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, width, H, W]`` to the same shape; in place, because fresh memory costs as much as the arithmetic on it."""
+        """``[B, width, H, W]`` to the same shape."""
+        # in place: fresh memory costs as much as the arithmetic on it
         return self.mix(F.silu(self.spatial(x), inplace=True)).add_(x)
 
 
