@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from lcmem.errors import PictureError
-from lcmem.images import load_picture, read_bytes, split_slice
+from lcmem.images import load_levels, load_picture, read_bytes, split_slice
 
 
 def ramp(dtype=np.uint8) -> np.ndarray:
@@ -66,6 +67,95 @@ def test_size_squeezes_the_whole_picture(tmp_path):
     planes = load_picture(tmp_path / "a.png", 64)
     assert planes.shape == (3, 64, 64)
     assert planes[0, 0, 0] < 0.05 and planes[0, -1, -1] > 0.95, "both corners are still there"
+
+
+def stripes(width: int, height: int) -> Image.Image:
+    """Coloured waves a few pixels wide at 256 × 256: a shift by a third of a pixel changes them by dozens of levels."""
+    y, x = np.mgrid[:height, :width] * np.array([256 / height, 256 / width])[:, None, None]
+    waves = [np.sin(x), np.sin(y / 2), np.sin((x + y) / 4)]
+    return Image.fromarray((127.5 + 100 * np.stack(waves, -1)).astype(np.uint8))
+
+
+def deviation(path, size: int = 256) -> np.ndarray:
+    """Levels between what is loaded and the whole picture through Pillow's bicubic filter in floats."""
+    with Image.open(path) as picture:
+        planes = np.asarray(picture.convert("RGB"), dtype=np.float32).transpose(2, 0, 1)
+    exact = [Image.fromarray(plane).resize((size, size), Image.Resampling.BICUBIC) for plane in planes]
+    return np.abs(load_levels(path, size).astype(float) - np.clip(np.stack(exact), 0, 255))
+
+
+@pytest.mark.parametrize("sides", [(60, 90), (511, 511), (2000, 400)])
+def test_resizing_is_exact_below_twice_the_size(tmp_path, sides):
+    """Full contrast, because an overshoot that is cut off between rows and columns shows there."""
+    noise = np.random.default_rng(0).integers(0, 2, (sides[1], sides[0], 3), dtype=np.uint8) * 255
+    Image.fromarray(noise).save(tmp_path / "a.jpg", quality=95)
+    assert deviation(tmp_path / "a.jpg").max() < 0.501
+
+
+@pytest.mark.parametrize("sides", [(512, 512), (1023, 700), (2049, 1031), (4097, 515)])
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_reduced_decoding_shows_the_same_picture(tmp_path, sides, suffix):
+    stripes(*sides).save(tmp_path / f"a.{suffix}", quality=92, compress_level=1)
+    levels = deviation(tmp_path / f"a.{suffix}")
+    assert levels.mean() < 0.7 and levels.max() < 4
+
+
+@pytest.mark.parametrize(("side", "decoded"), [(511, []), (512, [512]), (1023, [1023]), (1024, [512]), (2049, [513])])
+def test_reduced_decoding_leaves_twice_the_size(tmp_path, monkeypatch, side, decoded):
+    found, draft = [], JpegImageFile.draft
+
+    def spy(picture, *arguments):
+        result = draft(picture, *arguments)
+        found.append(picture.width)
+        return result
+
+    monkeypatch.setattr(JpegImageFile, "draft", spy)
+    stripes(side, side).save(tmp_path / "a.jpg")
+    load_levels(tmp_path / "a.jpg", 256)
+    assert found == decoded
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_large_pictures_are_rotated_too(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lossless = {"quality": 95} if suffix == "jpg" else {"lossless": True} if suffix == "webp" else {}
+    stripes(300, 203).save(tmp_path / f"turned.{suffix}", exif=exif, **lossless)
+    stripes(300, 203).transpose(Image.Transpose.ROTATE_270).save(tmp_path / f"upright.{suffix}", **lossless)
+    turned, upright = (load_picture(tmp_path / f"{name}.{suffix}", 64) for name in ("turned", "upright"))
+    np.testing.assert_allclose(turned, upright, atol=8 / 255)
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("L", "jpg"), ("CMYK", "jpg"), ("P", "png"), ("LA", "png"), ("1", "png")])
+def test_large_pictures_of_every_kind(tmp_path, mode, suffix):
+    stripes(150, 150).convert(mode).save(tmp_path / f"a.{suffix}")
+    assert deviation(tmp_path / f"a.{suffix}", 48).max() < 4
+
+
+def test_sixteen_bits_stay_fine_when_resized(tmp_path):
+    dark = np.linspace(0, 300, 200 * 200).reshape(200, 200).astype(np.uint16)
+    dark[0, 0] = 65535
+    Image.fromarray(dark).save(tmp_path / "a.png")
+    planes = load_picture(tmp_path / "a.png", 32)
+    assert planes[0, 1:].max() < 2 / 255 and len(np.unique(planes[0])) > 500, "not two levels, as in 8 bits"
+
+
+def test_a_picture_that_was_given_stays_as_it_is(tmp_path):
+    stripes(600, 600).save(tmp_path / "a.jpg")
+    with Image.open(tmp_path / "a.jpg") as picture:
+        load_picture(picture, 32)
+        assert picture.size == (600, 600)
+
+
+def test_read_only_arrays_and_shapes(rng):
+    levels = rng.integers(0, 256, (20, 30, 1), dtype=np.uint8)
+    np.testing.assert_array_equal(load_levels(levels), np.broadcast_to(levels[..., 0], (3, 20, 30)))
+    planes = rng.random((3, 20, 30), dtype=np.float32)
+    planes.setflags(write=False)
+    assert load_picture(planes, 16).shape == (3, 16, 16)
+    for wrong in (np.zeros((3, 20, 30), np.uint8), np.zeros(20, np.uint8), np.zeros((20, 30, 4), np.uint16)):
+        with pytest.raises(PictureError, match="is not a picture"):
+            load_picture(wrong)
 
 
 def test_arrays_tensors_and_files_agree(tmp_path):

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
-from lcmem.images import load_picture
+from lcmem.images import load_levels
 from lcmem.latents import LatentStore, build_store, encode_pictures
 from lcmem.latents.statistics import merge_moments, picture_moments
-from lcmem.loading import to_uint8
 from lcmem.manifest import Manifest
 
 SIZE = 64
@@ -51,7 +50,7 @@ def test_shards_are_full_but_for_the_last(store):
 
 @pytest.mark.parametrize("view", [0, 1])
 def test_latents_are_what_the_encoder_makes(store, pictures, view):
-    levels = torch.stack([to_uint8(load_picture(path, SIZE)) for path in pictures.paths])
+    levels = torch.stack([torch.from_numpy(load_levels(path, SIZE)) for path in pictures.paths])
     expected = encode_pictures(levels.flip(-1) if view else levels, load_encoder()).half().float()
     torch.testing.assert_close(everything(store, view=view), expected, rtol=0.01, atol=0.01)
 

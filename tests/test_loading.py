@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from lcmem.images import load_picture
+from lcmem.detectors.lcmem import LCMem
+from lcmem.errors import LCMemError
+from lcmem.images import load_levels
 from lcmem.inspection import inspect_pictures
-from lcmem.loading import iterate_pictures, to_uint8
+from lcmem.loading import iterate_pictures
 
 
 @pytest.fixture
@@ -34,5 +36,49 @@ def test_batches_with_and_without_workers(mixed, workers):
     assert [index for batch in batches for index, _ in batch.failures] == [7, 100]
     together = torch.cat([batch.pictures for batch in batches])
     for row in (0, 50, 147):
-        expected = to_uint8(load_picture(mixed[indices[row]], 16))
+        expected = load_levels(mixed[indices[row]], 16)
         np.testing.assert_array_equal(together[row], expected)
+
+
+def streamed(detector, paths, **options):
+    """Features and positions, in the order in which they come, and the positions of failures."""
+    parts = list(detector.stream(paths, **options))
+    failed = [at for batch, _ in parts for at, _ in batch.failures]
+    return torch.cat([values for _, values in parts]), [at for batch, _ in parts for at in batch.indices], failed
+
+
+@pytest.fixture(scope="module")
+def files(orl, tmp_path_factory):
+    """20 faces and, among them, a whole batch that cannot be read."""
+    broken = tmp_path_factory.mktemp("broken") / "a.png"
+    broken.write_bytes(b"broken")
+    return orl.paths[:8] + [str(broken)] * 3 + orl.paths[8:20]
+
+
+@pytest.mark.parametrize(("batch_size", "workers"), [(64, 0), (3, 2), (9, None)])
+def test_features_do_not_depend_on_how_they_are_made(compact, orl, files, batch_size, workers):
+    features, indices, failed = streamed(compact, files, batch_size=batch_size, workers=workers)
+    assert indices == [*range(8), *range(11, 23)] and failed == [8, 9, 10]
+    torch.testing.assert_close(features, compact.features(orl.paths[:20]), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("devices", [2, 9])
+def test_batches_are_dealt_to_all_devices(compact, files, devices):
+    detector = LCMem.load("compact", device=",".join(["cpu"] * devices))
+    shares = [0] * (devices - 1)
+    for number, (encoder, _) in enumerate(detector.copies):
+
+        def encode(pictures, number=number, original=encoder.encode):
+            shares[number] += len(pictures)
+            return original(pictures)
+
+        encoder.encode = encode
+    features, indices, failed = streamed(detector, files, batch_size=4, workers=0)
+    alone = streamed(compact, files, batch_size=4, workers=0)
+    assert torch.equal(features, alone[0]) and (indices, failed) == alone[1:]
+    assert all(shares[:2]) and sum(shares) < 20, "the first device, which is not counted, has its share"
+
+
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(LCMemError, match="'cuda:77' cannot be used here"):
+        LCMem.load("compact", device="cpu,cuda:77")

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lcmem.errors import PictureError
-from lcmem.images import load_picture
+from lcmem.images import load_levels
 
 T = TypeVar("T")
 
@@ -40,19 +40,14 @@ class _Pictures(Dataset[tuple[int, Any]]):
 
     def __getitem__(self, index: int) -> tuple[int, Any]:
         try:
-            return index, self.take(load_picture(self.paths[index], self.size))
+            return index, self.take(load_levels(self.paths[index], self.size))
         except PictureError as error:
             return index, error
 
 
-def to_uint8(picture: np.ndarray) -> Tensor:
-    """Float [0, 1] to the nearest of 256 levels: the network's input, alike for files, arrays and caches."""
-    return torch.from_numpy(np.rint(picture * 255).astype(np.uint8))
-
-
 def to_float(pictures: Tensor) -> Tensor:
     """uint8 ``[B, 3, H, W]`` to float32 in [0, 1], in the memory format that convolutions on a CPU prefer."""
-    return pictures.float().div_(255).contiguous(memory_format=torch.channels_last)
+    return pictures.contiguous(memory_format=torch.channels_last).float().div_(255)
 
 
 def _stack(items: list[tuple[int, Any]]) -> PictureBatch:
@@ -81,7 +76,7 @@ def decode(
 
     Args:
         paths: What :func:`lcmem.images.load_picture` takes.
-        take: What is needed of a picture ``[3, H, W]`` float32.
+        take: What is needed of a picture ``[3, H, W]`` uint8.
         collate: Makes a batch of positions and what was taken; a :class:`lcmem.errors.PictureError` where the picture
             could not be read. Runs in the worker too: a batch travels faster in one piece.
         size: Side of the square that every picture is squeezed into, in pixels; None keeps each as it is.
@@ -98,4 +93,4 @@ def iterate_pictures(
     paths: Sequence[str], size: int, *, batch_size: int = 64, workers: int | None = None
 ) -> Iterator[PictureBatch]:
     """Decode pictures in order into batches of ``[B, 3, size, size]`` uint8; arguments as of :func:`decode`."""
-    return decode(paths, to_uint8, _stack, size=size, batch_size=batch_size, workers=workers)
+    return decode(paths, torch.from_numpy, _stack, size=size, batch_size=batch_size, workers=workers)

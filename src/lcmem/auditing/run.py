@@ -47,7 +47,7 @@ def audit(
         false_positive_rate: What to calibrate for: share of pictures of unseen identities that may match by chance.
         top_k: Best matches to keep for each synthetic picture.
         out: Where to write features (so that a run can be resumed), tables and report; None writes nothing.
-        device: ``cpu``, ``cuda`` or ``mps``.
+        device: ``cpu``, ``cuda`` or ``mps``, or several to encode on: ``cuda:0,cuda:1``.
         workers: Decoding processes.
 
     Returns:

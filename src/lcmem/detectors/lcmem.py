@@ -1,8 +1,11 @@
 """LCMem: frozen encoder, Siamese network and card in one object."""
 
+import copy
 import hashlib
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +13,16 @@ import torch
 from torch import Tensor
 
 from lcmem import checkpoints
-from lcmem.devices import usable_device
+from lcmem.devices import usable_devices
 from lcmem.encoders import LatentEncoder, load_encoder, weights_sha256
 from lcmem.errors import CheckpointError
-from lcmem.images import PictureLike, load_picture
-from lcmem.loading import PictureBatch, iterate_pictures, to_float, to_uint8
+from lcmem.images import PictureLike, load_levels
+from lcmem.loading import PictureBatch, iterate_pictures, to_float
 from lcmem.model import NetworkSettings, SiameseNetwork, pair_logits
 
 KIND = "detector"
+ON_CPU = 8
+"""Pictures that a CPU encodes at once: larger maps leave its cache and are paid for with fresh memory."""
 
 
 class LCMem:
@@ -28,6 +33,7 @@ class LCMem:
         encoder: The frozen autoencoder.
         size: Side of the square that pictures are squeezed into, in pixels.
         card: What is known about it: name, training, training data, encoder, metrics, licence.
+        copies: Encoder and network on each further device.
     """
 
     def __init__(
@@ -41,6 +47,7 @@ class LCMem:
     ) -> None:
         self.network, self.encoder, self.size = network.eval(), encoder, size
         self.card: dict[str, Any] = {"name": name, "training": training or []}
+        self.copies: list[tuple[LatentEncoder, SiameseNetwork]] = []
 
     @classmethod
     def load(
@@ -55,7 +62,8 @@ class LCMem:
 
         Args:
             source: ``compact`` (bundled), or a folder that :meth:`save` wrote.
-            device: Where to put it.
+            device: Where to put it. Of several (``cuda:0,cuda:1``) the first does everything, and :meth:`stream` deals
+                its batches to all.
             encoder: Where to find the autoencoder, if not where the card says.
             allow_download: Whether a hub autoencoder may be downloaded.
 
@@ -63,7 +71,7 @@ class LCMem:
             CheckpointError: Missing, truncated or altered weights, another kind of checkpoint, or another encoder.
             LCMemError: A device that this machine does not have.
         """
-        device = usable_device(device)
+        first, *others = usable_devices(device)
         folder = checkpoints.resolve_folder(source)
         card = checkpoints.read_card(folder, KIND)
         network = SiameseNetwork(NetworkSettings(**card["network"]))
@@ -72,15 +80,16 @@ class LCMem:
             raise CheckpointError(f"{folder}: the weights are not those of its card")
         protocol = card["encoder"].get("protocol", "fixed")
         place = encoder or card["encoder"]["source"]
-        frozen = load_encoder(place, device=device, protocol=protocol, allow_download=allow_download)
+        frozen = load_encoder(place, device=first, protocol=protocol, allow_download=allow_download)
         if frozen.card.sha256 != card["encoder"]["sha256"]:
             raise CheckpointError(
                 f"{folder}: trained on the latents of another encoder ({card['encoder']['name']}, sha256 "
                 f"{card['encoder']['sha256'][:12]}…) than {frozen.card.name} ({frozen.card.sha256[:12]}…)"
             )
-        network.to(device).to(memory_format=torch.channels_last).requires_grad_(False)
+        network.to(first).to(memory_format=torch.channels_last).requires_grad_(False)
         detector = cls(network, frozen, card["size"], name=card["name"])
         detector.card = {key: value for key, value in card.items() if key not in _DERIVED}
+        detector.copies = [(copy.deepcopy(frozen).to(other), copy.deepcopy(network).to(other)) for other in others]
         return detector
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
@@ -117,10 +126,9 @@ class LCMem:
         """The logit of a picture with itself, a scalar."""
         return self.network.head.bias.detach()
 
-    @torch.inference_mode()
     def embed(self, pictures: Tensor) -> Tensor:
         """Features ``[B, D]`` (on the CPU) of uint8 pictures ``[B, 3, size, size]``."""
-        return self.network(self.encoder.encode(to_float(pictures.to(self.device)))).cpu()
+        return _embed(self.encoder, self.network, pictures).cpu()
 
     def features(self, pictures: PictureLike | Sequence[PictureLike], *, batch_size: int = 64) -> Tensor:
         """Features u of pictures.
@@ -138,16 +146,28 @@ class LCMem:
         many: list[Any] = list(pictures) if isinstance(pictures, list | tuple) else [pictures]
         parts = []
         for start in range(0, len(many), batch_size):
-            chunk = [to_uint8(load_picture(picture, self.size)) for picture in many[start : start + batch_size]]
+            chunk = [torch.from_numpy(load_levels(picture, self.size)) for picture in many[start : start + batch_size]]
             parts.append(self.embed(torch.stack(chunk)))
         return torch.cat(parts) if parts else torch.empty(0, self.network.settings.features)
 
     def stream(
         self, paths: Sequence[str], *, batch_size: int = 64, workers: int | None = None
     ) -> Iterator[tuple[PictureBatch, Tensor]]:
-        """Yield ``(PictureBatch, features)`` over many files, decoded by worker processes."""
-        for batch in iterate_pictures(paths, self.size, batch_size=batch_size, workers=workers):
-            yield batch, self.embed(batch.pictures) if batch.indices else torch.empty(0, len(self.weight))
+        """Yield ``(PictureBatch, features)`` over many files, in order, decoded by worker processes.
+
+        Each device gets the next batch. GPUs compute behind the back of this process, which only waits for the oldest
+        batch when every device has one.
+        """
+        devices = [(self.encoder, self.network), *self.copies]
+        begun: deque[tuple[PictureBatch, Tensor]] = deque()
+        batches = iterate_pictures(paths, self.size, batch_size=batch_size, workers=workers)
+        for (encoder, network), batch in zip(cycle(devices), batches, strict=False):
+            begun.append((batch, _embed(encoder, network, batch.pictures)))
+            if len(begun) == len(devices):
+                batch, features = begun.popleft()
+                yield batch, features.cpu()
+        for batch, features in begun:
+            yield batch, features.cpu()
 
     def logits(self, u: Tensor, v: Tensor) -> Tensor:
         """Logits of features ``[..., D]`` that broadcast: higher means more alike; probability = sigmoid(logit)."""
@@ -170,3 +190,13 @@ class LCMem:
 
 
 _DERIVED = ("kind", "sha256", "size", "network", "encoder")
+
+
+@torch.inference_mode()
+def _embed(encoder: LatentEncoder, network: SiameseNetwork, pictures: Tensor) -> Tensor:
+    """Features on the network's device, which may still be at work on them."""
+    device = network.mean.device
+    if not len(pictures):
+        return torch.empty(0, network.settings.features, device=device)
+    parts = pictures.to(device).split(ON_CPU if device.type == "cpu" else len(pictures))
+    return network(torch.cat([encoder.encode(to_float(part)) for part in parts]))

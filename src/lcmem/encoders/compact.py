@@ -16,7 +16,8 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, width, H, W]`` to the same shape."""
-        return x + self.mix(F.silu(self.spatial(x)))
+        # in place: fresh memory costs as much as the arithmetic on it
+        return self.mix(F.silu(self.spatial(x), inplace=True)).add_(x)
 
 
 class CompactAutoencoder(LatentEncoder):
@@ -55,7 +56,7 @@ class CompactAutoencoder(LatentEncoder):
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Map pictures ``[B, 3, H, W]`` in [0, 1] (sides a multiple of 8) to latents ``[B, C, H/8, W/8]``."""
-        return self.encoder(2 * pictures - 1)
+        return self.encoder((2 * pictures).sub_(1))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Map latents back to pictures in [0, 1]."""

@@ -9,9 +9,8 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from lcmem.augment import Augmentation
-from lcmem.images import load_picture
+from lcmem.images import load_levels
 from lcmem.latents import LatentStore
-from lcmem.loading import to_uint8
 from lcmem.training.recipe import Stage
 from lcmem.training.sampler import PairSampler
 
@@ -94,7 +93,7 @@ class PairBatches(IterableDataset[Batch]):
 
     def _pictures(self, positions: np.ndarray, edited: Tensor, generator: torch.Generator) -> Tensor:
         assert self.augmentation is not None
-        levels = torch.stack([to_uint8(load_picture(self.paths[k], self.size)) for k in positions])
+        levels = torch.stack([torch.from_numpy(load_levels(self.paths[k], self.size)) for k in positions])
         changed = self.augmentation(levels[edited].float() / 255, generator)
         levels[edited] = (changed * 255).round().to(torch.uint8)
         return levels

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from lcmem.augment import Augmentation
 from lcmem.encoders import LatentEncoder
-from lcmem.images import load_picture
+from lcmem.images import load_levels
 from lcmem.latents import LatentStore, encode_pictures
-from lcmem.loading import to_float, to_uint8
+from lcmem.loading import to_float
 from lcmem.metrics import auc
 from lcmem.model import Head, pair_logits
 from lcmem.pairs import Pairs, copy_pairs, identity_pairs, split_by_dataset
@@ -74,7 +74,7 @@ def copy_list(store: LatentStore, datasets: list[str], encoder: LatentEncoder, s
     generator = torch.Generator().manual_seed(0)
     latents = []
     for start in range(0, len(part), CHUNK):
-        levels = [to_uint8(load_picture(path, size)) for path in part.manifest.paths[start : start + CHUNK]]
+        levels = [torch.from_numpy(load_levels(path, size)) for path in part.manifest.paths[start : start + CHUNK]]
         edited = Augmentation()(to_float(torch.stack(levels)), generator)
         device = next(encoder.parameters(), torch.empty(0)).device
         latents.append(encode_pictures((edited * 255).round().to(torch.uint8), encoder, device).cpu())
