@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from lcmem.errors import LCMemError
-from lcmem.scan import Best, best_matches, connected_components, engine, rescore, scan, source, standing
+from lcmem.scan import Best, connected_components, engine, rescore, scan, source, standing
 from lcmem.scan.result import ScanResult
 from scan_reference import BACKENDS, assert_is_reference, masks, reference, use
 
@@ -51,8 +51,10 @@ def test_scan_is_brute_force(monkeypatch, case, backend, sizes, k, quantile, til
         use(patch, backend, tile)
         patch.setattr(source, "CHUNK", chunk)
         patch.setattr(engine, "PENDING", int(rng.integers(0, 200)))
-        blocks, parts = [gallery[:cut], gallery[cut:]], [codes[1][:cut], codes[1][cut:]]
-        found = scan(queries, blocks, weight, 3.0, k=k, threshold=threshold, query_codes=codes[0], gallery_codes=parts)
+        blocks = [gallery[:cut], gallery[cut:]]
+        found = scan(
+            queries, blocks, weight, 3.0, k=k, threshold=threshold, query_codes=codes[0], gallery_codes=codes[1]
+        )
     assert_is_reference(found, logits, k, threshold, masks(*codes), np.ones_like(logits, dtype=bool))
 
 
@@ -76,10 +78,8 @@ def test_a_set_with_itself_counts_each_pair_once(monkeypatch, case, backend, cou
     with monkeypatch.context() as patch:
         use(patch, backend, tile)
         patch.setattr(source, "CHUNK", chunk)
-        found = scan(
-            values, [values], weight, 3.0, k=2, threshold=threshold, query_codes=codes, gallery_codes=[codes],
-            itself=True,
-        )  # fmt: skip
+        blocks = np.split(values, np.sort(rng.integers(0, count + 1, 2)))
+        found = scan(blocks, None, weight, 3.0, k=2, threshold=threshold, query_codes=codes)
     kinds = {name: mask & ~np.eye(count, dtype=bool) for name, mask in masks(codes, codes).items()}
     assert_is_reference(found, logits, 2, threshold, kinds, counted)
 
@@ -127,8 +127,7 @@ def faces_features(compact, orl):
 def test_real_faces(faces_features, backend, monkeypatch):
     use(monkeypatch, backend)
     features, codes, weight, bias = faces_features
-    found = scan(features, [features], weight, bias, k=5, threshold=0.5, query_codes=codes, gallery_codes=[codes],
-                 itself=True)  # fmt: skip
+    found = scan(features, None, weight, bias, k=5, threshold=0.5, query_codes=codes)
     logits = reference(features, features, weight, bias)
     np.testing.assert_allclose(logits, bias - cdist(features * 1.0, features * 1.0, "cityblock", w=weight), atol=1e-9)
     np.fill_diagonal(logits, -np.inf)
@@ -147,7 +146,7 @@ def test_few_pairs_need_their_exact_score(faces_features, monkeypatch):
     scored = []
     original = rescore.Scorer.logits
     monkeypatch.setattr(rescore.Scorer, "logits", lambda *a: scored.append(len(a[3])) or original(*a))
-    scan(features, [features], weight, bias, itself=True)
+    scan(features, None, weight, bias)
     assert sum(scored) < 5 * len(features)
 
 
@@ -165,9 +164,8 @@ def test_tiles_threads_blocks_and_passes_do_not_matter(faces_features, monkeypat
     features, codes, weight, bias = faces_features
 
     def run(cuts=(), **options):
-        blocks, parts = np.split(features, cuts), np.split(codes, cuts)
-        return scan(features, blocks, weight, bias, k=3, threshold=0.0, query_codes=codes, gallery_codes=parts,
-                    itself=True, **options)  # fmt: skip
+        blocks = np.split(features, cuts)
+        return scan(blocks, None, weight, bias, k=3, threshold=0.0, query_codes=codes, **options)
 
     expected, threads = run(), torch.get_num_threads()
     try:
@@ -205,14 +203,6 @@ def test_empty_sets(rng):
     assert scan(none, [some], np.ones(8), 1.0).best.logits.shape == (0, 1)
 
 
-def test_pairs_of_one_label_are_left_out_even_if_the_label_is_negative(rng):
-    features, labels = torch.from_numpy(rng.random((20, 8), dtype=np.float32)), np.arange(20) // 4 - 1
-    _, positions = best_matches(
-        features, features, torch.ones(8), torch.tensor(0.0), k=3, query_labels=labels, gallery_labels=labels
-    )
-    assert (labels[positions] != labels[:, None]).all()
-
-
 GOOD = np.full((4, 8), 0.5, dtype=np.float32)
 
 
@@ -222,15 +212,15 @@ GOOD = np.full((4, 8), 0.5, dtype=np.float32)
         ({"k": 0}, "k must"),
         ({"threshold": np.nan}, "threshold"),
         ({"queries": GOOD[:, :7]}, "queries"),
-        ({"gallery": [GOOD, GOOD[:, :7]]}, "gallery block 1"),
-        ({"gallery": GOOD}, "blocks go in a list"),
+        ({"gallery": [GOOD, GOOD[:, :7]]}, "gallery, block 1: shape"),
         ({"gallery": [GOOD.astype(int)]}, "float32"),
         ({"queries": GOOD * np.nan}, r"queries.*NaN"),
-        ({"gallery": [GOOD, GOOD + np.float32(np.inf)]}, r"gallery block 1.*\[0, 1\]"),
+        ({"gallery": [GOOD, GOOD + np.float32(np.inf)]}, r"gallery, block 1.*\[0, 1\]"),
         ({"weight": np.full(8, np.nan)}, "finite"),
-        ({"itself": True, "gallery": [GOOD, GOOD]}, "itself"),
+        ({"part": range(2, 5)}, "no part of 4"),
+        ({"gallery": None, "query_codes": np.zeros(4), "gallery_codes": np.zeros(4)}, "one list of identities"),
         ({"query_codes": np.zeros(4)}, "identities"),
-        ({"query_codes": np.zeros(4), "gallery_codes": [np.zeros(3)]}, "one identity"),
+        ({"query_codes": np.zeros(4), "gallery_codes": np.zeros(3)}, "one identity"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, message):
