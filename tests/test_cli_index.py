@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import lcmem
 from lcmem.cli import atlas as atlas_command
-from lcmem.cli import duplicates, index, search  # noqa: F401  (they register with the application)
+from lcmem.cli import duplicates, index, scan, search  # noqa: F401  (they register with the application)
 from lcmem.cli.app import app
 from lcmem.errors import LCMemError, PictureError
 from lcmem.scan import Atlas, FeatureSet
@@ -57,6 +57,13 @@ def test_index_again_encodes_only_what_is_new(folder, atlas, faces, tmp_path):
     shutil.copytree(faces / "s9", more)
     assert "10 pictures encoded" in run("index", more, "--out", copy, "--workers", 0)
     assert len(Atlas.open(copy)) == 25
+
+
+def test_without_ray_its_option_says_what_to_install(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for command in (("index", folder), ("scan", folder)):
+        with pytest.raises(LCMemError, match=r"pip install 'lcmem\[ray\]'"):
+            run(*command, "--out", tmp_path / command[0], "--ray", 2)
 
 
 def test_search_finds_the_picture_itself_then_the_person(folder, atlas, compact):

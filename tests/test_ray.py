@@ -1,6 +1,7 @@
 """Claims: a cluster stores and finds what one process does; a worker that dies loses nothing and doubles nothing."""
 
 import os
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from lcmem.scan import Atlas, Blocks, distributed, engine, extract_features, par
 from lcmem.scan.distributed import fill_atlas_distributed
 from lcmem.scan.features import gather
 from lcmem.scan.parts import scan_distributed
+from lcmem.scan.sets import scan_sets
 from test_scan_engine import same
 
 ray = pytest.importorskip("ray")
@@ -64,20 +66,30 @@ def mortal(marker):
     return detector
 
 
-@pytest.mark.parametrize("dies", [False, True])
-def test_a_cluster_stores_what_one_process_stores(cluster, manifest, compact, tmp_path, dies, monkeypatch):
+def test_a_cluster_stores_what_one_process_stores(cluster, manifest, compact, tmp_path, monkeypatch):
+    """Although a worker is killed."""
     monkeypatch.setattr(distributed, "BATCH", 16)  # two blocks, so that both workers have something to do
     local = extract_features(manifest, compact, None, workers=0)
     atlas = Atlas.create(tmp_path / "atlas", compact)
-    detector = mortal(tmp_path / "died") if dies else compact
-    done = fill_atlas_distributed(manifest, detector, atlas, workers=2)
+    done = fill_atlas_distributed(manifest, mortal(tmp_path / "died"), atlas, workers=2)
     found = gather(manifest, atlas, done)
-    assert (tmp_path / "died").exists() == dies
+    assert (tmp_path / "died").exists()
     assert found.manifest.paths == local.manifest.paths and done.encoded == 40
     torch.testing.assert_close(found.features, local.features, atol=1e-5, rtol=0)
     assert done.skipped == local.skipped and len(done.skipped) == 1
     assert len(atlas) == 40 == len(np.unique(atlas.paths)) and verify(Atlas.open(atlas.folder)) == []
     assert fill_atlas_distributed(found.manifest, compact, atlas, workers=2).encoded == 0
+
+
+def test_pictures_are_encoded_and_compared(cluster, manifest, compact, tmp_path):
+    far, near = tmp_path / "far", tmp_path / "near"
+    found = scan_sets(manifest, None, compact, far, threshold=-5.0, cluster=2)
+    shutil.copytree(far / "atlas", near / "atlas")
+    assert scan_sets(manifest, None, compact, near, threshold=-5.0, workers=0) == found
+    assert found["pairs"] == 40 * 39 // 2 and 0 < sum(found["matches"].values()) < found["pairs"]
+    for name in ("best.csv", "histogram.csv", "skipped.csv"):
+        assert (far / name).read_bytes() == (near / name).read_bytes(), name
+    pd.testing.assert_frame_equal(*(pd.read_parquet(out / "matches.parquet") for out in (far, near)))
 
 
 D = 16

@@ -19,6 +19,10 @@ CASES = {
     "equal vectors": lambda rng, n, d: (np.repeat(rng.random((1, d)), n, 0), rng.random(d)),
     "few different vectors": lambda rng, n, d: (rng.random((3, d))[rng.integers(0, 3, n)], rng.random(d)),
     "edges of levels": lambda rng, n, d: ((rng.integers(0, 255, (n, d)) + 0.5) / 255, np.ones(d)),
+    "beside edges, weights of either sign": lambda rng, n, d: (
+        (rng.integers(0, 3, (n, d)) + rng.choice([0.49, 0.5, 0.51], (n, d))) / 255,
+        rng.choice([-1, 1], d),
+    ),
     "all weights zero": lambda rng, n, d: (rng.random((n, d)), np.zeros(d)),
     "one dominating weight": lambda rng, n, d: (rng.random((n, d)), np.r_[1e4, rng.random(d - 1)]),
     "tiny weights": lambda rng, n, d: (rng.random((n, d)), rng.random(d) * 1e-30),
@@ -85,15 +89,16 @@ def test_a_set_with_itself_counts_each_pair_once(monkeypatch, case, backend, cou
 
 
 def misleading():
-    """A query and two rows whose order in levels is the opposite of the true one, by far more than the rows' radii.
+    """A query, and rows whose order in levels is the opposite of the true one, by far more than the rows' radii.
 
     In 63 dimensions the query is just below half a level, so it rounds down, to where the first row lies. The second
-    row lies one level up, which is hardly farther, and is nearer in the last dimension.
+    row lies one level up, which is hardly farther, and is nearer in the last dimension. The distant row is rounded like
+    the second one, but far from everything that could be among the best.
     """
     query = np.r_[np.full(63, 0.49), 100.0]
     wrong, right = np.r_[np.zeros(63), 97.0], np.r_[np.ones(63), 100.0]
-    far = np.full(64, 200.0)
-    return tuple((part[None] / 255).astype(np.float32) for part in (query, wrong, right, far))
+    far, distant = np.full(64, 200.0), np.r_[np.ones(63), 250.0]
+    return tuple((part[None] / 255).astype(np.float32) for part in (query, wrong, right, far, distant))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -104,14 +109,41 @@ def test_the_radius_of_the_query_counts(backend, tile, chunk, pending, monkeypat
     use(monkeypatch, backend, (64, tile))
     monkeypatch.setattr(source, "CHUNK", chunk)
     monkeypatch.setattr(engine, "PENDING", pending)
-    query, wrong, right, far = misleading()
-    gallery = np.concatenate([far, wrong, far, right, query, far, wrong])
+    query, wrong, right, far, distant = misleading()
+    gallery = np.concatenate([far, wrong, far, right, query, far, wrong, distant])
     logits = reference(query, gallery, np.ones(64), 0.0)
     for k in (1, 2, 3, 4):
-        found = scan(query, [gallery], np.ones(64), 0.0, k=k, threshold=float(logits[0, 3]))
+        found = scan(query, [gallery], np.ones(64), 0.0, k=k, threshold=float(logits[0, 7]))
         assert found.best.positions.tolist() == [[4, 3, 1, 6][:k]]
-        assert found.matches()["gallery"].tolist() == [3, 4]
+        assert found.matches()["gallery"].tolist() == [1, 3, 4, 6, 7]
     assert scan(query, [gallery[[0, 1, 2, 3, 5]]], np.ones(64), 0.0).best.positions.tolist() == [[3]]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_match_is_found_although_all_roundings_add_up(backend, sign, monkeypatch):
+    """Its distance in levels is as far too long as the bound allows, and the threshold is its own score."""
+    use(monkeypatch, backend, (64, 1))
+    below = (62 - 0.001) / 128 / 255  # 128 bytes, and both radii are 62 levels
+    query, row, better = (below, 1 / 255 - below, below) if sign > 0 else (1 / 255 - below, 1 / 255 + below, 1.0)
+    features = np.repeat(np.array([[query], [better], [row]], dtype=np.float32), 64, axis=1)
+    weight = sign * np.ones(64)
+    threshold = float(reference(features[:1], features, weight, 0.0)[0, 2])
+    found = scan(features[:1], features[1:], weight, 0.0, threshold=threshold)
+    assert found.best.positions.tolist() == [[0]] and found.matches()["gallery"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("chunk", [1, 100])
+def test_the_kth_best_is_the_bar(backend, chunk, monkeypatch):
+    """The best comes first, and each of the others must still get into the list."""
+    use(monkeypatch, backend, (64, 1))
+    monkeypatch.setattr(source, "CHUNK", chunk)
+    monkeypatch.setattr(engine, "PENDING", 0)
+    gallery = np.repeat(np.array([[0], [200], [100], [50], [100], [150]], dtype=np.float32) / 255, 8, axis=1)
+    found = scan(gallery[:1], gallery, np.ones(8), 0.0, k=4, query_codes=np.zeros(1), gallery_codes=np.arange(6) % 2)
+    assert found.best.positions.tolist() == [[0, 3, 2, 4]], "of equal scores the first"
+    assert found.same.positions.tolist() == [[0, 2, 4, -1]] and found.different.positions.tolist() == [[3, 5, 1, -1]]
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,11 @@ after the other, and pairs are counted in exactly one part.
 """
 
 import shutil
-import tempfile
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -21,8 +20,7 @@ from lcmem.scan.atlas import Atlas
 from lcmem.scan.blocks import Blocks, Features, as_blocks
 from lcmem.scan.distributed import check_ray
 from lcmem.scan.engine import scan
-from lcmem.scan.rescore import Matches
-from lcmem.scan.result import Best, Histogram, ScanResult
+from lcmem.scan.result import ScanResult
 
 PART = 4096
 """Queries of a part at most; what is done again when a worker dies."""
@@ -72,7 +70,7 @@ def scan_distributed(
     missing = [str(job.folder(part)) for part in parts if not job.folder(part).is_dir()]
     if missing:
         raise LCMemError(f"{missing[0]}: a worker wrote it, but it is not here; give a folder that all machines share")
-    return _join([job.scan(part, job.folder(part)) for part in parts])
+    return ScanResult.join([job.scan(part, job.folder(part)) for part in parts])
 
 
 @dataclass
@@ -98,7 +96,7 @@ class _Job:
 
     def finish(self, part: range) -> None:
         """Do a part; of two workers that do the same the first one wins."""
-        partial = Path(tempfile.mkdtemp(prefix=f"{self.folder(part).name}.partial-", dir=self.out))
+        partial = self.out / f"{self.folder(part).name}.partial-{uuid4().hex}"
         self.scan(part, partial)
         with suppress(OSError):
             partial.rename(self.folder(part))
@@ -154,28 +152,3 @@ class _Worker:
         except LCMemError as error:
             return {"error": np.array([str(error)], dtype=object)}
         return {"error": np.array([""], dtype=object)}
-
-
-def _join(parts: Sequence[ScanResult]) -> ScanResult:
-    """Results of all parts, in the order of the queries."""
-    first = parts[0]
-    histograms = [part.histogram for part in parts]
-    counts = {kind: np.sum([found.counts[kind] for found in histograms], axis=0) for kind in first.histogram.counts}
-    return ScanResult(
-        best=_stacked([part.best for part in parts]),
-        same=_stacked([part.same for part in parts]),
-        different=_stacked([part.different for part in parts]),
-        threshold=first.threshold,
-        pairs=sum(part.pairs for part in parts),
-        match_counts={kind: sum(part.match_counts[kind] for part in parts) for kind in first.match_counts},
-        histogram=Histogram(first.histogram.edges, counts, max(found.error for found in histograms)),
-        files=[path for chunk in zip(*(part.files for part in parts), strict=True) for path in chunk],
-        held=Matches.join([]),
-    )
-
-
-def _stacked(lists: Sequence[Best | None]) -> Any:
-    known = [found for found in lists if found is not None]
-    if not known:
-        return None
-    return Best(np.concatenate([found.logits for found in known]), np.concatenate([found.positions for found in known]))
