@@ -23,7 +23,7 @@ from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import LCMem
 from lcmem.images import load_picture
 from lcmem.manifest import Manifest
-from lcmem.scan import best_matches, extract_features
+from lcmem.scan import Blocks, extract_features, scan
 
 RATE, COPIES = 0.01, 200
 
@@ -53,19 +53,18 @@ def edited(paths: list[str], detector: LCMem) -> torch.Tensor:
 def measure(manifest: Manifest, detector: LCMem) -> list[dict[str, object]]:
     found = extract_features(manifest, detector, None)
     rows = {name: torch.tensor(at) for name, at in parts(found.manifest).items()}
-    sets = {name: found.features[at] for name, at in rows.items()}
+    sets = {name: found.features[at].numpy() for name, at in rows.items()}
     real_paths = found.manifest.rows(rows["real"].tolist()).paths
-    sets["edited copies"] = edited(real_paths[:: max(1, len(real_paths) // COPIES)][:COPIES], detector)
+    sets["edited copies"] = edited(real_paths[:: max(1, len(real_paths) // COPIES)][:COPIES], detector).numpy()
     weight, bias = detector.weight, detector.bias
 
-    def best(queries: torch.Tensor, labels: np.ndarray | None = None) -> np.ndarray:
-        logits, _ = best_matches(queries, sets["real"], weight, bias, k=1, query_labels=labels, gallery_labels=labels)
-        return logits[:, 0]
+    def best(queries: np.ndarray) -> np.ndarray:
+        return scan(queries, sets["real"], weight, bias).best.logits[:, 0]
 
-    labels = pd.factorize(pd.Series(found.manifest.identities))[0][rows["real"]]
-    chance = best(sets["real"], labels)
+    codes = pd.factorize(pd.Series(found.manifest.identities))[0][rows["real"]]
+    chance = scan(sets["real"], None, weight, bias, query_codes=codes).different.logits[:, 0]
     holdout = best(sets["holdout"])
-    tail = random_pair_logits(sets["real"], weight, bias)
+    tail = random_pair_logits(Blocks(sets["real"]), weight, bias)
     methods = {
         "identities": calibrate(chance, None, RATE),
         "holdout": calibrate(None, holdout, RATE),

@@ -217,6 +217,24 @@ def test_atlases_take_the_place_of_pictures(result, sets, compact, tmp_path):
     assert page.count("not here any more") >= 18 and "data:image/jpeg" not in page
 
 
+def test_what_an_audit_keeps_stands_for_no_set(result, sets, compact, tmp_path):
+    """It holds the generated pictures too: taken for the real ones, each would match itself."""
+    working = sets / "out" / "atlas"
+    for source in (working, str(working), Atlas.open(working)):
+        with pytest.raises(LCMemError, match="stands for no set of pictures"):
+            lcmem.audit(source, sets / "generated", model=compact)
+    with pytest.raises(LCMemError, match="stands for no set"):
+        lcmem.audit(sets / "real", sets / "generated", holdout=working, model=compact)
+    with pytest.raises(LCMemError, match="stands for no set"):
+        Atlas.create(working, compact)
+    clean = Atlas.create(tmp_path / "out" / "atlas", compact)
+    with pytest.raises(LCMemError, match="stands for no set"):
+        clean.merge([working])
+    with pytest.raises(LCMemError, match="would mix"):
+        lcmem.audit(sets / "real", sets / "generated", model=compact, out=tmp_path / "out", workers=0)
+    assert not len(Atlas.open(clean.folder))
+
+
 def test_an_atlas_of_another_model_is_refused(sets, tmp_path, compact):
     Atlas(tmp_path, AtlasCard("0" * 64, "other", 512)).card.write(tmp_path)
     with pytest.raises(LCMemError, match="holds no pictures"):

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 import lcmem
 from lcmem.cli import atlas as atlas_command
-from lcmem.cli import duplicates, index, search  # noqa: F401  (they register with the application)
+from lcmem.cli import duplicates, index, scan, search  # noqa: F401  (they register with the application)
 from lcmem.cli.app import app
 from lcmem.errors import LCMemError, PictureError
-from lcmem.scan import Atlas
+from lcmem.scan import Atlas, FeatureSet
 
 assert atlas_command
 
@@ -59,6 +59,13 @@ def test_index_again_encodes_only_what_is_new(folder, atlas, faces, tmp_path):
     assert len(Atlas.open(copy)) == 25
 
 
+def test_without_ray_its_option_says_what_to_install(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for command in (("index", folder), ("scan", folder)):
+        with pytest.raises(LCMemError, match=r"pip install 'lcmem\[ray\]'"):
+            run(*command, "--out", tmp_path / command[0], "--ray", 2)
+
+
 def test_search_finds_the_picture_itself_then_the_person(folder, atlas, compact):
     picture = str(folder / "s3" / "2.pgm")
     found = json.loads(run("search", atlas, picture, folder / "s5" / "1.pgm", "--top-k", 4, "--json"))
@@ -84,6 +91,28 @@ def test_search_refuses_what_cannot_be(folder, atlas, tmp_path):
         run("search", atlas, folder / "s1" / "broken.png")
     with pytest.raises(LCMemError, match="not an atlas"):
         run("search", folder, folder / "s3" / "2.pgm")
+
+
+def test_an_atlas_is_read_where_it_lies(atlas, faces, tmp_path, compact, monkeypatch):
+    """Nothing copies all its features, nor search its table: of a million pictures that would be gigabytes."""
+    copy = tmp_path / "atlas"
+    shutil.copytree(atlas, copy)
+    run("index", faces / "s9", "--out", copy, "--workers", 0)
+    assert len(Atlas.open(copy).card.shards) == 2
+
+    def refuse(*_):
+        pytest.fail("copied as a whole")
+
+    monkeypatch.setattr(Atlas, "features", refuse)
+    monkeypatch.setattr(FeatureSet, "features", property(refuse))
+    with monkeypatch.context() as patch:
+        patch.setattr(Atlas, "table", property(refuse))
+        found = json.loads(run("search", copy, faces / "s9" / "7.pgm", "--json"))
+        assert found[0]["matches"][0]["path"] == str(faces / "s9" / "7.pgm") and len(found[0]["matches"]) == 5
+    assert "25 of 25 pictures" in run("duplicates", copy, "--threshold", 0, "--out", tmp_path / "groups.csv")
+    result = lcmem.audit(copy, copy, model=compact)
+    assert (result.to_frame()["path"] == result.to_frame()["real"]).all() and len(result.to_frame()) == 25
+    assert (result.to_frame()["logit"] == float(compact.bias)).all()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

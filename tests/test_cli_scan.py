@@ -9,7 +9,7 @@ import torch
 
 from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest
-from lcmem.scan import Atlas, fill_atlas
+from lcmem.scan import Atlas, fill_atlas, read_source
 from lcmem.scan.sets import scan_sets
 from test_cli import lcmem
 
@@ -65,6 +65,8 @@ def test_pictures_against_an_atlas(atlas, compact, people, tmp_path):
     again = scan_sets(few, atlas, compact, tmp_path, k=1)
     assert again == summary
     anonymous = Manifest(few.table.assign(identity=""))
+    with pytest.raises(LCMemError, match="stands for no set"):
+        read_source(tmp_path / "atlas")
     assert scan_sets(anonymous, atlas, compact, tmp_path / "b", k=1)["pairs_of_each_kind"]["unknown"] == 80
 
 

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest
-from lcmem.scan import Atlas, best_matches, export, shard
+from lcmem.scan import Atlas, export, scan, shard
 from lcmem.scan.export import export_atlas, scaled
 
 COUNT = 300
@@ -39,8 +38,8 @@ def queries(rng):
 
 
 def exact(atlas, compact, queries, k=10):
-    gallery = torch.from_numpy(atlas.features())
-    return best_matches(torch.from_numpy(queries), gallery, compact.weight, compact.bias, k=k)
+    best = scan(queries, atlas.blocks(), compact.weight, compact.bias, k=k).best
+    return best.logits, best.positions
 
 
 def test_faiss_flat_finds_the_same_with_the_same_score(atlas, compact, queries, tmp_path):

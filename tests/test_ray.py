@@ -1,15 +1,23 @@
-"""Claims: a cluster stores what one process stores; a worker that dies costs nothing and doubles nothing."""
+"""Claims: a cluster stores and finds what one process does; a worker that dies loses nothing and doubles nothing."""
 
 import os
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from lcmem.detectors.lcmem import LCMem
+from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest
-from lcmem.scan import Atlas, distributed, extract_features, verify
-from lcmem.scan.distributed import extract_features_distributed
+from lcmem.scan import Atlas, Blocks, distributed, engine, extract_features, parts, scan, verify
+from lcmem.scan.distributed import fill_atlas_distributed
+from lcmem.scan.features import gather
+from lcmem.scan.parts import scan_distributed
+from lcmem.scan.sets import scan_sets
+from test_scan_engine import same
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("ray.data")
@@ -18,6 +26,7 @@ pytest.importorskip("ray.data")
 @pytest.fixture(scope="module")
 def cluster():
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
+    ray.cloudpickle.register_pickle_by_value(__import__(__name__))
     yield
     ray.shutdown()
 
@@ -31,15 +40,22 @@ def manifest(faces, tmp_path):
     return Manifest.read(tmp_path / "set")
 
 
+def first_time(marker):
+    """Whether nobody asked before, in any process."""
+    try:
+        os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
 class Mortal:
     """Mixed into a detector: the first worker that encodes dies, as if the machine had run out of memory."""
 
     def stream(self, paths, **options):
-        try:
-            os.close(os.open(self.marker, os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            return super().stream(paths, **options)
-        os.kill(os.getpid(), 9)
+        if first_time(self.marker):
+            os.kill(os.getpid(), 9)
+        return super().stream(paths, **options)
 
 
 def mortal(marker):
@@ -50,18 +66,94 @@ def mortal(marker):
     return detector
 
 
-@pytest.mark.parametrize("dies", [False, True])
-def test_a_cluster_stores_what_one_process_stores(cluster, manifest, compact, tmp_path, dies, monkeypatch):
+def test_a_cluster_stores_what_one_process_stores(cluster, manifest, compact, tmp_path, monkeypatch):
+    """Although a worker is killed."""
     monkeypatch.setattr(distributed, "BATCH", 16)  # two blocks, so that both workers have something to do
-    ray.cloudpickle.register_pickle_by_value(__import__(__name__))
     local = extract_features(manifest, compact, None, workers=0)
     atlas = Atlas.create(tmp_path / "atlas", compact)
-    detector = mortal(tmp_path / "died") if dies else compact
-    found = extract_features_distributed(manifest, detector, atlas, workers=2)
-    assert (tmp_path / "died").exists() == dies
-    assert found.manifest.paths == local.manifest.paths and found.encoded == 40
+    done = fill_atlas_distributed(manifest, mortal(tmp_path / "died"), atlas, workers=2)
+    found = gather(manifest, atlas, done)
+    assert (tmp_path / "died").exists()
+    assert found.manifest.paths == local.manifest.paths and done.encoded == 40
     torch.testing.assert_close(found.features, local.features, atol=1e-5, rtol=0)
-    assert found.skipped == local.skipped and len(found.skipped) == 1
+    assert done.skipped == local.skipped and len(done.skipped) == 1
     assert len(atlas) == 40 == len(np.unique(atlas.paths)) and verify(Atlas.open(atlas.folder)) == []
-    again = extract_features_distributed(found.manifest, compact, atlas, workers=2)
-    assert again.encoded == 0 and torch.equal(again.features, found.features)
+    assert fill_atlas_distributed(found.manifest, compact, atlas, workers=2).encoded == 0
+
+
+def test_pictures_are_encoded_and_compared(cluster, manifest, compact, tmp_path):
+    far, near = tmp_path / "far", tmp_path / "near"
+    found = scan_sets(manifest, None, compact, far, threshold=-5.0, cluster=2)
+    shutil.copytree(far / "atlas", near / "atlas")
+    assert scan_sets(manifest, None, compact, near, threshold=-5.0, workers=0) == found
+    assert found["pairs"] == 40 * 39 // 2 and 0 < sum(found["matches"].values()) < found["pairs"]
+    for name in ("best.csv", "histogram.csv", "skipped.csv"):
+        assert (far / name).read_bytes() == (near / name).read_bytes(), name
+    pd.testing.assert_frame_equal(*(pd.read_parquet(out / "matches.parquet") for out in (far, near)))
+
+
+D = 16
+
+
+@pytest.fixture
+def atlas(tmp_path):
+    """Two shards of pictures that are often equal, so that order decides between ties."""
+    model = SimpleNamespace(fingerprint="a" * 64, weight=torch.ones(D), card={"name": "m"})
+    made, rng = Atlas.create(tmp_path / "scanned.atlas", model), np.random.default_rng(0)
+    for count in (90, 40):
+        paths = [f"/{len(made) + n}.png" for n in range(count)]
+        rows = Manifest(pd.DataFrame({"path": paths, "identity": "", "split": "", "dataset": ""}))
+        contents = pd.DataFrame({"path": paths, "stamp": "", "sha256": paths, "reason": ""})
+        made.append(rows, rng.integers(0, 2, (count, D)).astype(np.float32), contents)
+    assert len(made.card.shards) == 2
+    return made
+
+
+class DyingWorker(parts._Worker):
+    """The first one that comes to the second part dies in the middle of it: one chunk with its matches is written."""
+
+    def __call__(self, rows):
+        if rows["start"][0] > 0 and first_time(self.job.out / "died"):
+            compare = engine._Pass._compare
+
+            def once(self, queries, gallery, *rest):
+                if self.standing.done:
+                    os.kill(os.getpid(), 9)
+                compare(self, queries, gallery, *rest)
+
+            engine._Pass._compare = once
+        return super().__call__(rows)
+
+
+@pytest.mark.parametrize("itself", [True, False])
+def test_a_cluster_finds_what_one_process_finds(cluster, atlas, tmp_path, itself, monkeypatch):
+    """Ties, identities, and a worker that is killed; an atlas that workers open and features that they are sent."""
+    if itself:
+        monkeypatch.setattr(parts, "_Worker", DyingWorker)
+    rng = np.random.default_rng(1)
+    weight, stored = rng.choice([-0.25, 0.5, 1.0], D), Blocks(atlas.blocks(), atlas.folder)
+    queries, gallery = (stored, None) if itself else (rng.integers(0, 2, (70, D)).astype(np.float32), stored)
+    options = {"k": 3, "threshold": 0.5, "query_codes": rng.integers(-1, 5, len(queries))}
+    options["gallery_codes"] = None if itself else rng.integers(-1, 5, len(stored))
+    expected = scan(queries, gallery, weight, 3.3, out=tmp_path / "local", **options)
+    found = scan_distributed(queries, gallery, weight, 3.3, workers=2, out=tmp_path / "out", **options)
+    assert (tmp_path / "out" / "died").exists() == itself
+    assert same(found, expected) and len(found.matches()) == sum(found.match_counts.values()) > 100
+    assert found.pairs == expected.pairs == (130 * 129 // 2 if itself else 70 * 130)
+    assert found.histogram.error == expected.histogram.error
+    assert np.array_equal(found.histogram.edges, expected.histogram.edges)
+    tables = [pd.concat([*result.parts()], ignore_index=True) for result in (found, expected)]
+    pd.testing.assert_frame_equal(*tables)
+    assert sorted(path.name for path in (tmp_path / "out").glob("part-*")) == [
+        f"part-{start:09d}-{start + len(queries) // 2:09d}" for start in (0, len(queries) // 2)
+    ], "one folder for each part and nothing else"
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.parquet")}
+    assert same(scan_distributed(queries, gallery, weight, 3.3, workers=2, out=tmp_path / "out", **options), expected)
+    assert written == {path: path.stat().st_mtime_ns for path in written}, "finished parts are only read"
+    with pytest.raises(LCMemError, match="another scan"):
+        scan_distributed(queries, gallery, weight, 3.4, workers=2, out=tmp_path / "out", **options)
+
+
+def test_bad_input_is_named_as_without_a_cluster(cluster, tmp_path):
+    with pytest.raises(LCMemError, match=r"queries.*\[0, 1\]"):
+        scan_distributed(np.full((3, 4), 2.0), None, np.ones(4), 0.0, out=tmp_path / "out")

@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from lcmem.model import pair_logits
-from lcmem.scan import best_matches, compiled
+from lcmem.scan import compiled, scan
 
 
 def brute_force(queries, gallery, weight, bias):
@@ -41,7 +41,9 @@ def test_best_matches_equal_brute_force(case, tile, monkeypatch):
     monkeypatch.setattr(compiled, "GALLERY", tile[1])
     queries, gallery, weight = CASES[case](torch.Generator().manual_seed(0))
     bias = torch.tensor(3.0)
-    logits, positions = best_matches(queries, gallery, weight, bias, k=3)
+    k = min(3, len(gallery))
+    best = scan(queries.numpy(), gallery.numpy(), weight, bias, k=k).best
+    logits, positions = best.logits, best.positions
     expected = brute_force(queries, gallery, weight, bias)
     np.testing.assert_allclose(logits, -np.sort(-expected, 1)[:, :3], atol=1e-9)
     np.testing.assert_allclose(np.take_along_axis(expected, positions, 1), logits, atol=1e-9)
@@ -49,20 +51,17 @@ def test_best_matches_equal_brute_force(case, tile, monkeypatch):
     assert np.array_equal(exact, logits), "a reported score is the pair's score, to the last bit"
 
 
-def test_labels_leave_out_pairs_of_one_identity():
+def test_other_identities_leave_out_pairs_of_one_identity():
     generator = torch.Generator().manual_seed(0)
-    features, labels = torch.rand(30, 16, generator=generator), np.arange(30) // 3
+    features, codes = torch.rand(30, 16, generator=generator), np.arange(30) // 3
     weight, bias = torch.ones(16), torch.tensor(0.0)
-    logits, positions = best_matches(features, features, weight, bias, k=2, query_labels=labels, gallery_labels=labels)
-    assert (labels[positions] != labels[:, None]).all()
+    found = scan(features.numpy(), None, weight, bias, k=2, query_codes=codes).different
+    assert (codes[found.positions] != codes[:, None]).all()
     expected = brute_force(features, features, weight, bias)
-    expected[labels[:, None] == labels[None]] = -np.inf
-    np.testing.assert_allclose(logits[:, 0], expected.max(1), atol=1e-9)
+    expected[codes[:, None] == codes[None]] = -np.inf
+    np.testing.assert_allclose(found.logits, -np.sort(-expected, 1)[:, :2], atol=1e-9)
 
 
 def test_nothing_left_to_match():
-    features, labels = torch.rand(3, 4), np.zeros(3, dtype=int)
-    logits, _ = best_matches(
-        features, features, torch.ones(4), torch.tensor(1.0), k=1, query_labels=labels, gallery_labels=labels
-    )
-    assert np.isneginf(logits).all()
+    found = scan(np.full((3, 4), 0.5, np.float32), None, np.ones(4), 1.0, query_codes=np.zeros(3))
+    assert np.isneginf(found.different.logits).all() and (found.different.positions == -1).all()

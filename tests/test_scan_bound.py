@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lcmem.errors import LCMemError
 from lcmem.scan import portable, sad
-from lcmem.scan.quantise import Quantiser
+from lcmem.scan.quantise import LANE, Quantiser
 from scan_reference import reference
 
 WEIGHTS = {
@@ -52,6 +52,19 @@ def test_distance_in_levels_is_within_both_radii(kind, features, bias, rounding,
     allowed = codes.radius[:, None].astype(float) + codes.radius[None]
     exact = quantiser.scale * (bias - logits)
     assert (np.abs(exact - found) <= allowed + 1e-6 * np.abs(exact).max(initial=1) * (np.abs(exact) > 1e9)).all()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_bound_is_reached_where_all_roundings_add_up(sign):
+    """One vector just below half a level rounds down, the other just above rounds up: no bound a level lower holds."""
+    quantiser = Quantiser(sign * np.ones(64), 0.0)
+    below = (62 - 0.001) / 128 / 255  # 128 bytes, of which each errs by this in levels
+    values = np.repeat(np.array([[below], [1 / 255 - below]], dtype=np.float32), 64, axis=1)
+    codes = quantiser.encode(values, "test")
+    assert quantiser.width - LANE * (sign < 0) == 128 and codes.radius.tolist() == [62, 62]
+    exact = -quantiser.scale * reference(values, values, sign * np.ones(64), 0.0)[0, 1]
+    error = abs(exact - levels(codes, quantiser.split)[0, 1])
+    assert codes.radius.sum() - 0.01 < error < codes.radius.sum()
 
 
 def test_radius_is_about_a_quarter_level_for_each_byte(compact, orl):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from lcmem.errors import LCMemError
-from lcmem.scan import Best, best_matches, connected_components, engine, rescore, scan, source, standing
+from lcmem.scan import Best, connected_components, engine, rescore, scan, source, standing
 from lcmem.scan.result import ScanResult
 from scan_reference import BACKENDS, assert_is_reference, masks, reference, use
 
@@ -19,6 +19,10 @@ CASES = {
     "equal vectors": lambda rng, n, d: (np.repeat(rng.random((1, d)), n, 0), rng.random(d)),
     "few different vectors": lambda rng, n, d: (rng.random((3, d))[rng.integers(0, 3, n)], rng.random(d)),
     "edges of levels": lambda rng, n, d: ((rng.integers(0, 255, (n, d)) + 0.5) / 255, np.ones(d)),
+    "beside edges, weights of either sign": lambda rng, n, d: (
+        (rng.integers(0, 3, (n, d)) + rng.choice([0.49, 0.5, 0.51], (n, d))) / 255,
+        rng.choice([-1, 1], d),
+    ),
     "all weights zero": lambda rng, n, d: (rng.random((n, d)), np.zeros(d)),
     "one dominating weight": lambda rng, n, d: (rng.random((n, d)), np.r_[1e4, rng.random(d - 1)]),
     "tiny weights": lambda rng, n, d: (rng.random((n, d)), rng.random(d) * 1e-30),
@@ -51,8 +55,10 @@ def test_scan_is_brute_force(monkeypatch, case, backend, sizes, k, quantile, til
         use(patch, backend, tile)
         patch.setattr(source, "CHUNK", chunk)
         patch.setattr(engine, "PENDING", int(rng.integers(0, 200)))
-        blocks, parts = [gallery[:cut], gallery[cut:]], [codes[1][:cut], codes[1][cut:]]
-        found = scan(queries, blocks, weight, 3.0, k=k, threshold=threshold, query_codes=codes[0], gallery_codes=parts)
+        blocks = [gallery[:cut], gallery[cut:]]
+        found = scan(
+            queries, blocks, weight, 3.0, k=k, threshold=threshold, query_codes=codes[0], gallery_codes=codes[1]
+        )
     assert_is_reference(found, logits, k, threshold, masks(*codes), np.ones_like(logits, dtype=bool))
 
 
@@ -76,24 +82,23 @@ def test_a_set_with_itself_counts_each_pair_once(monkeypatch, case, backend, cou
     with monkeypatch.context() as patch:
         use(patch, backend, tile)
         patch.setattr(source, "CHUNK", chunk)
-        found = scan(
-            values, [values], weight, 3.0, k=2, threshold=threshold, query_codes=codes, gallery_codes=[codes],
-            itself=True,
-        )  # fmt: skip
+        blocks = np.split(values, np.sort(rng.integers(0, count + 1, 2)))
+        found = scan(blocks, None, weight, 3.0, k=2, threshold=threshold, query_codes=codes)
     kinds = {name: mask & ~np.eye(count, dtype=bool) for name, mask in masks(codes, codes).items()}
     assert_is_reference(found, logits, 2, threshold, kinds, counted)
 
 
 def misleading():
-    """A query and two rows whose order in levels is the opposite of the true one, by far more than the rows' radii.
+    """A query, and rows whose order in levels is the opposite of the true one, by far more than the rows' radii.
 
     In 63 dimensions the query is just below half a level, so it rounds down, to where the first row lies. The second
-    row lies one level up, which is hardly farther, and is nearer in the last dimension.
+    row lies one level up, which is hardly farther, and is nearer in the last dimension. The distant row is rounded like
+    the second one, but far from everything that could be among the best.
     """
     query = np.r_[np.full(63, 0.49), 100.0]
     wrong, right = np.r_[np.zeros(63), 97.0], np.r_[np.ones(63), 100.0]
-    far = np.full(64, 200.0)
-    return tuple((part[None] / 255).astype(np.float32) for part in (query, wrong, right, far))
+    far, distant = np.full(64, 200.0), np.r_[np.ones(63), 250.0]
+    return tuple((part[None] / 255).astype(np.float32) for part in (query, wrong, right, far, distant))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -104,14 +109,41 @@ def test_the_radius_of_the_query_counts(backend, tile, chunk, pending, monkeypat
     use(monkeypatch, backend, (64, tile))
     monkeypatch.setattr(source, "CHUNK", chunk)
     monkeypatch.setattr(engine, "PENDING", pending)
-    query, wrong, right, far = misleading()
-    gallery = np.concatenate([far, wrong, far, right, query, far, wrong])
+    query, wrong, right, far, distant = misleading()
+    gallery = np.concatenate([far, wrong, far, right, query, far, wrong, distant])
     logits = reference(query, gallery, np.ones(64), 0.0)
     for k in (1, 2, 3, 4):
-        found = scan(query, [gallery], np.ones(64), 0.0, k=k, threshold=float(logits[0, 3]))
+        found = scan(query, [gallery], np.ones(64), 0.0, k=k, threshold=float(logits[0, 7]))
         assert found.best.positions.tolist() == [[4, 3, 1, 6][:k]]
-        assert found.matches()["gallery"].tolist() == [3, 4]
+        assert found.matches()["gallery"].tolist() == [1, 3, 4, 6, 7]
     assert scan(query, [gallery[[0, 1, 2, 3, 5]]], np.ones(64), 0.0).best.positions.tolist() == [[3]]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_match_is_found_although_all_roundings_add_up(backend, sign, monkeypatch):
+    """Its distance in levels is as far too long as the bound allows, and the threshold is its own score."""
+    use(monkeypatch, backend, (64, 1))
+    below = (62 - 0.001) / 128 / 255  # 128 bytes, and both radii are 62 levels
+    query, row, better = (below, 1 / 255 - below, below) if sign > 0 else (1 / 255 - below, 1 / 255 + below, 1.0)
+    features = np.repeat(np.array([[query], [better], [row]], dtype=np.float32), 64, axis=1)
+    weight = sign * np.ones(64)
+    threshold = float(reference(features[:1], features, weight, 0.0)[0, 2])
+    found = scan(features[:1], features[1:], weight, 0.0, threshold=threshold)
+    assert found.best.positions.tolist() == [[0]] and found.matches()["gallery"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("chunk", [1, 100])
+def test_the_kth_best_is_the_bar(backend, chunk, monkeypatch):
+    """The best comes first, and each of the others must still get into the list."""
+    use(monkeypatch, backend, (64, 1))
+    monkeypatch.setattr(source, "CHUNK", chunk)
+    monkeypatch.setattr(engine, "PENDING", 0)
+    gallery = np.repeat(np.array([[0], [200], [100], [50], [100], [150]], dtype=np.float32) / 255, 8, axis=1)
+    found = scan(gallery[:1], gallery, np.ones(8), 0.0, k=4, query_codes=np.zeros(1), gallery_codes=np.arange(6) % 2)
+    assert found.best.positions.tolist() == [[0, 3, 2, 4]], "of equal scores the first"
+    assert found.same.positions.tolist() == [[0, 2, 4, -1]] and found.different.positions.tolist() == [[3, 5, 1, -1]]
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +159,7 @@ def faces_features(compact, orl):
 def test_real_faces(faces_features, backend, monkeypatch):
     use(monkeypatch, backend)
     features, codes, weight, bias = faces_features
-    found = scan(features, [features], weight, bias, k=5, threshold=0.5, query_codes=codes, gallery_codes=[codes],
-                 itself=True)  # fmt: skip
+    found = scan(features, None, weight, bias, k=5, threshold=0.5, query_codes=codes)
     logits = reference(features, features, weight, bias)
     np.testing.assert_allclose(logits, bias - cdist(features * 1.0, features * 1.0, "cityblock", w=weight), atol=1e-9)
     np.fill_diagonal(logits, -np.inf)
@@ -147,7 +178,7 @@ def test_few_pairs_need_their_exact_score(faces_features, monkeypatch):
     scored = []
     original = rescore.Scorer.logits
     monkeypatch.setattr(rescore.Scorer, "logits", lambda *a: scored.append(len(a[3])) or original(*a))
-    scan(features, [features], weight, bias, itself=True)
+    scan(features, None, weight, bias)
     assert sum(scored) < 5 * len(features)
 
 
@@ -165,9 +196,8 @@ def test_tiles_threads_blocks_and_passes_do_not_matter(faces_features, monkeypat
     features, codes, weight, bias = faces_features
 
     def run(cuts=(), **options):
-        blocks, parts = np.split(features, cuts), np.split(codes, cuts)
-        return scan(features, blocks, weight, bias, k=3, threshold=0.0, query_codes=codes, gallery_codes=parts,
-                    itself=True, **options)  # fmt: skip
+        blocks = np.split(features, cuts)
+        return scan(blocks, None, weight, bias, k=3, threshold=0.0, query_codes=codes, **options)
 
     expected, threads = run(), torch.get_num_threads()
     try:
@@ -205,14 +235,6 @@ def test_empty_sets(rng):
     assert scan(none, [some], np.ones(8), 1.0).best.logits.shape == (0, 1)
 
 
-def test_pairs_of_one_label_are_left_out_even_if_the_label_is_negative(rng):
-    features, labels = torch.from_numpy(rng.random((20, 8), dtype=np.float32)), np.arange(20) // 4 - 1
-    _, positions = best_matches(
-        features, features, torch.ones(8), torch.tensor(0.0), k=3, query_labels=labels, gallery_labels=labels
-    )
-    assert (labels[positions] != labels[:, None]).all()
-
-
 GOOD = np.full((4, 8), 0.5, dtype=np.float32)
 
 
@@ -222,15 +244,15 @@ GOOD = np.full((4, 8), 0.5, dtype=np.float32)
         ({"k": 0}, "k must"),
         ({"threshold": np.nan}, "threshold"),
         ({"queries": GOOD[:, :7]}, "queries"),
-        ({"gallery": [GOOD, GOOD[:, :7]]}, "gallery block 1"),
-        ({"gallery": GOOD}, "blocks go in a list"),
+        ({"gallery": [GOOD, GOOD[:, :7]]}, "gallery, block 1: shape"),
         ({"gallery": [GOOD.astype(int)]}, "float32"),
         ({"queries": GOOD * np.nan}, r"queries.*NaN"),
-        ({"gallery": [GOOD, GOOD + np.float32(np.inf)]}, r"gallery block 1.*\[0, 1\]"),
+        ({"gallery": [GOOD, GOOD + np.float32(np.inf)]}, r"gallery, block 1.*\[0, 1\]"),
         ({"weight": np.full(8, np.nan)}, "finite"),
-        ({"itself": True, "gallery": [GOOD, GOOD]}, "itself"),
+        ({"part": range(2, 5)}, "no part of 4"),
+        ({"gallery": None, "query_codes": np.zeros(4), "gallery_codes": np.zeros(4)}, "one list of identities"),
         ({"query_codes": np.zeros(4)}, "identities"),
-        ({"query_codes": np.zeros(4), "gallery_codes": [np.zeros(3)]}, "one identity"),
+        ({"query_codes": np.zeros(4), "gallery_codes": np.zeros(3)}, "one identity"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, message):

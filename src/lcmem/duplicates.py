@@ -5,19 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from lcmem.auditing.calibration import DEFAULT_RATE, calibrate_tail
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
 from lcmem.manifest import Manifest
-from lcmem.model import pair_logits
-from lcmem.scan import connected_components, scan
+from lcmem.scan import Blocks, connected_components, scan
+from lcmem.scan.rescore import sampled_logits
 
 SAMPLE = 200_000
 """Random pairs from which the scatter of unrelated pictures is measured."""
-CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Duplicates:
 
 
 def find_duplicates(
-    manifest: Manifest, features: Tensor, weight: Tensor, bias: Tensor, threshold: float | None = None
+    manifest: Manifest, features: Blocks, weight: Tensor, bias: Tensor, threshold: float | None = None
 ) -> Duplicates:
     """Compare every picture with every other, and join those that are connected by pairs above a threshold.
 
@@ -64,8 +62,7 @@ def find_duplicates(
         LCMemError: Too few pictures for a threshold.
     """
     level = duplicate_threshold(manifest, features, weight, bias) if threshold is None else threshold
-    values = features.numpy()
-    pairs = scan(values, [values], weight, bias, threshold=level, itself=True).matches()
+    pairs = scan(features, None, weight, bias, threshold=level).matches()
     component = connected_components(pairs[["query", "gallery"]].to_numpy(), len(features))
     best = np.full(len(features), -np.inf)
     for end in ("query", "gallery"):
@@ -79,7 +76,7 @@ def find_duplicates(
     return Duplicates(table, level)
 
 
-def duplicate_threshold(manifest: Manifest, features: Tensor, weight: Tensor, bias: Tensor) -> float:
+def duplicate_threshold(manifest: Manifest, features: Blocks, weight: Tensor, bias: Tensor) -> float:
     """The logit that at most 1 % of pictures are expected to reach with any unrelated picture of the set.
 
     As in an audit without a holdout it is extrapolated from random pairs (:func:`lcmem.auditing.calibration.
@@ -95,9 +92,5 @@ def duplicate_threshold(manifest: Manifest, features: Tensor, weight: Tensor, bi
     rng = np.random.default_rng(0)
     first, second = rng.integers(len(features), size=(2, SAMPLE))
     apart = identities[first] != identities[second]
-    first, second = first[apart], second[apart]
-    logits = [
-        pair_logits(features[first[at : at + CHUNK]], features[second[at : at + CHUNK]], weight, bias)
-        for at in range(0, len(first), CHUNK)
-    ]
-    return calibrate_tail(torch.cat(logits).numpy(), float(bias), len(features), DEFAULT_RATE).logit
+    logits = sampled_logits(features, first[apart], second[apart], weight, bias)
+    return calibrate_tail(logits, float(bias), len(features), DEFAULT_RATE).logit

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from lcmem.auditing.calibration import DEFAULT_RATE, Calibration, calibrate, calibrate_tail, given_threshold
@@ -15,11 +14,11 @@ from lcmem.auditing.result import AuditResult
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest, ManifestLike
-from lcmem.scan import Atlas, FeatureSet, best_matches, extract_features, read_source
+from lcmem.scan import Atlas, Best, Blocks, FeatureSet, extract_features, read_source, scan
+from lcmem.scan.rescore import sampled_logits
 
 TAIL_PAIRS = 500_000
 """Random pairs from which the scatter of unrelated pictures is measured when there are no identities."""
-CHUNK = 4096
 
 
 def audit(
@@ -70,7 +69,7 @@ def audit(
         shared = set(sources["holdout"].paths) & set(sources["real"].paths)
         if shared:
             raise LCMemError(f"{len(shared)} pictures are in the real set and in the holdout, e.g. {min(shared)}")
-    atlas = None if out is None else Atlas.create(Path(out) / "atlas", detector)
+    atlas = None if out is None else Atlas.create(Path(out) / "atlas", detector, working=True)
     sets = {
         name: extract_features(source, detector, atlas, title=f"encoding {name}", workers=workers)
         for name, source in sources.items()
@@ -90,18 +89,19 @@ def _compare(
 ) -> AuditResult:
     weight, bias = detector.weight.cpu(), detector.bias.cpu()
     real, synthetic = sets["real"], sets["synthetic"]
-    logits, positions = best_matches(synthetic.features, real.features, weight, bias, k=top_k, title="synthetic × real")
-    scores = {"synthetic": logits[:, 0]}
+    k = min(top_k, len(real.blocks))
+    best = scan(synthetic.blocks, real.blocks, weight, bias, k=k, title="synthetic × real").best
+    scores = {"synthetic": best.logits[:, 0]}
     if "holdout" in sets:
-        found, _ = best_matches(sets["holdout"].features, real.features, weight, bias, k=1, title="holdout × real")
-        scores["holdout"] = found[:, 0]
+        control_scan = scan(sets["holdout"].blocks, real.blocks, weight, bias, title="holdout × real")
+        scores["holdout"] = control_scan.best.logits[:, 0]
     calibration = _calibration(real, scores, weight, bias, threshold, rate)
     memorization = wilson(int((scores["synthetic"] >= calibration.logit).sum()), len(scores["synthetic"]))
     control = None
     if "holdout" in scores:
         control = wilson(int((scores["holdout"] >= calibration.logit).sum()), len(scores["holdout"]))
     return AuditResult(
-        matches=_match_table(synthetic.manifest, real.manifest, logits, positions, calibration.logit),
+        matches=_match_table(synthetic.manifest, real.manifest, best, calibration.logit),
         calibration=calibration,
         memorization=memorization,
         holdout=control,
@@ -124,44 +124,30 @@ def _calibration(
     """The operating point; adds the real set's chance matches to ``scores`` where identities are known."""
     identities = pd.factorize(pd.Series(real.manifest.identities))[0]
     if real.manifest.labelled and identities.max() > 0:
-        chance, _ = best_matches(
-            real.features,
-            real.features,
-            weight,
-            bias,
-            k=1,
-            query_labels=identities,
-            gallery_labels=identities,
-            title="chance matches",
-        )
-        scores["chance"] = chance[:, 0]
+        others = scan(real.blocks, None, weight, bias, query_codes=identities, title="chance matches").different
+        assert others is not None
+        scores["chance"] = others.logits[:, 0]
     if threshold is not None:
         return given_threshold(threshold)
     if "chance" in scores or "holdout" in scores:
         return calibrate(scores.get("chance"), scores.get("holdout"), rate)
-    if len(real.features) < 3:
+    if len(real.blocks) < 3:
         raise LCMemError("fewer than 3 real pictures are too few to calibrate a threshold on; give --threshold")
-    return calibrate_tail(random_pair_logits(real.features, weight, bias), float(bias), len(real.features), rate)
+    return calibrate_tail(random_pair_logits(real.blocks, weight, bias), float(bias), len(real.blocks), rate)
 
 
-def random_pair_logits(features: Tensor, weight: Tensor, bias: Tensor) -> np.ndarray:
+def random_pair_logits(features: Blocks, weight: Tensor, bias: Tensor) -> np.ndarray:
     """Logits of :data:`TAIL_PAIRS` random pairs of different pictures of one set, features ``[N, D]``."""
     rng = np.random.default_rng(0)
     first = rng.integers(len(features), size=TAIL_PAIRS)
     second = (first + rng.integers(1, len(features), size=TAIL_PAIRS)) % len(features)
-    logits = [
-        bias - ((features[first[at : at + CHUNK]] - features[second[at : at + CHUNK]]).abs() @ weight)
-        for at in range(0, TAIL_PAIRS, CHUNK)
-    ]
-    return torch.cat(logits).numpy()
+    return sampled_logits(features, first, second, weight, bias)
 
 
-def _match_table(
-    synthetic: Manifest, real: Manifest, logits: np.ndarray, positions: np.ndarray, threshold: float
-) -> pd.DataFrame:
-    count, k = logits.shape
-    flat = logits.reshape(-1)
-    chosen = real.table.iloc[positions.reshape(-1)]
+def _match_table(synthetic: Manifest, real: Manifest, best: Best, threshold: float) -> pd.DataFrame:
+    count, k = best.logits.shape
+    flat = best.logits.reshape(-1)
+    chosen = real.table.iloc[best.positions.reshape(-1)]
     return pd.DataFrame(
         {
             "synthetic": np.repeat(np.array(synthetic.paths, dtype=object), k),

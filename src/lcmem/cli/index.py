@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Identities, IdentityColumn, IdentityPattern, Model, Workers, app, resumable
+from lcmem.cli.app import Cluster, Device, Identities, IdentityColumn, IdentityPattern, Model, Workers, app, resumable
 
 if TYPE_CHECKING:
     from lcmem.scan import Filling
@@ -21,11 +21,13 @@ def index(
     identities: Identities = True,
     device: Device = "cpu",
     workers: Workers = None,
+    cluster: Cluster = None,
 ) -> None:
     """Put the features of pictures into an atlas. Run again, it encodes only what is new or changed."""
     import lcmem
     from lcmem.manifest import Manifest
     from lcmem.scan import Atlas, fill_atlas
+    from lcmem.scan.distributed import fill_atlas_distributed
 
     manifest = Manifest.read(
         pictures, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
@@ -33,7 +35,10 @@ def index(
     detector = lcmem.load(model, device=device)
     atlas = Atlas.create(out, detector)
     with resumable():
-        done = fill_atlas(manifest, detector, atlas, workers=workers)
+        if cluster is None:
+            done = fill_atlas(manifest, detector, atlas, workers=workers)
+        else:
+            done = fill_atlas_distributed(manifest, detector, atlas, workers=cluster, device=device)
     print_filling(done)
     typer.echo(f"atlas: {out} ({len(atlas)} pictures)")
 

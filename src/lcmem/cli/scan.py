@@ -6,7 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from lcmem.cli.app import Device, Identities, IdentityColumn, IdentityPattern, Model, Out, Workers, app, resumable
+from lcmem.cli.app import (
+    Cluster,
+    Device,
+    Identities,
+    IdentityColumn,
+    IdentityPattern,
+    Model,
+    Out,
+    Workers,
+    app,
+    resumable,
+)
 
 
 @app.command()
@@ -24,6 +35,7 @@ def scan(
     identities: Identities = True,
     device: Device = "cpu",
     workers: Workers = None,
+    cluster: Cluster = None,
 ) -> None:
     """Score every pair, exactly: best matches, all matches, and the histogram of scores by identity."""
     import lcmem
@@ -40,7 +52,7 @@ def scan(
     logit = log(threshold / (1 - threshold))
     with resumable():
         detector = lcmem.load(model, device=device)
-        summary = scan_sets(one, two, detector, out, k=top_k, threshold=logit, workers=workers)
+        summary = scan_sets(one, two, detector, out, k=top_k, threshold=logit, workers=workers, cluster=cluster)
     print_scan(summary, out)
 
 

@@ -38,18 +38,29 @@ class Atlas(StoredFeatures):
         return cls(Path(folder), AtlasCard.read(Path(folder)))
 
     @classmethod
-    def create(cls, folder: str | os.PathLike[str], detector: "LCMem") -> "Atlas":
+    def create(cls, folder: str | os.PathLike[str], detector: "LCMem", *, working: bool = False) -> "Atlas":
         """Open an atlas for adding to it, or make a new one.
 
         Shards that were deleted because they were damaged are struck off, so that their pictures are done anew.
 
+        Args:
+            folder: Where it is.
+            detector: The model.
+            working: Whether a job keeps all its pictures here; see :class:`lcmem.scan.card.AtlasCard`.
+
         Raises:
-            LCMemError: The folder holds another model's features.
+            LCMemError: The folder holds another model's features, or the atlas is for the other purpose.
         """
-        place, card = Path(folder), AtlasCard.of(detector)
+        place, card = Path(folder), AtlasCard.of(detector, working=working)
         if (place / CARD).is_file():
             found = AtlasCard.read(place)
             found.check_same(card, place)
+            if not working:
+                found.check_set(place)
+            elif not found.working:
+                raise LCMemError(
+                    f"{place}: holds a set of pictures that this job would mix with others; choose another folder"
+                )
             card = replace(found, shards={name: n for name, n in found.shards.items() if (place / name).is_file()})
         place.mkdir(parents=True, exist_ok=True)
         card.write(place)
@@ -97,11 +108,12 @@ class Atlas(StoredFeatures):
         Killed in between, the same call goes on.
 
         Raises:
-            LCMemError: One is not an atlas or holds another model's features; then nothing was added.
+            LCMemError: One is not an atlas, holds another model's features or a job's; then nothing was added.
         """
         opened = [Atlas.open(other) for other in others]
         for other in opened:
             self.card.check_same(other.card, self.folder)
+            other.card.check_set(other.folder)
         for shard in [shard for other in opened for shard in other.shards]:
             self._put(shard)
 

@@ -25,6 +25,8 @@ class AtlasCard:
         features: D.
         shards: Rows of each shard by file name, in order. A file that is not named here is not part of the atlas.
         next: Number of the next shard. None is used twice: a name always means the same rows.
+        working: Whether a job keeps what it was given here, such as the real and the synthetic pictures of an audit.
+            Such an atlas is no set of pictures.
     """
 
     fingerprint: str
@@ -32,11 +34,12 @@ class AtlasCard:
     features: int
     shards: dict[str, int] = field(default_factory=dict)
     next: int = 0
+    working: bool = False
 
     @classmethod
-    def of(cls, detector: "LCMem") -> "AtlasCard":
+    def of(cls, detector: "LCMem", *, working: bool = False) -> "AtlasCard":
         """The card of a new, empty atlas."""
-        return cls(detector.fingerprint, str(detector.card["name"]), len(detector.weight))
+        return cls(detector.fingerprint, str(detector.card["name"]), len(detector.weight), working=working)
 
     @classmethod
     def read(cls, folder: Path) -> "AtlasCard":
@@ -81,6 +84,18 @@ class AtlasCard:
             raise LCMemError(
                 f"{folder}: holds features of another model ({self.model} {self.fingerprint[:12]}…, not {other.model} "
                 f"{other.fingerprint[:12]}…); give that model, choose another folder or delete this one"
+            )
+
+    def check_set(self, folder: Path) -> None:
+        """Whether this may stand for a set of pictures.
+
+        Raises:
+            LCMemError: A job keeps all its pictures here.
+        """
+        if self.working:
+            raise LCMemError(
+                f"{folder}: holds all pictures that an audit or a scan was given, real and synthetic ones alike, so it "
+                "stands for no set of pictures; give the pictures themselves, or what lcmem index makes of them"
             )
 
 

@@ -13,17 +13,16 @@ from lcmem.errors import LCMemError
 from lcmem.loading import PictureBatch
 from lcmem.manifest import Manifest
 from lcmem.scan.atlas import Atlas
-from lcmem.scan.features import FeatureSet, gather
-from lcmem.scan.filling import fill_from
+from lcmem.scan.filling import Filling, fill_from
 
 BATCH = 64
 """Pictures that a worker encodes at once; what is done again when it dies."""
 
 
-def extract_features_distributed(
+def fill_atlas_distributed(
     manifest: Manifest, detector: LCMem, atlas: Atlas, *, workers: int = 2, device: str = "cpu"
-) -> FeatureSet:
-    """As :func:`lcmem.scan.extract_features`, on the workers of a Ray cluster.
+) -> Filling:
+    """As :func:`lcmem.scan.fill_atlas`, on the workers of a Ray cluster.
 
     Workers get the model from here and read the pictures themselves, so the paths must be valid there too. They only
     encode. Ray repeats the batch of a worker that died; the atlas is written by this process alone, one row for each
@@ -39,13 +38,22 @@ def extract_features_distributed(
     Raises:
         LCMemError: Ray is not installed.
     """
+    check_ray()
+    atlas.check(detector)
+    stream = partial(_stream, detector=detector, workers=workers, device=device)
+    return fill_from(manifest, atlas, stream, "encoding")
+
+
+def check_ray() -> None:
+    """Whether Ray Data can be used.
+
+    Raises:
+        LCMemError: It is not installed.
+    """
     try:
         import ray.data  # noqa: F401
     except ImportError as error:
         raise LCMemError(f"this needs Ray: pip install 'lcmem[ray]' ({error})") from error
-    atlas.check(detector)
-    stream = partial(_stream, detector=detector, workers=workers, device=device)
-    return gather(manifest, atlas, fill_from(manifest, atlas, stream, "encoding"))
 
 
 def _stream(paths: list[str], *, detector: LCMem, workers: int, device: str) -> Iterator[tuple[PictureBatch, Tensor]]:

@@ -6,7 +6,7 @@ the gallery is cut.
 """
 
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ import torch
 from lcmem.errors import LCMemError
 from lcmem.progress import Advance, progress_bar
 from lcmem.scan import portable, quantise
+from lcmem.scan.blocks import Blocks, Features
 from lcmem.scan.quantise import Codes, Quantiser
 from lcmem.scan.rescore import Matches, Scorer
 from lcmem.scan.result import KINDS, Best, Histogram, ScanResult
@@ -31,8 +32,8 @@ Sift = Callable[[Slab, Rows, int, Bins, np.ndarray], Iterator[np.ndarray]]
 
 
 def scan(
-    queries: np.ndarray,
-    gallery: Sequence[np.ndarray],
+    queries: Features,
+    gallery: Features | None,
     weight: np.ndarray | torch.Tensor,
     bias: float | torch.Tensor,
     *,
@@ -40,16 +41,17 @@ def scan(
     threshold: float | None = None,
     out: Path | None = None,
     query_codes: np.ndarray | None = None,
-    gallery_codes: Sequence[np.ndarray] | None = None,
-    itself: bool = False,
+    gallery_codes: np.ndarray | None = None,
+    part: range | None = None,
     device: str | torch.device = "cpu",
     title: str = "comparing",
 ) -> ScanResult:
     """Compare all pairs, exactly.
 
     Args:
-        queries: Features ``[Q, D]`` float32 in [0, 1]; may be a memory map.
-        gallery: Blocks of features ``[n_i, D]``, likewise.
+        queries: Features ``[Q, D]`` float32 in [0, 1], an array or several of them; they may be memory maps.
+        gallery: Features ``[G, D]``, likewise. None takes the queries themselves: no picture is compared with itself,
+            each pair is counted once.
         weight: The head's weights ``[D]``, of either sign.
         bias: The head's bias.
         k: Best matches to keep for each query.
@@ -57,8 +59,8 @@ def scan(
         out: Folder for matches and for progress: the same scan, started again after a kill, goes on where it was. None
             keeps all in memory.
         query_codes: Identities ``[Q]`` as integers, −1 where unknown.
-        gallery_codes: The same for each block.
-        itself: The gallery's blocks are the queries: no picture is compared with itself, each pair is counted once.
+        gallery_codes: The same of the gallery ``[G]``.
+        part: Positions of the queries to compare; None takes all. The lists of best matches are of these alone.
         device: ``cpu`` (compiled if Numba is installed: extra ``fast``), ``cuda`` or ``mps``.
         title: Of the progress bar.
 
@@ -69,10 +71,10 @@ def scan(
         raise LCMemError(f"k must be at least 1 and the threshold a number, not {k} and {threshold}")
     weight, bias = (torch.as_tensor(value).detach().cpu() for value in (weight, bias))
     quantiser = Quantiser(weight.numpy(), float(bias))
-    source = Source.check(queries, gallery, query_codes, gallery_codes, itself, quantiser.features)
+    source = Source.check(queries, gallery, query_codes, gallery_codes, part, quantiser.features)
     bins, lanes = Bins.over(quantiser.span), 1 if source.query_codes is None else 3
     options = (weight.double().tolist(), float(bias), k, threshold)
-    standing = Standing.open(out, source.fingerprint(options), (len(queries), lanes, k), bins.count)
+    standing = Standing.open(out, source.fingerprint(options), (len(source.part), lanes, k), bins.count)
     scorer = Scorer(quantiser, weight, bias, np.inf if threshold is None else threshold)
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
         radius = _Pass(source, scorer, bins, standing, threads, str(device)).run(title)
@@ -90,23 +92,27 @@ class _Pass:
 
     def run(self, title: str) -> int:
         """Do the chunks that are not done; return the largest radius of a query, in levels."""
-        codes = self._encode(self.source.queries, "queries")
+        part, gallery = self.source.part, self.source.gallery
+        codes = self._encode(self.source.queries, part.start, part.stop, "queries")
         chunks = [*self.source.chunks()]
-        pairs = [self.source.pairs_of(start, start + part.stop - part.start) for start, _, part in chunks]
-        done = sum(pairs[: self.standing.done])
-        with progress_bar(title, sum(pairs), done=done) as advance:
-            for (start, number, part), count in [*zip(chunks, pairs, strict=True)][self.standing.done :]:
-                features = self.source.gallery[number][part]
-                encoded = self._encode(features, f"gallery block {number}")
-                rows = Rows(start, features, encoded, self.source.identities(number, part))
-                self._compare(codes, rows, advance, count)
-                release(self.source.gallery[number])
+        pairs = [self.source.pairs_of(start, stop) for _, start, stop in chunks]
+        done = self.standing.done
+        if done == len(chunks):
+            return int(codes.radius.max(initial=0))
+        with progress_bar(title, sum(pairs), done=sum(pairs[:done])) as advance:
+            for (number, start, stop), count in [*zip(chunks, pairs, strict=True)][done:]:
+                encoded = self._encode(gallery, start, stop, f"gallery, block {number}")
+                known = self.source.gallery_codes
+                identities = np.full(stop - start, -1) if known is None else known[start:stop]
+                self._compare(codes, Rows(start, gallery[start:stop], encoded, identities), advance, count)
+                release(gallery.parts[number])
         return int(codes.radius.max(initial=0))
 
-    def _encode(self, features: np.ndarray, name: str) -> Codes:
+    def _encode(self, features: Blocks, start: int, stop: int, name: str) -> Codes:
         step = 16 * quantise.ROWS
-        pieces = [features[start : start + step] for start in range(0, max(len(features), 1), step)]
-        parts = [*self.threads.map(lambda piece: self.scorer.quantiser.encode(piece, name), pieces)]
+        starts = range(start, max(stop, start + 1), step)
+        encode = self.scorer.quantiser.encode
+        parts = [*self.threads.map(lambda first: encode(features[first : min(first + step, stop)], name), starts)]
         return Codes(np.concatenate([part.levels for part in parts]), np.concatenate([part.radius for part in parts]))
 
     def _compare(self, queries: Codes, rows: Rows, advance: Advance, pairs: int) -> None:
@@ -125,12 +131,13 @@ class _Pass:
         part, standing, quantiser = slice(start, start + size), self.standing, self.scorer.quantiser
         own = Codes(codes.levels[part], codes.radius[part])
         logits, radius = standing.logits[part], own.radius.astype(np.int64)
-        known = self.source.query_codes
+        first, known = self.source.part.start + start, self.source.query_codes
+        place = slice(first, first + len(radius))
         return Slab(
-            start=start,
-            features=self.source.queries[part],
+            start=first,
+            features=self.source.queries[place],
             codes=own,
-            identities=np.full(len(radius), -1) if known is None else known[part],
+            identities=np.full(len(radius), -1) if known is None else known[place],
             logits=logits,
             positions=standing.positions[part],
             upper=np.full(logits.shape, NOTHING_YET, dtype=np.int64),

@@ -12,6 +12,7 @@ from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest, ManifestLike
 from lcmem.progress import progress_bar
 from lcmem.scan.atlas import Atlas
+from lcmem.scan.blocks import Blocks
 from lcmem.scan.card import is_atlas
 from lcmem.scan.filling import Filling, fill_atlas
 
@@ -22,27 +23,34 @@ class FeatureSet:
 
     Attributes:
         manifest: These pictures.
-        features: ``[N, D]`` float32, in the manifest's order.
+        blocks: Features ``[N, D]`` float32, in the manifest's order; those of an atlas lie on the disk.
         skipped: Path and reason for each picture that could not be read.
         encoded: How many were encoded in this run; the others came from the atlas.
         seconds: What this run spent on encoding.
     """
 
     manifest: Manifest
-    features: Tensor
+    blocks: Blocks
     skipped: list[tuple[str, str]]
     encoded: int
     seconds: float
+
+    @property
+    def features(self) -> Tensor:
+        """``[N, D]`` in memory."""
+        values = self.blocks[:]
+        return torch.from_numpy(values if values.flags.writeable else values.copy())
 
 
 def read_source(source: ManifestLike | Atlas) -> Manifest | Atlas:
     """Pictures, or an atlas where the folder is one; see :meth:`lcmem.manifest.Manifest.read`.
 
     Raises:
-        LCMemError: Neither, or an atlas without pictures.
+        LCMemError: Neither, an atlas without pictures, or one that holds whatever an audit was given.
     """
     if isinstance(source, Atlas) or is_atlas(source):
         atlas = source if isinstance(source, Atlas) else Atlas.open(source)  # type: ignore[arg-type]
+        atlas.card.check_set(atlas.folder)
         if not len(atlas):
             raise LCMemError(f"{atlas.folder}: the atlas holds no pictures; lcmem index adds some")
         return atlas
@@ -71,7 +79,7 @@ def extract_features(
     """
     if isinstance(source, Atlas):
         source.check(detector)
-        return FeatureSet(source.manifest, torch.from_numpy(source.features()), [], 0, 0.0)
+        return FeatureSet(source.manifest, Blocks(source.blocks(), source.folder), [], 0, 0.0)
     if atlas is None:
         return _encode(source, detector, title, workers)
     return gather(source, atlas, fill_atlas(source, detector, atlas, title=title, workers=workers))
@@ -80,7 +88,7 @@ def extract_features(
 def gather(manifest: Manifest, atlas: Atlas, done: Filling) -> FeatureSet:
     """Features of the pictures that an atlas was filled with."""
     rows = atlas.find(done.contents["sha256"].iloc[done.stored])
-    features = torch.from_numpy(atlas.features(rows))
+    features = Blocks(atlas.features(rows))
     return FeatureSet(manifest.rows(done.stored), features, done.skipped, done.encoded, done.seconds)
 
 
@@ -96,4 +104,4 @@ def _encode(manifest: Manifest, detector: LCMem, title: str, workers: int | None
             skipped += [(paths[at], reason) for at, reason in batch.failures]
             advance(len(batch.indices) + len(batch.failures))
     seconds = time.perf_counter() - began
-    return FeatureSet(manifest.rows(kept), torch.from_numpy(features[kept]), skipped, len(kept), seconds)
+    return FeatureSet(manifest.rows(kept), Blocks(features[kept]), skipped, len(kept), seconds)

@@ -4,13 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lcmem.model import pair_logits
+from lcmem.scan.blocks import Blocks
 from lcmem.scan.quantise import Quantiser
 from lcmem.scan.slab import Rows, Slab, pair_kinds
 
 NUMBERS = 32_767
 """Features subtracted at once: few enough that torch starts no threads of its own inside ours."""
+SAMPLED = 4096
+"""Random pairs scored at once."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,16 @@ class Scorer:
             left, right = torch.from_numpy(queries[query[part]]), torch.from_numpy(rows[row[part]])
             found[part] = pair_logits(left, right, self.weight, self.bias).numpy()
         return found
+
+
+def sampled_logits(features: Blocks, first: np.ndarray, second: np.ndarray, weight: Tensor, bias: Tensor) -> np.ndarray:
+    """Scores ``[n]`` of the pairs of these positions of one set."""
+    found = np.empty(len(first))
+    for start in range(0, len(first), SAMPLED):
+        part = slice(start, start + SAMPLED)
+        left, right = (torch.from_numpy(features.take(rows[part])) for rows in (first, second))
+        found[part] = pair_logits(left, right, weight, bias).numpy()
+    return found
 
 
 def _merge(slab: Slab, lane: int, query: np.ndarray, position: np.ndarray, logit: np.ndarray) -> None:

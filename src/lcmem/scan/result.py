@@ -1,6 +1,6 @@
 """What a scan found."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,11 @@ class Best:
 
     logits: np.ndarray
     positions: np.ndarray
+
+    @classmethod
+    def join(cls, parts: "Sequence[Best]") -> "Best":
+        """Those of queries one after the other."""
+        return cls(np.concatenate([part.logits for part in parts]), np.concatenate([part.positions for part in parts]))
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,29 @@ class ScanResult:
     histogram: Histogram
     files: list[Path]
     held: Matches
+
+    @classmethod
+    def join(cls, parts: "Sequence[ScanResult]") -> "ScanResult":
+        """One scan from those of its queries' parts, in their order; it is what scanning all at once gives."""
+        first = parts[0]
+        lists = {
+            name: None if getattr(first, name) is None else Best.join([getattr(part, name) for part in parts])
+            for name in ("same", "different")
+        }
+        return cls(
+            best=Best.join([part.best for part in parts]),
+            **lists,
+            threshold=first.threshold,
+            pairs=sum(part.pairs for part in parts),
+            match_counts={kind: sum(part.match_counts[kind] for part in parts) for kind in KINDS},
+            histogram=Histogram(
+                first.histogram.edges,
+                {kind: np.sum([part.histogram.counts[kind] for part in parts], axis=0) for kind in KINDS},
+                max(part.histogram.error for part in parts),
+            ),
+            files=[path for chunk in zip(*(part.files for part in parts), strict=True) for path in chunk],
+            held=Matches.join([part.held for part in parts]),
+        )
 
     def matches(self) -> pd.DataFrame:
         """All matches in memory: query, gallery (positions), logit and kind, by query and gallery position."""

@@ -6,8 +6,8 @@ import numpy as np
 
 from lcmem.detectors.lcmem import LCMem
 from lcmem.scan.atlas import Atlas
-from lcmem.scan.features import extract_features, read_source
-from lcmem.scan.kernel import best_matches
+from lcmem.scan.engine import scan
+from lcmem.scan.features import read_source
 
 
 def search_atlas(atlas: Atlas, pictures: list[str], detector: LCMem, top_k: int) -> list[dict[str, Any]]:
@@ -27,12 +27,12 @@ def search_atlas(atlas: Atlas, pictures: list[str], detector: LCMem, top_k: int)
         LCMemError: An atlas of another model, without pictures, or with a damaged shard.
     """
     read_source(atlas)
-    gallery = extract_features(atlas, detector, None)
-    weight, bias = detector.weight.cpu(), detector.bias.cpu()
-    logits, rows = best_matches(detector.features(pictures), gallery.features, weight, bias, k=top_k, title="searching")
+    atlas.check(detector)
+    queries, k = detector.features(pictures).numpy(), min(top_k, len(atlas))
+    best = scan(queries, atlas.blocks(), detector.weight, detector.bias, k=k, title="searching").best
     found = []
-    for picture, best, at in zip(pictures, logits, rows, strict=True):
-        matches = gallery.manifest.table.iloc[at][["path", "identity"]].to_dict("records")
-        scores = [{"logit": float(logit), "probability": float(1 / (1 + np.exp(-logit)))} for logit in best]
+    for picture, logits, rows in zip(pictures, best.logits, best.positions, strict=True):
+        matches = atlas.rows(rows)[["path", "identity"]].to_dict("records")
+        scores = [{"logit": float(logit), "probability": float(1 / (1 + np.exp(-logit)))} for logit in logits]
         found.append({"picture": picture, "matches": [a | b for a, b in zip(matches, scores, strict=True)]})
     return found

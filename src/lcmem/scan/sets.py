@@ -1,8 +1,8 @@
 """Two sets of pictures, or one with itself: every pair, and what was found as files (paper, section 4.4)."""
 
+import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +15,11 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.files import replacing
 from lcmem.manifest import Manifest
 from lcmem.scan.atlas import Atlas
+from lcmem.scan.distributed import fill_atlas_distributed
 from lcmem.scan.engine import scan
-from lcmem.scan.features import extract_features
+from lcmem.scan.features import FeatureSet, extract_features, gather
+from lcmem.scan.parts import scan_distributed
 from lcmem.scan.result import Histogram, ScanResult
-
-
-@dataclass(frozen=True)
-class _Side:
-    """One of the two sets: its pictures and their features, in blocks that may be memory maps."""
-
-    manifest: Manifest
-    blocks: list[np.ndarray]
-    skipped: list[tuple[str, str]]
-
-    @classmethod
-    def of(cls, source: Manifest | Atlas, detector: LCMem, atlas: Path, workers: int | None) -> "_Side":
-        if isinstance(source, Atlas):
-            source.check(detector)
-            return cls(source.manifest, source.blocks(), [])
-        found = extract_features(source, detector, Atlas.create(atlas, detector), workers=workers)
-        return cls(found.manifest, [found.features.numpy()], found.skipped)
-
-    def rows(self) -> np.ndarray:
-        return self.blocks[0] if len(self.blocks) == 1 else np.concatenate(self.blocks)
 
 
 def scan_sets(
@@ -49,6 +31,7 @@ def scan_sets(
     k: int = 5,
     threshold: float = 0.0,
     workers: int | None = None,
+    cluster: int | None = None,
 ) -> dict[str, Any]:
     """Score every pair and write what was found.
 
@@ -61,26 +44,28 @@ def scan_sets(
         k: Best matches to keep for each query.
         threshold: Logit from which a pair is a match; 0 is the paper's p > 0.5.
         workers: Decoding processes.
+        cluster: Workers of a Ray cluster to spread encoding and comparing over; None takes this process.
 
     Returns:
         The summary.
     """
     out.mkdir(parents=True, exist_ok=True)
-    one = _Side.of(queries, detector, out / "atlas", workers)
-    two = one if gallery is None else _Side.of(gallery, detector, out / "atlas", workers)
+    features = functools.partial(_features, detector=detector, atlas=out / "atlas", workers=workers, cluster=cluster)
+    one = features(queries)
+    two = one if gallery is None else features(gallery)
     codes = _codes([one.manifest, two.manifest])
-    result = scan(
-        one.rows(),
-        two.blocks,
-        detector.weight.cpu(),
-        detector.bias.cpu(),
+    compare = scan if cluster is None else functools.partial(scan_distributed, workers=cluster)
+    result = compare(
+        one.blocks,
+        None if gallery is None else two.blocks,
+        detector.weight,
+        detector.bias,
         k=k,
         threshold=threshold,
         out=out / "pass",
         query_codes=codes[0],
-        gallery_codes=None if codes[1] is None else np.split(codes[1], np.cumsum([*map(len, two.blocks)])[:-1]),
-        itself=gallery is None,
-        device=detector.device,
+        gallery_codes=None if gallery is None else codes[1],
+        device=str(detector.device),
     )
     paths = one.manifest.table["path"].to_numpy(), two.manifest.table["path"].to_numpy()
     _write_table(_best_table(result, one.manifest, two.manifest), out / "best.csv")
@@ -93,6 +78,19 @@ def scan_sets(
     with replacing(out / "summary.json") as partial:
         partial.write_text(json.dumps(summary, indent=2), encoding="utf-8")
     return summary
+
+
+def _features(
+    source: Manifest | Atlas, detector: LCMem, atlas: Path, workers: int | None, cluster: int | None
+) -> FeatureSet:
+    """Pictures are put into a working atlas first, so that none is encoded twice."""
+    if isinstance(source, Atlas):
+        return extract_features(source, detector, None)
+    working = Atlas.create(atlas, detector, working=True)
+    if cluster is None:
+        return extract_features(source, detector, working, workers=workers)
+    done = fill_atlas_distributed(source, detector, working, workers=cluster, device=str(detector.device))
+    return gather(source, working, done)
 
 
 def _codes(manifests: Sequence[Manifest]) -> list[np.ndarray | None]:

@@ -1,12 +1,14 @@
 """What a scan is given, checked, and the gallery in chunks of bounded size."""
 
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from lcmem.errors import LCMemError
+from lcmem.scan.blocks import Blocks, Features, as_blocks
 from lcmem.scan.standing import fingerprint, sample
 
 CHUNK = 65536
@@ -19,26 +21,28 @@ class Source:
 
     Attributes:
         queries: Features ``[Q, D]``.
-        gallery: Features ``[n_i, D]``.
+        gallery: Features ``[G, D]``.
         query_codes: Identities ``[Q]`` int64, −1 where unknown; None if none is known.
-        gallery_codes: The same for each block.
+        gallery_codes: The same of the gallery.
         itself: Whether both are the same set.
+        part: Positions of the queries that are compared.
     """
 
-    queries: np.ndarray
-    gallery: list[np.ndarray]
+    queries: Blocks
+    gallery: Blocks
     query_codes: np.ndarray | None
-    gallery_codes: list[np.ndarray] | None
+    gallery_codes: np.ndarray | None
     itself: bool
+    part: range
 
     @classmethod
     def check(
         cls,
-        queries: np.ndarray,
-        gallery: Sequence[np.ndarray],
+        queries: Features,
+        gallery: Features | None,
         query_codes: np.ndarray | None,
-        gallery_codes: Sequence[np.ndarray] | None,
-        itself: bool,
+        gallery_codes: np.ndarray | None,
+        part: range | None,
         features: int,
     ) -> "Source":
         """Shapes that belong together.
@@ -46,54 +50,57 @@ class Source:
         Raises:
             LCMemError: They do not.
         """
-        for name, block in [("queries", queries), *((f"gallery block {n}", block) for n, block in enumerate(gallery))]:
-            if block.ndim != 2 or block.shape[1] != features:
-                raise LCMemError(f"{name}: shape {block.shape}; this head takes [N, {features}] (blocks go in a list)")
-            if block.dtype not in (np.float32, np.float16, np.float64):
-                raise LCMemError(f"{name}: features of type {block.dtype}; give float32")
-        if itself and len(queries) != sum(map(len, gallery)):
-            raise LCMemError("itself=True compares one set: queries and the gallery's blocks must hold the same rows")
+        own = _blocks(queries, "queries", features)
+        other = own if gallery is None else _blocks(gallery, "gallery", features)
+        if gallery is None:
+            if gallery_codes is not None:
+                raise LCMemError("a set that is compared with itself has one list of identities: query_codes")
+            gallery_codes = query_codes
+        part = range(len(own)) if part is None else part
+        if part.step != 1 or not 0 <= part.start <= part.stop <= len(own):
+            raise LCMemError(f"{part} is no part of {len(own)} queries")
         if (query_codes is None) != (gallery_codes is None):
             raise LCMemError("identities are needed of the queries and of the gallery; give both or neither")
         if query_codes is None or gallery_codes is None:
-            return cls(queries, list(gallery), None, None, itself)
-        lengths = [len(queries), *map(len, gallery)]
-        codes = [np.asarray(part, dtype=np.int64) for part in (query_codes, *gallery_codes)]
-        if [part.shape for part in codes] != [(length,) for length in lengths]:
-            raise LCMemError("one identity is needed for each query and each gallery row, in blocks as the features")
-        return cls(queries, list(gallery), codes[0], codes[1:], itself)
-
-    @property
-    def rows(self) -> int:
-        """Pictures in the gallery."""
-        return sum(map(len, self.gallery))
+            return cls(own, other, None, None, gallery is None, part)
+        # copied: the compiled pass would be compiled once more for arrays that are read-only
+        codes = [np.array(known, dtype=np.int64) for known in (query_codes, gallery_codes)]
+        if [known.shape for known in codes] != [(len(own),), (len(other),)]:
+            raise LCMemError("one identity is needed for each query and for each gallery row")
+        return cls(own, other, codes[0], codes[1], gallery is None, part)
 
     def pairs_of(self, start: int, stop: int) -> int:
-        """Pairs that gallery rows ``start`` … ``stop`` take part in; each is counted with its later picture."""
-        return (stop * (stop - 1) - start * (start - 1)) // 2 if self.itself else len(self.queries) * (stop - start)
+        """Pairs of gallery rows ``start`` … ``stop``; in a set with itself only those with earlier pictures."""
+        if not self.itself:
+            return len(self.part) * (stop - start)
+        return int(np.clip(np.arange(start, stop) - self.part.start, 0, len(self.part)).sum())
 
-    def chunks(self) -> Iterator[tuple[int, int, slice]]:
-        """Position of the first row in the whole gallery, block and rows of each chunk."""
-        start = 0
-        for number, block in enumerate(self.gallery):
-            for first in range(0, len(block), CHUNK):
-                yield start + first, number, slice(first, min(first + CHUNK, len(block)))
-            start += len(block)
-
-    def identities(self, number: int, part: slice) -> np.ndarray:
-        """Of the rows of a chunk."""
-        if self.gallery_codes is None:
-            return np.full(part.stop - part.start, -1)
-        return self.gallery_codes[number][part]
+    def chunks(self) -> Iterator[tuple[int, int, int]]:
+        """Number of the block, and positions of the first row and behind the last one, of each chunk."""
+        for number, (start, stop) in enumerate(pairwise(self.gallery.starts.tolist())):
+            for first in range(start, stop, CHUNK):
+                yield number, first, min(first + CHUNK, stop)
 
     def fingerprint(self, options: object) -> str:
         """Of shapes, identities, options and a sample of the features."""
-        codes = [] if self.query_codes is None else [self.query_codes, *(self.gallery_codes or [])]
+        known = [] if self.query_codes is None or self.gallery_codes is None else [self.query_codes, self.gallery_codes]
         features = []
-        for block in (self.queries, *self.gallery):
+        for block in (*self.queries.parts, *self.gallery.parts):
             features.append(sample(block))
             release(block)  # a sampled row can bring megabytes around it into memory
-        return fingerprint(repr((options, self.itself, CHUNK)).encode(), *features, *(part.tobytes() for part in codes))
+        settings = repr((options, self.itself, self.part, CHUNK)).encode()
+        return fingerprint(settings, *features, *(codes.tobytes() for codes in known))
+
+
+def _blocks(features: Features, name: str, dimension: int) -> Blocks:
+    """At least one block of the right shape."""
+    found = as_blocks(features)
+    for number, block in enumerate(found.parts):
+        if block.ndim != 2 or block.shape[1] != dimension:
+            raise LCMemError(f"{name}, block {number}: shape {block.shape}; this head takes [N, {dimension}]")
+        if block.dtype not in (np.float32, np.float16, np.float64):
+            raise LCMemError(f"{name}, block {number}: features of type {block.dtype}; give float32")
+    return found if found.parts else Blocks(np.empty((0, dimension), dtype=np.float32))
 
 
 def release(block: np.ndarray) -> None:

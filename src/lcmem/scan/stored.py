@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from lcmem.content import content_table
 from lcmem.manifest import Manifest
@@ -41,6 +42,10 @@ class StoredFeatures:
         """All rows without features: ``path, stamp, sha256, identity, dataset``."""
         parts = [shard.table.select(COLUMNS).to_pandas() for shard in self.shards]
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS, dtype=str)
+
+    def rows(self, at: np.ndarray) -> pd.DataFrame:
+        """Some rows ``[n]`` of :attr:`table`; the others are not read."""
+        return pa.concat_tables([shard.table.select(COLUMNS) for shard in self.shards]).take(pa.array(at)).to_pandas()
 
     @property
     def manifest(self) -> Manifest:

@@ -1,0 +1,53 @@
+"""Rows of several arrays as if they were one, so that the shards of an atlas need not be joined in memory."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+
+class Blocks:
+    """Features that lie one after the other in arrays or memory maps.
+
+    Attributes:
+        parts: ``[n_i, D]`` each.
+        starts: Position of the first row of each part, and the number of all rows.
+        folder: The atlas whose shards they are, which other processes can open; None if they are in memory.
+
+    Args:
+        parts: The arrays, or a single one.
+        folder: As above.
+    """
+
+    def __init__(self, parts: np.ndarray | Sequence[np.ndarray], folder: Path | None = None) -> None:
+        self.parts = [parts] if isinstance(parts, np.ndarray) else list(parts)
+        self.folder = folder
+        self.starts = np.cumsum([0, *map(len, self.parts)])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Rows ``start:stop``; not copied if they lie in one part."""
+        start, stop, _ = rows.indices(len(self))
+        spans = zip(pairwise(self.starts.tolist()), self.parts, strict=True)
+        found = [part[max(start - low, 0) : stop - low] for (low, high), part in spans if low < stop and start < high]
+        return found[0] if len(found) == 1 else np.concatenate(found or [self.parts[0][:0]])
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """A copy of the rows at these positions ``[n]``."""
+        values = np.empty((len(rows), self.parts[0].shape[1]), dtype=self.parts[0].dtype)
+        owner = np.searchsorted(self.starts, rows, side="right") - 1
+        for number, part in enumerate(self.parts):
+            values[owner == number] = part[rows[owner == number] - self.starts[number]]
+        return values
+
+
+Features = np.ndarray | Sequence[np.ndarray] | Blocks
+"""Features ``[N, D]``, in one array or in several."""
+
+
+def as_blocks(features: Features) -> Blocks:
+    """The same, whatever it was."""
+    return features if isinstance(features, Blocks) else Blocks(features)
