@@ -11,14 +11,16 @@ from typer.testing import CliRunner
 
 from lcmem.benchmark.calibration import Calibration, average
 from lcmem.benchmark.copy import COLUMNS, benchmark_copy
-from lcmem.benchmark.copy_part import CopyScores, micro_average_precision, nearest_mean
+from lcmem.benchmark.copy_part import CopyPart, CopyScores, micro_average_precision, nearest_mean
 from lcmem.benchmark.copy_summary import strongest
+from lcmem.benchmark.features import FeatureCache
 from lcmem.benchmark.joint import joint
 from lcmem.benchmark.pictures import BenchmarkPictures
 from lcmem.benchmark.sample import random_identities, random_pictures
 from lcmem.benchmark.thresholds import thresholds
 from lcmem.benchmark.variants import PAPER, TRANSFORMS, EditedCopies, Variant, edited_copy, variants_of
 from lcmem.cli.benchmark import group
+from lcmem.detectors.pixel import NCC
 from lcmem.errors import LCMemError
 from lcmem.images import load_picture
 from lcmem.loading import to_uint8
@@ -182,6 +184,26 @@ def test_calibration_pairs(people, tmp_path):
         Calibration.of(_first(val, 1), "fixed")
 
 
+class SlowNCC(NCC):
+    exhaustive = False
+
+
+def test_slow_detectors_compare_each_copy_with_two_strangers(people, tmp_path):
+    test, val = (BenchmarkPictures.read(people.select(split=split), tmp_path, 32) for split in ("test", "val"))
+    part = CopyPart("faces", test, Calibration.of(val, "fixed"))
+    found = {}
+    for detector in (NCC(), SlowNCC()):
+        plain = part.plain(detector, FeatureCache(tmp_path), lambda _: None)
+        found[detector.exhaustive] = part.scores(
+            detector, FeatureCache(tmp_path), plain, Variant("noise", 0.1), lambda _: None
+        )
+    every, few = found[True], found[False]
+    np.testing.assert_allclose(few.own, every.own, atol=1e-5)
+    assert len(every.others) == 18 * 15 and len(few.others) == 6 + 12, "of three pictures of one person, one and two"
+    assert np.abs(few.others[:, None] - every.others).min(1).max() < 1e-5
+    assert np.isnan(few.map) and every.map > 0.9
+
+
 @pytest.fixture(scope="module")
 def run(people, tmp_path_factory):
     """A run with a quick, a slow, a kept and a missing detector, on people and on the same pictures without names."""
@@ -298,8 +320,6 @@ def test_what_cannot_be_measured_is_refused(run, tmp_path):
 
 
 def test_a_detector_without_a_number_is_reported(run, tmp_path, monkeypatch):
-    from lcmem.detectors.pixel import NCC
-
     monkeypatch.setattr(NCC, "similarities", lambda self, u, v: torch.full((len(u), len(v)), torch.nan))
     folder, manifest, _ = run
     found = benchmark_copy(

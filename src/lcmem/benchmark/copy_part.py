@@ -17,6 +17,8 @@ from lcmem.progress import Advance
 
 NEAREST = 3
 """Pictures of the background whose mean similarity to a query is taken off its scores (Pizzi et al. 2022)."""
+BACKGROUND = 128
+"""Validation pictures that make up the background: in the order of their hashes, by chance."""
 NEGATIVES = 2
 """Other pictures that each copy is compared with where a detector is too slow for all of them."""
 
@@ -81,7 +83,7 @@ class CopyPart:
         if not detector.exhaustive:
             return self._few(detector, edited, originals)
         table = all_scores(detector, edited, originals)
-        offset = nearest_mean(all_scores(detector, edited, background))
+        offset = nearest_mean(all_scores(detector, edited, background, BACKGROUND))
         return CopyScores(
             np.diagonal(table),
             table[self.strangers],

@@ -63,14 +63,15 @@ def joint_figure(table: pd.DataFrame) -> "Figure":
             areas = 4 * part["dims"].astype(float) ** 0.5
             axes.scatter(part["auc"], part["recall"], areas, color=COLOURS[key], alpha=0.6)
             axes.scatter([], [], 40, color=COLOURS[key], label=heading)
-            axes.scatter(part["auc"], part["false_positive_rate"], 12, color=COLOURS[key], marker="_")
+            axes.scatter(part["auc"], part["false_positive_rate"], 40, color=COLOURS[key], marker="_")
             axes.vlines(part["auc"], part["false_positive_rate"], part["recall"], color=COLOURS[key], lw=0.6, ls=":")
     for row in rows.itertuples():
         axes.annotate(title(row.detector), (row.auc, row.recall), xytext=(6, 6), textcoords="offset points", fontsize=8)
     axes.set_xlabel("re-identification: AUC, mean over the datasets")
     axes.set_ylabel("copy detection: recall on the strongest edits\n(dash: false positive rate at the same threshold)")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+    axes.margins(0.12)
+    figure.legend(loc="outside lower center", ncols=len(FAMILIES), frameon=False, fontsize=8)
     figure.suptitle(f"marker size: feature dimension; protocol {', '.join(sorted(set(rows['protocol'])))}", fontsize=9)
     return figure
 

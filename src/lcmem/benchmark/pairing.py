@@ -67,17 +67,18 @@ def pair_scores(
     return _finite(detector, scores)
 
 
-def all_scores(detector: Detector, first: Features, second: Features) -> np.ndarray:
-    """Scores ``[N, M]`` of everything with everything.
+def all_scores(detector: Detector, first: Features, second: Features, most: int | None = None) -> np.ndarray:
+    """Scores ``[N, M]`` of everything with everything, or with no more than the first ``most`` of the second.
 
     Raises:
         LCMemError: A score is not finite.
     """
-    scores = np.empty((first.count, second.count))
+    count = second.count if most is None else min(most, second.count)
+    scores = np.empty((first.count, count))
     for top in range(0, first.count, BLOCK):
         u = first.at(np.arange(top, min(top + BLOCK, first.count)))
-        for left in range(0, second.count, BLOCK):
-            v = second.at(np.arange(left, min(left + BLOCK, second.count)))
+        for left in range(0, count, BLOCK):
+            v = second.at(np.arange(left, min(left + BLOCK, count)))
             scores[top : top + len(u), left : left + len(v)] = detector.similarities(u, v).double().numpy()
     return _finite(detector, scores)
 
