@@ -22,6 +22,7 @@ from lcmem.detectors import foundation, module
 from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.pixel import NCC
+from lcmem.detectors.preprocessing import Preprocessing
 from lcmem.detectors.registry import REGISTRY, Options, load_detector
 from lcmem.detectors.trained import TrainedDetector
 from lcmem.encoders import load_encoder
@@ -133,8 +134,8 @@ def build(tmp_path_factory, resnet, data2vec):
 
 @pytest.fixture(scope="session")
 def pictures(orl) -> torch.Tensor:
-    """Three faces ``[3, 3, 200, 200]``."""
-    return torch.stack([to_uint8(load_picture(orl.paths[k], 200)) for k in (0, 15, 200)])
+    """Two people ``[2, 3, 200, 200]``."""
+    return torch.stack([to_uint8(load_picture(orl.paths[k], 200)) for k in (0, 15)])
 
 
 def pil(picture: torch.Tensor) -> Image.Image:
@@ -145,7 +146,7 @@ def pil(picture: torch.Tensor) -> Image.Image:
 def test_every_detector_keeps_the_interface(name, build, pictures):
     detector = build(name)
     u = detector.embed(pictures)
-    assert u.shape[0] == 3 and u.device.type == "cpu" and u.isfinite().all() and detector.name
+    assert u.shape[0] == 2 and u.device.type == "cpu" and u.isfinite().all() and detector.name
     if name not in TIMM and name != "data2vec" and REGISTRY[name].dims:
         assert u.shape[1] == REGISTRY[name].dims
     one = detector.embed(pictures[:1])
@@ -153,26 +154,34 @@ def test_every_detector_keeps_the_interface(name, build, pictures):
     if REGISTRY[name].family != "pixel":
         assert detector.fingerprint and detector.embed(pictures[:1, :, :96, :96]).shape == one.shape
     table = detector.similarities(u, u)
-    assert table.shape == (3, 3) and (table.diagonal()[:, None] > table + torch.eye(3) * 9).sum() == 6
-    rows = torch.tensor([0, 1, 2, 2]), torch.tensor([1, 1, 0, 2])
+    assert table.shape == (2, 2) and (table.diagonal() > table[[0, 1], [1, 0]]).all()
+    rows = torch.tensor([0, 1, 1]), torch.tensor([1, 0, 1])
     torch.testing.assert_close(
         detector.similarity(u[rows[0]], u[rows[1]]).double(), table[rows].double(), atol=2e-4, rtol=1e-4
     )
 
 
 @pytest.mark.parametrize("name", TIMM)
-def test_timm_names_have_the_size_and_features_of_the_registry_and_timms_preprocessing(name, pictures, monkeypatch):
-    model, _, view = TIMM[name]
-    with torch.device("meta"):  # shapes without values: some of them have gigabytes
+def test_timm_names_have_the_size_and_features_of_the_registry_and_timms_preprocessing(
+    name, build, pictures, monkeypatch
+):
+    model, small, view = TIMM[name]
+    detector = build(name) if model == small else shapes_only(name, model, monkeypatch)
+    crop, device = detector.preprocessing.crop, detector.device
+    with torch.inference_mode():
+        assert detector.module(torch.zeros(2, 3, crop, crop, device=device)).shape == (2, REGISTRY[name].dims)
+    assert crop == REGISTRY[name].size
+    config = timm.data.resolve_data_config(view, pretrained_cfg=timm.get_pretrained_cfg(model).to_dict())
+    assert_shows_the_same(detector.preprocessing, timm.data.create_transform(**config), pictures)
+
+
+def shapes_only(name, model, monkeypatch):
+    """The registry's detector without values: some models have gigabytes of them."""
+    with torch.device("meta"):
         state = timm.create_model(model).state_dict()
         monkeypatch.setattr(foundation, "published_state", lambda *_: state)
         monkeypatch.setattr(module, "weights_sha256", lambda _: "")
-        detector = REGISTRY[name].load(Options(device="meta"))
-        crop = detector.preprocessing.crop
-        assert crop == REGISTRY[name].size
-        assert detector.module(torch.empty(2, 3, crop, crop)).shape == (2, REGISTRY[name].dims)
-    config = timm.data.resolve_data_config(view, pretrained_cfg=timm.get_pretrained_cfg(model).to_dict())
-    assert_shows_the_same(detector.preprocessing, timm.data.create_transform(**config), pictures)
+        return REGISTRY[name].load(Options(device="meta"))
 
 
 def assert_shows_the_same(preprocessing, library, pictures):
@@ -220,8 +229,8 @@ def test_hashes_equal_their_packages(build, pictures):
     a, b = (imagehash.phash(pil(pictures[k])) for k in (0, 1))
     assert build("phash").similarity(u[:1], u[1:2]).item() == pytest.approx(-(a - b) / 64)
     pdqhash = pytest.importorskip("pdqhash")
-    bits = pdqhash.compute(np.asarray(pil(pictures[2])))[0]
-    assert build("pdq").embed(pictures)[2].tolist() == bits.tolist()
+    bits = pdqhash.compute(np.asarray(pil(pictures[1])))[0]
+    assert build("pdq").embed(pictures)[1].tolist() == bits.tolist()
 
 
 def test_random_is_the_same_everywhere(build):
@@ -275,11 +284,12 @@ def test_unusable_weights_are_refused(tmp_path, monkeypatch):
     save_file(state, "whole.safetensors")
     state["stem.0.bias"][3] = float("nan")
     save_file(state, "nan.safetensors")
-    Path("trap.pt").write_bytes(pickle.dumps({"fc.weight": Trap()}))
+    Path("trap.pt").write_bytes(pickle.dumps({"fc.weight": Trap()}, protocol=2))
     Path("text.pth").write_text("no weights")
-    for name in ("byol", "dinov3"):
-        with pytest.raises(CheckpointError, match="another model"):
-            load_detector(f"{name}=whole.safetensors")
+    with pytest.raises(CheckpointError, match=r"whole.safetensors: weights of another model, \d+ tensors differ"):
+        load_detector("byol=whole.safetensors")
+    with pytest.raises(CheckpointError, match=r"x: whole.safetensors has weights of another model \("):
+        foundation.load_timm(Options(weights="whole.safetensors"), "x", "vit_tiny_patch16_224.augreg_in21k")
     with pytest.raises(CheckpointError, match=r"stem\.0\.bias has values that are no finite numbers"):
         load_detector("convnext=nan.safetensors")
     for file in ("trap.pt", "text.pth", "missing.pth"):
@@ -287,7 +297,7 @@ def test_unusable_weights_are_refused(tmp_path, monkeypatch):
             load_detector(f"swav={file}")
     assert not Path("trapped").exists()
     with pytest.raises(LCMemError, match="device 'nonsense'"):
-        load_detector("random", Options(device="nonsense"))
+        module.ModuleDetector("x", nn.Identity(), Preprocessing(8, 8), "nonsense")
 
 
 def test_features_of_nt_xent_alone_are_compared_as_that_loss_does(tmp_path, pictures):

@@ -58,8 +58,9 @@ def load_timm(
 
 def load_resnet(options: Options, name: str, url: str, prefix: str) -> ModuleDetector:
     """The pooled features of a self-supervised ResNet-50."""
+    state = published_state(name, url, options)
     module = timm.create_model("resnet50", num_classes=0)
-    fill_part(module, published_state(name, url, options), prefix, str(options.weights or url))
+    fill_part(module, state, prefix, str(options.weights or url))
     return ModuleDetector(name, module, RESNET_VIEW, options.device)
 
 
@@ -73,9 +74,10 @@ class GeneralisedMean(nn.Module):
 
 def load_sscd(options: Options, name: str, url: str) -> ModuleDetector:
     """SSCD's ResNet-50 in torchvision's layout: generalised mean and a linear layer."""
+    state = published_state(name, url, options)
     module = timm.create_model("resnet50", num_classes=512)
     module.global_pool = GeneralisedMean()
-    fill_part(module, published_state(name, url, options), "backbone.", str(options.weights or url))
+    fill_part(module, state, "backbone.", str(options.weights or url))
     return ModuleDetector(name, module, SSCD_VIEW, options.device)
 
 

@@ -1,6 +1,7 @@
 """Published weights: taken from the hubs' caches, downloaded only if that is asked for, read without running code."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -45,7 +46,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     path = path / WEIGHTS if path.is_dir() else path
     try:
-        read = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        read: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
         state: dict[str, Tensor] = read.get("state_dict", read)
         broken = [key for key, value in state.items() if not value.isfinite().all()]
     except Exception as error:  # OSError, zip, unpickling and safetensors errors, or no dictionary of tensors
