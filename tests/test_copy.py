@@ -22,15 +22,15 @@ from lcmem.benchmark.variants import PAPER, TRANSFORMS, EditedCopies, Variant, e
 from lcmem.cli.benchmark import group
 from lcmem.detectors.pixel import NCC
 from lcmem.errors import LCMemError
-from lcmem.images import load_picture
-from lcmem.loading import to_uint8
+from lcmem.images import load_levels
 from lcmem.manifest import Manifest
 
 
 @pytest.fixture(scope="module")
 def pictures(faces):
-    tint = np.array([1, 0.8, 0.6], dtype=np.float32)[:, None, None]
-    return torch.stack([to_uint8(load_picture(faces / "s1" / f"{k}.pgm", 64) * tint) for k in range(1, 6)])
+    tint = torch.tensor([1, 0.8, 0.6])[:, None, None]
+    shown = [torch.from_numpy(load_levels(faces / "s1" / f"{k}.pgm", 64)) for k in range(1, 6)]
+    return torch.stack([(face * tint).to(torch.uint8) for face in shown])
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +259,7 @@ def test_rates_equal_a_loop(table, run):
     listed = pd.read_csv(folder / "out" / "copy_pictures.csv")
     listed = listed[(listed["use"] == "copied") & (listed["dataset"] == "faces")]
     names = manifest.table.set_index("path")["identity"]
-    originals = [to_uint8(load_picture(path, 256)) for path in listed["path"]]
+    originals = [torch.from_numpy(load_levels(path, 256)) for path in listed["path"]]
     copies = [
         edited_copy(picture, key, Variant("noise", 0.3), np.empty(0))
         for picture, key in zip(originals, listed["sha256"], strict=True)

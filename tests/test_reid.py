@@ -174,10 +174,9 @@ def test_macro_is_the_mean_and_micro_takes_all_pairs(four_each, register, tmp_pa
 
 
 def picture(path, size):
-    from lcmem.images import load_picture
-    from lcmem.loading import to_uint8
+    from lcmem.images import load_levels
 
-    return to_uint8(load_picture(path, size))[None]
+    return torch.from_numpy(load_levels(path, size))[None]
 
 
 def test_a_bad_detector_is_reported_and_the_others_finish(tree, register, tmp_path):

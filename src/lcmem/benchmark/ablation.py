@@ -89,7 +89,7 @@ def _measured(checkpoint: Path, tested: Manifest, cache: Path, recipe: Recipe, o
     model = LCMem.load(checkpoint, device=options.device, allow_download=options.allow_download)
     detector = TrainedDetector(model, checkpoint.parent.name)
     pictures = BenchmarkPictures.read(tested, cache, model.size)
-    features = FeatureCache(cache / "features").features(detector, f"{pictures.size}px", pictures.keys, pictures.at)
+    features = pictures.features(detector, FeatureCache(cache), np.arange(len(pictures)))
     pairs = identity_pairs(pictures.manifest, protocol=recipe.protocol)
     if not len(pairs):
         raise LCMemError("no identity has two pictures: nothing to classify")

@@ -12,8 +12,7 @@ from lcmem.benchmark.pictures import SIZE
 from lcmem.benchmark.tables import title
 from lcmem.benchmark.variants import PAPER, TRANSFORMS, Variant, edited_copy
 from lcmem.files import replacing
-from lcmem.images import PictureLike, load_picture
-from lcmem.loading import to_uint8
+from lcmem.images import PictureLike, load_levels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,7 +85,7 @@ def example_figure(picture: PictureLike) -> "Figure":
     """Figure 3: one picture at the weakest (above) and the strongest strength of each of the paper's transforms."""
     from matplotlib.figure import Figure
 
-    original = to_uint8(load_picture(picture, SIZE))
+    original = torch.from_numpy(load_levels(picture, SIZE))
     nobody = np.empty((0, 3, SIZE, SIZE), dtype=np.uint8)
     figure = Figure(figsize=(1.5 * (1 + len(PAPER)), 3.6), layout="constrained")
     grid = figure.subplots(2, 1 + len(PAPER))

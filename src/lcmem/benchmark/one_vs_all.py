@@ -38,7 +38,7 @@ class _Set:
 
     @classmethod
     def of(cls, pictures: BenchmarkPictures, detector: Detector, cache: FeatureCache) -> "_Set":
-        features = cache.features(detector, f"{pictures.size}px", pictures.keys, pictures.at)
+        features = pictures.features(detector, cache, np.arange(len(pictures)))
         identities = pd.factorize(pd.Series(pictures.manifest.identities))[0].astype(np.int64)
         return cls(features.numpy(), identities, pictures.manifest.table["dataset"].to_numpy())
 
@@ -55,13 +55,11 @@ class _Set:
         model = detector.model
         return scan(
             features,
-            [features],
+            None,
             model.weight.cpu(),
             model.bias.cpu(),
             threshold=threshold,
             query_codes=codes,
-            gallery_codes=[codes],
-            itself=True,
             device=model.device,
             title=f"{detector.name}: {dataset}",
         )
@@ -102,7 +100,7 @@ def benchmark_one_vs_all(
     kept = cache or folder / "cache"
     pictures = BenchmarkPictures.read(test, kept, size)
     calibration = None if val is None else BenchmarkPictures.read(val, kept, size)
-    store = FeatureCache(kept / "features")
+    store = FeatureCache(kept)
     datasets = [*pictures.datasets, ALL] if len(pictures.datasets) > 1 else pictures.datasets
 
     def measure(detector: Detector) -> list[dict[str, Any]]:
