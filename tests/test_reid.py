@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from lcmem.benchmark import benchmark_reid
 from lcmem.benchmark.exhaustive import Exhaustive, compare_all, count_impostors
 from lcmem.benchmark.tables import ranked
-from lcmem.cli.benchmark import app
+from lcmem.cli.benchmark import group
 from lcmem.detectors.base import CosineDetector, Detector
 from lcmem.detectors.registry import REGISTRY, Entry
 from lcmem.errors import LCMemError
@@ -300,8 +300,8 @@ def test_command(tree, tmp_path):
     table = Manifest.read(tree).table
     Manifest(table.assign(split=np.where(table["identity"] < "s13", "test", "train"))).write(tmp_path / "m.csv")
     options = ["--size", "16", "--bootstrap", "20", "--out", str(tmp_path / "out")]
-    command = ["benchmark", "reid", "--data", str(tmp_path / "m.csv")]
-    done = CliRunner().invoke(app, [*command, "--detectors", "mse,absent", *options], env={"COLUMNS": "200"})
+    command = ["reid", "--data", str(tmp_path / "m.csv")]
+    done = CliRunner().invoke(group, [*command, "--detectors", "mse,absent", *options], env={"COLUMNS": "200"})
     assert done.exit_code == 0, done.output
     assert "protocol fixed, split test" in done.output and "absent was not measured: absent: no such" in done.output
     assert {"reid.csv", "reid.md", "reid.png", "reid.svg", "pairs.csv"} <= {
@@ -309,7 +309,7 @@ def test_command(tree, tmp_path):
     }
     used = {path.partition("/")[0] for path in pd.read_csv(tmp_path / "out" / "pairs.csv")["path_a"]}
     assert used and all(person < "s13" for person in used)
-    assert CliRunner().invoke(app, [*command, "--detectors", "absent", *options]).exit_code == 1
+    assert CliRunner().invoke(group, [*command, "--detectors", "absent", *options]).exit_code == 1
 
 
 def test_nothing_to_measure(tmp_path, save_noise):

@@ -1,0 +1,41 @@
+"""``lcmem benchmark ablation``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lcmem.cli.app import Device, Download, resumable
+from lcmem.cli.benchmark.group import group, split_names
+
+
+@group.command()
+def ablation(
+    data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet) with the splits train, val and test.")],
+    recipes: Annotated[
+        str | None, typer.Option(help="Comma-separated presets or TOML files. Default: the ten rows of table 4.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of every recipe.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split to measure on; nothing is trained on it.")] = "test",
+    out: Annotated[Path, typer.Option(help="Folder for ablation.csv and a run of each recipe.")] = Path(
+        "lcmem-ablation"
+    ),
+    device: Device = "cpu",
+    download: Download = False,
+) -> None:
+    """Table 4: train each recipe, then accuracy, F1, precision, recall and AUC. Started again, it goes on."""
+    from lcmem.benchmark.ablation import benchmark_ablation
+    from lcmem.manifest import Manifest
+    from lcmem.training.fit import Options
+    from lcmem.training.presets import PRESETS
+
+    chosen = split_names(recipes) if recipes else [name for name in PRESETS if name.startswith("ablation-")]
+    options = Options(device=device, allow_download=download)
+    with resumable():
+        table = benchmark_ablation(
+            Manifest.read(data), chosen, out, settings=settings or [], split=split, options=options
+        )
+    typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    typer.echo(f"table: {out / 'ablation.csv'}")

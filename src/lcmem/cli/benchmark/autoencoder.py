@@ -1,0 +1,30 @@
+"""``lcmem benchmark autoencoder``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lcmem.cli.app import Download, Encoder, Size
+from lcmem.cli.benchmark.group import group
+
+
+@group.command()
+def autoencoder(
+    data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip.")],
+    encoder: Encoder = "compact-autoencoder",
+    split: Annotated[str | None, typer.Option(help="Split of the manifest to use. Default: everything.")] = None,
+    size: Size = 256,
+    out: Annotated[Path, typer.Option(help="Folder for autoencoder.csv.")] = Path("lcmem-benchmark"),
+    download: Download = False,
+) -> None:
+    """Round trip of an autoencoder: PSNR for each dataset, and time to encode."""
+    from lcmem.benchmark.autoencoder import benchmark_autoencoder
+    from lcmem.encoders import load_encoder
+    from lcmem.manifest import Manifest
+
+    manifest = Manifest.read(data)
+    if split is not None:
+        manifest = manifest.select(split=split)
+    table = benchmark_autoencoder(manifest, load_encoder(encoder, allow_download=download), size, out)
+    typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.2f}"))

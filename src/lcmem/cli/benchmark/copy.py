@@ -1,0 +1,55 @@
+"""``lcmem benchmark copy``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lcmem.cli.app import Device, Download
+from lcmem.cli.benchmark.group import Cache, group, split_names
+
+
+@group.command()
+def copy(
+    data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet) with splits, or a folder divided into them.")],
+    detectors: Annotated[
+        str,
+        typer.Option(help="Comma-separated: detectors, bundled models, checkpoints' folders, NAME=FOLDER."),
+    ] = "mse,ncc,ssim,compact",
+    out: Annotated[Path, typer.Option(help="Folder for copy.csv, copy.md and the figures.")] = Path("lcmem-benchmark"),
+    pictures: Annotated[int, typer.Option(min=2, help="Pictures that are copied, over all datasets.")] = 1000,
+    transforms: Annotated[str | None, typer.Option(help="Comma-separated, as blur,noise. Default: all.")] = None,
+    protocol: Annotated[str, typer.Option(help="fixed, or paper: as published, with its known faults.")] = "fixed",
+    split: Annotated[str, typer.Option(help="Split of the pictures that are copied.")] = "test",
+    threshold_split: Annotated[str, typer.Option(help="Split of the pictures that thresholds are taken from.")] = "val",
+    example: Annotated[
+        Path | None, typer.Option(help="Also show what is done to this picture: copy-example.png and .svg.")
+    ] = None,
+    cache: Cache = None,
+    device: Device = "cpu",
+    download: Download = False,
+) -> None:
+    """Copy detection: recall of edited copies beside the false positive rate, by edit, strength and detector."""
+    from lcmem.benchmark.copy import benchmark_copy
+    from lcmem.benchmark.copy_figures import example_figure, save
+    from lcmem.detectors.registry import Options
+    from lcmem.manifest import Manifest
+
+    table = benchmark_copy(
+        Manifest.read(data),
+        split_names(detectors),
+        out,
+        pictures=pictures,
+        transforms=split_names(transforms) if transforms else None,
+        protocol=protocol,
+        split=split,
+        threshold_split=threshold_split,
+        cache=cache,
+        options=Options(device, download),
+    )
+    if example is not None:
+        save(example_figure(example), out / "copy-example")
+    for row in table[table["status"] != "ok"].itertuples():
+        typer.echo(f"{row.detector}: {row.status}", err=True)
+    typer.echo((out / "copy.md").read_text(encoding="utf-8"))
+    typer.echo(f"table: {out / 'copy.csv'}")

@@ -1,0 +1,39 @@
+"""``lcmem benchmark one-vs-all``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lcmem.cli.app import Device, Download, Size
+from lcmem.cli.benchmark.group import Cache, group, split_names
+
+
+@group.command(name="one-vs-all")
+def one_vs_all(
+    data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip with identities.")],
+    detectors: Annotated[str, typer.Option(help="Comma-separated: a bundled model's name, a checkpoint's folder.")] = (
+        "compact"
+    ),
+    split: Annotated[str | None, typer.Option(help="Split to compare with itself. Default: everything.")] = None,
+    threshold_split: Annotated[
+        str | None, typer.Option(help="Split on which a stricter threshold is calibrated as well, e.g. val.")
+    ] = None,
+    size: Size = 256,
+    out: Annotated[Path, typer.Option(help="Folder for one_vs_all.csv and figures.")] = Path("lcmem-benchmark"),
+    cache: Cache = None,
+    device: Device = "cpu",
+    download: Download = False,
+) -> None:
+    """Every picture with every other one: scores of all pairs, and pictures that would be rejected by mistake."""
+    from lcmem.benchmark.one_vs_all import benchmark_one_vs_all
+    from lcmem.detectors.registry import Options
+    from lcmem.manifest import Manifest
+
+    manifest = Manifest.read(data)
+    test = manifest if split is None else manifest.select(split=split)
+    val = None if threshold_split is None else manifest.select(split=threshold_split)
+    options = Options(device, download)
+    table = benchmark_one_vs_all(test, val, split_names(detectors), out, size=size, cache=cache, options=options)
+    typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    typer.echo(f"table: {out / 'one_vs_all.csv'}")

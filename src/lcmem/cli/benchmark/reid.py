@@ -1,0 +1,96 @@
+"""``lcmem benchmark reid``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lcmem.cli.app import Device, Download, Size
+from lcmem.cli.benchmark.group import Cache, group, split_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@group.command()
+def reid(
+    data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip with identities.")],
+    detectors: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: mse, ncc, ssim, a bundled model's name, a checkpoint's folder, NAME=FOLDER."
+        ),
+    ] = "mse,ncc,ssim,compact",
+    split: Annotated[
+        str | None, typer.Option(help="Split to use. Default: test, if there is one and no --pairs are given; or all.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="How negative pairs are drawn: fixed (at random) or paper (as in the official code).")
+    ] = "fixed",
+    pairs: Annotated[
+        Path | None, typer.Option(help="A list to take instead: LFW's pairs.txt, or a pairs.csv written before.")
+    ] = None,
+    size: Size = 256,
+    out: Annotated[Path, typer.Option(help="Folder for reid.csv, .md, .png, .svg and pairs.csv.")] = Path(
+        "lcmem-benchmark"
+    ),
+    cache: Cache = None,
+    device: Device = "cpu",
+    download: Download = False,
+    seed: Annotated[int, typer.Option(help="Of negative pairs and of the bootstrap.")] = 0,
+    bootstrap: Annotated[int, typer.Option(min=1, help="Replicates for the 95 % intervals.")] = 1000,
+) -> None:
+    """Re-identification (paper, table 2): AUC, specificity, error rates and retrieval, by dataset and detector."""
+    from lcmem.benchmark import benchmark_reid
+    from lcmem.detectors.registry import Options
+    from lcmem.manifest import Manifest
+
+    manifest = Manifest.read(data)
+    if split is None and pairs is None and "test" in set(manifest.table["split"]):
+        split = "test"
+    table = benchmark_reid(
+        manifest if split is None else manifest.select(split=split),
+        split_names(detectors),
+        out,
+        protocol=protocol,
+        pairs=pairs,
+        size=size,
+        cache=cache,
+        options=Options(device, download),
+        seed=seed,
+        bootstrap=bootstrap,
+    )
+    print_reid(table, split)
+    typer.echo(f"tables: {out / 'reid.csv'}, {out / 'reid.md'}")
+    typer.echo(f"figure: {out / 'reid.png'}, {out / 'reid.svg'}")
+    typer.echo(f"pairs: {out / 'pairs.csv'}")
+    if not (table["status"] == "ok").any():
+        raise typer.Exit(1)
+
+
+def print_reid(table: "pd.DataFrame", split: str | None) -> None:
+    """The numbers that matter, one line for each dataset and detector, and which detectors failed."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    shown = {
+        "specificity_at_99_sensitivity": "specificity",
+        "precision_at_99_recall": "precision",
+        "map_at_r": "MAP@R",
+        "precision_at_1": "P@1",
+        "accuracy": "accuracy",
+    }
+    known = {name: title for name, title in shown.items() if name in table}
+    title = f"re-identification, protocol {table['protocol'].iloc[0]}, split {split or 'all'}"
+    lines = Table("dataset", "detector", "pairs", "AUC", "95 % interval", *known.values(), title=title)
+    for row in table[table["status"] == "ok"].to_dict("records"):
+        numbers = ["–" if row[name] != row[name] else f"{row[name]:.3f}" for name in ("auc", *known)]
+        interval = f"{row['auc_low']:.3f} to {row['auc_high']:.3f}"
+        pairs = str(row["n_positive"] + row["n_negative"])
+        lines.add_row(row["dataset"], row["detector"], pairs, numbers[0], interval, *numbers[1:])
+    console = Console()
+    console.print(lines)
+    for row in table[table["status"] != "ok"].drop_duplicates("detector").itertuples():
+        reason = escape(f"{row.detector} was not measured: {row.status}")
+        console.print(f"[yellow]{reason}[/]", soft_wrap=True, highlight=False)

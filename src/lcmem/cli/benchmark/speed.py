@@ -1,0 +1,26 @@
+"""``lcmem benchmark speed``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lcmem.cli.app import Device, Download
+from lcmem.cli.benchmark.group import group, split_names
+
+
+@group.command()
+def speed(
+    detectors: Annotated[str, typer.Option(help="Comma-separated, see lcmem detectors; or all.")] = "all",
+    device: Device = "cpu",
+    out: Annotated[Path, typer.Option(help="Folder for speed.csv.")] = Path("lcmem-benchmark"),
+    download: Download = False,
+) -> None:
+    """Pictures and pairs in a second, and memory, of each detector on this machine."""
+    from lcmem.benchmark.speed import benchmark_speed
+    from lcmem.detectors.registry import REGISTRY, Options
+
+    names = list(REGISTRY) if detectors == "all" else split_names(detectors)
+    table = benchmark_speed(names, out, options=Options(device, download))
+    typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.1f}", na_rep=""))
+    typer.echo(f"table: {out / 'speed.csv'}")
