@@ -69,6 +69,7 @@ def copy(
     example: Annotated[
         Path | None, typer.Option(help="Also show what is done to this picture: copy-example.png and .svg.")
     ] = None,
+    size: Size = 256,
     cache: Annotated[Path | None, typer.Option(help="Folder for decoded pictures and features.")] = None,
     device: Device = "cpu",
     download: Download = False,
@@ -88,6 +89,7 @@ def copy(
         protocol=protocol,
         split=split,
         threshold_split=threshold_split,
+        size=size,
         cache=cache,
         options=Options(device, download),
     )
