@@ -13,7 +13,7 @@ from lcmem.benchmark.copy_part import CopyPart
 from lcmem.benchmark.copy_summary import strongest, summary
 from lcmem.benchmark.features import FeatureCache
 from lcmem.benchmark.pairing import Features
-from lcmem.benchmark.pictures import BenchmarkPictures
+from lcmem.benchmark.pictures import SIZE, BenchmarkPictures
 from lcmem.benchmark.running import measure_each
 from lcmem.benchmark.sample import random_identities, random_pictures
 from lcmem.benchmark.tables import write_csv, write_text
@@ -46,6 +46,7 @@ def benchmark_copy(
     protocol: str = "fixed",
     split: str = "test",
     threshold_split: str = "val",
+    size: int = SIZE,
     cache: Path | None = None,
     options: Options | None = None,
 ) -> pd.DataFrame:
@@ -67,6 +68,7 @@ def benchmark_copy(
         protocol: ``fixed`` or ``paper``.
         split: Split of the pictures that are copied.
         threshold_split: Split of the pictures that thresholds are taken from.
+        size: Side in pixels of the pictures that are edited and then given to every detector.
         cache: Folder for decoded pictures and features, best that of the re-identification benchmark. Default:
             ``out/cache``.
         options: How to load the detectors.
@@ -85,7 +87,7 @@ def benchmark_copy(
         raise LCMemError(f"unknown protocol {protocol!r}; known: {', '.join(RULES)}")
     folder.mkdir(parents=True, exist_ok=True)
     cache = cache or folder / "cache"
-    parts = _parts(manifest, split, threshold_split, pictures, protocol, cache)
+    parts = _parts(manifest, split, threshold_split, pictures, protocol, cache, size)
     _write_pictures(parts, folder)
     work = sum(len(part.test) * (1 + len(variants)) + part.calibration.work for part in parts)
     with progress_bar("copies", work * len(detectors)) as advance:
@@ -108,7 +110,7 @@ def benchmark_copy(
 
 
 def _parts(
-    manifest: Manifest, split: str, threshold_split: str, count: int, protocol: str, cache: Path
+    manifest: Manifest, split: str, threshold_split: str, count: int, protocol: str, cache: Path, size: int
 ) -> list[CopyPart]:
     """The datasets, their pictures decoded."""
     test = random_pictures(manifest.select(split=split), count)
@@ -118,7 +120,9 @@ def _parts(
         raise LCMemError(f"{lost[0]!r} has no pictures in split {threshold_split!r} to take a threshold from")
     parts = []
     for name in sorted(test.table["dataset"].unique()):
-        originals, others = (BenchmarkPictures.read(part.select(dataset=name), cache) for part in (test, validation))
+        originals, others = (
+            BenchmarkPictures.read(part.select(dataset=name), cache, size) for part in (test, validation)
+        )
         parts.append(CopyPart(name, originals, Calibration.of(others, protocol)))
     if protocol == "paper" and all(part.calibration.edited for part in parts):
         raise LCMemError("no dataset has identities to take a threshold from: use the protocol 'fixed'")

@@ -27,7 +27,7 @@ def joint(folder: str | os.PathLike[str]) -> pd.DataFrame:
     Returns:
         ``detector, protocol, auc`` (re-identification, mean over the datasets), ``recall`` and ``false_positive_rate``
         (means over the datasets and over the paper's transforms at their strongest, threshold of 50 % specificity),
-        ``dims`` (numbers in a feature) and ``status`` (``ok``, or what is missing).
+        ``dims`` (numbers in a feature) and ``status`` (``ok``, or why there is no number).
 
     Raises:
         LCMemError: One of the two tables is not there, or no detector is in both with the same protocol.
@@ -39,9 +39,11 @@ def joint(folder: str | os.PathLike[str]) -> pd.DataFrame:
     strong = strongest(copies).groupby(keys, sort=False)
     known = pd.concat((reid[keys], copies[keys])).drop_duplicates().set_index(keys)
     table = known.join(macro).join(strong[RATES].mean()).join(strong["dims"].first()).reset_index()
-    table["status"] = "ok"
-    table.loc[table["recall"].isna(), "status"] = "no copy detection"
-    table.loc[table["auc"].isna(), "status"] = "no re-identification"
+    table["status"] = table.set_index(keys).index.map(_reasons(reid, copies, keys))
+    missing = table[["auc", "recall"]].isna()
+    table.loc[missing["recall"], "status"] = table["status"].fillna("not in copy.csv")
+    table.loc[missing["auc"], "status"] = table["status"].fillna("not in reid.csv")
+    table.loc[~missing.any(axis=1), "status"] = "ok"
     table = table.astype({"dims": "Int64"})
     if not (table["status"] == "ok").any():
         raise LCMemError(f"{place}: no detector is in both reid.csv and copy.csv with the same protocol")
@@ -76,11 +78,17 @@ def joint_figure(table: pd.DataFrame) -> "Figure":
     return figure
 
 
+def _reasons(reid: pd.DataFrame, copies: pd.DataFrame, keys: list[str]) -> pd.Series:
+    """Why detectors failed in one of the benchmarks."""
+    both = pd.concat((reid, copies)).dropna(subset="status")
+    return both[both["status"] != "ok"].groupby(keys)["status"].first()
+
+
 def _read(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise LCMemError(f"{path}: not there; run 'lcmem benchmark {path.stem}' with the same --out first")
     table = pd.read_csv(path)
-    missing = {"dataset", "detector", "protocol"} - {*table.columns}
+    missing = {"dataset", "detector", "protocol", "status"} - {*table.columns}
     if missing:
         raise LCMemError(f"{path}: no column {missing.pop()!r}; run 'lcmem benchmark {path.stem}' again")
     return table

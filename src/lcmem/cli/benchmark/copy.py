@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download
+from lcmem.cli.app import Device, Download, Size
 from lcmem.cli.benchmark.group import Cache, group, split_names
 
 
@@ -25,6 +25,7 @@ def copy(
     example: Annotated[
         Path | None, typer.Option(help="Also show what is done to this picture: copy-example.png and .svg.")
     ] = None,
+    size: Size = 256,
     cache: Cache = None,
     device: Device = "cpu",
     download: Download = False,
@@ -44,6 +45,7 @@ def copy(
         protocol=protocol,
         split=split,
         threshold_split=threshold_split,
+        size=size,
         cache=cache,
         options=Options(device, download),
     )
