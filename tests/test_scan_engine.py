@@ -1,6 +1,7 @@
 """Claims: whatever a scan reports is what scoring every pair would give, to the last bit, however the work is cut."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -212,6 +213,29 @@ def test_tiles_threads_blocks_and_passes_do_not_matter(faces_features, monkeypat
         with monkeypatch.context() as patch:
             use(patch, backend, tile)
             assert same(run(), expected)
+
+
+@pytest.mark.parametrize("itself", [True, False])
+def test_parts_of_the_queries_join_to_the_whole(itself, rng, tmp_path, monkeypatch):
+    """With many ties; what one machine finds and several find is the same table in the same order."""
+    monkeypatch.setattr(source, "CHUNK", 20)
+    values, codes = rng.integers(0, 2, (60, 12)).astype(np.float32), rng.integers(-1, 4, 60)
+    values[::7] *= rng.random((9, 12), dtype=np.float32)
+    gallery = None if itself else np.split(values[::-1].copy(), [13, 40])
+
+    def run(part, out):
+        others = None if itself else codes[::-1]
+        return scan(np.split(values, [9]), gallery, np.linspace(-0.1, 1, 12), 1.3, k=3, threshold=-2.0, part=part,
+                    query_codes=codes, gallery_codes=others, out=tmp_path / out)  # fmt: skip
+
+    whole = run(None, "whole")
+    cuts = [range(0, 7), range(7, 7), range(7, 50), range(50, 60)]
+    joined = ScanResult.join([run(part, f"{part.start}-{part.stop}") for part in cuts])
+    assert same(joined, whole) and joined.pairs == whole.pairs == (60 * 59 // 2 if itself else 3600)
+    assert joined.histogram.error == whole.histogram.error
+    tables = [pd.concat([*result.parts()], ignore_index=True) for result in (joined, whole)]
+    pd.testing.assert_frame_equal(*tables)
+    assert len(tables[0]) > 100
 
 
 def test_without_numba_torch_does_it(monkeypatch):
