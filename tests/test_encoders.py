@@ -58,12 +58,13 @@ def test_diffusers_encoder_is_given_minus_one_to_one(tmp_path):
 def test_nothing_touches_the_network_unless_asked(monkeypatch):
     import socket
 
-    def refuse(*args, **kwargs):
-        raise AssertionError("network")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
+    asked = []
+    monkeypatch.setattr(socket.socket, "connect", lambda _, address: asked.append(address))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *host, **_: asked.append(host) or [])
+    monkeypatch.setattr("huggingface_hub.utils._detect_agent._registry", None, raising=False)  # fetched only once
     with pytest.raises(CheckpointError, match="--download"):
         load_encoder("sd-vae")
+    assert not asked
 
 
 def test_wrong_hub_folders(tmp_path):

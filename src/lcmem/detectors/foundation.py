@@ -15,6 +15,7 @@ from lcmem.detectors.preprocessing import Preprocessing
 from lcmem.detectors.registry import Options
 from lcmem.detectors.weights import fill_part, published_state, read_state, unavailable
 from lcmem.errors import CheckpointError, LCMemError
+from lcmem.hub import hub_access
 
 RESNET_VIEW = Preprocessing(256, 224)
 """How torchvision, SwAV and MMSelfSup show ImageNet to a ResNet-50."""
@@ -140,8 +141,9 @@ def load_data2vec(options: Options, name: str, model: str) -> ModuleDetector:
     place = options.weights or model
     local: dict[str, Any] = {"local_files_only": not options.allow_download}
     try:
-        processor = AutoImageProcessor.from_pretrained(place, **local)
-        module, report = loader.from_pretrained(place, add_pooling_layer=True, output_loading_info=True, **local)
+        with hub_access(options.allow_download):
+            processor = AutoImageProcessor.from_pretrained(place, **local)
+            module, report = loader.from_pretrained(place, add_pooling_layer=True, output_loading_info=True, **local)
     except Exception as error:  # OSError, ValueError or a hub error, by what is missing
         raise unavailable(name, model, options) from error
     lacking = [key for key in report["missing_keys"] if not key.startswith("pooler.")]  # the pooler may stay plain

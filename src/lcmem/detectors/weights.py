@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lcmem.checkpoints import WEIGHTS, fill_module
 from lcmem.detectors.registry import Options
 from lcmem.errors import CheckpointError, LCMemError
+from lcmem.hub import hub_access
 
 
 def published_state(name: str, source: str, options: Options) -> dict[str, Tensor]:
@@ -82,4 +83,5 @@ def _from_url(url: str, options: Options) -> Path:
 def _from_hub(repository: str, options: Options) -> Path:
     from huggingface_hub import hf_hub_download
 
-    return Path(hf_hub_download(repository, WEIGHTS, local_files_only=not options.allow_download))
+    with hub_access(options.allow_download):
+        return Path(hf_hub_download(repository, WEIGHTS, local_files_only=not options.allow_download))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lcmem.encoders.base import EncoderCard, LatentEncoder, weights_sha256
 from lcmem.errors import CheckpointError, LCMemError
+from lcmem.hub import hub_access
 
 KNOWN = {"sd-vae": ("stabilityai/sd-vae-ft-mse", "MIT")}
 """Short names: hub id and licence. ``sd-vae`` is the latent space of Stable Diffusion 1 and 2 (paper, section 3)."""
@@ -75,7 +76,8 @@ def load_diffusers(source: str, *, protocol: str = "fixed", allow_download: bool
         options["local_files_only"] = not allow_download
         name = CLASSES[0]
     try:
-        autoencoder = getattr(diffusers, name).from_pretrained(place, **options)
+        with hub_access(allow_download):
+            autoencoder = getattr(diffusers, name).from_pretrained(place, **options)
     except Exception as error:  # OSError, ValueError or a hub error, by what is missing
         hint = "" if allow_download or Path(place).is_dir() else "; to download it, say so: --download"
         raise CheckpointError(f"{source}: no autoencoder could be loaded from {place} ({error}){hint}") from error
