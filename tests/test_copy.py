@@ -345,6 +345,14 @@ def test_joint(table, run):
     assert found.loc[["ncc", "compact", "ssim"], "status"].tolist() == ["ok", "ok", "not in reid.csv"]
     assert "nowhere" in found.loc["gone", "status"]
     assert (folder / "out" / "joint.png").stat().st_size > 1000 and (folder / "out" / "joint.svg").is_file()
+    (folder / "good").mkdir()
+    reid.head(1).to_csv(folder / "good" / "reid.csv")
+    table[table["status"] == "ok"].to_csv(folder / "good" / "copy.csv")
+    assert joint(folder / "good").set_index("detector")["status"].to_dict() == {
+        "ncc": "ok",
+        "ssim": "not in reid.csv",
+        "compact": "not in reid.csv",
+    }
     with pytest.raises(LCMemError, match=r"copy\.csv: not there; run 'lcmem benchmark copy'"):
         (folder / "half").mkdir()
         reid.to_csv(folder / "half" / "reid.csv")

@@ -63,7 +63,7 @@ def test_scan_is_brute_force(monkeypatch, case, backend, sizes, k, quantile, til
     assert_is_reference(found, logits, k, threshold, masks(*codes), np.ones_like(logits, dtype=bool))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     case=st.sampled_from(sorted(CASES)),
     backend=st.sampled_from(sorted(BACKENDS)),

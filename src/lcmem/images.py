@@ -184,7 +184,6 @@ def _shrunk(picture: Image.Image, size: int) -> Image.Image:
     if min(picture.size) < room or picture.mode not in ("L", "RGB") or picture.has_transparency_data:
         return picture
     drafted = picture.draft(None, (room, room))
-    picture.load()  # a TIFF file turns only now
     whole = drafted[1] if drafted else None  # a fraction of a pixel less than the drafted picture, if sides are odd
     return picture.resize((size, size), Image.Resampling.BICUBIC, box=whole, reducing_gap=SPARE)
 

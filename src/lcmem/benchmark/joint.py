@@ -38,12 +38,12 @@ def joint(folder: str | os.PathLike[str]) -> pd.DataFrame:
     macro = reid[reid["dataset"] == "macro"].groupby(keys, sort=False)["auc"].first()
     strong = strongest(copies).groupby(keys, sort=False)
     known = pd.concat((reid[keys], copies[keys])).drop_duplicates().set_index(keys)
-    table = known.join(macro).join(strong[RATES].mean()).join(strong["dims"].first()).reset_index()
-    table["status"] = table.set_index(keys).index.map(_reasons(reid, copies, keys))
-    missing = table[["auc", "recall"]].isna()
-    table.loc[missing["recall"], "status"] = table["status"].fillna("not in copy.csv")
-    table.loc[missing["auc"], "status"] = table["status"].fillna("not in reid.csv")
-    table.loc[~missing.any(axis=1), "status"] = "ok"
+    table = known.join(macro).join(strong[RATES].mean()).join(strong["dims"].first())
+    table = table.join(_reasons(reid, copies, keys)).reset_index()
+    measured = {"not in reid.csv": table["auc"].notna(), "not in copy.csv": table["recall"].notna()}
+    for reason, good in measured.items():
+        table["status"] = table["status"].where(good | table["status"].notna(), reason)
+    table["status"] = table["status"].where(~pd.concat(measured, axis=1).all(axis=1), "ok")
     table = table.astype({"dims": "Int64"})
     if not (table["status"] == "ok").any():
         raise LCMemError(f"{place}: no detector is in both reid.csv and copy.csv with the same protocol")
@@ -80,8 +80,8 @@ def joint_figure(table: pd.DataFrame) -> "Figure":
 
 def _reasons(reid: pd.DataFrame, copies: pd.DataFrame, keys: list[str]) -> pd.Series:
     """Why detectors failed in one of the benchmarks."""
-    both = pd.concat((reid, copies)).dropna(subset="status")
-    return both[both["status"] != "ok"].groupby(keys)["status"].first()
+    both = pd.concat((reid, copies))
+    return both[both["status"] != "ok"].groupby(keys)["status"].first().astype(object)
 
 
 def _read(path: Path) -> pd.DataFrame:
