@@ -211,7 +211,7 @@ def _from_floats(array: np.ndarray) -> np.ndarray:
 
 
 def _resized(planes: np.ndarray, size: int | None) -> np.ndarray:
-    """Pillow's bicubic filter in floats, but from PyTorch, which needs half the time."""
+    """Pillow's bicubic filter in floats, but from PyTorch, which is quicker for small pictures."""
     if size is None or planes.shape[1:] == (size, size):
         return planes
     from torch import from_numpy

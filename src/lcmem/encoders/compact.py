@@ -16,7 +16,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, width, H, W]`` to the same shape."""
-        # in place: fresh memory costs as much as the arithmetic on it
+        # in place: fresh memory for large maps takes its time
         return self.mix(F.silu(self.spatial(x), inplace=True)).add_(x)
 
 
