@@ -119,8 +119,10 @@ def test_byte_sums_are_exact(width, kernel, rng, monkeypatch):
 
 @pytest.mark.skipif(sad.BYTES == 0, reason="no such instruction on this machine")
 def test_the_byte_pass_uses_the_instruction_for_it():
-    """Eight of them in the loop: pairs are kept in registers. The speed depends on it."""
+    """One for each pair in the loop: sums are kept in registers. The speed depends on it."""
     fresh = sad.njit(nogil=True)(sad._vector_sad.py_func)
-    fresh(np.zeros((2, 64), np.uint8), np.zeros((4, 64), np.uint8), 0, 64, np.zeros((2, 4), np.int32))
+    shape = sad.QUERIES, sad.ROWS
+    queries, rows = (np.zeros((count, 64), np.uint8) for count in shape)
+    fresh(queries, rows, 0, 64, np.zeros(shape, np.int32))
     assembly = "\n".join(fresh.inspect_asm().values())
     assert assembly.count("psadbw") == sad.QUERIES * sad.ROWS

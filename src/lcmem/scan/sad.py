@@ -14,8 +14,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-QUERIES, ROWS = 2, 4
-"""Pairs whose sums stay in registers at once: each loaded vector is used two or four times."""
+QUERIES, ROWS = 3, 4
+"""Pairs whose sums stay in registers at once: each loaded vector is used four times."""
 BLOCK = 64
 """Gallery rows that stay in the first-level cache while the queries pass by."""
 INSTRUCTIONS = {64: "llvm.x86.avx512.psad.bw.512", 32: "llvm.x86.avx2.psad.bw", 16: "llvm.x86.sse2.psad.bw"}
@@ -33,7 +33,7 @@ BYTES = register_bytes()
 
 
 def _sums(builder: ir.IRBuilder, queries: list[Any], rows: list[Any], width: Any) -> list[Any]:
-    """A loop over ``width`` bytes at these addresses; the sums of all pairs, as 32-bit numbers."""
+    """A loop over ``width`` bytes at these addresses; the sums of all pairs, two 32-bit numbers in each 64-bit one."""
     word, byte = ir.IntType(64), ir.VectorType(ir.IntType(8), BYTES)
     sums = ir.VectorType(word, BYTES // 8)
     call = cgutils.get_or_insert_function
@@ -61,7 +61,10 @@ def _sums(builder: ir.IRBuilder, queries: list[Any], rows: list[Any], width: Any
         old.add_incoming(new, loop)
     builder.cbranch(builder.icmp_signed("<", onward, width), loop, done)
     builder.position_at_end(done)
-    return [builder.trunc(builder.call(total, [new]), ir.IntType(32)) for new in grown]
+    # two neighbours are added up across the register at once, the second in the upper halves of its words
+    half = ir.Constant(sums, [32] * (BYTES // 8))
+    both = [builder.add(low, builder.shl(high, half)) for low, high in zip(grown[::2], grown[1::2], strict=True)]
+    return [builder.call(total, [pair]) for pair in both]
 
 
 @intrinsic
@@ -70,13 +73,13 @@ def _block_sad(typing: Any, query: Any, row: Any, stride: Any, width: Any, out: 
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         query, row, stride, width, out, out_stride = arguments
-        word, number = ir.IntType(64), ir.IntType(32)
+        word = ir.IntType(64)
         queries = [builder.add(query, builder.mul(stride, word(n))) for n in range(QUERIES)]
         rows = [builder.add(row, builder.mul(stride, word(n))) for n in range(ROWS)]
         for n, value in enumerate(_sums(builder, queries, rows, width)):
-            step = builder.add(builder.mul(out_stride, word(n // ROWS)), word(n % ROWS))
+            step = builder.add(builder.mul(out_stride, word(2 * n // ROWS)), word(2 * n % ROWS))
             address = builder.add(out, builder.mul(step, word(4)))
-            builder.store(value, builder.inttoptr(address, number.as_pointer()), align=4)
+            builder.store(value, builder.inttoptr(address, word.as_pointer()), align=4)
         return context.get_dummy_value()
 
     sizes = (types.uintp, types.uintp, types.intp, types.intp, types.uintp, types.intp)
