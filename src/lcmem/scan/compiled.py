@@ -8,7 +8,7 @@ from numba import njit
 from lcmem.scan import sad
 from lcmem.scan.slab import DIFFERENT, SAME, UNKNOWN, Bins, Rows, Slab
 
-QUERIES, GALLERY = 128, 4096
+QUERIES, GALLERY = 126, 4096
 """Pairs of a tile: 2 MB of distances, which the second-level cache holds."""
 BLOCK = 64
 """Pairs that are looked at one by one only if the nearest of them can matter."""

@@ -112,8 +112,7 @@ class _Pass:
         step = 16 * quantise.ROWS
         starts = range(start, max(stop, start + 1), step)
         encode = self.scorer.quantiser.encode
-        parts = [*self.threads.map(lambda first: encode(features[first : min(first + step, stop)], name), starts)]
-        return Codes(np.concatenate([part.levels for part in parts]), np.concatenate([part.radius for part in parts]))
+        return Codes.join([*self.threads.map(lambda at: encode(features[at : min(at + step, stop)], name), starts)])
 
     def _compare(self, queries: Codes, rows: Rows, advance: Advance, pairs: int) -> None:
         sift, size = backend(self.device)

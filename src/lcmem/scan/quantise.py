@@ -10,6 +10,8 @@ LANE = 64
 """Bytes of the widest vector register; each group of dimensions is padded with zeros to a multiple of it."""
 SPARE = 1.25
 """Heavy dimensions may be spread over several bytes until a vector is this much longer."""
+LINE = 64
+"""Bytes of a cache line."""
 CLIP = 1 << 28
 """No distance in levels is larger (255 times a million dimensions), so a radius of this size means: cannot tell."""
 ROWS = 256
@@ -27,6 +29,17 @@ class Codes:
 
     levels: np.ndarray
     radius: np.ndarray
+
+    @classmethod
+    def join(cls, parts: "list[Codes]") -> "Codes":
+        """One after the other, from an address on that is a multiple of a cache line: long loads never cross one."""
+        rows = sum(len(part.levels) for part in parts)
+        width = parts[0].levels.shape[1]
+        memory = np.empty(rows * width + LINE, dtype=np.uint8)
+        first = -memory.ctypes.data % LINE
+        levels = memory[first : first + rows * width].reshape(rows, width)
+        np.concatenate([part.levels for part in parts], out=levels)
+        return cls(levels, np.concatenate([part.radius for part in parts]))
 
 
 class Quantiser:
