@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: .venv/demo.stamp
 	$(BIN)/lcmem demo
 
+# a process for each core and one thread in each: torch's threads of several processes would fight
 test: .venv/dev.stamp lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ Ours compares the 16 125 pictures with galleries of several sizes, one of them t
 queries with a million pictures in memory-mapped shards: in one go, then killed at half time and started again. Each
 method runs in a process of its own, so its peak memory is its own; it includes the features and the libraries that the
 method needs. Slow methods take the first few queries only: the row says how many. The best of three runs counts (of one
-for galleries above 20 000 pictures), after a short run to warm up; on a busy machine, ``--again`` repeats everything and
+for galleries above 20 000 pictures), after a short run to warm up; on a busy machine ``--again`` repeats everything and
 keeps the faster row of each method.
 """
 

@@ -13,10 +13,10 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from lcmem.benchmark.features import FeatureCache
 from lcmem.benchmark.pictures import BenchmarkPictures
 from lcmem.benchmark.running import OK
+from lcmem.benchmark.tables import write_csv
 from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.trained import TrainedDetector
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
 from lcmem.manifest import Manifest
 from lcmem.metrics import auc
 from lcmem.pairs import identity_pairs
@@ -66,8 +66,7 @@ def benchmark_ablation(
         except (LCMemError, OSError, MemoryError) as error:
             row["status"] = str(error)
         rows.append(row)
-        with replacing(folder / "ablation.csv") as partial:  # after each: the next training may take a day
-            pd.DataFrame(rows).to_csv(partial, index=False, float_format="%.6f")
+        write_csv(pd.DataFrame(rows), folder / "ablation.csv")  # after each: the next training may take a day
     return pd.DataFrame(rows)
 
 

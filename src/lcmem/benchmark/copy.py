@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lcmem.benchmark.calibration import Calibration, average
-from lcmem.benchmark.copy_figures import save, strengths_figure, strongest_figure
+from lcmem.benchmark.copy_figures import strengths_figure, strongest_figure
 from lcmem.benchmark.copy_part import CopyPart
 from lcmem.benchmark.copy_summary import strongest, summary
 from lcmem.benchmark.features import FeatureCache
@@ -16,7 +16,7 @@ from lcmem.benchmark.pairing import Features
 from lcmem.benchmark.pictures import SIZE, BenchmarkPictures
 from lcmem.benchmark.running import measure_each
 from lcmem.benchmark.sample import random_identities, random_pictures
-from lcmem.benchmark.tables import write_csv, write_text
+from lcmem.benchmark.tables import write_csv, write_figure, write_text
 from lcmem.benchmark.thresholds import RULES
 from lcmem.benchmark.variants import Variant, variants_of
 from lcmem.detectors.base import Detector
@@ -104,8 +104,8 @@ def benchmark_copy(
     write_csv(maps, folder / "copy_map.csv")
     write_text(summary(table, maps), folder / "copy.md")
     if len(strongest(table)):
-        save(strongest_figure(table), folder / "copy-strongest")
-        save(strengths_figure(table), folder / "copy-strengths")
+        write_figure(strongest_figure(table), folder / "copy-strongest")
+        write_figure(strengths_figure(table), folder / "copy-strengths")
     return table
 
 

@@ -1,6 +1,5 @@
 """Figures 3, 4 and 5 of the paper for the detectors that were measured."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,20 +10,12 @@ from lcmem.benchmark.copy_summary import strongest
 from lcmem.benchmark.pictures import SIZE
 from lcmem.benchmark.tables import title
 from lcmem.benchmark.variants import PAPER, TRANSFORMS, Variant, edited_copy
-from lcmem.files import replacing
 from lcmem.images import PictureLike, load_levels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOTE = "threshold: 50 % specificity on the validation split; mean over the datasets; protocol {protocol}"
-
-
-def save(figure: "Figure", target: Path) -> None:
-    """Write ``target.png`` and ``target.svg``."""
-    for suffix, options in ((".png", {"dpi": 150}), (".svg", {"metadata": {"Date": None}})):
-        with replacing(target.with_name(target.name + suffix)) as partial:
-            figure.savefig(partial, format=suffix[1:], **options)
 
 
 def strongest_figure(table: pd.DataFrame) -> "Figure":

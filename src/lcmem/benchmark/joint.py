@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lcmem.benchmark.copy_figures import save
 from lcmem.benchmark.copy_summary import strongest
-from lcmem.benchmark.tables import FAMILIES, family, title, write_csv
+from lcmem.benchmark.tables import FAMILIES, family, title, write_csv, write_figure
 from lcmem.errors import LCMemError
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def joint(folder: str | os.PathLike[str]) -> pd.DataFrame:
     if not (table["status"] == "ok").any():
         raise LCMemError(f"{place}: no detector is in both reid.csv and copy.csv with the same protocol")
     write_csv(table, place / "joint.csv")
-    save(joint_figure(table), place / "joint")
+    write_figure(joint_figure(table), place / "joint")
     return table
 
 

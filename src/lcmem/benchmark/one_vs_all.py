@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 from lcmem.benchmark.features import FeatureCache
 from lcmem.benchmark.pictures import SIZE, BenchmarkPictures
 from lcmem.benchmark.running import measure_each
+from lcmem.benchmark.tables import write_csv, write_figure
 from lcmem.detectors.base import Detector
 from lcmem.detectors.registry import Options
 from lcmem.detectors.trained import TrainedDetector
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
 from lcmem.manifest import Manifest
 from lcmem.scan import ScanResult, scan
+from lcmem.scan.sets import draw_histogram
 
 ALL = "all"
 """The row of all datasets in one gallery."""
@@ -123,8 +124,7 @@ def benchmark_one_vs_all(
         return rows
 
     table = pd.DataFrame(measure_each(detectors, datasets, measure, options))
-    with replacing(folder / "one_vs_all.csv") as partial:
-        table.to_csv(partial, index=False, float_format="%.6g")
+    write_csv(table, folder / "one_vs_all.csv")
     return table
 
 
@@ -158,27 +158,16 @@ def _row(dataset: str, rule: str, identities: int, found: ScanResult, seconds: f
 
 
 def _plot(results: dict[str, ScanResult], target: Path) -> None:
-    """Scores of all pairs by kind, each kind as a share of its own, a panel for each dataset (paper, figure 6)."""
+    """A panel for each dataset."""
     columns = min(3, len(results))
     lines = -(-len(results) // columns)
     figure = Figure(figsize=(4 * columns, 2.3 * lines), layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes, (dataset, found) in zip(panels, results.items(), strict=False):
-        for kind, colour in (("same", "#2471a3"), ("different", "#c0392b")):
-            counts = found.histogram.counts[kind]
-            if counts.sum():
-                label = f"{kind} identity ({counts.sum():,})"
-                axes.stairs(
-                    counts / counts.sum(), found.histogram.edges, color=colour, fill=True, alpha=0.4, label=label
-                )
-        axes.axvline(0, color="black", lw=0.8, ls="--")
+        draw_histogram(axes, found.histogram, 0)
         axes.set_title(dataset, fontsize=9)
-        axes.legend(frameon=False, fontsize=7)
-        axes.spines[["top", "right"]].set_visible(False)
         axes.set_yticks([])
     for axes in panels[len(results) :]:
         axes.axis("off")
-    figure.supxlabel("logit (right: more alike; dashed: p = 0.5)", fontsize=9)
-    for kind in ("png", "svg"):
-        with replacing(target.with_name(f"{target.name}.{kind}")) as partial:
-            figure.savefig(partial, dpi=130, format=kind, metadata={"Date": None} if kind == "svg" else None)
+    figure.supxlabel("logit (right: more alike)", fontsize=9)
+    write_figure(figure, target)

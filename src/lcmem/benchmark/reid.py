@@ -13,7 +13,7 @@ from lcmem.benchmark.exhaustive import RATES, count_impostors
 from lcmem.benchmark.features import FeatureCache
 from lcmem.benchmark.pairlist import read_pairs, write_pairs
 from lcmem.benchmark.pictures import SIZE, BenchmarkPictures
-from lcmem.benchmark.reid_report import write_figure, write_markdown
+from lcmem.benchmark.reid_report import plot, write_markdown
 from lcmem.benchmark.reid_task import NOT_EXHAUSTIVE, Outcome, Task, intervals
 from lcmem.benchmark.running import measure_each
 from lcmem.benchmark.tables import write_csv, write_text
@@ -97,7 +97,7 @@ def benchmark_reid(
     write_csv(table, folder / "reid.csv")
     write_pairs(pictures.manifest, compared, folder / "pairs.csv")
     write_markdown(table, pictures, folder / "reid.md", seed=seed, replicates=bootstrap)
-    write_figure(table, folder)
+    plot(table, folder)
     if pictures.skipped:
         write_text("\n".join(pictures.skipped), folder / "skipped.txt")
     return table

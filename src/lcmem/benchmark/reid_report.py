@@ -6,8 +6,7 @@ import pandas as pd
 
 from lcmem.benchmark.pictures import BenchmarkPictures
 from lcmem.benchmark.running import OK
-from lcmem.benchmark.tables import by_family, markdown, ranked, title, write_text
-from lcmem.files import replacing
+from lcmem.benchmark.tables import by_family, markdown, ranked, title, write_figure, write_text
 
 PROTOCOLS = {
     "fixed": "Both pictures of a negative pair are drawn at random.",
@@ -100,7 +99,7 @@ def _number(value: float) -> str:
     return "–" if value != value else f"{value:.3f}"
 
 
-def write_figure(table: pd.DataFrame, folder: Path) -> None:
+def plot(table: pd.DataFrame, folder: Path) -> None:
     """AUC of each detector with its interval, one panel for each dataset: ``reid.png`` and ``reid.svg``."""
     from matplotlib.figure import Figure
 
@@ -125,6 +124,4 @@ def write_figure(table: pd.DataFrame, folder: Path) -> None:
         panel.set_visible(False)
     panels[0].set_ylim(len(names) - 0.5, -0.5)
     figure.supxlabel(f"AUC, 95 % intervals over identities; protocol {table['protocol'].iloc[0]}", fontsize=10)
-    for kind, options in (("png", {"dpi": 120}), ("svg", {"metadata": {"Date": None}})):
-        with replacing(folder / f"reid.{kind}") as partial:
-            figure.savefig(partial, format=kind, **options)
+    write_figure(figure, folder / "reid")

@@ -1,12 +1,16 @@
-"""Tables of the benchmarks, as CSV for programs and as Markdown for people."""
+"""Tables and figures of the benchmarks as files: CSV for programs, Markdown, PNG and SVG for people."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from lcmem.detectors.registry import REGISTRY
 from lcmem.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FAMILIES = {
     "pixel": "Pixel-wise",
@@ -58,3 +62,11 @@ def ranked(values: Sequence[float]) -> list[str]:
     best = sorted({value for value in rounded if value == value}, reverse=True)[:2]
     marks = dict(zip(best, ("**{:.3f}**", "<u>{:.3f}</u>"), strict=False))
     return ["–" if value != value else marks.get(value, "{:.3f}").format(value) for value in rounded]
+
+
+def write_figure(figure: "Figure", target: Path) -> None:
+    """``target.png`` and ``target.svg``."""
+    formats: dict[str, dict[str, Any]] = {"png": {"dpi": 130}, "svg": {"metadata": {"Date": None}}}
+    for kind, options in formats.items():
+        with replacing(target.with_name(f"{target.name}.{kind}")) as partial:
+            figure.savefig(partial, format=kind, **options)

@@ -4,7 +4,7 @@ import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from lcmem.scan.engine import scan
 from lcmem.scan.features import FeatureSet, extract_features, gather
 from lcmem.scan.parts import scan_distributed
 from lcmem.scan.result import Histogram, ScanResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def scan_sets(
@@ -152,19 +155,24 @@ def _summary(
 
 
 def plot_histogram(histogram: Histogram, threshold: float, target: Path) -> None:
-    """Scores of all pairs by kind, each kind as a share of its own (paper, figure 6)."""
+    """Scores of all pairs by kind, with the threshold."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axes = figure.subplots()
+    draw_histogram(axes, histogram, threshold)
+    axes.set(xlabel="logit (right: more alike)", ylabel="share of pairs")
+    with replacing(target) as partial:
+        figure.savefig(partial, dpi=120, format="png")
+
+
+def draw_histogram(axes: "Axes", histogram: Histogram, threshold: float) -> None:
+    """Scores of all pairs by kind, each kind as a share of its own (paper, figure 6)."""
     for kind, colour in (("same", "#2471a3"), ("different", "#c0392b"), ("unknown", "#7f8c8d")):
         counts = histogram.counts[kind]
         if counts.sum():
             label = f"{kind} identity ({counts.sum():,} pairs)"
             axes.stairs(counts / counts.sum(), histogram.edges, color=colour, fill=True, alpha=0.4, label=label)
     axes.axvline(threshold, color="black", lw=1, ls="--", label="threshold")
-    axes.set(xlabel="logit (right: more alike)", ylabel="share of pairs")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
-    with replacing(target) as partial:
-        figure.savefig(partial, dpi=120, format="png")
+    axes.legend(frameon=False, fontsize=8)

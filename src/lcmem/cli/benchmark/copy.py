@@ -32,7 +32,8 @@ def copy(
 ) -> None:
     """Copy detection: recall of edited copies beside the false positive rate, by edit, strength and detector."""
     from lcmem.benchmark.copy import benchmark_copy
-    from lcmem.benchmark.copy_figures import example_figure, save
+    from lcmem.benchmark.copy_figures import example_figure
+    from lcmem.benchmark.tables import write_figure
     from lcmem.detectors.registry import Options
     from lcmem.manifest import Manifest
 
@@ -50,7 +51,7 @@ def copy(
         options=Options(device, download),
     )
     if example is not None:
-        save(example_figure(example), out / "copy-example")
+        write_figure(example_figure(example), out / "copy-example")
     for row in table[table["status"] != "ok"].itertuples():
         typer.echo(f"{row.detector}: {row.status}", err=True)
     typer.echo((out / "copy.md").read_text(encoding="utf-8"))
