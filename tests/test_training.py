@@ -227,7 +227,7 @@ def test_the_papers_baselines_train(people, tmp_path, name):
     assert card["encoder"]["name"] == "pixels"
     metrics = read_metrics(tmp_path / "logs" / "stage1")
     losses = metrics["bce" if name == "siamese" else "nt_xent"].dropna()
-    assert losses.iloc[-1] < 0.9 * losses.iloc[0] or name == "ntxent-unsupervised"
+    assert losses.iloc[-1] < 0.95 * losses.iloc[0] or name == "ntxent-unsupervised"
     assert ("val_copy" in metrics) == name.endswith("unsupervised")
 
 
