@@ -114,7 +114,7 @@ class Manifest:
         return bool((self.table["identity"] != "").any())
 
     def select(self, *, split: str | None = None, dataset: str | None = None) -> "Manifest":
-        """The pictures of one split, one dataset, or both.
+        """The pictures of one split, one dataset, or both; None takes any.
 
         Raises:
             LCMemError: Nothing is left.

@@ -9,28 +9,22 @@ from lcmem.scan import sad
 from lcmem.scan.slab import DIFFERENT, SAME, UNKNOWN, Bins, Rows, Slab
 
 QUERIES, GALLERY = 126, 4096
-"""Pairs of a tile: 2 MB of distances, which the second-level cache holds."""
+"""Pairs of a tile: 2 MB of distances, which the second-level cache holds. Queries as a multiple of ``sad.QUERIES``."""
 BLOCK = 64
 """Pairs that are looked at one by one only if the nearest of them can matter."""
 
 
 @njit(nogil=True, cache=True)
 def _count(levels, first, identity, identities, counts, low, shift):  # type: ignore[no-untyped-def]
-    """Add one query's distances from column ``first`` on to the histogram ``[2, kinds, bins]``.
-
-    Neighbours are counted in different halves: adding to a number that was just written has to wait for it.
-    """
-    even, odd, bins = counts[0].reshape(-1), counts[1].reshape(-1), counts.shape[2]
+    """Add one query's distances from column ``first`` on to the histogram."""
+    flat, bins = counts.reshape(-1), counts.shape[1]
     if identity < 0:
-        for j in range(first, len(levels) - 1, 2):
-            even[np.uint64((np.int64(levels[j]) - low) >> shift)] += 1  # unsigned: no test for a negative index
-            odd[np.uint64((np.int64(levels[j + 1]) - low) >> shift)] += 1
-        if first < len(levels) and (len(levels) - first) % 2:
-            even[np.uint64((np.int64(levels[-1]) - low) >> shift)] += 1
+        for j in range(first, len(levels)):
+            flat[np.uint64((np.int64(levels[j]) - low) >> shift)] += 1  # unsigned: no test for a negative index
         return
     for j in range(first, len(levels)):
         kind = (identities[j] >= 0) * (DIFFERENT - (identities[j] == identity))
-        even[np.uint64(kind * bins + ((np.int64(levels[j]) - low) >> shift))] += 1
+        flat[np.uint64(kind * bins + ((np.int64(levels[j]) - low) >> shift))] += 1
 
 
 @njit(nogil=True, cache=True)
@@ -116,7 +110,6 @@ def sift(slab: Slab, rows: Rows, split: int, bins: Bins, counts: np.ndarray) -> 
     """
     queries = _padded(slab.codes.levels, sad.QUERIES)
     out = np.empty((len(slab.codes.radius) * GALLERY, 3), dtype=np.int32)
-    halves = np.zeros((2, *counts.shape), dtype=np.int64)
     memory = np.empty(len(queries) * (GALLERY + sad.ROWS), dtype=np.int32)  # one for all tiles: new pages take time
     for start in range(0, len(rows.codes.radius), GALLERY):
         stop = min(start + GALLERY, len(rows.codes.radius))
@@ -126,7 +119,6 @@ def sift(slab: Slab, rows: Rows, split: int, bins: Bins, counts: np.ndarray) -> 
         found = _sift(
             tile, start, stop, slab.start, rows.start + start, slab.codes.radius, rows.codes.radius[start:stop],
             slab.identities, rows.identities[start:stop], slab.upper, slab.exact, slab.floor,
-            slab.itself, halves, bins.low, bins.shift, out,
+            slab.itself, counts, bins.low, bins.shift, out,
         )  # fmt: skip
         yield out[:found]
-    counts += halves.sum(0)

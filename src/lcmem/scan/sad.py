@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 QUERIES, ROWS = 3, 4
-"""Pairs whose sums stay in registers at once: each loaded vector is used four times."""
+"""Pairs whose sums stay in registers at once: each loaded vector is used three or four times."""
 BLOCK = 64
 """Gallery rows that stay in the first-level cache while the queries pass by."""
 INSTRUCTIONS = {64: "llvm.x86.avx512.psad.bw.512", 32: "llvm.x86.avx2.psad.bw", 16: "llvm.x86.sse2.psad.bw"}

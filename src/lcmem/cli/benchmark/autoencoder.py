@@ -23,8 +23,6 @@ def autoencoder(
     from lcmem.encoders import load_encoder
     from lcmem.manifest import Manifest
 
-    manifest = Manifest.read(data)
-    if split is not None:
-        manifest = manifest.select(split=split)
+    manifest = Manifest.read(data).select(split=split)
     table = benchmark_autoencoder(manifest, load_encoder(encoder, allow_download=download), size, out)
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.2f}"))

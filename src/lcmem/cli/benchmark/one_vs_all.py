@@ -31,7 +31,7 @@ def one_vs_all(
     from lcmem.manifest import Manifest
 
     manifest = Manifest.read(data)
-    test = manifest if split is None else manifest.select(split=split)
+    test = manifest.select(split=split)
     val = None if threshold_split is None else manifest.select(split=threshold_split)
     options = Options(device, download)
     table = benchmark_one_vs_all(test, val, split_names(detectors), out, size=size, cache=cache, options=options)

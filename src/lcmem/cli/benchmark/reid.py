@@ -49,7 +49,7 @@ def reid(
     if split is None and pairs is None and "test" in set(manifest.table["split"]):
         split = "test"
     table = benchmark_reid(
-        manifest if split is None else manifest.select(split=split),
+        manifest.select(split=split),
         split_names(detectors),
         out,
         protocol=protocol,
