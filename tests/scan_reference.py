@@ -69,5 +69,6 @@ def use(monkeypatch, name, tile=None):
     module = {"compiled": compiled, "portable": portable}[name]
     if tile is not None:
         monkeypatch.setattr(module, "GALLERY", tile[1])
+        monkeypatch.setattr(compiled, "TILE", 8)
         size = tile[0]
     monkeypatch.setattr(engine, "backend", lambda device: (sift, size))

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 
 from lcmem.errors import LCMemError
 from lcmem.scan import portable, sad
@@ -98,31 +99,45 @@ def test_broken_heads_are_refused(weight, bias):
         Quantiser(np.array(weight), bias)
 
 
+def compile_for(register, dot, monkeypatch):
+    """The byte pass as compiled for a machine with registers of so many bytes; 0 has no instruction for it."""
+    if register > sad.BYTES or (dot and not sad.DOT):
+        pytest.skip("no such instruction on this machine")
+    for name, value in {"BYTES": register, "DOT": dot, "QUERIES": sad.tile_queries(register)}.items():
+        monkeypatch.setattr(sad, name, value)
+    vector = njit(nogil=True)(sad._vector_sad.py_func)
+    monkeypatch.setattr(sad, "_kernel", vector if register else sad._plain_sad)
+    return vector, njit(sad.byte_distances.py_func)
+
+
+MACHINES = [(64, True), (64, False), (32, False), (16, False), (0, False)]
+
+
 @pytest.mark.parametrize("width", [(64, 0), (64, 64), (512, 0), (640, 192)])
-@pytest.mark.parametrize("kernel", ["vector", "plain", "torch"])
-def test_byte_sums_are_exact(width, kernel, rng, monkeypatch):
-    if kernel == "plain":
-        monkeypatch.setattr(sad, "BYTES", 0)
+@pytest.mark.parametrize("machine", [*MACHINES, None])
+def test_byte_sums_are_exact(width, machine, rng, monkeypatch):
     split, total = width[0], sum(width)
-    queries = rng.integers(0, 256, (6, total), dtype=np.uint8)
+    queries = rng.integers(0, 256, (8, total), dtype=np.uint8)
     rows = rng.integers(0, 256, (140, total), dtype=np.uint8)
     queries[0], rows[0], rows[1] = 255, 0, 255
     wide = np.abs(queries[:, None].astype(np.int64) - rows[None])
     expected = wide[..., :split].sum(-1) - wide[..., split:].sum(-1)
-    if kernel == "torch":
+    if machine is None:
         found = portable._distances(torch.from_numpy(queries).float(), torch.from_numpy(rows).float(), split).numpy()
     else:
-        found = np.empty((6, 140), dtype=np.int32)
-        sad.byte_distances(queries, rows, split, found)
-    assert np.array_equal(found, expected)
+        found, negative = np.full((2, 8, 150), 7, dtype=np.int32)
+        compile_for(*machine, monkeypatch)[1](queries, rows, split, found, negative)
+        assert (found[:, 140:] == 7).all(), "columns beyond the rows are left alone"
+    assert np.array_equal(found[:, :140], expected)
 
 
-@pytest.mark.skipif(sad.BYTES == 0, reason="no such instruction on this machine")
-def test_the_byte_pass_uses_the_instruction_for_it():
+@pytest.mark.parametrize("machine", MACHINES[:-1])
+def test_the_byte_pass_uses_the_instruction_for_it(machine, monkeypatch):
     """One for each pair in the loop: sums are kept in registers. The speed depends on it."""
-    fresh = sad.njit(nogil=True)(sad._vector_sad.py_func)
+    vector = compile_for(*machine, monkeypatch)[0]
     shape = sad.QUERIES, sad.ROWS
     queries, rows = (np.zeros((count, 64), np.uint8) for count in shape)
-    fresh(queries, rows, 0, 64, np.zeros(shape, np.int32))
-    assembly = "\n".join(fresh.inspect_asm().values())
+    vector(queries, rows, 0, 64, np.zeros(shape, np.int32))
+    assembly = "\n".join(vector.inspect_asm().values())
     assert assembly.count("psadbw") == sad.QUERIES * sad.ROWS
+    assert assembly.count("vpdpwssd") == (sad.QUERIES * sad.ROWS if machine[1] else 0)

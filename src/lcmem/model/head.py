@@ -22,7 +22,8 @@ def pair_logits(u: Tensor, v: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         Logits ``[...]``, float64.
     """
-    return bias.double() - ((u.double() - v.double()).abs() * weight.double()).sum(-1)
+    distances = u.double() - v.double()
+    return bias.double() - distances.abs_().mul_(weight.double()).sum(-1)  # in place: half the time is memory
 
 
 class Head(nn.Module, ABC):

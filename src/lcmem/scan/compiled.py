@@ -8,8 +8,11 @@ from numba import njit
 from lcmem.scan import sad
 from lcmem.scan.slab import DIFFERENT, SAME, UNKNOWN, Bins, Rows, Slab
 
-QUERIES, GALLERY = 126, 4096
-"""Pairs of a tile: 2 MB of distances, which the second-level cache holds. Queries as a multiple of ``sad.QUERIES``."""
+QUERIES, GALLERY = 256, 8192
+"""Pairs of a step of a task."""
+TILE, STRIDE = 1024, 1040
+"""Gallery rows whose distances are looked at while the second-level cache holds them, and the columns they are kept in:
+not a power of two, or the rows of the tile would share a few lines of the first-level cache."""
 BLOCK = 64
 """Pairs that are looked at one by one only if the nearest of them can matter."""
 
@@ -37,12 +40,13 @@ def _least(levels, radius):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _bounds(upper, exact, twice, bound):  # type: ignore[no-untyped-def]
-    """As :meth:`lcmem.scan.slab.Slab.bounds` for one query."""
+def _bounds(upper, exact, twice, floor, bound):  # type: ignore[no-untyped-def]
+    """As :meth:`lcmem.scan.slab.Slab.bounds` for one query; return the level above which no pair matters."""
     k = upper.shape[1]
     bound[:] = min(upper[0, k - 1] + twice, exact[0])
     for lane in range(1, len(upper)):
         bound[lane] = max(bound[0], min(upper[lane, k - 1] + twice, exact[lane]))
+    return max(bound.max(), floor)
 
 
 @njit(nogil=True, cache=True)
@@ -58,27 +62,29 @@ def _insert(best, most):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _sift(  # type: ignore[no-untyped-def]
     tile, start, stop, query, row, radius, row_radius, identity, row_identity, upper, exact, floor,
-    itself, counts, low, shift, out,
+    itself, counts, low, shift, out, found,
 ):  # fmt: skip
-    """Write (query, row, levels) of every pair that can matter to ``out``; return how many there are."""
-    found, lanes, k, count = 0, upper.shape[1], upper.shape[2], stop - start
+    """Write (query, row, levels) of every pair that can matter to ``out`` from ``found`` on; return where they end."""
+    lanes, k, count = upper.shape[1], upper.shape[2], stop - start
     bound = np.empty(3, np.int64)
     for i in range(len(radius)):
         own = query + i - row  # the column of the query itself
         first = min(max(own + 1, 0), count) if itself else 0  # pairs are counted from here on
         _count(tile[i, :count], first, identity[i], row_identity, counts, low, shift)
         twice = 2 * np.int64(radius[i])
-        _bounds(upper[i], exact[i], twice, bound)
+        limit = _bounds(upper[i], exact[i], twice, floor[i], bound)
         for block in range(0, count, BLOCK):
             end = min(block + BLOCK, count)
-            if _least(tile[i, block:end], row_radius[block:end]) > max(bound.max(), floor[i]):
+            if _least(tile[i, block:end], row_radius[block:end]) > limit:
                 continue
             for j in range(block, end):
+                levels = np.int64(tile[i, j])
+                least, most = levels - row_radius[j], levels + row_radius[j]
+                if least > limit:
+                    continue
                 kind = UNKNOWN
                 if identity[i] >= 0 and row_identity[j] >= 0:
                     kind = SAME if identity[i] == row_identity[j] else DIFFERENT
-                levels = np.int64(tile[i, j])
-                least, most = levels - row_radius[j], levels + row_radius[j]
                 if (itself and j == own) or (least > bound[kind] and (j < first or least > floor[i])):
                     continue
                 out[found, 0], out[found, 1], out[found, 2] = i, start + j, levels
@@ -86,7 +92,24 @@ def _sift(  # type: ignore[no-untyped-def]
                 for lane in range(lanes):
                     if (lane == 0 or lane == kind) and most < upper[i, lane, k - 1]:
                         _insert(upper[i, lane], most)
-                        _bounds(upper[i], exact[i], twice, bound)
+                        limit = _bounds(upper[i], exact[i], twice, floor[i], bound)
+    return found
+
+
+@njit(nogil=True, cache=True)
+def _pass(  # type: ignore[no-untyped-def]
+    levels, row_levels, split, tile, negative, step, query, row, radius, row_radius, identity, row_identity, upper,
+    exact, floor, itself, counts, low, shift, out,
+):  # fmt: skip
+    """Distances, counts and candidates of all rows, a tile at a time; return how many candidates there are."""
+    found = 0
+    for start in range(0, len(row_radius), step):
+        stop = min(start + step, len(row_radius))
+        sad.byte_distances(levels, row_levels[start : start + step], split, tile, negative)
+        found = _sift(
+            tile, start, stop, query, row + start, radius, row_radius[start:stop], identity, row_identity[start:stop],
+            upper, exact, floor, itself, counts, low, shift, out, found,
+        )  # fmt: skip
     return found
 
 
@@ -106,19 +129,18 @@ def sift(slab: Slab, rows: Rows, split: int, bins: Bins, counts: np.ndarray) -> 
         counts: ``[3, bins]`` int64, to add to: pairs by kind and distance.
 
     Yields:
-        For each tile ``[n, 3]`` int32: query (within the slab), row (within the rows), levels. It is overwritten.
+        For each step ``[n, 3]`` int32: query (within the slab), row (within the rows), levels. It is overwritten.
     """
     queries = _padded(slab.codes.levels, sad.QUERIES)
     out = np.empty((len(slab.codes.radius) * GALLERY, 3), dtype=np.int32)
-    memory = np.empty(len(queries) * (GALLERY + sad.ROWS), dtype=np.int32)  # one for all tiles: new pages take time
+    tile, negative = np.empty((2, len(queries), STRIDE), dtype=np.int32)
     for start in range(0, len(rows.codes.radius), GALLERY):
         stop = min(start + GALLERY, len(rows.codes.radius))
         levels = _padded(rows.codes.levels[start:stop], sad.ROWS)
-        tile = memory[: len(queries) * len(levels)].reshape(len(queries), len(levels))
-        sad.byte_distances(queries, levels, split, tile)
-        found = _sift(
-            tile, start, stop, slab.start, rows.start + start, slab.codes.radius, rows.codes.radius[start:stop],
-            slab.identities, rows.identities[start:stop], slab.upper, slab.exact, slab.floor,
-            slab.itself, counts, bins.low, bins.shift, out,
+        found = _pass(
+            queries, levels, split, tile, negative, TILE, slab.start, rows.start + start,
+            slab.codes.radius, rows.codes.radius[start:stop], slab.identities, rows.identities[start:stop],
+            slab.upper, slab.exact, slab.floor, slab.itself, counts, bins.low, bins.shift, out,
         )  # fmt: skip
+        out[:found, 1] += start
         yield out[:found]

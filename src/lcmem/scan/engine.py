@@ -109,7 +109,7 @@ class _Pass:
         return int(codes.radius.max(initial=0))
 
     def _encode(self, features: Blocks, start: int, stop: int, name: str) -> Codes:
-        step = 16 * quantise.ROWS
+        step = 32 * quantise.ROWS
         starts = range(start, max(stop, start + 1), step)
         encode = self.scorer.quantiser.encode
         return Codes.join([*self.threads.map(lambda at: encode(features[at : min(at + step, stop)], name), starts)])

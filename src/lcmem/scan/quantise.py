@@ -14,7 +14,7 @@ LINE = 64
 """Bytes of a cache line."""
 CLIP = 1 << 28
 """No distance in levels is larger (255 times a million dimensions), so a radius of this size means: cannot tell."""
-ROWS = 256
+ROWS = 128
 """Rows quantised at once, so that temporary float64 arrays stay in the cache."""
 
 
@@ -84,6 +84,7 @@ class Quantiser:
         self.split = max(_padded(len(parts[0])), LANE)
         self.width = self.split + _padded(len(parts[1]))
         self._source = np.concatenate(parts)
+        self._spread = not np.array_equal(self._source, np.arange(len(weight)))  # the usual head has a byte for each
         self._positive = len(parts[0])
         amplitude = np.abs(weight[self._source]) / copies[self._source]
         top = float(amplitude.max(initial=0))
@@ -108,11 +109,17 @@ class Quantiser:
             values = np.asarray(features[rows])
             if not (values.min() >= 0 and values.max() <= 1):  # NaN fails both
                 raise LCMemError(f"{name}: features must lie in [0, 1] and not be NaN; extract them anew")
-            exact = values[:, self._source] * self._factor
-            rounded = np.minimum(np.rint(exact), 255)
+            exact = values.astype(np.float64)
+            if self._spread:
+                exact = exact[:, self._source]
+            exact *= self._factor
+            rounded = np.rint(exact)
+            np.minimum(rounded, 255, out=rounded)
             levels[rows, : self._positive] = rounded[:, : self._positive]
             levels[rows, self.split : self.split + len(self._source) - self._positive] = rounded[:, self._positive :]
-            radius[rows] = np.minimum(np.ceil(np.abs(exact - rounded).sum(1) + self._slack), CLIP)
+            exact -= rounded
+            np.abs(exact, out=exact)
+            radius[rows] = np.minimum(np.ceil(exact.sum(1) + self._slack), CLIP)
         return Codes(levels, radius)
 
     def reach(self, logits: np.ndarray | float) -> np.ndarray:

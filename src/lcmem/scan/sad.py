@@ -14,9 +14,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-QUERIES, ROWS = 3, 4
-"""Pairs whose sums stay in registers at once: each loaded vector is used three or four times."""
-BLOCK = 64
+BLOCK = 32
 """Gallery rows that stay in the first-level cache while the queries pass by."""
 INSTRUCTIONS = {64: "llvm.x86.avx512.psad.bw.512", 32: "llvm.x86.avx2.psad.bw", 16: "llvm.x86.sse2.psad.bw"}
 
@@ -30,41 +28,70 @@ def register_bytes() -> int:
 
 
 BYTES = register_bytes()
+DOT = BYTES == 64 and bool(binding.get_host_cpu_features().get("avx512vnni"))
+"""Add with the dot product of words with ones: unlike an addition it never waits for the unit of ``psadbw``."""
+
+
+def tile_queries(register: int) -> int:
+    """Queries whose sums with :data:`ROWS` rows fit into the registers at once: there are 32 of 64 bytes, else 16."""
+    return 4 if register == 64 else 2
+
+
+QUERIES, ROWS = tile_queries(BYTES), 4
+WORD, HALF = ir.IntType(64), ir.IntType(32)
 
 
 def _sums(builder: ir.IRBuilder, queries: list[Any], rows: list[Any], width: Any) -> list[Any]:
-    """A loop over ``width`` bytes at these addresses; the sums of all pairs, two 32-bit numbers in each 64-bit one."""
-    word, byte = ir.IntType(64), ir.VectorType(ir.IntType(8), BYTES)
-    sums = ir.VectorType(word, BYTES // 8)
+    """A loop over ``width`` bytes at these addresses; the sums of all pairs in order, two in a 64-bit word."""
+    byte, halves = ir.VectorType(ir.IntType(8), BYTES), ir.VectorType(HALF, BYTES // 4)
+    sums = ir.VectorType(WORD, BYTES // 8)
     call = cgutils.get_or_insert_function
     psadbw = call(builder.module, ir.FunctionType(sums, [byte, byte]), INSTRUCTIONS[BYTES])
-    total = call(builder.module, ir.FunctionType(word, [sums]), f"llvm.vector.reduce.add.v{BYTES // 8}i64")
     entry, loop = builder.block, builder.append_basic_block("loop")
     done = builder.append_basic_block("done")
     builder.branch(loop)
     builder.position_at_end(loop)
-    at, kept = builder.phi(word), [builder.phi(sums) for _ in queries for _ in rows]
-    at.add_incoming(word(0), entry)
+    at, kept = builder.phi(WORD), [builder.phi(halves) for _ in queries for _ in rows]
+    at.add_incoming(WORD(0), entry)
 
     def load(address: Any) -> Any:
         vector = builder.load(builder.inttoptr(builder.add(address, at), byte.as_pointer()))
         vector.align = 1
         return vector
 
+    def add(old: Any, pair: tuple[Any, Any]) -> Any:
+        new = builder.bitcast(builder.call(psadbw, pair), halves)
+        if not DOT:
+            return builder.add(old, new)
+        name, ones = "llvm.x86.avx512.vpdpwssd.512", ir.Constant(halves, [1] * (BYTES // 4))
+        return builder.call(call(builder.module, ir.FunctionType(halves, [halves] * 3), name), (old, new, ones))
+
     left, right = [load(address) for address in queries], [load(address) for address in rows]
     pairs = [(a, b) for a in left for b in right]
-    grown = [builder.add(old, builder.call(psadbw, pair)) for old, pair in zip(kept, pairs, strict=True)]
-    onward = builder.add(at, word(BYTES))
+    grown = [add(old, pair) for old, pair in zip(kept, pairs, strict=True)]
+    onward = builder.add(at, WORD(BYTES))
     at.add_incoming(onward, loop)
     for old, new in zip(kept, grown, strict=True):
-        old.add_incoming(ir.Constant(sums, [0] * (BYTES // 8)), entry)
+        old.add_incoming(ir.Constant(halves, [0] * (BYTES // 4)), entry)
         old.add_incoming(new, loop)
     builder.cbranch(builder.icmp_signed("<", onward, width), loop, done)
     builder.position_at_end(done)
-    # two neighbours are added up across the register at once, the second in the upper halves of its words
+    words = [builder.bitcast(value, sums) for value in grown]
     half = ir.Constant(sums, [32] * (BYTES // 8))
-    both = [builder.add(low, builder.shl(high, half)) for low, high in zip(grown[::2], grown[1::2], strict=True)]
-    return [builder.call(total, [pair]) for pair in both]
+    both = [builder.or_(low, builder.shl(high, half)) for low, high in zip(words[::2], words[1::2], strict=True)]
+    return _added_up(builder, both)
+
+
+def _added_up(builder: ir.IRBuilder, vectors: list[Any]) -> list[Any]:
+    """Add neighbours, two vectors becoming one, until each element is the sum of one vector."""
+    lanes = BYTES // 8
+    steps = [ir.Constant(ir.VectorType(HALF, lanes), [*range(first, 2 * lanes, 2)]) for first in (0, 1)]
+    left = lanes
+    while left > 1:
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        vectors = [builder.add(*(builder.shuffle_vector(*pair, step) for step in steps)) for pair in pairs]
+        left //= 2
+    return vectors
 
 
 @intrinsic
@@ -73,13 +100,16 @@ def _block_sad(typing: Any, query: Any, row: Any, stride: Any, width: Any, out: 
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         query, row, stride, width, out, out_stride = arguments
-        word = ir.IntType(64)
-        queries = [builder.add(query, builder.mul(stride, word(n))) for n in range(QUERIES)]
-        rows = [builder.add(row, builder.mul(stride, word(n))) for n in range(ROWS)]
-        for n, value in enumerate(_sums(builder, queries, rows, width)):
-            step = builder.add(builder.mul(out_stride, word(2 * n // ROWS)), word(2 * n % ROWS))
-            address = builder.add(out, builder.mul(step, word(4)))
-            builder.store(value, builder.inttoptr(address, word.as_pointer()), align=4)
+        queries = [builder.add(query, builder.mul(stride, WORD(n))) for n in range(QUERIES)]
+        rows = [builder.add(row, builder.mul(stride, WORD(n))) for n in range(ROWS)]
+        vectors = _sums(builder, queries, rows, width)
+        lanes, own = BYTES // 8, ROWS // 2  # words of a vector, and of one query
+        for n in range(QUERIES):
+            vector, first = vectors[n * own // lanes], n * own % lanes
+            chosen = ir.Constant(ir.VectorType(HALF, own), [*range(first, first + own)])
+            values = builder.shuffle_vector(vector, vector, chosen)
+            address = builder.add(out, builder.mul(out_stride, WORD(4 * n)))
+            builder.store(values, builder.inttoptr(address, values.type.as_pointer()), align=4)
         return context.get_dummy_value()
 
     sizes = (types.uintp, types.uintp, types.intp, types.intp, types.uintp, types.intp)
@@ -113,18 +143,23 @@ def _plain_sad(queries, rows, start, stop, out):  # type: ignore[no-untyped-def]
                 out[i, j] = total
 
 
-def byte_distances(queries: np.ndarray, rows: np.ndarray, split: int, out: np.ndarray) -> None:
+_kernel = _vector_sad if BYTES else _plain_sad
+
+
+@njit(nogil=True, cache=True)
+def byte_distances(queries, rows, split, out, negative):  # type: ignore[no-untyped-def]
     """Signed sums of absolute differences of every query and every row.
 
     Args:
         queries: ``[Q, B]`` uint8, contiguous, Q a multiple of :data:`QUERIES`, B of 64.
         rows: ``[G, B]`` uint8, contiguous, G a multiple of :data:`ROWS`.
         split: Bytes from here on are subtracted; a multiple of 64.
-        out: ``[Q, G]`` int32, contiguous, to write to.
+        out: ``[Q, G or more]`` int32, contiguous, to write to.
+        negative: As ``out``, to work in; not touched if no bytes are subtracted.
     """
-    kernel = _vector_sad if BYTES else _plain_sad
-    kernel(queries, rows, 0, split, out)
+    _kernel(queries, rows, 0, split, out)
     if split < queries.shape[1]:
-        negative = np.empty_like(out)
-        kernel(queries, rows, split, queries.shape[1], negative)
-        np.subtract(out, negative, out=out)
+        _kernel(queries, rows, split, queries.shape[1], negative)
+        for i in range(len(queries)):
+            for j in range(len(rows)):
+                out[i, j] -= negative[i, j]
