@@ -18,7 +18,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -196,7 +195,7 @@ def rows(sizes: list[int], with_million: bool) -> Iterator[dict[str, Any]]:
 
 def faster(found: list[dict[str, Any]], path: Path | None) -> list[dict[str, Any]]:
     """The faster row of this run and of an earlier one's file, for each method and size."""
-    earlier = json.loads(path.read_text(encoding="utf-8"))["rows"] if path is not None and path.is_file() else []
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else []
     best: dict[tuple[str, int], dict[str, Any]] = {}
     for item in [*earlier, *found]:
         key = item["method"], item["gallery"]
@@ -257,8 +256,7 @@ def main() -> None:
         if item["method"] in SUBSAMPLE:
             print(f"ours is {speed / item['pairs_per_second']:.0f} times as fast as {item['method']}")
     if chosen.json:
-        about = {"python": platform.python_version(), "threshold": THRESHOLD, "load": os.getloadavg()}
-        chosen.json.write_text(json.dumps({"about": about, "rows": found}, indent=2) + "\n", encoding="utf-8")
+        chosen.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     if chosen.plot:
         plot(found, chosen.plot)
 
