@@ -1,5 +1,8 @@
 """What can go wrong because of what was given, as opposed to a defect of the program."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class LCMemError(Exception):
     """Bad input. The message names the file or the value and the way out; the command line prints only it."""
@@ -11,3 +14,18 @@ class PictureError(LCMemError):
 
 class CheckpointError(LCMemError):
     """A checkpoint that is missing, truncated, altered or of another kind."""
+
+
+@contextmanager
+def extra(name: str, purpose: str, kind: type[LCMemError] = LCMemError) -> Iterator[None]:
+    """For imports that need more packages.
+
+    Args:
+        name: The extra that brings them: ``lcmem[name]``.
+        purpose: What needs which package; the message begins like that.
+        kind: Raised where one is missing.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise kind(f"{purpose}: pip install 'lcmem[{name}]' ({error})") from error

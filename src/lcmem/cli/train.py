@@ -27,14 +27,12 @@ def train(
     download: Download = False,
 ) -> None:
     """Train a detector (or the autoencoder) on your pictures. The same command goes on where it stopped."""
-    from lcmem.errors import LCMemError
+    from lcmem.errors import extra
 
-    try:
+    with extra("train", "training needs more packages"):
         from lcmem.training.fit import Options
         from lcmem.training.presets import load_recipe
         from lcmem.training.recipe import AutoencoderRecipe
-    except ImportError as error:
-        raise LCMemError(f"training needs more packages: pip install 'lcmem[train]' ({error})") from error
     chosen = load_recipe(recipe).with_settings(settings or [])
     folder = out or Path("runs") / Path(recipe).stem
     _quiet()

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lcmem.datasets.assembly import assemble, hash_splits, much, unite_identities, warn
 from lcmem.datasets.layout import DatasetInfo, index_pictures, require_table, wrong_layout
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, extra
 from lcmem.manifest import SPLITS, Manifest
 from lcmem.progress import progress_bar
 
@@ -89,10 +89,8 @@ def _slices(scans: pd.DataFrame, root: Path) -> pd.DataFrame:
 
 
 def _read_scan(scan: dict[str, Any]) -> dict[int, list[int]] | str:
-    try:
+    with extra("medical", "the masks of CT-RATE need nibabel"):
         import nibabel
-    except ImportError as error:
-        raise LCMemError("the masks of CT-RATE need nibabel: pip install 'lcmem[medical]'") from error
     try:
         images: list[Any] = [nibabel.load(scan[kind]) for kind in ("mask", "volume")]
         mask, shape = np.asanyarray(images[0].dataobj), images[1].shape

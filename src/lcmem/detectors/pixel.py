@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from lcmem.detectors.base import CosineDetector, Detector
-from lcmem.errors import LCMemError
+from lcmem.errors import extra
 
 
 class _Pixels(Detector):
@@ -51,10 +51,8 @@ class SSIM(_Pixels):
 
     def similarity(self, u: Tensor, v: Tensor) -> Tensor:
         """``[N]``, at most 1."""
-        try:
+        with extra("benchmark", "SSIM needs scikit-image"):
             from skimage.metrics import structural_similarity
-        except ImportError as error:
-            raise LCMemError("SSIM needs scikit-image: pip install 'lcmem[benchmark]'") from error
         first, second = _greys(u), _greys(v)
         pairs = zip(first, second, strict=True)
         return torch.tensor([structural_similarity(a, b, data_range=1.0) for a, b in pairs], dtype=torch.float64)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from lcmem.encoders.base import EncoderCard, LatentEncoder, weights_sha256
-from lcmem.errors import CheckpointError, LCMemError
+from lcmem.errors import CheckpointError, extra
 from lcmem.hub import hub_access
 
 KNOWN = {"sd-vae": ("stabilityai/sd-vae-ft-mse", "MIT")}
@@ -62,10 +62,8 @@ def load_diffusers(source: str, *, protocol: str = "fixed", allow_download: bool
         LCMemError: diffusers is not installed.
         CheckpointError: Nothing to load under that name, or not an autoencoder.
     """
-    try:
+    with extra("hub", "this encoder needs diffusers"):
         import diffusers
-    except ImportError as error:
-        raise LCMemError("this encoder needs diffusers: pip install 'lcmem[hub]'") from error
     place, licence = KNOWN.get(source, (source, "see its source"))
     options: dict[str, Any] = {"use_safetensors": True}
     if Path(place).is_dir():

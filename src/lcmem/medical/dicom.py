@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lcmem.errors import PictureError
+from lcmem.errors import PictureError, extra
 from lcmem.images import check_size, is_dicom
 from lcmem.medical.intensity import stretch, to_grey
 
@@ -35,10 +35,8 @@ def decode_frame(data: bytes, index: int | None, name: str) -> np.ndarray:
         PictureError: No DICOM file, no pixels in it, no such frame, several and none named, too small or too large,
             or pydicom is missing.
     """
-    try:
+    with extra("medical", f"{name}: DICOM needs pydicom", PictureError):
         from pydicom.pixels import pixel_array
-    except ImportError as error:
-        raise PictureError(f"{name}: DICOM needs pydicom: pip install 'lcmem[medical]'") from error
     dataset = _read_header(data, name)
     frame = _choose_frame(int(dataset.get("NumberOfFrames") or 1), index, name)
     pixels = pixel_array(dataset, index=frame)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lcmem.errors import PictureError
+from lcmem.errors import PictureError, extra
 from lcmem.images import check_size, read_bytes, split_zip
 from lcmem.medical.intensity import to_grey
 
@@ -68,10 +68,8 @@ def load_slice(path: str, index: int | None) -> np.ndarray:
 # slices of one volume are read one after another, and decompression takes seconds
 @lru_cache(maxsize=1)
 def _open_volume(path: str, process: int, stamp: tuple[int, int]) -> Volume:
-    try:
+    with extra("medical", f"{path}: NIfTI needs nibabel", PictureError):
         from nibabel.orientations import io_orientation
-    except ImportError as error:
-        raise PictureError(f"{path}: NIfTI needs nibabel: pip install 'lcmem[medical]'") from error
     image = _read_header(path)
     shape = (*image.shape, 1, 1)[:3]
     if int(np.prod(image.shape)) != int(np.prod(shape)):

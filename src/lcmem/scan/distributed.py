@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lcmem.detectors.lcmem import LCMem
-from lcmem.errors import LCMemError
+from lcmem.errors import extra
 from lcmem.loading import PictureBatch
 from lcmem.manifest import Manifest
 from lcmem.scan.atlas import Atlas
@@ -50,10 +50,8 @@ def check_ray() -> None:
     Raises:
         LCMemError: It is not installed.
     """
-    try:
+    with extra("ray", "this needs Ray"):
         import ray.data  # noqa: F401
-    except ImportError as error:
-        raise LCMemError(f"this needs Ray: pip install 'lcmem[ray]' ({error})") from error
 
 
 def _stream(paths: list[str], *, detector: LCMem, workers: int, device: str) -> Iterator[tuple[PictureBatch, Tensor]]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lcmem.detectors.lcmem import LCMem
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, extra
 from lcmem.files import replacing
 from lcmem.progress import progress_bar
 from lcmem.scan.atlas import Atlas
@@ -87,10 +87,8 @@ def _card(atlas: Atlas, detector: LCMem, kind: str) -> dict[str, Any]:
 
 
 def _new_index(kind: str, dimension: int) -> Any:
-    try:
+    with extra("faiss", "this format needs faiss"):
         import faiss
-    except ImportError as error:
-        raise LCMemError(f"this format needs faiss: pip install 'lcmem[faiss]' ({error})") from error
     if kind == "faiss-flat":
         return faiss.IndexFlat(dimension, faiss.METRIC_L1)
     return faiss.IndexHNSWFlat(dimension, NEIGHBOURS, faiss.METRIC_L1)
