@@ -8,6 +8,7 @@ started again, only what is missing is made.
 """
 
 import argparse
+import os
 import re
 import shutil
 import time
@@ -19,6 +20,7 @@ from lcmem.benchmark.copy import benchmark_copy
 from lcmem.benchmark.joint import joint
 from lcmem.benchmark.one_vs_all import benchmark_one_vs_all
 from lcmem.benchmark.reid import benchmark_reid
+from lcmem.benchmark.speed import benchmark_speed
 from lcmem.benchmark.tables import markdown, write_text
 from lcmem.manifest import Manifest
 from lcmem.training.presets import load_recipe
@@ -44,7 +46,7 @@ def train_baselines(manifest: Manifest, folder: Path) -> list[str]:
 
 
 def measure(manifest: Manifest, detectors: list[str], checkpoints: list[str], out: Path, pictures: int) -> None:
-    """Both protocols of both tasks, one-vs-all and the joint figure."""
+    """Both protocols of both tasks, one-vs-all, the joint figure and speed."""
     test, val = (manifest.select(split=split) for split in ("test", "val"))
     for protocol in PROTOCOLS:
         folder = out / protocol
@@ -52,6 +54,7 @@ def measure(manifest: Manifest, detectors: list[str], checkpoints: list[str], ou
         benchmark_copy(manifest, detectors, folder, protocol=protocol, pictures=pictures, cache=out / "cache")
         joint(folder)
     benchmark_one_vs_all(test, val, checkpoints, out / "fixed", cache=out / "cache")
+    benchmark_speed(detectors, out)
 
 
 def build_page(out: Path) -> str:
@@ -74,6 +77,8 @@ def build_page(out: Path) -> str:
         blocks += ["## Both tasks", f"![both tasks](benchmarks/{protocol}/joint.png)"]
     blocks += ["# One-vs-all", one_vs_all(out / "fixed" / "one_vs_all.csv")]
     blocks += [f"![{path.stem}](benchmarks/fixed/{path.name})" for path in sorted((target / "fixed").glob("one_*.png"))]
+    shutil.copyfile(out / "speed.csv", target / "speed.csv")
+    blocks += ["# Speed", speed(out / "speed.csv")]
     blocks += ["# Published numbers", published()]
     return "\n\n".join(demoted(block) if block.startswith("# ") and k else block for k, block in enumerate(blocks))
 
@@ -98,6 +103,25 @@ def one_vs_all(path: Path) -> str:
     ]
     header = ["dataset", "detector", "threshold", "pictures", "positive pairs", "negative pairs"]
     return markdown([*header, "positives found", "negatives matched", "pictures rejected by mistake", "s"], rows)
+
+
+def speed(path: Path) -> str:
+    """The table as Markdown."""
+    table = pd.read_csv(path)
+    rows = [
+        [
+            row["detector"],
+            *(f"{row[name]:,.0f}" for name in ("dims", "images_per_second", "pairs_per_second", "peak_memory_mb")),
+        ]
+        for _, row in table[table["status"] == "ok"].iterrows()
+    ]
+    return "\n\n".join(
+        (
+            f"By `lcmem benchmark speed` on {os.cpu_count()} CPU cores: random pictures of 256×256 pixels, each "
+            "detector in a process of its own, pairs without the scan engine (`docs/scan.md`).",
+            markdown(["detector", "numbers in a feature", "pictures/s", "pairs/s", "peak memory, MB"], rows),
+        )
+    )
 
 
 def share(value: float) -> str:

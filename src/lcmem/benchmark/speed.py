@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from lcmem.benchmark.running import label
 from lcmem.detectors.base import Detector
 from lcmem.detectors.registry import Options, load_detector
 from lcmem.files import replacing
@@ -44,7 +45,9 @@ def benchmark_speed(
     rows = []
     with progress_bar("speed", len(detectors)) as advance:
         for name in detectors:
-            rows.append({"detector": name, "device": options.device, "size": SIZE} | _alone(name, options, seconds))
+            rows.append(
+                {"detector": label(name), "device": options.device, "size": SIZE} | _alone(name, options, seconds)
+            )
             advance(1)
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"dims": "Int64"})
     folder = Path(out)
