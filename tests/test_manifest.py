@@ -1,5 +1,6 @@
 """Claim: folders, zip files and tables say the same about the same pictures."""
 
+import re
 import shutil
 
 import pandas as pd
@@ -56,6 +57,9 @@ def test_a_single_sub_folder_is_no_identity(save_noise, tmp_path):
 def test_identity_pattern(folder):
     manifest = Manifest.read(folder, identity_pattern=r"/(\w)\w+/\d+\.")
     assert manifest.identities == ["a", "a", "b"]
+    above = re.escape(folder.parts[-2])
+    with pytest.raises(LCMemError, match="fits none"):
+        Manifest.read(folder, identity_pattern=above)  # only what lies below the folder counts
     with pytest.raises(LCMemError, match="fits none"):
         Manifest.read(folder, identity_pattern="patient_(x+)")
     with pytest.raises(LCMemError, match="not a regular expression"):

@@ -106,6 +106,11 @@ def test_faces_the_model_never_saw(four_each, tmp_path):
     assert Image.open(tmp_path / "reid.png").width > 300 and "</svg>" in (tmp_path / "reid.svg").read_text()
 
 
+def test_a_detector_of_ones_own_stands_where_a_name_can(tree, tmp_path):
+    table = benchmark_reid(Manifest.read(tree), ["mse", Coarse("mine")], tmp_path / "out", **SMALL)
+    assert set(table["detector"]) == {"mse", "mine"} and set(table["status"]) == {"ok"}
+
+
 def naive(scores, identities):
     """FMR counts, FNMR, MAP@R and precision at 1 by the book."""
     many = range(len(identities))

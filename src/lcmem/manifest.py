@@ -60,7 +60,8 @@ class Manifest:
         Args:
             source: The folder or file. Relative paths in a table are relative to the table's folder; where
                 ``<dataset>.zip`` lies beside the table, they may be members of it. A Manifest is returned as it is.
-            identity_pattern: A regular expression over the path; its first group (or whole match) is the identity.
+            identity_pattern: A regular expression, searched in the path below the folder, zip file or table's folder
+                (``/a/1.png``); its first group (or whole match) is the identity.
             identity_column: The column of the table that names the identity.
             identities: False ignores every identity: each picture stands for itself.
 
@@ -89,7 +90,9 @@ class Manifest:
                 "as volume.nii.gz#slice=57)"
             )
         if identity_pattern is not None:
-            table["identity"] = _match_identities(table["path"], identity_pattern)
+            root = path if path.is_dir() or path.suffix == ".zip" else path.parent
+            below = [name.removeprefix(root.absolute().as_posix()) for name in table["path"]]
+            table["identity"] = _match_identities(below, identity_pattern)
         if not identities:
             table["identity"] = ""
         return cls(table)

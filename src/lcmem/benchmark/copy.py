@@ -38,7 +38,7 @@ COLUMNS = [*VARIANT, "threshold_rule", *RATES, "threshold", *COUNTS, "dims", "st
 
 def benchmark_copy(
     manifest: Manifest,
-    detectors: Sequence[str],
+    detectors: Sequence[str | Detector],
     out: str | os.PathLike[str],
     *,
     pictures: int = 1000,

@@ -69,7 +69,7 @@ class _Set:
 def benchmark_one_vs_all(
     test: Manifest,
     val: Manifest | None,
-    detectors: Sequence[str],
+    detectors: Sequence[str | Detector],
     out: str | os.PathLike[str],
     *,
     size: int = SIZE,

@@ -29,7 +29,7 @@ MACRO, MICRO = "macro", "micro"
 
 def benchmark_reid(
     manifest: Manifest,
-    detectors: Sequence[str],
+    detectors: Sequence[str | Detector],
     out: str | os.PathLike[str],
     *,
     protocol: str = "fixed",

@@ -10,13 +10,14 @@ from lcmem.errors import LCMemError
 OK = "ok"
 
 
-def label(name: str) -> str:
-    """What a detector is called in tables: ``NAME`` of ``NAME=FOLDER``, else what was given."""
+def label(detector: str | Detector) -> str:
+    """What a detector is called in tables: ``NAME`` of ``NAME=FOLDER``, what else was given, or its own name."""
+    name = detector if isinstance(detector, str) else detector.name
     return name.rpartition("=")[0] or name
 
 
 def measure_each(
-    names: Sequence[str],
+    names: Sequence[str | Detector],
     datasets: Sequence[str],
     measure: Callable[[Detector], list[dict[str, Any]]],
     options: Options | None = None,

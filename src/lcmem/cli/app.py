@@ -18,7 +18,7 @@ app = typer.Typer(
 
 Model = Annotated[str, typer.Option(help="A bundled model's name, or the folder of a checkpoint.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps. Audits, scans and indexes also take cuda:0,cuda:1.")]
-Workers = Annotated[int | None, typer.Option(help="Processes that decode pictures. Default: cores − 1.")]
+Workers = Annotated[int | None, typer.Option(help="Processes that decode pictures. Default: cores − 1, at most 8.")]
 Cluster = Annotated[
     int | None,
     typer.Option(
@@ -27,7 +27,10 @@ Cluster = Annotated[
 ]
 IdentityPattern = Annotated[
     str | None,
-    typer.Option(metavar="REGEX", help="Identity = first group of this pattern in the path, e.g. '(patient[0-9]+)_'."),
+    typer.Option(
+        metavar="REGEX",
+        help="Identity = first group of this pattern in the path below the folder, e.g. '(patient[0-9]+)_'.",
+    ),
 ]
 IdentityColumn = Annotated[str, typer.Option(help="Column of a table that names the identity.")]
 Identities = Annotated[

@@ -27,7 +27,13 @@ def scan(
         str | None, typer.Argument(help="The same. Default: the queries themselves, each pair once.")
     ] = None,
     out: Out = Path("lcmem-scan"),
-    threshold: Annotated[float, typer.Option(help="Probability from which a pair is a match.")] = 0.5,
+    threshold: Annotated[
+        float,
+        typer.Option(
+            help="Probability from which a pair is a match. The default is the paper's; in a large set it lists far "
+            "too much: take the threshold in summary.json of lcmem audit."
+        ),
+    ] = 0.5,
     top_k: Annotated[int, typer.Option(min=1, help="Best matches to keep for each query.")] = 5,
     model: Model = "compact",
     identity_pattern: IdentityPattern = None,

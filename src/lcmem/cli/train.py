@@ -82,11 +82,15 @@ def recipes(
     name: Annotated[str | None, typer.Argument(help="A preset or a TOML file to print. Default: a list.")] = None,
 ) -> None:
     """List the presets, or print one as TOML: a file to change and give to lcmem train."""
-    import tomli_w
     from rich.console import Console
     from rich.table import Table
 
-    from lcmem.training.presets import PRESETS, load_recipe
+    from lcmem.errors import extra
+
+    with extra("train", "recipes need more packages"):
+        import tomli_w
+
+        from lcmem.training.presets import PRESETS, load_recipe
 
     if name is not None:
         typer.echo(tomli_w.dumps(load_recipe(name).to_dict()))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, Size
-from lcmem.cli.benchmark.group import Cache, group, split_names
+from lcmem.cli.benchmark.group import Cache, chosen_split, group, split_names
 
 
 @group.command(name="one-vs-all")
@@ -15,7 +15,9 @@ def one_vs_all(
     detectors: Annotated[str, typer.Option(help="Comma-separated: a bundled model's name, a checkpoint's folder.")] = (
         "compact"
     ),
-    split: Annotated[str | None, typer.Option(help="Split to compare with itself. Default: everything.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Split to compare with itself. Default: test, if there is one; or all.")
+    ] = None,
     threshold_split: Annotated[
         str | None, typer.Option(help="Split on which a stricter threshold is calibrated as well, e.g. val.")
     ] = None,
@@ -31,7 +33,7 @@ def one_vs_all(
     from lcmem.manifest import Manifest
 
     manifest = Manifest.read(data)
-    test = manifest.select(split=split)
+    test = manifest.select(split=chosen_split(manifest, split))
     val = None if threshold_split is None else manifest.select(split=threshold_split)
     options = Options(device, download)
     table = benchmark_one_vs_all(test, val, split_names(detectors), out, size=size, cache=cache, options=options)

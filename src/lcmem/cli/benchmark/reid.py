@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, Size
-from lcmem.cli.benchmark.group import Cache, group, split_names
+from lcmem.cli.benchmark.group import Cache, chosen_split, group, split_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,8 +46,8 @@ def reid(
     from lcmem.manifest import Manifest
 
     manifest = Manifest.read(data)
-    if split is None and pairs is None and "test" in set(manifest.table["split"]):
-        split = "test"
+    if pairs is None:
+        split = chosen_split(manifest, split)
     table = benchmark_reid(
         manifest.select(split=split),
         split_names(detectors),
