@@ -49,6 +49,7 @@ def test_pairs_are_reproducible():
 def test_no_positives():
     assert len(identity_pairs(manifest(list("abc")))) == 0
     assert len(identity_pairs(manifest(["a", "a"]))) == 1, "one identity only: a positive, no negative"
+    assert len(identity_pairs(manifest(["a", "a", "", ""]))) == 1, "unknown identities are none to draw"
 
 
 def test_copy_pairs():

@@ -1,7 +1,9 @@
 """Claim: folders, zip files and tables say the same about the same pictures."""
 
+import os
 import re
 import shutil
+import sys
 
 import pandas as pd
 import pytest
@@ -64,6 +66,24 @@ def test_identity_pattern(folder):
         Manifest.read(folder, identity_pattern="patient_(x+)")
     with pytest.raises(LCMemError, match="not a regular expression"):
         Manifest.read(folder, identity_pattern="(")
+
+
+def test_identity_pattern_with_a_roundabout_path(folder):
+    roundabout = folder / ".." / folder.name
+    assert Manifest.read(roundabout, identity_pattern=r"^/(?:train|val)/(\w)").identities == ["a", "a", "b"]
+
+
+def test_blanks_name_nobody(folder, tmp_path):
+    rows = "".join(f"{path},{name}\n" for path, name in zip(Manifest.read(folder).paths, (" ", " x", ""), strict=True))
+    (tmp_path / "table.csv").write_text("path,identity\n" + rows)
+    assert list(Manifest.read(tmp_path / "table.csv").table["identity"]) == ["", "x", ""]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep names as Unicode")
+def test_a_file_name_that_is_no_text_is_named(save_noise, tmp_path):
+    save_noise("a/1.png").rename(os.fsdecode(bytes(tmp_path) + b"/a/M\xfcller.png"))
+    with pytest.raises(LCMemError, match=r"M.xfcller.png.*rename"):
+        Manifest.read(tmp_path / "a")
 
 
 def test_no_identities(folder):

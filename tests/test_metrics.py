@@ -97,7 +97,7 @@ def test_intervals_cover_the_truth_where_those_over_pairs_do_not(rng):
     truth, covered, naive = auc(scores, same), 0, 0
     for trial in range(60):
         scores, a, b, same = people(rng, 60)
-        drawn = Resampling.draw(a, b, same, replicates=200, seed=trial, name="d")
+        drawn = Resampling.draw(a, b, same, replicates=200, seed=trial)
         low, high = interval(drawn.measure(scores)[0])
         covered += low <= truth <= high
         weights = rng.multinomial(len(same), np.full(len(same), 1 / len(same)), size=200)
@@ -109,12 +109,13 @@ def test_intervals_cover_the_truth_where_those_over_pairs_do_not(rng):
 def test_a_pair_counts_as_often_as_its_identities_are_drawn(rng):
     names = np.array(["x", "y", "z"])
     first, second, same = names[[0, 0, 1]], names[[0, 1, 2]], np.array([True, False, False])
-    drawn = Resampling.draw(first, second, same, replicates=50, seed=1, name="d")
+    drawn = Resampling.draw(first, second, same, replicates=50, seed=1)
     x, y, z = drawn.counts.T
     np.testing.assert_array_equal(drawn.weights(drawn.counts), np.stack((x, x * y, y * z), axis=1))
-    assert (drawn.counts.sum(1) == 3).all()
-    again, other = (Resampling.draw(first, second, same, replicates=50, seed=1, name=name) for name in "de")
-    assert (again.counts == drawn.counts).all() and (other.counts != drawn.counts).any()
+    assert 0.8 < drawn.counts.mean() < 1.2 and 0.7 < drawn.counts.var() < 1.3
+    other = Resampling.draw(first[1:], second[1:], same[1:], replicates=50, seed=1)
+    assert (other.counts == drawn.counts).all(), "an identity is drawn as often wherever it is met"
+    assert (Resampling.draw(first, second, same, replicates=50, seed=2).counts != drawn.counts).any()
     pooled = Resampling.pool([drawn, other])
     expected = np.concatenate([part.weights(part.counts) for part in (drawn, other)], axis=1)
     np.testing.assert_array_equal(pooled.weights(pooled.counts), expected)

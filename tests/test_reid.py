@@ -44,6 +44,11 @@ class OutOfMemory(Coarse):
         return torch.empty(1 << 50)
 
 
+class Defective(Coarse):
+    def embed(self, pictures):
+        raise ValueError("no such layer")
+
+
 class Table(Detector):
     """Looks scores up."""
 
@@ -185,11 +190,16 @@ def picture(path, size):
 
 
 def test_a_bad_detector_is_reported_and_the_others_finish(tree, register, tmp_path):
-    register(Coarse()), register(NotANumber("hollow")), register(OutOfMemory("greedy"))
-    names = ["hollow", "greedy", f"mine={tmp_path / 'nowhere'}", "coarse"]
+    register(Coarse()), register(NotANumber("hollow")), register(OutOfMemory("greedy")), register(Defective("broken"))
+    names = ["hollow", "greedy", "broken", f"mine={tmp_path / 'nowhere'}", "coarse"]
     found = benchmark_reid(Manifest.read(tree), names, tmp_path / "out", **SMALL)
     found = found[found["dataset"] == "tree"].set_index("detector")
-    for name, reason in (("hollow", "not finite"), ("greedy", "memory"), ("mine", "no such checkpoint")):
+    for name, reason in (
+        ("hollow", "not finite"),
+        ("greedy", "memory"),
+        ("broken", "ValueError: no such"),
+        ("mine", "no such checkpoint"),
+    ):
         assert reason in found.loc[name, "status"] and np.isnan(found.loc[name, "auc"]), found["status"]
         assert f"Not measured: {name.title() if name != 'mine' else name}" in (tmp_path / "out/reid.md").read_text()
     assert found.loc["coarse", "status"] == "ok" and found.loc["coarse", "auc"] > 0.5

@@ -91,7 +91,8 @@ class Manifest:
             )
         if identity_pattern is not None:
             root = path if path.is_dir() or path.suffix == ".zip" else path.parent
-            below = [name.removeprefix(root.absolute().as_posix()) for name in table["path"]]
+            above = os.path.abspath(root).replace(os.sep, "/")
+            below = [name.replace(os.sep, "/").removeprefix(above) for name in table["path"]]
             table["identity"] = _match_identities(below, identity_pattern)
         if not identities:
             table["identity"] = ""
@@ -184,6 +185,10 @@ def _walk(root: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
         inner = Path(folder).relative_to(root).parts
         for name in sorted(files):
             path = os.path.join(folder, name)
+            try:
+                path.encode()
+            except UnicodeEncodeError:
+                raise LCMemError(f"{os.fsencode(path)!r}: a file name that is not UTF-8; rename it") from None
             if _is_picture(name, partial(_file_head, path)):
                 yield os.path.abspath(path), inner
 
@@ -197,7 +202,7 @@ def _zip_members(archive: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     except zipfile.BadZipFile as error:
         raise LCMemError(f"{archive}: not a zip file ({error})") from error
     for name in names:
-        yield f"{archive.absolute().as_posix()}/{name}", Path(name).parts[:-1]
+        yield f"{os.path.abspath(archive)}/{name}", Path(name).parts[:-1]
 
 
 def _is_picture(name: str, head: Callable[[], bytes]) -> bool:
@@ -245,7 +250,9 @@ def _from_table(path: Path, identity_column: str) -> pd.DataFrame:
     table = table.dropna(subset="path").reset_index(drop=True)
     for column in COLUMNS:
         table[column] = table[column].fillna("").astype(str) if column in table.columns else ""
-    table["path"] = _absolute(path.absolute().parent, table)
+    for column in ("identity", "split", "dataset"):  # a blank is no name
+        table[column] = table[column].str.strip()
+    table["path"] = _absolute(Path(os.path.abspath(path)).parent, table)
     others = [column for column in table.columns if column not in COLUMNS]
     return table[COLUMNS + others]
 

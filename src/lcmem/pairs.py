@@ -75,7 +75,7 @@ def _positive_pairs(positions: np.ndarray, identities: np.ndarray) -> np.ndarray
 
 def _negative_pairs(positions: np.ndarray, identities: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     drawn: list[np.ndarray] = []
-    missing = count if len(np.unique(identities)) > 1 else 0
+    missing = count if len(np.unique(identities[identities != ""])) > 1 else 0
     while missing > 0:
         candidates = rng.integers(len(positions), size=(2 * missing + 8, 2))
         names = identities[candidates]

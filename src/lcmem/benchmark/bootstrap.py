@@ -1,6 +1,6 @@
 """Intervals of the benchmark's numbers: identities, not pairs, are drawn again."""
 
-import zlib
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +23,9 @@ class Resampling:
     """How often each identity is drawn in each replicate, and which identities each pair is of.
 
     Pairs of one identity are no independent observations. So identities are drawn with replacement: a positive pair
-    counts as often as its identity was drawn, a negative one as often as the product of both.
+    counts as often as its identity was drawn, a negative one as often as the product of both. How often is a Poisson
+    number of the identity's own (Hanley and MacGibbon 2006), the same in every dataset that shows it: then datasets
+    with people in common are drawn together.
 
     Attributes:
         counts: ``[R, I]``.
@@ -39,7 +41,7 @@ class Resampling:
 
     @classmethod
     def draw(
-        cls, first: np.ndarray, second: np.ndarray, same: np.ndarray, *, replicates: int, seed: int, name: str
+        cls, first: np.ndarray, second: np.ndarray, same: np.ndarray, *, replicates: int, seed: int
     ) -> "Resampling":
         """Draw the identities of one dataset.
 
@@ -49,17 +51,15 @@ class Resampling:
             same: ``[P]`` booleans.
             replicates: R.
             seed: Of the draws.
-            name: Of the dataset: the draws of one do not depend on which others are measured.
         """
         names, codes = np.unique(np.concatenate((first, second)).astype(str), return_inverse=True)
-        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-        many = len(names)
-        counts = rng.multinomial(many, np.full(many, 1 / many), size=replicates).astype(np.int16)
-        return cls(counts, codes[: len(first)], codes[len(first) :], same)
+        seeds = [[seed, *hashlib.sha256(name.encode()).digest()[:8]] for name in names]
+        counts = np.stack([np.random.default_rng(own).poisson(1, replicates) for own in seeds], axis=1)
+        return cls(counts.astype(np.int16), codes[: len(first)], codes[len(first) :], same)
 
     @classmethod
     def pool(cls, parts: Sequence["Resampling"]) -> "Resampling":
-        """Several datasets as one; each has as many identities in every replicate as it has."""
+        """Several datasets as one."""
         starts = np.cumsum([0, *(part.counts.shape[1] for part in parts)])
         shifted = [(part.first + start, part.second + start) for part, start in zip(parts, starts, strict=False)]
         return cls(

@@ -60,12 +60,12 @@ def benchmark_reid(
 
     Returns:
         One row for each dataset and detector, then ``macro`` (mean over the datasets; NaN where one of them has no
-        number) and ``micro`` (all pairs together): ``dataset, detector, protocol, n_identities, n_positive,
-        n_negative``; ``auc``, ``specificity_at_99_sensitivity`` and ``precision_at_99_recall``
+        number) and ``micro`` (all pairs together): ``dataset, detector, protocol, n_positive, n_negative``;
+        ``auc``, ``specificity_at_99_sensitivity`` and ``precision_at_99_recall``
         (:class:`lcmem.metrics.Roc`) each with ``_low`` and ``_high``; ``fnmr_at_fmr_1e-3``, ``fnmr_at_fmr_1e-4``
         (:func:`lcmem.metrics.fnmr_at_fmr`), ``map_at_r``, ``precision_at_1``
         (:func:`lcmem.benchmark.exhaustive.compare_all`) and ``n_impostor``, the pairs of different identities behind
-        them; with a list in folds ``accuracy`` and its standard error ``accuracy_se``
+        them; ``n_identities``; with a list in folds ``accuracy`` and its standard error ``accuracy_se``
         (:func:`lcmem.metrics.fold_accuracies`); and ``status``: ``ok``, or why a detector could not be measured.
 
     Raises:
@@ -88,7 +88,8 @@ def benchmark_reid(
         for name, at in split_by_dataset(pictures.manifest, compared)
     ]
     sizes = {task.name: task.sizes for task in tasks}
-    total = {name: sum(each[name] for each in sizes.values()) for name in ("n_identities", "n_positive", "n_negative")}
+    total = {name: sum(each[name] for each in sizes.values()) for name in ("n_positive", "n_negative")}
+    total["n_identities"] = len({name for task in tasks for name in task.identities})  # some are in several datasets
     sizes |= {MACRO: total, MICRO: total}
     rows = measure_each(
         detectors, [*sizes], lambda detector: _measure(detector, tasks, pictures, FeatureCache(cache)), options
@@ -123,7 +124,8 @@ def _table(rows: list[dict[str, Any]], sizes: dict[str, dict[str, int]], protoco
     """Rows by dataset, the columns in their order, empty where a detector failed."""
     metrics = [name + end for name in METRICS for end in ("", "_low", "_high")]
     accuracy = [name for name in ("accuracy", "accuracy_se") if any(name in row for row in rows)]
-    columns = ["dataset", "detector", "protocol", *sizes[MICRO], *metrics, *NOT_EXHAUSTIVE, *accuracy, "status"]
+    counts, people = ("n_positive", "n_negative"), "n_identities"
+    columns = ["dataset", "detector", "protocol", *counts, *metrics, *NOT_EXHAUSTIVE, people, *accuracy, "status"]
     full = [{"protocol": protocol, "n_impostor": 0} | sizes[row["dataset"]] | row for row in rows]
     ordered = [row for dataset in sizes for row in full if row["dataset"] == dataset]
     return pd.DataFrame(ordered, columns=columns)

@@ -56,9 +56,7 @@ class Task:
         rows = np.unique((pairs.first, pairs.second)) if listed else np.flatnonzero(inside)
         first, second = np.searchsorted(rows, pairs.first), np.searchsorted(rows, pairs.second)
         people = identities[rows]
-        resampling = Resampling.draw(
-            people[first], people[second], pairs.same, replicates=replicates, seed=seed, name=name
-        )
+        resampling = Resampling.draw(people[first], people[second], pairs.same, replicates=replicates, seed=seed)
         return cls(name, rows, people, Pairs(first, second, pairs.same, pairs.fold), listed, resampling)
 
     @property

@@ -24,8 +24,7 @@ def measure_each(
 ) -> list[dict[str, Any]]:
     """Rows of a table for each detector.
 
-    Missing weights, unreadable files, NaN (:class:`lcmem.errors.LCMemError`) and too little memory do not stop the
-    others.
+    Missing weights, NaN, too little memory, a detector's own defect: none stops the others.
 
     Args:
         names: As :func:`lcmem.detectors.registry.load_detector` takes them.
@@ -47,10 +46,9 @@ def measure_each(
     for name, title in zip(names, labels, strict=True):
         try:
             found = [row | {"detector": title, "status": OK} for row in measure(load_detector(name, options))]
-        except (LCMemError, OSError, MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch has no class for it on a CPU
-                raise
-            reason = str(error).partition("\n")[0] or "out of memory"
+        except Exception as error:  # whatever a detector or its library raises is its own row's business
+            kind = "" if isinstance(error, LCMemError) else f"{type(error).__name__}: "
+            reason = kind + str(error).partition("\n")[0]
             found = [{"dataset": dataset, "detector": title, "status": reason} for dataset in datasets]
         rows += found
     return rows
