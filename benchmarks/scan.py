@@ -1,17 +1,17 @@
 """The exhaustive scan against other ways to compare all pairs: seconds, pairs a second, peak memory.
 
-    python benchmarks/scan.py [--json OUT] [--sizes 2000,65536,262144] [--million] [--plot PNG] [--again]
+    python benchmarks/scan.py [--json OUT] [--sizes 2000,65536,262144] [--million] [--plot PNG]
 
 Features are made, not extracted, but shaped like the bundled detector's: 512 sigmoids of 24 latent factors, 16 125
 pictures for 5125 identities as in the paper's section 4.4, with the bundled detector's weights. Factors are 1 apart
 between identities and 0.25 within one, and every feature has its own noise of 0.1.
 
 Ours compares the 16 125 pictures with galleries of several sizes, one of them themselves, and with ``--million`` 10 000
-queries with a million pictures in memory-mapped shards: in one go, then killed at half time and started again. Each
+queries with a million pictures, atlases on disk, with everything that ``lcmem scan`` reads and writes: in one go, then
+killed at half time and started again. Each
 method runs in a process of its own, so its peak memory is its own; it includes the features and the libraries that the
 method needs. Slow methods take the first few queries only: the row says how many. The best of three runs counts (of one
-for galleries above 20 000 pictures), after a short run to warm up; on a busy machine ``--again`` repeats everything and
-keeps the faster row of each method.
+for galleries above 20 000 pictures), after a short run to warm up.
 """
 
 import argparse
@@ -123,13 +123,17 @@ def measure(method: str, count: int) -> dict[str, Any]:
 
 
 def million(folder: Path) -> dict[str, Any]:
-    """10 000 queries against 1 000 000 rows in memory-mapped shards on disk."""
-    shards = [folder / f"{n}.npy" for n in range(10)]
-    blocks = [np.load(path, mmap_mode="r") for path in shards]
-    weight, bias = head()
-    queries = np.load(folder / "queries.npy", mmap_mode="r")
-    ours(queries[:64], [np.array(blocks[0][:64])], weight, bias)()
-    return row("ours", len(queries), 1_000_000, timed(ours(queries, blocks, weight, bias, folder / "scan")))
+    """10 000 queries against 1 000 000 pictures."""
+    from lcmem.detectors.lcmem import LCMem
+    from lcmem.scan import Atlas
+    from lcmem.scan.sets import scan_sets
+
+    detector = LCMem.load("compact")
+    queries, gallery = (Atlas.open(folder / name) for name in ("queries", "gallery"))
+    few = gallery.blocks()[0][:64].copy()
+    ours(few, [few], detector.weight.numpy(), float(detector.bias))()
+    seconds = timed(lambda: scan_sets(queries, gallery, detector, folder / "scan", k=1, threshold=THRESHOLD))
+    return row("ours", len(queries), len(gallery), seconds)
 
 
 def killed_million(folder: Path, whole: float) -> dict[str, Any]:
@@ -145,9 +149,22 @@ def killed_million(folder: Path, whole: float) -> dict[str, Any]:
 
 
 def write_million(folder: Path) -> None:
-    for n in range(10):
-        np.save(folder / f"{n}.npy", make(100_000, seed=n + 1)[0])
-    np.save(folder / "queries.npy", make(10_000, seed=99)[0])
+    """Two atlases of made features and names."""
+    import pandas as pd
+
+    from lcmem.detectors.lcmem import LCMem
+    from lcmem.manifest import Manifest
+    from lcmem.scan import Atlas
+
+    detector = LCMem.load("compact")
+    for name, parts in (("queries", [99]), ("gallery", range(1, 101))):
+        atlas = Atlas.create(folder / name, detector)
+        for seed in parts:
+            features, _ = make(10_000, seed=seed)
+            paths = [f"/{name}/{seed:03d}/{n:05d}.png" for n in range(len(features))]
+            table = pd.DataFrame({"path": paths, "identity": "", "split": "", "dataset": name})
+            contents = pd.DataFrame({"stamp": "", "sha256": paths})
+            atlas.append(Manifest(table), features, contents)
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -193,17 +210,6 @@ def rows(sizes: list[int], with_million: bool) -> Iterator[dict[str, Any]]:
             yield killed_million(Path(folder), whole["seconds"])
 
 
-def faster(found: list[dict[str, Any]], path: Path | None) -> list[dict[str, Any]]:
-    """The faster row of this run and of an earlier one's file, for each method and size."""
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else []
-    best: dict[tuple[str, int], dict[str, Any]] = {}
-    for item in [*earlier, *found]:
-        key = item["method"], item["gallery"]
-        if key not in best or item["seconds"] < best[key]["seconds"]:
-            best[key] = item
-    return [*best.values()]
-
-
 def plot(found: list[dict[str, Any]], path: Path) -> None:
     """Time and peak memory by the number of pairs, log-log; what was measured on fewer queries is scaled up."""
     import matplotlib
@@ -237,7 +243,6 @@ def main() -> None:
     parser.add_argument("--sizes", default="2000,65536,262144")
     parser.add_argument("--million", action="store_true")
     parser.add_argument("--plot", type=Path)
-    parser.add_argument("--again", action="store_true", help="keep the rows of the JSON file that were faster")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--measure-million", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -250,7 +255,6 @@ def main() -> None:
         print(json.dumps(single))
         return
     found = list(rows([int(size) for size in chosen.sizes.split(",")], chosen.million))
-    found = faster(found, chosen.json if chosen.again else None)
     speed = next(item["pairs_per_second"] for item in found if item["method"] == "ours" and item["gallery"] == PAPER)
     for item in found:
         if item["method"] in SUBSAMPLE:

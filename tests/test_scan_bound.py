@@ -1,5 +1,9 @@
 """Claims: bytes bracket every score as proven, and sums of byte differences are exact on every path."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
+import lcmem.scan
 from lcmem.errors import LCMemError
-from lcmem.scan import portable, sad
+from lcmem.scan import compiled, engine, portable
 from lcmem.scan.quantise import LANE, Quantiser
 from scan_reference import reference
 
@@ -101,13 +106,13 @@ def test_broken_heads_are_refused(weight, bias):
 
 def compile_for(register, dot, monkeypatch):
     """The byte pass as compiled for a machine with registers of so many bytes; 0 has no instruction for it."""
-    if register > sad.BYTES or (dot and not sad.DOT):
+    if register > compiled.BYTES or (dot and not compiled.DOT):
         pytest.skip("no such instruction on this machine")
-    for name, value in {"BYTES": register, "DOT": dot, "QUERIES": sad.tile_queries(register)}.items():
-        monkeypatch.setattr(sad, name, value)
-    vector = njit(nogil=True)(sad._vector_sad.py_func)
-    monkeypatch.setattr(sad, "_kernel", vector if register else sad._plain_sad)
-    return vector, njit(sad.byte_distances.py_func)
+    for name, value in {"BYTES": register, "DOT": dot, "QUERY_ROWS": compiled.register_queries(register)}.items():
+        monkeypatch.setattr(compiled, name, value)
+    vector = njit(nogil=True)(compiled._vector_sad.py_func)
+    monkeypatch.setattr(compiled, "_kernel", vector if register else compiled._plain_sad)
+    return vector, njit(compiled.byte_distances.py_func)
 
 
 MACHINES = [(64, True), (64, False), (32, False), (16, False), (0, False)]
@@ -135,9 +140,37 @@ def test_byte_sums_are_exact(width, machine, rng, monkeypatch):
 def test_the_byte_pass_uses_the_instruction_for_it(machine, monkeypatch):
     """One for each pair in the loop: sums are kept in registers. The speed depends on it."""
     vector = compile_for(*machine, monkeypatch)[0]
-    shape = sad.QUERIES, sad.ROWS
+    shape = compiled.QUERY_ROWS, compiled.GALLERY_ROWS
     queries, rows = (np.zeros((count, 64), np.uint8) for count in shape)
     vector(queries, rows, 0, 64, np.zeros(shape, np.int32))
     assembly = "\n".join(vector.inspect_asm().values())
-    assert assembly.count("psadbw") == sad.QUERIES * sad.ROWS
-    assert assembly.count("vpdpwssd") == (sad.QUERIES * sad.ROWS if machine[1] else 0)
+    assert assembly.count("psadbw") == compiled.QUERY_ROWS * compiled.GALLERY_ROWS
+    assert assembly.count("vpdpwssd") == (compiled.QUERY_ROWS * compiled.GALLERY_ROWS if machine[1] else 0)
+
+
+def test_another_target_than_this_processor(tmp_path):
+    """Numba can be told to compile for a lesser processor; clusters of mixed machines do."""
+    code = """
+import numpy as np
+from lcmem.scan import scan
+features = np.random.default_rng(0).random((70, 64), dtype=np.float32)
+found = scan(features[:5], features, np.ones(64), 0.0).best
+print(found.positions[:, 0].tolist(), found.logits[:, 0].tolist())
+"""
+    environment = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == f"{[*range(5)]} {[0.0] * 5}", done.stderr
+
+
+def test_without_a_place_for_compiled_code_the_portable_pass_is_taken(monkeypatch):
+    """As in a container whose packages and home cannot be written: Numba then fails at import."""
+    monkeypatch.delitem(sys.modules, "lcmem.scan.compiled")
+    monkeypatch.delattr(lcmem.scan, "compiled", raising=False)
+    monkeypatch.setattr("numba.njit", raise_no_locator)
+    with pytest.warns(UserWarning, match="NUMBA_CACHE_DIR"):
+        sift, _ = engine.backend("cpu")
+    assert sift.func is portable.sift
+
+
+def raise_no_locator(*arguments, **options):
+    raise RuntimeError("cannot cache function: no locator available")

@@ -111,6 +111,10 @@ def test_another_scan_is_not_continued(tmp_path):
     with pytest.raises(LCMemError, match="another scan"):
         run(tmp_path, threshold=0.0)
     changed = inputs()[1]
+    changed[217, 3] = 1 - changed[217, 3]
+    with pytest.raises(LCMemError, match="another scan"):  # of a single picture the features changed
+        run(tmp_path, gallery=changed)
+    changed = inputs()[1]
     changed[150:] = changed[150:][::-1]
     with pytest.raises(LCMemError, match="another scan"):
         run(tmp_path, gallery=changed)

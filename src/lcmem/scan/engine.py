@@ -6,6 +6,7 @@ the gallery is cut.
 """
 
 import importlib.util
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -74,7 +75,8 @@ def scan(
     source = Source.check(queries, gallery, query_codes, gallery_codes, part, quantiser.features)
     bins, lanes = Bins.over(quantiser.span), 1 if source.query_codes is None else 3
     options = (weight.double().tolist(), float(bias), k, threshold)
-    standing = Standing.open(out, source.fingerprint(options), (len(source.part), lanes, k), bins.count)
+    identity = "" if out is None else source.fingerprint(options)
+    standing = Standing.open(out, identity, (len(source.part), lanes, k), bins.count)
     scorer = Scorer(quantiser, weight, bias, np.inf if threshold is None else threshold)
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
         radius = _Pass(source, scorer, bins, standing, threads, str(device)).run(title)
@@ -161,9 +163,12 @@ class _Pass:
 def backend(device: str) -> tuple[Sift, int]:
     """The byte pass for a device, and queries for a task of it."""
     if device == "cpu" and importlib.util.find_spec("numba") is not None:
-        from lcmem.scan import compiled
-
-        return compiled.sift, compiled.QUERIES
+        try:
+            from lcmem.scan import compiled
+        except (ImportError, RuntimeError) as error:  # a NumPy that Numba refuses, or nowhere to keep compiled code
+            warnings.warn(f"comparing slowly, Numba fails ({error}); NUMBA_CACHE_DIR may name a folder", stacklevel=2)
+        else:
+            return compiled.sift, compiled.QUERIES
     return partial(portable.sift, device=device), portable.QUERIES
 
 

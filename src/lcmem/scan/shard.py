@@ -27,10 +27,12 @@ class Shard:
     Attributes:
         path: The file; None while it is not written yet.
         table: The columns :data:`COLUMNS` and ``features``.
+        mapped: The features of a file once more, as a map whose pages :func:`lcmem.scan.source.release` can let go.
     """
 
     path: Path | None
     table: pa.Table
+    mapped: np.ndarray | None = None
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -38,6 +40,8 @@ class Shard:
     @property
     def features(self) -> np.ndarray:
         """``[n, D]`` float32, read-only: the mapped file itself, not a copy."""
+        if self.mapped is not None:
+            return self.mapped
         column = self.table["features"].chunk(0)
         return column.flatten().to_numpy(zero_copy_only=True).reshape(len(self), column.type.list_size)
 
@@ -112,7 +116,8 @@ def read_shard(path: Path, rows: int, dimension: int) -> Shard:
     if not path.is_file():
         raise LCMemError(f"{path}: missing; run lcmem index (or the audit) again, its pictures are then done anew")
     try:
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        file = pa.memory_map(str(path))
+        table = pa.ipc.open_file(file).read_all()
         table.validate()
         found = table.schema.field("features").type.list_size
         if found != dimension:
@@ -121,9 +126,20 @@ def read_shard(path: Path, rows: int, dimension: int) -> Shard:
             raise ValueError(f"columns {', '.join(table.schema.names)}")
         if table.num_rows != rows or table["features"].num_chunks != 1:
             raise ValueError(f"{table.num_rows} pictures instead of {rows} in one block")
+        mapped = _mapped(path, table, file)
     except (OSError, ValueError, KeyError, AttributeError, pa.ArrowException) as error:
         raise damaged(path, error) from error
-    return Shard(path, table)
+    return Shard(path, table, mapped)
+
+
+def _mapped(path: Path, table: pa.Table, file: pa.MemoryMappedFile) -> np.ndarray | None:
+    """``[n, D]``, from where Arrow found them in the file."""
+    values = table["features"].chunk(0).flatten()
+    if not len(values):
+        return None
+    file.seek(0)
+    offset = values.buffers()[1].address - file.read_buffer().address + 4 * values.offset
+    return np.memmap(path, np.float32, "r", offset=offset, shape=(table.num_rows, len(values) // table.num_rows))
 
 
 def damaged(path: Path | None, why: object) -> LCMemError:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lcmem.errors import LCMemError
 from lcmem.scan.blocks import Blocks, Features, as_blocks
-from lcmem.scan.standing import fingerprint, sample
+from lcmem.scan.standing import content, fingerprint
 
 CHUNK = 65536
 """Gallery rows that are quantised in memory at once: 32 MB for 512 features."""
@@ -82,12 +82,12 @@ class Source:
                 yield number, first, min(first + CHUNK, stop)
 
     def fingerprint(self, options: object) -> str:
-        """Of shapes, identities, options and a sample of the features."""
+        """Of features, identities and options."""
         known = [] if self.query_codes is None or self.gallery_codes is None else [self.query_codes, self.gallery_codes]
         features = []
         for block in (*self.queries.parts, *self.gallery.parts):
-            features.append(sample(block))
-            release(block)  # a sampled row can bring megabytes around it into memory
+            features.append(content(block))
+            release(block)
         settings = repr((options, self.itself, self.part, CHUNK)).encode()
         return fingerprint(settings, *features, *(codes.tobytes() for codes in known))
 
