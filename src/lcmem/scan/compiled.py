@@ -142,7 +142,7 @@ def _vector_sad(queries, rows, start, stop, out):  # type: ignore[no-untyped-def
     stride, width, columns = queries.shape[1], stop - start, out.shape[1]
     for first in range(0, len(rows), CACHED):
         for i in range(0, len(queries), QUERY_ROWS):
-            for j in range(first, min(first + BLOCK, len(rows)), GALLERY_ROWS):
+            for j in range(first, min(first + CACHED, len(rows)), GALLERY_ROWS):
                 _block_sad(
                     queries.ctypes.data + i * stride + start,
                     rows.ctypes.data + j * stride + start,
@@ -157,7 +157,7 @@ def _vector_sad(queries, rows, start, stop, out):  # type: ignore[no-untyped-def
 def _plain_sad(queries, rows, start, stop, out):  # type: ignore[no-untyped-def]
     for first in range(0, len(rows), CACHED):
         for i in range(len(queries)):
-            for j in range(first, min(first + BLOCK, len(rows))):
+            for j in range(first, min(first + CACHED, len(rows))):
                 query, row, total = queries[i, start:stop], rows[j, start:stop], np.int32(0)
                 for k in range(len(query)):  # every step cast back: Numba would widen to 64 bits
                     total = np.int32(total + np.int32(abs(np.int32(np.int32(query[k]) - np.int32(row[k])))))
