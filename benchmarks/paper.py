@@ -22,6 +22,7 @@ from lcmem.benchmark.one_vs_all import benchmark_one_vs_all
 from lcmem.benchmark.reid import benchmark_reid
 from lcmem.benchmark.speed import benchmark_speed
 from lcmem.benchmark.tables import markdown, write_text
+from lcmem.detectors.registry import REGISTRY
 from lcmem.manifest import Manifest
 from lcmem.training.presets import load_recipe
 from lcmem.training.recipe import Recipe
@@ -158,7 +159,7 @@ def main() -> None:
     parser.add_argument("--single-stage", type=Path, help="stage 1 of the bundled model")
     default = "mse,ncc,ssim,random,phash,pdq,efficientnet-lite0,compact"
     parser.add_argument(
-        "--detectors", default=default, help=f"beside the baselines; default {default}; 'all': registry"
+        "--detectors", default=default, help=f"beside the baselines; default {default}; 'all' there are"
     )
     parser.add_argument("--pictures", type=int, default=250, help="test pictures that are copied")
     parser.add_argument("--page-only", action="store_true", help="only build the page from RESULTS")
@@ -168,7 +169,9 @@ def main() -> None:
         manifest = Manifest.read(arguments.data)
         baselines = train_baselines(manifest, arguments.out / "baselines")
         single = [f"compact-single-stage={arguments.single_stage}"] if arguments.single_stage else []
-        detectors = [*arguments.detectors.split(","), *baselines, *single]
+        plain = [name for name, entry in REGISTRY.items() if entry.weights != "local"]
+        chosen = plain if arguments.detectors == "all" else arguments.detectors.split(",")
+        detectors = [*chosen, *baselines, *single]
         measure(manifest, detectors, ["compact", *single], arguments.out, arguments.pictures)
         print(f"measured in {(time.perf_counter() - began) / 60:.1f} minutes")
     write_text(build_page(arguments.out), DOCS / "benchmarks.md")

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from lcmem.cli import detectors  # noqa: F401
 from lcmem.cli.app import app
-from lcmem.detectors import foundation, module
+from lcmem.detectors import foundation, module, registry
 from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.pixel import NCC
@@ -314,6 +314,13 @@ def test_features_of_nt_xent_alone_are_compared_as_that_loss_does(tmp_path, pict
     for detector in (both, unknown):
         expected = detector.model.logits(u[:1], u[1:2])
         assert torch.equal(detector.similarity(u[:1], u[1:2]), expected)
+
+
+def test_names_of_checkpoints(tmp_path):
+    folder = tmp_path / "lr=0.1" / "stage1"
+    folder.mkdir(parents=True)
+    assert registry.named(f"mine={folder}") == ("mine", str(folder)) and registry.named("compact") == ("", "compact")
+    assert registry.named(str(folder)) == ("", str(folder)), "a folder may have the sign in its name"
 
 
 def test_a_detector_of_ones_own_passes_for_a_name():

@@ -38,6 +38,7 @@ def cached_array(
         array = np.lib.format.open_memmap(partial / "array.npy", mode="w+", dtype=dtype, shape=shape)
         notes = fill(array)
         array.flush()
+        del array  # Windows renames no folder with a mapped file in it
         (partial / "notes.json").write_text(json.dumps(notes), encoding="utf-8")
         partial.replace(target)
     return np.load(target / "array.npy", mmap_mode="r"), json.loads((target / "notes.json").read_text(encoding="utf-8"))

@@ -41,8 +41,10 @@ def strongest(table: pd.DataFrame, rule: str = "specificity-50", transforms: Seq
 def summary(table: pd.DataFrame, maps: pd.DataFrame) -> str:
     """Markdown of ``copy.csv`` and ``copy_map.csv``."""
     good, failed = table[table["status"] == "ok"], table[table["status"] != "ok"]
-    protocols, datasets = sorted(set(table["protocol"])), sorted(set(good["dataset"]) - {"macro"})
-    blocks = [EXPLANATION.format(protocol=", ".join(protocols), datasets=", ".join(datasets) or "no dataset")]
+    protocols = sorted(set(table["protocol"]))
+    copied = good[good["dataset"] != "macro"].groupby("dataset")["n_positive"].max()
+    datasets = ", ".join(f"{name} ({count} pictures copied)" for name, count in copied.items())
+    blocks = [EXPLANATION.format(protocol=", ".join(protocols), datasets=datasets or "no dataset")]
     for rule, heading in HEADINGS.items():
         if rule == "recall-95" and protocols == ["paper"]:
             heading = OFFICIAL_RECALL

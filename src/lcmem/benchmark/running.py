@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lcmem.detectors.base import Detector
-from lcmem.detectors.registry import Options, load_detector
+from lcmem.detectors.registry import Options, load_detector, named
 from lcmem.errors import LCMemError
 
 OK = "ok"
@@ -12,8 +12,7 @@ OK = "ok"
 
 def label(detector: str | Detector) -> str:
     """What a detector is called in tables: ``NAME`` of ``NAME=FOLDER``, what else was given, or its own name."""
-    name = detector if isinstance(detector, str) else detector.name
-    return name.rpartition("=")[0] or name
+    return (named(detector)[0] or detector) if isinstance(detector, str) else detector.name
 
 
 def measure_each(

@@ -42,8 +42,8 @@ def benchmark_speed(
 
     Returns:
         ``detector, device, size, dims, images_per_second, pairs_per_second, peak_memory_mb, status``. Memory is the
-        most that a process of the detector's own held (on CUDA: what the device held). ``status`` is ``ok``, or why
-        there are no numbers; the others are measured all the same.
+        most that a process of the detector's own held (on CUDA: what the device held; on Windows it is not known).
+        ``status`` is ``ok``, or why there are no numbers; the others are measured all the same.
     """
     options = options or Options()
     rows = []
@@ -105,6 +105,8 @@ def _peak_memory(device: str) -> float:
     if sys.platform == "linux":  # ru_maxrss starts at what the parent process held
         status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return int(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 2**10
+    if sys.platform == "win32":
+        return float("nan")
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,5 +1,6 @@
 """The command line: each command parses, calls and prints. Heavy imports happen inside the commands."""
 
+import io
 import sys
 
 import typer
@@ -28,6 +29,9 @@ def main() -> None:
         train,
     )
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file in an old code page cannot hold every character
+            stream.reconfigure(errors="replace")
     try:
         app()
     except (LCMemError, OSError) as error:  # OSError: a full disk, a folder that may not be written

@@ -40,6 +40,7 @@ def duplicates(
 
     if threshold is not None and not 0 <= threshold <= 1:
         raise LCMemError(f"the threshold is a probability in [0, 1], not {threshold}")
+    out.parent.mkdir(parents=True, exist_ok=True)  # before the long work, not after it
     source = read_pictures(pictures, identity_pattern, identity_column, identities)
     detector = lcmem.load(model, device=device)
     features = extract_features(source, detector, None, workers=workers)

@@ -38,7 +38,7 @@ def index(
         if cluster is None:
             done = fill_atlas(manifest, detector, atlas, workers=workers)
         else:
-            done = fill_atlas_distributed(manifest, detector, atlas, workers=cluster, device=device)
+            done = fill_atlas_distributed(manifest, detector, atlas, workers=cluster, device=str(detector.device))
     print_filling(done)
     typer.echo(f"atlas: {out} ({len(atlas)} pictures)")
 

@@ -51,10 +51,8 @@ def scan(
 
     if not 0 < threshold < 1:
         raise LCMemError(f"the threshold is a probability between 0 and 1, not {threshold}")
-    one, two = (
-        source and read_pictures(source, identity_pattern, identity_column, identities) for source in (queries, gallery)
-    )
-    assert one is not None and not isinstance(one, str) and not isinstance(two, str)
+    one = read_pictures(queries, identity_pattern, identity_column, identities)
+    two = None if gallery is None else read_pictures(gallery, identity_pattern, identity_column, identities)
     logit = log(threshold / (1 - threshold))
     with resumable():
         detector = lcmem.load(model, device=device)

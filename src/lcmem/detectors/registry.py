@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -248,6 +249,12 @@ REGISTRY: dict[str, Entry] = {
 """Every detector by name. Those with weights ``local`` are trained by the preset of the same name."""
 
 
+def named(name: str) -> tuple[str, str]:
+    """Title and place of ``NAME=PLACE``; the place alone where that is a folder, whatever it is called."""
+    title, equals, place = name.partition("=")
+    return (title, place) if equals and not Path(name).is_dir() else ("", name)
+
+
 def load_detector(name: str | Detector, options: Options | None = None) -> Detector:
     """A detector by name.
 
@@ -265,7 +272,7 @@ def load_detector(name: str | Detector, options: Options | None = None) -> Detec
     options = options or Options()
     if name in REGISTRY:
         return REGISTRY[name].load(options)
-    title, _, place = name.rpartition("=")
+    title, place = named(name)
     if title in REGISTRY and REGISTRY[title].weights == "hub":
         return REGISTRY[title].load(replace(options, weights=place))
     detector: Detector = _imported("trained", "load_trained")(replace(options, weights=place), title)
