@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -11,6 +11,7 @@ from lcmem.benchmark.tables import FAMILIES, family, title, write_csv, write_fig
 from lcmem.errors import LCMemError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 RATES = ["recall", "false_positive_rate"]
@@ -56,7 +57,7 @@ def joint_figure(table: pd.DataFrame) -> "Figure":
     from matplotlib.figure import Figure
 
     rows = table[table["status"] == "ok"]
-    figure = Figure(figsize=(7, 5), layout="constrained")
+    figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.subplots()
     for key, heading in FAMILIES.items():
         part = rows[[family(name) == key for name in rows["detector"]]]
@@ -66,15 +67,31 @@ def joint_figure(table: pd.DataFrame) -> "Figure":
             axes.scatter([], [], 40, color=COLOURS[key], label=heading)
             axes.scatter(part["auc"], part["false_positive_rate"], 40, color=COLOURS[key], marker="_")
             axes.vlines(part["auc"], part["false_positive_rate"], part["recall"], color=COLOURS[key], lw=0.6, ls=":")
-    for row in rows.itertuples():
-        axes.annotate(title(row.detector), (row.auc, row.recall), xytext=(6, 6), textcoords="offset points", fontsize=8)
     axes.set_xlabel("re-identification: AUC, mean over the datasets")
     axes.set_ylabel("copy detection: recall on the strongest edits\n(dash: false positive rate at the same threshold)")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(0.12)
-    figure.legend(loc="outside lower center", ncols=len(FAMILIES), frameon=False, fontsize=8)
+    axes.margins(0.15)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     figure.suptitle(f"marker size: feature dimension; protocol {', '.join(sorted(set(rows['protocol'])))}", fontsize=9)
+    figure.draw_without_rendering()  # only then is it known where the markers are
+    _label(axes, rows)
     return figure
+
+
+def _label(axes: "Axes", rows: pd.DataFrame) -> None:
+    """The names beside the markers, moved down where they would cover each other."""
+    centre, taken = sum(axes.get_xlim()) / 2, list[Any]()
+    for row in rows.sort_values("recall", ascending=False).itertuples():
+        side = ("right", -6) if row.auc > centre else ("left", 6)  # towards the middle, where there is room
+        label = axes.annotate(
+            title(row.detector), (row.auc, row.recall), xytext=(side[1], 6), textcoords="offset points", ha=side[0],
+            fontsize=8,
+        )  # fmt: skip
+        box = label.get_window_extent()
+        while any(box.overlaps(other) for other in taken):
+            label.set_position((side[1], label.get_position()[1] - 3))
+            box = label.get_window_extent()
+        taken.append(box)
 
 
 def _reasons(reid: pd.DataFrame, copies: pd.DataFrame, keys: list[str]) -> pd.Series:
