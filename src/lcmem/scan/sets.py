@@ -24,6 +24,9 @@ from lcmem.scan.result import Histogram, ScanResult
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+DRAWN = 80
+"""Bars of a drawn histogram, about; its bins are far finer."""
+
 
 def scan_sets(
     queries: Manifest | Atlas,
@@ -168,11 +171,16 @@ def plot_histogram(histogram: Histogram, threshold: float, target: Path) -> None
 
 def draw_histogram(axes: "Axes", histogram: Histogram, threshold: float) -> None:
     """Scores of all pairs by kind, each kind as a share of its own (paper, figure 6)."""
+    filled = np.flatnonzero(sum(histogram.counts.values()))
+    first, last = (int(filled[0]), int(filled[-1])) if len(filled) else (0, 0)
+    starts = np.arange(first, last + 1, max(1, (last + 1 - first) // DRAWN))
     for kind, colour in (("same", "#2471a3"), ("different", "#c0392b"), ("unknown", "#7f8c8d")):
         counts = histogram.counts[kind]
         if counts.sum():
             label = f"{kind} identity ({counts.sum():,} pairs)"
-            axes.stairs(counts / counts.sum(), histogram.edges, color=colour, fill=True, alpha=0.4, label=label)
+            shares = np.add.reduceat(counts[: last + 1], starts) / counts.sum()
+            edges = histogram.edges[[*starts, last + 1]]
+            axes.stairs(shares, edges, color=colour, fill=True, alpha=0.4, label=label)
     axes.axvline(threshold, color="black", lw=1, ls="--", label="threshold")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
