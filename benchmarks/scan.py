@@ -8,11 +8,11 @@ between identities and 0.25 within one, and every feature has its own noise of 0
 
 Ours compares the 16 125 pictures with galleries of several sizes, one of them themselves, and with ``--million`` 10 000
 queries with a million pictures, atlases on disk, with everything that ``lcmem scan`` reads and writes: in one go, then
-killed at half time and started again. Each
-method runs in a process of its own, so its peak memory is its own; it includes the features and the libraries that the
-method needs. Slow methods take the first few queries only: the row says how many. The best of three runs counts (of one
-for galleries above 20 000 pictures), after a short run to warm up. With 16 125 × 16 125, faiss and ours take turns five
-times and the median counts: other work on the machine would favour one of them.
+killed at half time and started again. Each method runs in a process of its own, so its peak memory is its own; it
+includes the features and the libraries that the method needs. Slow methods take the first few queries only: the row
+says how many. The best of three runs counts (of one for galleries above 20 000 pictures), after a short run to warm up.
+With 16 125 × 16 125, faiss and ours take turns five times and the median counts: other work on the machine would favour
+one of them.
 """
 
 import argparse

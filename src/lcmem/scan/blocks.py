@@ -1,10 +1,16 @@
 """Rows of several arrays as if they were one, so that the shards of an atlas need not be joined in memory."""
 
+import hashlib
+import mmap
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+
+HASHED = 4096
+"""Rows that are hashed at once."""
 
 
 class Blocks:
@@ -27,6 +33,17 @@ class Blocks:
 
     def __len__(self) -> int:
         return int(self.starts[-1])
+
+    @cached_property
+    def content(self) -> bytes:
+        """sha256 of all values and of how they are cut into parts; worked out once."""
+        digest = hashlib.sha256()
+        for part in self.parts:
+            digest.update(repr((part.shape, str(part.dtype))).encode())
+            for start in range(0, len(part), HASHED):
+                digest.update(np.ascontiguousarray(part[start : start + HASHED]).data)
+            release(part)
+        return digest.digest()
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         """Rows ``start:stop``; not copied if they lie in one part."""
@@ -51,3 +68,10 @@ Features = np.ndarray | Sequence[np.ndarray] | Blocks
 def as_blocks(features: Features) -> Blocks:
     """The same, whatever it was."""
     return features if isinstance(features, Blocks) else Blocks(features)
+
+
+def release(block: np.ndarray) -> None:
+    """Let go of the pages of a memory map that were read; the system would count them as this process's memory."""
+    pages = getattr(block, "_mmap", None)
+    if isinstance(block, np.memmap) and block.mode == "r" and pages is not None and hasattr(pages, "madvise"):
+        pages.madvise(mmap.MADV_DONTNEED)

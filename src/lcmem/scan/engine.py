@@ -19,12 +19,12 @@ import torch
 from lcmem.errors import LCMemError
 from lcmem.progress import Advance, progress_bar
 from lcmem.scan import portable, quantise
-from lcmem.scan.blocks import Blocks, Features
+from lcmem.scan.blocks import Blocks, Features, release
 from lcmem.scan.quantise import Codes, Quantiser
 from lcmem.scan.rescore import Matches, Scorer
 from lcmem.scan.result import KINDS, Best, Histogram, ScanResult
 from lcmem.scan.slab import DIFFERENT, NOTHING_YET, SAME, Bins, Rows, Slab
-from lcmem.scan.source import Source, release
+from lcmem.scan.source import Source
 from lcmem.scan.standing import Standing
 
 PENDING = 1 << 19
@@ -75,8 +75,8 @@ def scan(
     source = Source.check(queries, gallery, query_codes, gallery_codes, part, quantiser.features)
     bins, lanes = Bins.over(quantiser.span), 1 if source.query_codes is None else 3
     options = (weight.double().tolist(), float(bias), k, threshold)
-    identity = "" if out is None else source.fingerprint(options)
-    standing = Standing.open(out, identity, (len(source.part), lanes, k), bins.count)
+    known = "" if out is None else source.fingerprint(options)
+    standing = Standing.open(out, known, (len(source.part), lanes, k), bins.count)
     scorer = Scorer(quantiser, weight, bias, np.inf if threshold is None else threshold)
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
         radius = _Pass(source, scorer, bins, standing, threads, str(device)).run(title)

@@ -7,6 +7,7 @@ after the other, and pairs are counted in exactly one part.
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -85,14 +86,18 @@ class _Job:
     options: dict[str, Any]
     out: Path
 
+    @cached_property
+    def blocks(self) -> tuple[Blocks, Blocks | None]:
+        """Queries and gallery, opened and hashed once in each process, after the job was sent to it."""
+        return _opened(self.queries), None if self.gallery is None else _opened(self.gallery)
+
     def folder(self, part: range) -> Path:
         """Of a finished part."""
         return self.out / f"part-{part.start:09d}-{part.stop:09d}"
 
     def scan(self, part: range, out: Path) -> ScanResult:
         """Do a part, or read it where it is finished."""
-        queries, gallery = _opened(self.queries), None if self.gallery is None else _opened(self.gallery)
-        return scan(queries, gallery, self.weight, self.bias, part=part, out=out, device=self.device, **self.options)
+        return scan(*self.blocks, self.weight, self.bias, part=part, out=out, device=self.device, **self.options)
 
     def finish(self, part: range) -> None:
         """Do a part; of two workers that do the same the first one wins."""
@@ -108,8 +113,8 @@ def _sendable(features: Blocks) -> list[np.ndarray] | Path:
     return features.parts if features.folder is None else features.folder.absolute()
 
 
-def _opened(source: list[np.ndarray] | Path) -> list[np.ndarray]:
-    return Atlas.open(source).blocks() if isinstance(source, Path) else source
+def _opened(source: list[np.ndarray] | Path) -> Blocks:
+    return Blocks(Atlas.open(source).blocks() if isinstance(source, Path) else source)
 
 
 def _spread(parts: list[range], job: _Job, workers: int) -> None:

@@ -27,7 +27,7 @@ class Shard:
     Attributes:
         path: The file; None while it is not written yet.
         table: The columns :data:`COLUMNS` and ``features``.
-        mapped: The features of a file once more, as a map whose pages :func:`lcmem.scan.source.release` can let go.
+        mapped: The features of a file once more, as a map whose pages :func:`lcmem.scan.blocks.release` can let go.
     """
 
     path: Path | None

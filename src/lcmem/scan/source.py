@@ -1,6 +1,5 @@
 """What a scan is given, checked, and the gallery in chunks of bounded size."""
 
-import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,7 +8,7 @@ import numpy as np
 
 from lcmem.errors import LCMemError
 from lcmem.scan.blocks import Blocks, Features, as_blocks
-from lcmem.scan.standing import content, fingerprint
+from lcmem.scan.standing import fingerprint
 
 CHUNK = 65536
 """Gallery rows that are quantised in memory at once: 32 MB for 512 features."""
@@ -84,12 +83,8 @@ class Source:
     def fingerprint(self, options: object) -> str:
         """Of features, identities and options."""
         known = [] if self.query_codes is None or self.gallery_codes is None else [self.query_codes, self.gallery_codes]
-        features = []
-        for block in (*self.queries.parts, *self.gallery.parts):
-            features.append(content(block))
-            release(block)
         settings = repr((options, self.itself, self.part, CHUNK)).encode()
-        return fingerprint(settings, *features, *(codes.tobytes() for codes in known))
+        return fingerprint(settings, self.queries.content, self.gallery.content, *(codes.tobytes() for codes in known))
 
 
 def _blocks(features: Features, name: str, dimension: int) -> Blocks:
@@ -101,10 +96,3 @@ def _blocks(features: Features, name: str, dimension: int) -> Blocks:
         if block.dtype not in (np.float32, np.float16, np.float64):
             raise LCMemError(f"{name}, block {number}: features of type {block.dtype}; give float32")
     return found if found.parts else Blocks(np.empty((0, dimension), dtype=np.float32))
-
-
-def release(block: np.ndarray) -> None:
-    """Let go of the pages of a memory map that were read; the system would count them as this process's memory."""
-    pages = getattr(block, "_mmap", None)
-    if isinstance(block, np.memmap) and block.mode == "r" and pages is not None and hasattr(pages, "madvise"):
-        pages.madvise(mmap.MADV_DONTNEED)

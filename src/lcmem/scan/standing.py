@@ -15,8 +15,6 @@ from lcmem.scan.result import write_matches
 STATE = "scan.npz"
 HELD = 20_000_000
 """Matches that are kept in memory: half a gigabyte."""
-HASHED = 4096
-"""Rows that are hashed at once."""
 
 
 @dataclass
@@ -112,14 +110,6 @@ class Standing:
     def matches(self) -> Matches:
         """Those in memory."""
         return Matches.join(self.held)
-
-
-def content(values: np.ndarray) -> bytes:
-    """sha256 of a block with its shape and type; a gigabyte takes less than a second, comparing it far longer."""
-    digest = hashlib.sha256(repr((values.shape, str(values.dtype))).encode())
-    for start in range(0, len(values), HASHED):
-        digest.update(np.ascontiguousarray(values[start : start + HASHED]).data)
-    return digest.digest()
 
 
 def fingerprint(*parts: bytes) -> str:
