@@ -15,6 +15,12 @@ def label(detector: str | Detector) -> str:
     return (named(detector)[0] or detector) if isinstance(detector, str) else detector.name
 
 
+def reason(error: Exception) -> str:
+    """One line for the row of a detector that failed."""
+    kind = "" if isinstance(error, LCMemError) else f"{type(error).__name__}: "
+    return kind + str(error).partition("\n")[0]
+
+
 def measure_each(
     names: Sequence[str | Detector],
     datasets: Sequence[str],
@@ -46,8 +52,6 @@ def measure_each(
         try:
             found = [row | {"detector": title, "status": OK} for row in measure(load_detector(name, options))]
         except Exception as error:  # whatever a detector or its library raises is its own row's business
-            kind = "" if isinstance(error, LCMemError) else f"{type(error).__name__}: "
-            reason = kind + str(error).partition("\n")[0]
-            found = [{"dataset": dataset, "detector": title, "status": reason} for dataset in datasets]
+            found = [{"dataset": dataset, "detector": title, "status": reason(error)} for dataset in datasets]
         rows += found
     return rows

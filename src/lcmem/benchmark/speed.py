@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lcmem.benchmark.running import label
+from lcmem.benchmark.running import label, reason
 from lcmem.detectors.base import Detector
 from lcmem.detectors.registry import Options, load_detector
 from lcmem.files import replacing
@@ -75,7 +75,7 @@ def _measure(name: str, options: Options, seconds: float) -> dict[str, Any]:
         detector = load_detector(name, options)
         return _numbers(detector, seconds) | {"peak_memory_mb": _peak_memory(options.device), "status": "ok"}
     except Exception as error:  # whatever a detector or its library raises is its own row's business
-        return {"status": str(error).partition("\n")[0]}
+        return {"status": reason(error)}
 
 
 def _numbers(detector: Detector, seconds: float) -> dict[str, Any]:
