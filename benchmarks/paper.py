@@ -71,22 +71,22 @@ def build_page(out: Path) -> str:
             shutil.copyfile(path, target / "fixed" / path.name)
     blocks = [(HERE / "page.md").read_text(encoding="utf-8").rstrip()]
     for protocol in PROTOCOLS:
-        blocks.append(f"# Protocol `{protocol}`")
+        blocks.append(f"## Protocol `{protocol}`")
         for task, figures in (("reid", FIGURES[:1]), ("copy", FIGURES[1:3])):
             blocks.append(demoted((out / protocol / f"{task}.md").read_text(encoding="utf-8")))
             blocks += [f"![{task}](benchmarks/{protocol}/{name})" for name in figures]
-        blocks += ["## Both tasks", f"![both tasks](benchmarks/{protocol}/joint.png)"]
-    blocks += ["# One-vs-all", one_vs_all(out / "fixed" / "one_vs_all.csv")]
+        blocks += ["### Both tasks", f"![both tasks](benchmarks/{protocol}/joint.png)"]
+    blocks += ["## One-vs-all", one_vs_all(out / "fixed" / "one_vs_all.csv")]
     blocks += [f"![{path.stem}](benchmarks/fixed/{path.name})" for path in sorted((target / "fixed").glob("one_*.png"))]
     shutil.copyfile(out / "speed.csv", target / "speed.csv")
-    blocks += ["# Speed", speed(out / "speed.csv")]
-    blocks += ["# Published numbers", published()]
-    return "\n\n".join(demoted(block) if block.startswith("# ") and k else block for k, block in enumerate(blocks))
+    blocks += ["## Speed", speed(out / "speed.csv")]
+    blocks += ["## Published numbers", published()]
+    return "\n\n".join(blocks)
 
 
 def demoted(text: str) -> str:
-    """Markdown one level of headings further down."""
-    return re.sub(r"^(#+ )", r"#\1", text.strip(), flags=re.MULTILINE)
+    """Markdown with its headings two levels further down."""
+    return re.sub(r"^(#+ )", r"##\1", text.strip(), flags=re.MULTILINE)
 
 
 def one_vs_all(path: Path) -> str:
@@ -144,9 +144,9 @@ def published() -> str:
         (
             "Copied from the paper (Dombrowski, Nützel, Kainz 2025), not measured here, and on other pictures: compare "
             "the order of the methods, not the numbers.",
-            "## Table 2 (published): AUC / specificity at 99 % sensitivity",
+            "### Table 2 (published): AUC / specificity at 99 % sensitivity",
             markdown(["family", "method", *datasets], rows),
-            "## Table 4 (published): ablation, micro average",
+            "### Table 4 (published): ablation, micro average",
             markdown(list(ablation.columns), ablation.to_numpy().tolist()),
         )
     )
