@@ -20,10 +20,11 @@ from lcmem.cli import detectors  # noqa: F401
 from lcmem.cli.app import app
 from lcmem.detectors import foundation, module, registry
 from lcmem.detectors.base import Detector
+from lcmem.detectors.entry import Options
 from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.pixel import NCC
 from lcmem.detectors.preprocessing import Preprocessing
-from lcmem.detectors.registry import REGISTRY, Options, load_detector
+from lcmem.detectors.registry import REGISTRY, load_detector
 from lcmem.detectors.trained import TrainedDetector
 from lcmem.encoders import load_encoder
 from lcmem.errors import CheckpointError, LCMemError

@@ -15,7 +15,8 @@ from lcmem.benchmark.exhaustive import Exhaustive, compare_all, count_impostors
 from lcmem.benchmark.tables import ranked
 from lcmem.cli.benchmark import group
 from lcmem.detectors.base import CosineDetector, Detector
-from lcmem.detectors.registry import REGISTRY, Entry
+from lcmem.detectors.entry import Entry
+from lcmem.detectors.registry import REGISTRY
 from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest
 from lcmem.metrics import auc

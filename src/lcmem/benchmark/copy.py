@@ -20,7 +20,7 @@ from lcmem.benchmark.tables import write_csv, write_figure, write_text
 from lcmem.benchmark.thresholds import RULES
 from lcmem.benchmark.variants import Variant, variants_of
 from lcmem.detectors.base import Detector
-from lcmem.detectors.registry import Options
+from lcmem.detectors.entry import Options
 from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest
 from lcmem.progress import Advance, progress_bar

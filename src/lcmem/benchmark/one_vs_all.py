@@ -16,7 +16,7 @@ from lcmem.benchmark.pictures import SIZE, BenchmarkPictures
 from lcmem.benchmark.running import measure_each
 from lcmem.benchmark.tables import write_csv, write_figure
 from lcmem.detectors.base import Detector
-from lcmem.detectors.registry import Options
+from lcmem.detectors.entry import Options
 from lcmem.detectors.trained import TrainedDetector
 from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest

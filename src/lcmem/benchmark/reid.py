@@ -18,7 +18,7 @@ from lcmem.benchmark.reid_task import NOT_EXHAUSTIVE, Outcome, Task, intervals
 from lcmem.benchmark.running import measure_each
 from lcmem.benchmark.tables import write_csv, write_text
 from lcmem.detectors.base import Detector
-from lcmem.detectors.registry import Options
+from lcmem.detectors.entry import Options
 from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest
 from lcmem.pairs import identity_pairs, split_by_dataset

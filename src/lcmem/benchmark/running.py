@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lcmem.detectors.base import Detector
-from lcmem.detectors.registry import Options, load_detector, named
+from lcmem.detectors.entry import Options
+from lcmem.detectors.registry import load_detector, named
 from lcmem.errors import LCMemError
 
 OK = "ok"

@@ -15,7 +15,8 @@ import torch
 
 from lcmem.benchmark.running import label, reason
 from lcmem.detectors.base import Detector
-from lcmem.detectors.registry import Options, load_detector
+from lcmem.detectors.entry import Options
+from lcmem.detectors.registry import load_detector
 from lcmem.files import replacing
 from lcmem.progress import progress_bar
 

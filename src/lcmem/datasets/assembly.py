@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from lcmem.datasets.layout import DatasetInfo, wrong_layout
-from lcmem.manifest import COLUMNS, SPLITS, Manifest
+from lcmem.listing import COLUMNS, SPLITS
+from lcmem.manifest import Manifest
 
 
 class DatasetWarning(UserWarning):

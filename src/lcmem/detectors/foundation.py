@@ -10,9 +10,9 @@ from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
 from lcmem.checkpoints import fill_module
+from lcmem.detectors.entry import Options
 from lcmem.detectors.module import ModuleDetector
 from lcmem.detectors.preprocessing import Preprocessing
-from lcmem.detectors.registry import Options
 from lcmem.detectors.weights import fill_part, published_state, read_state, unavailable
 from lcmem.errors import CheckpointError, extra
 from lcmem.hub import hub_access

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lcmem.detectors.base import CosineDetector
+from lcmem.detectors.entry import Options
 from lcmem.detectors.lcmem import LCMem
-from lcmem.detectors.registry import Options
 from lcmem.errors import LCMemError
 
 

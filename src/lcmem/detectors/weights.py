@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lcmem.checkpoints import WEIGHTS, fill_module
-from lcmem.detectors.registry import Options
+from lcmem.detectors.entry import Options
 from lcmem.errors import CheckpointError, LCMemError
 from lcmem.hub import hub_access
 

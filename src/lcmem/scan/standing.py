@@ -66,7 +66,10 @@ class Standing:
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise LCMemError(f"{path}: damaged ({error}); delete this folder to scan anew") from error
         if str(values.get("fingerprint")) != self.fingerprint:
-            raise LCMemError(f"{path.parent}: holds another scan; choose another folder or delete this one")
+            raise LCMemError(
+                f"{path.parent}: holds another scan (other pictures, model or settings); choose another folder or "
+                "delete this one: pictures that are already encoded stay so"
+            )
         for name in ("logits", "positions", "counts", "matched"):
             setattr(self, name, values[name])
         self.done, self.radius = int(values["done"]), int(values["radius"])

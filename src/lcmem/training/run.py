@@ -16,7 +16,8 @@ from lcmem.errors import LCMemError
 from lcmem.files import replacing
 from lcmem.latents import CARD as STORE
 from lcmem.latents import LatentStore, build_store
-from lcmem.manifest import COLUMNS, Manifest
+from lcmem.listing import COLUMNS
+from lcmem.manifest import Manifest
 from lcmem.training.curves import plot_curves
 from lcmem.training.fit import Options, fit
 from lcmem.training.module import StageTraining

@@ -34,7 +34,7 @@ def copy(
     from lcmem.benchmark.copy import benchmark_copy
     from lcmem.benchmark.copy_figures import example_figure
     from lcmem.benchmark.tables import write_figure
-    from lcmem.detectors.registry import Options
+    from lcmem.detectors.entry import Options
     from lcmem.manifest import Manifest
 
     table = benchmark_copy(

@@ -29,7 +29,7 @@ def one_vs_all(
 ) -> None:
     """Every picture with every other one: scores of all pairs, and pictures that would be rejected by mistake."""
     from lcmem.benchmark.one_vs_all import benchmark_one_vs_all
-    from lcmem.detectors.registry import Options
+    from lcmem.detectors.entry import Options
     from lcmem.manifest import Manifest
 
     manifest = Manifest.read(data)

@@ -42,7 +42,7 @@ def reid(
 ) -> None:
     """Re-identification (paper, table 2): AUC, specificity, error rates and retrieval, by dataset and detector."""
     from lcmem.benchmark import benchmark_reid
-    from lcmem.detectors.registry import Options
+    from lcmem.detectors.entry import Options
     from lcmem.manifest import Manifest
 
     manifest = Manifest.read(data)

@@ -18,7 +18,8 @@ def speed(
 ) -> None:
     """Pictures and pairs in a second, and memory, of each detector on this machine."""
     from lcmem.benchmark.speed import benchmark_speed
-    from lcmem.detectors.registry import REGISTRY, Options
+    from lcmem.detectors.entry import Options
+    from lcmem.detectors.registry import REGISTRY
 
     names = list(REGISTRY) if detectors == "all" else split_names(detectors)
     table = benchmark_speed(names, out, options=Options(device, download))
