@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lcmem import augment
+from lcmem import edits
+from lcmem.augment import Augmentation
 from lcmem.benchmark.pictures import BenchmarkPictures
 from lcmem.errors import LCMemError
 from lcmem.loading import to_float
@@ -41,42 +42,42 @@ Edit = Callable[[Tensor, Tensor, Chance], Tensor]
 
 
 def _zoom(picture: Tensor, side: Tensor, chance: Chance) -> Tensor:
-    return augment.crop(picture, side, chance.uniform(), chance.uniform())
+    return edits.crop(picture, side, chance.uniform(), chance.uniform())
 
 
 def _collage(picture: Tensor, _: Tensor, chance: Chance) -> Tensor:
-    return augment.collage(picture, chance.others(3), torch.randint(4, (1,), generator=chance.generator))
+    return edits.collage(picture, chance.others(3), torch.randint(4, (1,), generator=chance.generator))
 
 
 def _crop_brightness_jpeg(picture: Tensor, side: Tensor, chance: Chance) -> Tensor:
-    brighter = augment.brightness(_zoom(picture, side, chance), torch.tensor([1.3]))
-    return augment.jpeg(brighter, torch.tensor([40]))
+    brighter = edits.brightness(_zoom(picture, side, chance), torch.tensor([1.3]))
+    return edits.jpeg(brighter, torch.tensor([40]))
 
 
 def _rotation_blur_grey(picture: Tensor, degrees: Tensor, _: Chance) -> Tensor:
-    return augment.grey(augment.blur(augment.rotate(picture, degrees), torch.tensor([1.0])))
+    return edits.grey(edits.blur(edits.rotate(picture, degrees), torch.tensor([1.0])))
 
 
 PAPER = ("blur", "noise", "rotation", "brightness", "contrast", "jpeg")
 """The transforms of the paper's figures 4 and 5."""
 
 TRANSFORMS: dict[str, tuple[tuple[float, ...], Edit]] = {
-    "blur": ((0.1, 1, 2, 6), lambda x, sigma, _: augment.blur(x, sigma)),
-    "noise": ((0.01, 0.1, 0.2, 0.3), lambda x, sigma, chance: augment.noise(x, sigma, chance.generator)),
-    "rotation": ((5, 10, 20, 30), lambda x, degrees, _: augment.rotate(x, degrees)),
-    "brightness": ((1.1, 1.3, 1.6, 2), lambda x, factor, _: augment.brightness(x, factor)),
-    "contrast": ((1.1, 1.3, 1.6, 2), lambda x, factor, _: augment.contrast(x, factor)),
-    "jpeg": ((95, 70, 40, 10), lambda x, quality, _: augment.jpeg(x, quality)),
-    "darkening": ((0.9, 0.7, 0.5, 0.3), lambda x, factor, _: augment.brightness(x, factor)),
-    "flip": ((1,), lambda x, _, __: augment.flip(x)),
+    "blur": ((0.1, 1, 2, 6), lambda x, sigma, _: edits.blur(x, sigma)),
+    "noise": ((0.01, 0.1, 0.2, 0.3), lambda x, sigma, chance: edits.noise(x, sigma, chance.generator)),
+    "rotation": ((5, 10, 20, 30), lambda x, degrees, _: edits.rotate(x, degrees)),
+    "brightness": ((1.1, 1.3, 1.6, 2), lambda x, factor, _: edits.brightness(x, factor)),
+    "contrast": ((1.1, 1.3, 1.6, 2), lambda x, factor, _: edits.contrast(x, factor)),
+    "jpeg": ((95, 70, 40, 10), lambda x, quality, _: edits.jpeg(x, quality)),
+    "darkening": ((0.9, 0.7, 0.5, 0.3), lambda x, factor, _: edits.brightness(x, factor)),
+    "flip": ((1,), lambda x, _, __: edits.flip(x)),
     "crop": ((0.7, 0.5, 0.3), _zoom),
-    "downscale": ((2, 4, 8), lambda x, factor, _: augment.downscale(x, float(factor))),
-    "grey": ((1,), lambda x, _, __: augment.grey(x)),
-    "text": ((0.1, 0.2), lambda x, height, chance: augment.overlay_text(x, height, chance.uniform(), chance.uniform())),
+    "downscale": ((2, 4, 8), lambda x, factor, _: edits.downscale(x, float(factor))),
+    "grey": ((1,), lambda x, _, __: edits.grey(x)),
+    "text": ((0.1, 0.2), lambda x, height, chance: edits.overlay_text(x, height, chance.uniform(), chance.uniform())),
     "collage": ((4,), _collage),
     "crop+brightness+jpeg": ((0.7,), _crop_brightness_jpeg),
     "rotation+blur+grey": ((10,), _rotation_blur_grey),
-    "stage-2": ((1,), lambda x, _, chance: augment.Augmentation()(x, chance.generator)),
+    "stage-2": ((1,), lambda x, _, chance: Augmentation()(x, chance.generator)),
 }
 """Strengths, from the weakest to the strongest, and the edit of each transform; the paper's come first."""
 
