@@ -30,11 +30,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scan_rivals import SUBSAMPLE, rival
 
 DIMS, THRESHOLD = 512, 0.0
 PAPER = 16_125
 ROUNDS = 5
-SUBSAMPLE = {"faiss": 500, "numpy float32": 100, "numba float32": 500, "torch.cdist": 500, "scipy cdist": 200}
 
 
 def make(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -64,49 +64,6 @@ def ours(
     return lambda: scan(queries, blocks, weight, bias, threshold=THRESHOLD, out=out)
 
 
-def numba_loop() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    from numba import njit, prange
-
-    @njit(parallel=True, fastmath=True)
-    def nearest(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        best = np.full(len(queries), np.float32(np.inf), dtype=np.float32)
-        for i in prange(len(queries)):
-            for j in range(len(gallery)):
-                total = np.float32(0)
-                for k in range(queries.shape[1]):
-                    total += abs(queries[i, k] - gallery[j, k])
-                best[i] = min(best[i], total)
-        return best
-
-    return nearest
-
-
-def other(method: str, queries: np.ndarray, gallery: np.ndarray) -> Callable[[int], object]:
-    """The nearest of the first so many queries by plain L1; the weights are folded into the features already."""
-    if method == "faiss":
-        import faiss
-
-        index = faiss.IndexFlat(DIMS, faiss.METRIC_L1)
-        index.add(gallery)
-        return lambda count: index.search(queries[:count], 1)
-    if method == "torch.cdist":
-        import torch
-
-        left, right = torch.from_numpy(queries), torch.from_numpy(gallery)
-        return lambda count: [torch.cdist(part, right, p=1).min(1) for part in left[:count].split(256)]
-    if method == "scipy cdist":
-        from scipy.spatial.distance import cdist
-
-        parts = range(0, len(queries), 100)
-        return lambda count: [
-            cdist(queries[s : min(s + 100, count)], gallery, "cityblock").min(1) for s in parts if s < count
-        ]
-    if method == "numba float32":
-        nearest = numba_loop()
-        return lambda count: nearest(queries[:count], gallery)
-    return lambda count: [np.abs(gallery - query).sum(1).min() for query in queries[:count]]
-
-
 def measure(method: str, count: int) -> dict[str, Any]:
     """One row, in this process."""
     features, _ = make(count)
@@ -118,7 +75,7 @@ def measure(method: str, count: int) -> dict[str, Any]:
         seconds = min(timed(call) for _ in range(3 if count < 20_000 else 1))
     else:
         queries = min(SUBSAMPLE[method], count)
-        call_for = other(method, features * weight, features * weight)
+        call_for = rival(method, features * weight, features * weight)
         call_for(10)
         seconds = min(timed(lambda: call_for(queries)) for _ in range(3))
     return row(method, queries, count, seconds)
