@@ -10,7 +10,7 @@ from scipy.stats import pearsonr
 from skimage.metrics import structural_similarity
 
 from lcmem.benchmark.edited import benchmark_edited
-from lcmem.detectors.pixel import NCC, SSIM, NegativeMSE
+from lcmem.detectors.pixel import COLUMNS, NCC, SSIM, NegativeMSE
 from lcmem.errors import LCMemError
 from lcmem.manifest import Manifest
 from lcmem.pairs import copy_pairs, identity_pairs
@@ -61,8 +61,10 @@ def test_copy_pairs():
     assert len(negatives[0]) == 7, "a dataset of one picture has no other"
 
 
-def test_pixel_detectors(rng):
-    pictures = torch.from_numpy(rng.integers(0, 256, (2, 3, 32, 32), dtype=np.uint8))
+@pytest.mark.parametrize("side", [32, 50], ids=["fewer numbers than worked on at once", "more"])
+def test_pixel_detectors(side, rng):
+    assert (3 * side**2 > COLUMNS) == (side == 50)
+    pictures = torch.from_numpy(rng.integers(0, 256, (2, 3, side, side), dtype=np.uint8))
     a, b = (picture.numpy() / 255 for picture in pictures)
     grey = torch.full_like(pictures, 7)
     mse, ncc, ssim = NegativeMSE(), NCC(), SSIM()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from lcmem.benchmark.running import OK
 from lcmem.benchmark.tables import markdown, title
 from lcmem.benchmark.variants import PAPER, TRANSFORMS
 
@@ -40,7 +41,7 @@ def strongest(table: pd.DataFrame, rule: str = "specificity-50", transforms: Seq
 
 def summary(table: pd.DataFrame, maps: pd.DataFrame) -> str:
     """Markdown of ``copy.csv`` and ``copy_map.csv``."""
-    good, failed = table[table["status"] == "ok"], table[table["status"] != "ok"]
+    good, failed = table[table["status"] == OK], table[table["status"] != OK]
     protocols = sorted(set(table["protocol"]))
     copied = good[good["dataset"] != "macro"].groupby("dataset")["n_positive"].max()
     datasets = ", ".join(f"{name} ({count} pictures copied)" for name, count in copied.items())

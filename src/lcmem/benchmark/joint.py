@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from lcmem.benchmark.copy_summary import strongest
+from lcmem.benchmark.running import OK
 from lcmem.benchmark.tables import FAMILIES, family, title, write_csv, write_figure
 from lcmem.errors import LCMemError
 
@@ -43,9 +44,9 @@ def joint(folder: str | os.PathLike[str]) -> pd.DataFrame:
     measured = {"not in reid.csv": table["auc"].notna(), "not in copy.csv": table["recall"].notna()}
     for reason, good in measured.items():
         table["status"] = table["status"].where(good | table["status"].notna(), reason)
-    table["status"] = table["status"].where(~pd.concat(measured, axis=1).all(axis=1), "ok")
+    table["status"] = table["status"].where(~pd.concat(measured, axis=1).all(axis=1), OK)
     table = table.astype({"dims": "Int64"})
-    if not (table["status"] == "ok").any():
+    if not (table["status"] == OK).any():
         raise LCMemError(f"{place}: no detector is in both reid.csv and copy.csv with the same protocol")
     write_csv(table, place / "joint.csv")
     write_figure(joint_figure(table), place / "joint")
@@ -56,7 +57,7 @@ def joint_figure(table: pd.DataFrame) -> "Figure":
     """Figure 1: a marker for each detector, its area growing with the features' dimension."""
     from matplotlib.figure import Figure
 
-    rows = table[table["status"] == "ok"]
+    rows = table[table["status"] == OK]
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.subplots()
     for key, heading in FAMILIES.items():
@@ -97,7 +98,7 @@ def _label(axes: "Axes", rows: pd.DataFrame) -> None:
 def _reasons(reid: pd.DataFrame, copies: pd.DataFrame, keys: list[str]) -> pd.Series:
     """Why detectors failed in one of the benchmarks."""
     both = pd.concat((reid, copies))
-    return both[both["status"] != "ok"].groupby(keys)["status"].first().astype(object)
+    return both[both["status"] != OK].groupby(keys)["status"].first().astype(object)
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lcmem.benchmark.running import label, reason
+from lcmem.benchmark.running import OK, label, reason
 from lcmem.detectors.base import Detector
 from lcmem.detectors.entry import Options
 from lcmem.detectors.registry import load_detector
@@ -74,7 +74,7 @@ def _alone(name: str, options: Options, seconds: float) -> dict[str, Any]:
 def _measure(name: str, options: Options, seconds: float) -> dict[str, Any]:
     try:
         detector = load_detector(name, options)
-        return _numbers(detector, seconds) | {"peak_memory_mb": _peak_memory(options.device), "status": "ok"}
+        return _numbers(detector, seconds) | {"peak_memory_mb": _peak_memory(options.device), "status": OK}
     except Exception as error:  # whatever a detector or its library raises is its own row's business
         return {"status": reason(error)}
 
