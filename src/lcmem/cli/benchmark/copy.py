@@ -14,7 +14,7 @@ def copy(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet) with splits, or a folder divided into them.")],
     detectors: Annotated[
         str,
-        typer.Option(help="Comma-separated: detectors, bundled models, checkpoints' folders, NAME=FOLDER."),
+        typer.Option(help="Comma-separated: names that `lcmem detectors` lists, a checkpoint's folder, NAME=FOLDER."),
     ] = "mse,ncc,ssim,compact",
     out: Annotated[Path, typer.Option(help="Folder for copy.csv, copy.md and the figures.")] = Path("lcmem-benchmark"),
     pictures: Annotated[int, typer.Option(min=2, help="Pictures that are copied, over all datasets.")] = 1000,

@@ -17,9 +17,7 @@ def reid(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip with identities.")],
     detectors: Annotated[
         str,
-        typer.Option(
-            help="Comma-separated: mse, ncc, ssim, a bundled model's name, a checkpoint's folder, NAME=FOLDER."
-        ),
+        typer.Option(help="Comma-separated: names that `lcmem detectors` lists, a checkpoint's folder, NAME=FOLDER."),
     ] = "mse,ncc,ssim,compact",
     split: Annotated[
         str | None, typer.Option(help="Split to use. Default: test, if there is one and no --pairs are given; or all.")
