@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from lcmem.datasets import read_dataset
-from lcmem.manifest import Manifest
+from lcmem.pictures.manifest import Manifest
 
 REAL, SYNTHETIC = 2000, 500
 COMMAND = [sys.executable, "-c", "from lcmem.cli import main; main()", "audit"]

@@ -16,14 +16,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lcmem.auditing.calibration import calibrate, calibrate_tail
-from lcmem.auditing.run import random_pair_logits
 from lcmem.augment import Augmentation
 from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import LCMem
-from lcmem.images import load_picture
-from lcmem.manifest import Manifest
-from lcmem.scan import Blocks, extract_features, scan
+from lcmem.jobs.audit import random_pair_logits
+from lcmem.jobs.features import extract_features
+from lcmem.pictures.image import load_picture
+from lcmem.pictures.manifest import Manifest
+from lcmem.scan import Blocks, scan
+from lcmem.stats.calibration import calibrate, calibrate_tail
 
 RATE, COPIES = 0.01, 200
 

@@ -6,8 +6,8 @@ python benchmarks/edited.py MANIFEST --detectors mse,ncc,ssim,runs/detector/stag
 import argparse
 from pathlib import Path
 
-from lcmem.benchmark.edited import benchmark_edited
-from lcmem.manifest import Manifest
+from lcmem.evaluation.copy.edited import benchmark_edited
+from lcmem.pictures.manifest import Manifest
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -39,14 +39,14 @@ import torch.nn.functional as F
 from PIL import Image
 
 from lcmem import images
-from lcmem.content import content_table
+from lcmem.atlas import Atlas
 from lcmem.datasets import read_dataset
-from lcmem.demo import faces_folder
 from lcmem.detectors.lcmem import ON_CPU, LCMem
 from lcmem.encoders.compact import ConvBlock
-from lcmem.loading import default_workers, to_float
-from lcmem.manifest import Manifest
-from lcmem.scan import Atlas
+from lcmem.jobs.demo import faces_folder
+from lcmem.pictures.content import content_table
+from lcmem.pictures.loading import default_workers, to_float
+from lcmem.pictures.manifest import Manifest
 
 BATCH, LARGE, QUALITY = 64, 2048, 92
 Steps = dict[str, float]

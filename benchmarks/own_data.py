@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lcmem.benchmark import benchmark_reid
 from lcmem.datasets import read_dataset
-from lcmem.demo import faces_folder
-from lcmem.manifest import Manifest
+from lcmem.evaluation.reid.run import benchmark_reid
+from lcmem.jobs.demo import faces_folder
+from lcmem.pictures.manifest import Manifest
 
 
 def faces() -> Manifest:

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from lcmem.benchmark.copy import benchmark_copy
-from lcmem.benchmark.joint import joint
-from lcmem.benchmark.one_vs_all import benchmark_one_vs_all
-from lcmem.benchmark.reid import benchmark_reid
-from lcmem.benchmark.speed import benchmark_speed
-from lcmem.benchmark.tables import markdown, write_text
 from lcmem.detectors.registry import REGISTRY
-from lcmem.manifest import Manifest
+from lcmem.evaluation.copy.run import benchmark_copy
+from lcmem.evaluation.joint import joint
+from lcmem.evaluation.one_vs_all import benchmark_one_vs_all
+from lcmem.evaluation.reid.run import benchmark_reid
+from lcmem.evaluation.speed import benchmark_speed
+from lcmem.evaluation.tables import markdown, write_text
+from lcmem.pictures.manifest import Manifest
 from lcmem.training.presets import load_recipe
 from lcmem.training.recipe import Recipe
 from lcmem.training.run import train

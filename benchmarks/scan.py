@@ -83,9 +83,9 @@ def measure(method: str, count: int) -> dict[str, Any]:
 
 def million(folder: Path) -> dict[str, Any]:
     """10 000 queries against 1 000 000 pictures."""
+    from lcmem.atlas import Atlas
     from lcmem.detectors.lcmem import LCMem
-    from lcmem.scan import Atlas
-    from lcmem.scan.sets import scan_sets
+    from lcmem.jobs.scan import scan_sets
 
     detector = LCMem.load("compact")
     queries, gallery = (Atlas.open(folder / name) for name in ("queries", "gallery"))
@@ -111,9 +111,9 @@ def write_million(folder: Path) -> None:
     """Two atlases of made features and names."""
     import pandas as pd
 
+    from lcmem.atlas import Atlas
     from lcmem.detectors.lcmem import LCMem
-    from lcmem.manifest import Manifest
-    from lcmem.scan import Atlas
+    from lcmem.pictures.manifest import Manifest
 
     detector = LCMem.load("compact")
     for name, parts in (("queries", [99]), ("gallery", range(1, 101))):

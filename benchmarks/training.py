@@ -24,12 +24,12 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lcmem.augment import Augmentation
-from lcmem.demo import faces_folder
 from lcmem.encoders import load_encoder
-from lcmem.images import load_picture
+from lcmem.jobs.demo import faces_folder
 from lcmem.latents import encode_pictures
-from lcmem.manifest import Manifest
 from lcmem.model import SiameseNetwork, combined_loss, nt_xent
+from lcmem.pictures.image import load_picture
+from lcmem.pictures.manifest import Manifest
 from lcmem.training.presets import COMPACT_NETWORK, PAPER
 from lcmem.training.speed import lay_out
 

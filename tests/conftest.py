@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from lcmem.demo import faces_folder
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import load_encoder
-from lcmem.manifest import Manifest
+from lcmem.jobs.demo import faces_folder
+from lcmem.pictures.manifest import Manifest
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from lcmem.model import pair_logits
-from lcmem.scan import compiled, engine, portable
+from lcmem.scan import engine, pass_numba, pass_torch
 
-BACKENDS = {"compiled": (compiled.sift, 64), "portable": (partial(portable.sift, device="cpu"), 256)}
+BACKENDS = {"compiled": (pass_numba.sift, 64), "portable": (partial(pass_torch.sift, device="cpu"), 256)}
 
 
 def reference(queries, gallery, weight, bias):
@@ -66,9 +66,9 @@ def assert_histogram(histogram, name, logits):
 def use(monkeypatch, name, tile=None):
     """Make the engine take this byte pass, with tiles of this many queries and gallery rows."""
     sift, size = BACKENDS[name]
-    module = {"compiled": compiled, "portable": portable}[name]
+    module = {"compiled": pass_numba, "portable": pass_torch}[name]
     if tile is not None:
         monkeypatch.setattr(module, "GALLERY", tile[1])
-        monkeypatch.setattr(compiled, "TILE", 8)
+        monkeypatch.setattr(pass_numba, "TILE", 8)
         size = tile[0]
     monkeypatch.setattr(engine, "backend", lambda device: (sift, size))

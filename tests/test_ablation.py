@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lcmem.benchmark.ablation import benchmark_ablation, classify
+from lcmem.evaluation.ablation import benchmark_ablation, classify
 
 
 def test_classification_by_hand():

@@ -13,12 +13,13 @@ import pandas as pd
 import pytest
 import torch
 
+from lcmem.atlas import Atlas, atlas, fill_atlas, shard, verify
+from lcmem.atlas import stored as stored_module
+from lcmem.atlas.card import AtlasCard
+from lcmem.atlas.shard import join_shards
 from lcmem.errors import LCMemError
-from lcmem.manifest import Manifest
-from lcmem.scan import Atlas, atlas, extract_features, fill_atlas, shard, verify
-from lcmem.scan import stored as stored_module
-from lcmem.scan.card import AtlasCard
-from lcmem.scan.shard import join_shards
+from lcmem.jobs.features import extract_features
+from lcmem.pictures.manifest import Manifest
 
 D = 8
 
@@ -290,8 +291,8 @@ KILLED = """
 import sys, os
 import numpy as np, pandas as pd
 from types import SimpleNamespace
-from lcmem.manifest import Manifest
-from lcmem.scan import Atlas
+from lcmem.pictures.manifest import Manifest
+from lcmem.atlas import Atlas
 made = Atlas.create(sys.argv[1], SimpleNamespace(fingerprint="a" * 64, weight=np.ones(512), card={"name": "m"}))
 for start in range(0, 10**6, 40):
     paths = [f"{k}.png" for k in range(start, start + 40)]

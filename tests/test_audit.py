@@ -11,13 +11,13 @@ from PIL import Image
 from scipy.stats import binomtest
 
 import lcmem
-from lcmem.auditing import excess, wilson
-from lcmem.auditing.calibration import calibrate, calibrate_tail, conformal_quantile, given_threshold
+from lcmem.atlas import Atlas, fill_atlas
+from lcmem.atlas.card import AtlasCard
 from lcmem.errors import LCMemError
-from lcmem.images import load_picture
-from lcmem.manifest import Manifest
-from lcmem.scan import Atlas, fill_atlas
-from lcmem.scan.card import AtlasCard
+from lcmem.pictures.image import load_picture
+from lcmem.pictures.manifest import Manifest
+from lcmem.stats.calibration import calibrate, calibrate_tail, conformal_quantile, given_threshold
+from lcmem.stats.rates import excess, wilson
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 10), (3, 10), (10, 10), (1, 2000), (500, 501)])

@@ -5,7 +5,7 @@ import torch
 
 from lcmem import edits
 from lcmem.augment import Augmentation
-from lcmem.images import load_picture
+from lcmem.pictures.image import load_picture
 
 
 @pytest.fixture(scope="module")

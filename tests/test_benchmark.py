@@ -9,11 +9,11 @@ import torch
 from scipy.stats import pearsonr
 from skimage.metrics import structural_similarity
 
-from lcmem.benchmark.edited import benchmark_edited
 from lcmem.detectors.pixel import COLUMNS, NCC, SSIM, NegativeMSE
 from lcmem.errors import LCMemError
-from lcmem.manifest import Manifest
+from lcmem.evaluation.copy.edited import benchmark_edited
 from lcmem.pairs import copy_pairs, identity_pairs
+from lcmem.pictures.manifest import Manifest
 
 
 def manifest(identities, dataset="d"):

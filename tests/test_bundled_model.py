@@ -6,10 +6,10 @@ Needs the data pack, see CONTRIBUTING.md.
 import pandas as pd
 import pytest
 
-from lcmem.benchmark import benchmark_reid
-from lcmem.benchmark.edited import benchmark_edited
 from lcmem.datasets import read_dataset
 from lcmem.detectors.pixel import NCC
+from lcmem.evaluation.copy.edited import benchmark_edited
+from lcmem.evaluation.reid.run import benchmark_reid
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 import lcmem
+from lcmem.atlas import Atlas
 from lcmem.cli import atlas as atlas_command
 from lcmem.cli import duplicates, index, scan, search  # noqa: F401  (they register with the application)
 from lcmem.cli.app import app
 from lcmem.errors import LCMemError, PictureError
-from lcmem.scan import Atlas, FeatureSet
+from lcmem.jobs.features import FeatureSet
 
 assert atlas_command
 

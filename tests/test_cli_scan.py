@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
+from lcmem.atlas import Atlas, fill_atlas
 from lcmem.errors import LCMemError
-from lcmem.manifest import Manifest
-from lcmem.scan import Atlas, fill_atlas, read_source
-from lcmem.scan.sets import scan_sets
+from lcmem.jobs.features import read_source
+from lcmem.jobs.scan import scan_sets
+from lcmem.pictures.manifest import Manifest
 from test_cli import lcmem
 
 

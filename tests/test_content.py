@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lcmem.content import content_table, file_stamp
 from lcmem.files import replacing
+from lcmem.pictures.content import content_table, file_stamp
 
 
 def test_replaced_whole(tmp_path):
@@ -57,7 +57,7 @@ def test_unreadable_files_have_a_reason(tmp_path, save_noise):
 def test_known_stamp_is_not_read_again(save_noise, monkeypatch):
     path = str(save_noise("a.png"))
     known = {(path, file_stamp(path)): "known"}
-    monkeypatch.setattr("lcmem.content.read_bytes", lambda path: pytest.fail("was read"))
+    monkeypatch.setattr("lcmem.pictures.content.read_bytes", lambda path: pytest.fail("was read"))
     assert content_table([path], known)["sha256"][0] == "known"
 
 
@@ -71,7 +71,7 @@ def test_touched_file_is_read_again(save_noise):
 def test_slices_of_a_volume_differ_and_the_volume_is_read_once(save_noise, monkeypatch):
     volume = str(save_noise("scan.png"))
     read = []
-    monkeypatch.setattr("lcmem.content.read_bytes", lambda path: read.append(path) or b"content")
+    monkeypatch.setattr("lcmem.pictures.content.read_bytes", lambda path: read.append(path) or b"content")
     found = content_table([f"{volume}#slice=3", f"{volume}#slice=57", volume], {})
     assert read == [volume]
     assert found["sha256"].nunique() == 3 and found["sha256"][1].endswith("#slice=57")

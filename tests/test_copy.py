@@ -9,21 +9,21 @@ import torch
 from sklearn.metrics import average_precision_score
 from typer.testing import CliRunner
 
-from lcmem.benchmark.calibration import Calibration, average
-from lcmem.benchmark.copy import COLUMNS, benchmark_copy
-from lcmem.benchmark.copy_part import CopyPart, CopyScores, micro_average_precision, nearest_mean
-from lcmem.benchmark.copy_summary import strongest
-from lcmem.benchmark.features import FeatureCache
-from lcmem.benchmark.joint import joint
-from lcmem.benchmark.pictures import BenchmarkPictures
-from lcmem.benchmark.sample import random_identities, random_pictures
-from lcmem.benchmark.thresholds import thresholds
-from lcmem.benchmark.variants import PAPER, TRANSFORMS, EditedCopies, Variant, edited_copy, variants_of
 from lcmem.cli.benchmark import group
 from lcmem.detectors.pixel import NCC
 from lcmem.errors import LCMemError
-from lcmem.images import load_levels
-from lcmem.manifest import Manifest
+from lcmem.evaluation.copy.calibration import Calibration, average
+from lcmem.evaluation.copy.part import CopyPart, CopyScores, micro_average_precision, nearest_mean
+from lcmem.evaluation.copy.run import COLUMNS, benchmark_copy
+from lcmem.evaluation.copy.sample import random_identities, random_pictures
+from lcmem.evaluation.copy.summary import strongest
+from lcmem.evaluation.copy.variants import PAPER, TRANSFORMS, EditedCopies, Variant, edited_copy, variants_of
+from lcmem.evaluation.features import FeatureCache
+from lcmem.evaluation.joint import joint
+from lcmem.evaluation.pictures import BenchmarkPictures
+from lcmem.pictures.image import load_levels
+from lcmem.pictures.manifest import Manifest
+from lcmem.stats.thresholds import thresholds
 
 
 @pytest.fixture(scope="module")

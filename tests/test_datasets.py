@@ -13,7 +13,7 @@ from lcmem.datasets import DATASETS, DatasetWarning, hash_split, read_dataset
 from lcmem.datasets.assembly import hash_splits, unite_identities
 from lcmem.datasets.ct_rate import choose_slices
 from lcmem.errors import LCMemError
-from lcmem.images import load_picture
+from lcmem.pictures.image import load_picture
 
 
 @pytest.fixture

@@ -28,10 +28,10 @@ from lcmem.detectors.registry import REGISTRY, load_detector
 from lcmem.detectors.trained import TrainedDetector
 from lcmem.encoders import load_encoder
 from lcmem.errors import CheckpointError, LCMemError
-from lcmem.images import load_levels
-from lcmem.metrics import auc
 from lcmem.model import NetworkSettings, SiameseNetwork
 from lcmem.pairs import identity_pairs
+from lcmem.pictures.image import load_levels
+from lcmem.stats.roc import auc
 
 SEE_224 = {"img_size": 224}
 TIMM = {
@@ -338,7 +338,7 @@ def test_every_detector_is_listed_and_described():
 
 
 def test_speed_measures_each_detector_alone(tmp_path):
-    from lcmem.benchmark.speed import _measure, benchmark_speed
+    from lcmem.evaluation.speed import _measure, benchmark_speed
 
     table = benchmark_speed(["phash"], tmp_path, seconds=0.05).set_index("detector")
     row = table.loc["phash"]

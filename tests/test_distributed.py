@@ -7,7 +7,7 @@ import torch
 
 from lcmem.encoders import load_encoder
 from lcmem.latents import build_store
-from lcmem.manifest import Manifest
+from lcmem.pictures.manifest import Manifest
 from lcmem.training.fit import PairData
 from lcmem.training.module import StageTraining
 from lcmem.training.presets import SMALL

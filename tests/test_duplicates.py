@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from lcmem.duplicates import duplicate_threshold, find_duplicates
 from lcmem.errors import LCMemError
-from lcmem.manifest import Manifest
+from lcmem.jobs.duplicates import duplicate_threshold, find_duplicates
+from lcmem.jobs.features import extract_features
 from lcmem.model import pair_logits
-from lcmem.scan import Blocks, extract_features
+from lcmem.pictures.manifest import Manifest
+from lcmem.scan import Blocks
 
 
 def numbered(count, identity=""):

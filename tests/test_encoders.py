@@ -95,8 +95,8 @@ def test_altered_card_is_refused(tmp_path):
 
 
 def test_bundled_autoencoder_keeps_real_faces(faces):
-    from lcmem.images import load_picture
-    from lcmem.metrics import psnr
+    from lcmem.pictures.image import load_picture
+    from lcmem.stats.roc import psnr
 
     encoder = load_encoder()
     pictures = torch.stack([torch.from_numpy(load_picture(faces / f"s{k}" / "1.pgm", 256)) for k in range(1, 9)])

@@ -8,10 +8,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from lcmem.atlas import Atlas, export, shard
+from lcmem.atlas.export import export_atlas, scaled
 from lcmem.errors import LCMemError
-from lcmem.manifest import Manifest
-from lcmem.scan import Atlas, export, scan, shard
-from lcmem.scan.export import export_atlas, scaled
+from lcmem.pictures.manifest import Manifest
+from lcmem.scan import scan
 
 COUNT = 300
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
-from lcmem.images import load_levels
 from lcmem.latents import LatentStore, build_store, encode_pictures
 from lcmem.latents.statistics import merge_moments, picture_moments
-from lcmem.manifest import Manifest
+from lcmem.pictures.image import load_levels
+from lcmem.pictures.manifest import Manifest
 
 SIZE = 64
 

@@ -15,7 +15,7 @@ from lcmem.errors import LCMemError
 from lcmem.latents import LatentStore, build_store
 from lcmem.latents.card import StoreCard
 from lcmem.latents.writer import ShardWriter, recover_shards
-from lcmem.manifest import Manifest
+from lcmem.pictures.manifest import Manifest
 
 SIZE = 64
 
@@ -45,7 +45,7 @@ def by_content(store):
 
 def test_second_build_neither_reads_nor_encodes(folder, counting, tmp_path, monkeypatch):
     assert build(folder, counting, tmp_path / "store")[0] == 30
-    monkeypatch.setattr("lcmem.content.read_bytes", lambda path: pytest.fail("was read"))
+    monkeypatch.setattr("lcmem.pictures.content.read_bytes", lambda path: pytest.fail("was read"))
     encoded, store = build(folder, counting, tmp_path / "store")
     assert encoded == 0 and len(store) == 30
 

@@ -28,7 +28,7 @@ import sys, time
 import lcmem.latents.card
 from lcmem.encoders import load_encoder
 from lcmem.latents import build_store
-from lcmem.manifest import Manifest
+from lcmem.pictures.manifest import Manifest
 lcmem.latents.card.SHARD_ROWS = 64
 encoder = load_encoder()
 original = encoder.encode

@@ -6,9 +6,9 @@ import torch
 
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
-from lcmem.images import load_levels
-from lcmem.inspection import inspect_pictures
-from lcmem.loading import iterate_pictures
+from lcmem.jobs.check import inspect_pictures
+from lcmem.pictures.image import load_levels
+from lcmem.pictures.loading import iterate_pictures
 
 
 @pytest.fixture

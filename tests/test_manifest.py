@@ -10,7 +10,7 @@ import pytest
 
 from lcmem.datasets import read_dataset
 from lcmem.errors import LCMemError
-from lcmem.manifest import Manifest
+from lcmem.pictures.manifest import Manifest
 
 
 @pytest.fixture

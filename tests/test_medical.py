@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from lcmem.errors import PictureError
-from lcmem.images import load_picture
-from lcmem.manifest import Manifest
-from lcmem.medical.intensity import HOUNSFIELD_WINDOW
+from lcmem.pictures.image import load_picture
+from lcmem.pictures.intensity import HOUNSFIELD_WINDOW
+from lcmem.pictures.manifest import Manifest
 
 nibabel = pytest.importorskip("nibabel")
 pydicom = pytest.importorskip("pydicom")

@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
-from lcmem.benchmark.bootstrap import Resampling, interval, measure
-from lcmem.metrics import (
+from lcmem.stats.bootstrap import Resampling, interval, measure
+from lcmem.stats.roc import (
     Roc,
     auc,
     fnmr_at_fmr,

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lcmem.benchmark.one_vs_all import ALL, benchmark_one_vs_all
 from lcmem.detectors.lcmem import LCMem
-from lcmem.manifest import Manifest
+from lcmem.evaluation.one_vs_all import ALL, benchmark_one_vs_all
+from lcmem.pictures.manifest import Manifest
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import torch
 
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
-from lcmem.manifest import Manifest
-from lcmem.metrics import auc
 from lcmem.pairs import identity_pairs
+from lcmem.pictures.manifest import Manifest
+from lcmem.stats.roc import auc
 from lcmem.training.curves import read_metrics
 from lcmem.training.presets import PAPER
 from lcmem.training.run import train

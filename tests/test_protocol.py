@@ -9,9 +9,9 @@ import torch
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import load_encoder
 from lcmem.latents import build_store, encode_pictures
-from lcmem.manifest import Manifest
 from lcmem.model import SiameseNetwork
 from lcmem.pairs import identity_pairs
+from lcmem.pictures.manifest import Manifest
 from lcmem.training.module import StageTraining
 from lcmem.training.presets import PAPER, SMALL
 

@@ -9,14 +9,17 @@ import pandas as pd
 import pytest
 import torch
 
+from lcmem.atlas import Atlas, verify
+from lcmem.cluster import encode as distributed
+from lcmem.cluster import scan as parts
+from lcmem.cluster.encode import fill_atlas_distributed
+from lcmem.cluster.scan import scan_distributed
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
-from lcmem.manifest import Manifest
-from lcmem.scan import Atlas, Blocks, distributed, engine, extract_features, parts, scan, verify
-from lcmem.scan.distributed import fill_atlas_distributed
-from lcmem.scan.features import gather
-from lcmem.scan.parts import scan_distributed
-from lcmem.scan.sets import scan_sets
+from lcmem.jobs.features import extract_features, gather
+from lcmem.jobs.scan import scan_sets
+from lcmem.pictures.manifest import Manifest
+from lcmem.scan import Blocks, engine, scan
 from test_scan_engine import same
 
 ray = pytest.importorskip("ray")

@@ -10,16 +10,16 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from lcmem.benchmark import benchmark_reid
-from lcmem.benchmark.exhaustive import Exhaustive, compare_all, count_impostors
-from lcmem.benchmark.tables import ranked
 from lcmem.cli.benchmark import group
 from lcmem.detectors.base import CosineDetector, Detector
 from lcmem.detectors.entry import Entry
 from lcmem.detectors.registry import REGISTRY
 from lcmem.errors import LCMemError
-from lcmem.manifest import Manifest
-from lcmem.metrics import auc
+from lcmem.evaluation.reid.all_pairs import Exhaustive, compare_all, count_impostors
+from lcmem.evaluation.reid.run import benchmark_reid
+from lcmem.evaluation.tables import ranked
+from lcmem.pictures.manifest import Manifest
+from lcmem.stats.roc import auc
 
 SMALL = {"size": 16, "bootstrap": 20}
 
@@ -137,7 +137,7 @@ def naive(scores, identities):
 
 @pytest.mark.parametrize("decimals", [1, 6], ids=["ties", "no ties"])
 def test_every_pair_equals_a_naive_loop(rng, decimals, monkeypatch):
-    monkeypatch.setattr("lcmem.benchmark.exhaustive.ROWS", 7)
+    monkeypatch.setattr("lcmem.evaluation.reid.all_pairs.ROWS", 7)
     identities = np.array([f"p{k}" for k in rng.integers(0, 9, 40)] + ["alone"], dtype=object)
     scores = rng.normal(size=(41, 41)) + (identities[:, None] == identities)
     scores = np.round(scores + scores.T, decimals)
@@ -185,7 +185,7 @@ def test_macro_is_the_mean_and_micro_takes_all_pairs(four_each, register, tmp_pa
 
 
 def picture(path, size):
-    from lcmem.images import load_levels
+    from lcmem.pictures.image import load_levels
 
     return torch.from_numpy(load_levels(path, size))[None]
 

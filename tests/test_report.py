@@ -2,7 +2,7 @@
 
 import pytest
 
-from lcmem.demo import KINDS, run_demo
+from lcmem.jobs.demo import KINDS, run_demo
 
 
 @pytest.fixture(scope="module")

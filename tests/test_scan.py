@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from lcmem.model import pair_logits
-from lcmem.scan import compiled, scan
+from lcmem.scan import pass_numba, scan
 
 
 def brute_force(queries, gallery, weight, bias):
@@ -37,8 +37,8 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("tile", [(256, 4096), (7, 11), (1, 1)])
 def test_best_matches_equal_brute_force(case, tile, monkeypatch):
-    monkeypatch.setattr(compiled, "QUERIES", tile[0])
-    monkeypatch.setattr(compiled, "GALLERY", tile[1])
+    monkeypatch.setattr(pass_numba, "QUERIES", tile[0])
+    monkeypatch.setattr(pass_numba, "GALLERY", tile[1])
     queries, gallery, weight = CASES[case](torch.Generator().manual_seed(0))
     bias = torch.tensor(3.0)
     k = min(3, len(gallery))

@@ -13,7 +13,7 @@ from numba import njit
 
 import lcmem.scan
 from lcmem.errors import LCMemError
-from lcmem.scan import compiled, engine, portable
+from lcmem.scan import engine, pass_numba, pass_torch
 from lcmem.scan.quantise import LANE, Quantiser
 from scan_reference import reference
 
@@ -106,13 +106,13 @@ def test_broken_heads_are_refused(weight, bias):
 
 def compile_for(register, dot, monkeypatch):
     """The byte pass as compiled for a machine with registers of so many bytes; 0 has no instruction for it."""
-    if register > compiled.BYTES or (dot and not compiled.DOT):
+    if register > pass_numba.BYTES or (dot and not pass_numba.DOT):
         pytest.skip("no such instruction on this machine")
-    for name, value in {"BYTES": register, "DOT": dot, "QUERY_ROWS": compiled.register_queries(register)}.items():
-        monkeypatch.setattr(compiled, name, value)
-    vector = njit(nogil=True)(compiled._vector_sad.py_func)
-    monkeypatch.setattr(compiled, "_kernel", vector if register else compiled._plain_sad)
-    return vector, njit(compiled.byte_distances.py_func)
+    for name, value in {"BYTES": register, "DOT": dot, "QUERY_ROWS": pass_numba.register_queries(register)}.items():
+        monkeypatch.setattr(pass_numba, name, value)
+    vector = njit(nogil=True)(pass_numba._vector_sad.py_func)
+    monkeypatch.setattr(pass_numba, "_kernel", vector if register else pass_numba._plain_sad)
+    return vector, njit(pass_numba.byte_distances.py_func)
 
 
 MACHINES = [(64, True), (64, False), (32, False), (16, False), (0, False)]
@@ -128,7 +128,7 @@ def test_byte_sums_are_exact(width, machine, rng, monkeypatch):
     wide = np.abs(queries[:, None].astype(np.int64) - rows[None])
     expected = wide[..., :split].sum(-1) - wide[..., split:].sum(-1)
     if machine is None:
-        found = portable._distances(torch.from_numpy(queries).float(), torch.from_numpy(rows).float(), split).numpy()
+        found = pass_torch._distances(torch.from_numpy(queries).float(), torch.from_numpy(rows).float(), split).numpy()
     else:
         found, negative = np.full((2, 8, 150), 7, dtype=np.int32)
         compile_for(*machine, monkeypatch)[1](queries, rows, split, found, negative)
@@ -140,12 +140,12 @@ def test_byte_sums_are_exact(width, machine, rng, monkeypatch):
 def test_the_byte_pass_uses_the_instruction_for_it(machine, monkeypatch):
     """One for each pair in the loop: sums are kept in registers. The speed depends on it."""
     vector = compile_for(*machine, monkeypatch)[0]
-    shape = compiled.QUERY_ROWS, compiled.GALLERY_ROWS
+    shape = pass_numba.QUERY_ROWS, pass_numba.GALLERY_ROWS
     queries, rows = (np.zeros((count, 64), np.uint8) for count in shape)
     vector(queries, rows, 0, 64, np.zeros(shape, np.int32))
     assembly = "\n".join(vector.inspect_asm().values())
-    assert assembly.count("psadbw") == compiled.QUERY_ROWS * compiled.GALLERY_ROWS
-    assert assembly.count("vpdpwssd") == (compiled.QUERY_ROWS * compiled.GALLERY_ROWS if machine[1] else 0)
+    assert assembly.count("psadbw") == pass_numba.QUERY_ROWS * pass_numba.GALLERY_ROWS
+    assert assembly.count("vpdpwssd") == (pass_numba.QUERY_ROWS * pass_numba.GALLERY_ROWS if machine[1] else 0)
 
 
 def test_another_target_than_this_processor(tmp_path):
@@ -164,12 +164,12 @@ print(found.positions[:, 0].tolist(), found.logits[:, 0].tolist())
 
 def test_without_a_place_for_compiled_code_the_portable_pass_is_taken(monkeypatch):
     """As in a container whose packages and home cannot be written: Numba then fails at import."""
-    monkeypatch.delitem(sys.modules, "lcmem.scan.compiled")
+    monkeypatch.delitem(sys.modules, "lcmem.scan.pass_numba")
     monkeypatch.delattr(lcmem.scan, "compiled", raising=False)
     monkeypatch.setattr("numba.njit", raise_no_locator)
     with pytest.warns(UserWarning, match="NUMBA_CACHE_DIR"):
         sift, _ = engine.backend("cpu")
-    assert sift.func is portable.sift
+    assert sift.func is pass_torch.sift
 
 
 def raise_no_locator(*arguments, **options):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from lcmem.errors import LCMemError
-from lcmem.scan import Best, connected_components, engine, rescore, scan, source, standing
+from lcmem.jobs.groups import connected_components
+from lcmem.scan import Best, engine, exact, inputs, scan, state
 from lcmem.scan.result import ScanResult
 from scan_reference import BACKENDS, assert_is_reference, masks, reference, use
 
@@ -54,7 +55,7 @@ def test_scan_is_brute_force(monkeypatch, case, backend, sizes, k, quantile, til
     cut = rng.integers(0, rows + 1)
     with monkeypatch.context() as patch:
         use(patch, backend, tile)
-        patch.setattr(source, "CHUNK", chunk)
+        patch.setattr(inputs, "CHUNK", chunk)
         patch.setattr(engine, "PENDING", int(rng.integers(0, 200)))
         blocks = [gallery[:cut], gallery[cut:]]
         found = scan(
@@ -82,7 +83,7 @@ def test_a_set_with_itself_counts_each_pair_once(monkeypatch, case, backend, cou
     threshold = float(np.quantile(logits[counted], 0.7)) if counted.any() else 0.0
     with monkeypatch.context() as patch:
         use(patch, backend, tile)
-        patch.setattr(source, "CHUNK", chunk)
+        patch.setattr(inputs, "CHUNK", chunk)
         blocks = np.split(values, np.sort(rng.integers(0, count + 1, 2)))
         found = scan(blocks, None, weight, 3.0, k=2, threshold=threshold, query_codes=codes)
     kinds = {name: mask & ~np.eye(count, dtype=bool) for name, mask in masks(codes, codes).items()}
@@ -108,7 +109,7 @@ def misleading():
 @pytest.mark.parametrize("pending", [0, 1000])
 def test_the_radius_of_the_query_counts(backend, tile, chunk, pending, monkeypatch):
     use(monkeypatch, backend, (64, tile))
-    monkeypatch.setattr(source, "CHUNK", chunk)
+    monkeypatch.setattr(inputs, "CHUNK", chunk)
     monkeypatch.setattr(engine, "PENDING", pending)
     query, wrong, right, far, distant = misleading()
     gallery = np.concatenate([far, wrong, far, right, query, far, wrong, distant])
@@ -139,7 +140,7 @@ def test_a_match_is_found_although_all_roundings_add_up(backend, sign, monkeypat
 def test_the_kth_best_is_the_bar(backend, chunk, monkeypatch):
     """The best comes first, and each of the others must still get into the list."""
     use(monkeypatch, backend, (64, 1))
-    monkeypatch.setattr(source, "CHUNK", chunk)
+    monkeypatch.setattr(inputs, "CHUNK", chunk)
     monkeypatch.setattr(engine, "PENDING", 0)
     gallery = np.repeat(np.array([[0], [200], [100], [50], [100], [150]], dtype=np.float32) / 255, 8, axis=1)
     found = scan(gallery[:1], gallery, np.ones(8), 0.0, k=4, query_codes=np.zeros(1), gallery_codes=np.arange(6) % 2)
@@ -149,7 +150,7 @@ def test_the_kth_best_is_the_bar(backend, chunk, monkeypatch):
 
 @pytest.fixture(scope="module")
 def faces_features(compact, orl):
-    from lcmem.scan import extract_features
+    from lcmem.jobs.features import extract_features
 
     found = extract_features(orl, compact, None)
     codes = np.unique(found.manifest.identities, return_inverse=True)[1]
@@ -177,8 +178,8 @@ def test_few_pairs_need_their_exact_score(faces_features, monkeypatch):
     """What makes it fast: of the 160 000 pairs, only those near a query's best are scored in float64."""
     features, _, weight, bias = faces_features
     scored = []
-    original = rescore.Scorer.logits
-    monkeypatch.setattr(rescore.Scorer, "logits", lambda *a: scored.append(len(a[3])) or original(*a))
+    original = exact.Scorer.logits
+    monkeypatch.setattr(exact.Scorer, "logits", lambda *a: scored.append(len(a[3])) or original(*a))
     scan(features, None, weight, bias)
     assert sum(scored) < 5 * len(features)
 
@@ -218,7 +219,7 @@ def test_tiles_threads_blocks_and_passes_do_not_matter(faces_features, monkeypat
 @pytest.mark.parametrize("itself", [True, False])
 def test_parts_of_the_queries_join_to_the_whole(itself, rng, tmp_path, monkeypatch):
     """With many ties; what one machine finds and several find is the same table in the same order."""
-    monkeypatch.setattr(source, "CHUNK", 20)
+    monkeypatch.setattr(inputs, "CHUNK", 20)
     values, codes = rng.integers(0, 2, (60, 12)).astype(np.float32), rng.integers(-1, 4, 60)
     values[::7] *= rng.random((9, 12), dtype=np.float32)
     gallery = None if itself else np.split(values[::-1].copy(), [13, 40])
@@ -286,7 +287,7 @@ def test_what_does_not_fit_is_refused(change, message):
 
 
 def test_too_many_matches_for_memory_are_refused(monkeypatch, rng, tmp_path):
-    monkeypatch.setattr(standing, "HELD", 100)
+    monkeypatch.setattr(state, "HELD", 100)
     features = rng.random((20, 8), dtype=np.float32)
     with pytest.raises(LCMemError, match="folder"):
         scan(features, [features], np.ones(8), 1.0, threshold=-np.inf)

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from lcmem.errors import LCMemError
-from lcmem.scan import engine, scan, source, standing
-from lcmem.scan.standing import Standing
+from lcmem.scan import engine, inputs, scan, state
+from lcmem.scan.state import Standing
 from test_scan_engine import same
 
 QUERIES, GALLERY = 60, 400
 
 
-def inputs():
+def arrays():
     rng = np.random.default_rng(0)
     queries, gallery = (rng.random((n, 16), dtype=np.float32) for n in (QUERIES, GALLERY))
     codes = rng.integers(-1, 9, QUERIES), rng.integers(-1, 9, GALLERY)
@@ -26,7 +26,7 @@ def inputs():
 
 
 def run(out, *, threshold=-2.0, **changes):
-    queries, gallery, weight, codes = inputs()
+    queries, gallery, weight, codes = arrays()
     gallery = changes.get("gallery", gallery)
     return scan(queries, [gallery[:150], gallery[150:]], weight, 3.0, k=2, threshold=threshold, out=out,
                 query_codes=codes[0], gallery_codes=codes[1])  # fmt: skip
@@ -34,7 +34,7 @@ def run(out, *, threshold=-2.0, **changes):
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(source, "CHUNK", 50)
+    monkeypatch.setattr(inputs, "CHUNK", 50)
 
 
 def test_interrupted_in_the_middle(tmp_path, monkeypatch):
@@ -76,9 +76,9 @@ def test_interrupted_while_writing(tmp_path, monkeypatch, moment):
 SCRIPT = """
 import time
 from pathlib import Path
-from lcmem.scan import engine, source
+from lcmem.scan import engine, inputs
 import test_scan_killed
-source.CHUNK = 50
+inputs.CHUNK = 50
 original = engine._Pass._compare
 def slowly(*given):
     original(*given)
@@ -101,8 +101,8 @@ def test_killed(tmp_path):
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
-    with np.load(tmp_path / standing.STATE) as state:
-        assert 0 < state["done"] < 8
+    with np.load(tmp_path / state.STATE) as saved:
+        assert 0 < saved["done"] < 8
     assert same(run(tmp_path), run(None))
 
 
@@ -110,11 +110,11 @@ def test_another_scan_is_not_continued(tmp_path):
     run(tmp_path)
     with pytest.raises(LCMemError, match="another scan"):
         run(tmp_path, threshold=0.0)
-    changed = inputs()[1]
+    changed = arrays()[1]
     changed[217, 3] = 1 - changed[217, 3]
     with pytest.raises(LCMemError, match="another scan"):  # of a single picture the features changed
         run(tmp_path, gallery=changed)
-    changed = inputs()[1]
+    changed = arrays()[1]
     changed[150:] = changed[150:][::-1]
     with pytest.raises(LCMemError, match="another scan"):
         run(tmp_path, gallery=changed)
@@ -122,14 +122,14 @@ def test_another_scan_is_not_continued(tmp_path):
 
 def test_matches_of_an_unfinished_other_scan_are_not_taken_over(tmp_path):
     run(tmp_path)
-    (tmp_path / standing.STATE).unlink()
+    (tmp_path / state.STATE).unlink()
     found = run(tmp_path, threshold=100.0)
     assert not len(found.matches())
 
 
 def test_damaged_state_is_named(tmp_path):
     run(tmp_path)
-    state = tmp_path / standing.STATE
-    state.write_bytes(state.read_bytes()[:100])
+    path = tmp_path / state.STATE
+    path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(LCMemError, match=r"scan\.npz: damaged"):
         run(tmp_path)

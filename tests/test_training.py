@@ -12,9 +12,9 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import load_encoder
 from lcmem.errors import CheckpointError, LCMemError
 from lcmem.latents import build_store
-from lcmem.manifest import Manifest
-from lcmem.metrics import auc
 from lcmem.pairs import identity_pairs
+from lcmem.pictures.manifest import Manifest
+from lcmem.stats.roc import auc
 from lcmem.training.autoencoder import train_autoencoder
 from lcmem.training.batches import PairBatches
 from lcmem.training.curves import read_metrics

@@ -4,28 +4,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lcmem.auditing import AuditResult, audit
+    from lcmem.atlas import Atlas
     from lcmem.detectors.lcmem import LCMem
     from lcmem.encoders import LatentEncoder, load_encoder
     from lcmem.errors import CheckpointError, LCMemError, PictureError
-    from lcmem.images import load_picture
-    from lcmem.manifest import Manifest
-    from lcmem.scan import Atlas
+    from lcmem.jobs.audit import audit
+    from lcmem.jobs.audit_result import AuditResult
+    from lcmem.pictures.image import load_picture
+    from lcmem.pictures.manifest import Manifest
 
     load = LCMem.load
 
 _HOMES = {
-    "Atlas": "lcmem.scan",
-    "AuditResult": "lcmem.auditing",
+    "Atlas": "lcmem.atlas",
+    "AuditResult": "lcmem.jobs.audit_result",
     "CheckpointError": "lcmem.errors",
     "LCMem": "lcmem.detectors.lcmem",
     "LCMemError": "lcmem.errors",
     "LatentEncoder": "lcmem.encoders",
-    "Manifest": "lcmem.manifest",
+    "Manifest": "lcmem.pictures.manifest",
     "PictureError": "lcmem.errors",
-    "audit": "lcmem.auditing",
+    "audit": "lcmem.jobs.audit",
     "load_encoder": "lcmem.encoders",
-    "load_picture": "lcmem.images",
+    "load_picture": "lcmem.pictures.image",
 }
 
 __all__ = [

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lcmem.content import file_stamp
-from lcmem.loading import iterate_pictures
-from lcmem.manifest import Manifest
+from lcmem.pictures.content import file_stamp
+from lcmem.pictures.loading import iterate_pictures
+from lcmem.pictures.manifest import Manifest
 from lcmem.progress import progress_bar
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lcmem.manifest import Manifest
+from lcmem.pictures.manifest import Manifest
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ def verify(
     pictures: Annotated[bool, typer.Option("--pictures", help="Read the pictures too: has one changed?")] = False,
 ) -> None:
     """Read everything again; exit code 1 if anything is wrong."""
-    from lcmem.scan import Atlas
-    from lcmem.scan import verify as check
+    from lcmem.atlas import Atlas
+    from lcmem.atlas import verify as check
 
     opened = Atlas.open(atlas)
     problems = check(opened, pictures=pictures)
@@ -39,7 +39,7 @@ def merge(
     others: Annotated[list[Path], typer.Argument(metavar="OTHER...", help="Atlases of the same model; they stay.")],
 ) -> None:
     """Add the pictures of other atlases. Of a picture in several, the last one counts."""
-    from lcmem.scan import Atlas
+    from lcmem.atlas import Atlas
 
     opened = Atlas.open(atlas)
     opened.merge(others)
@@ -54,8 +54,8 @@ def remove(
     ],
 ) -> None:
     """Forget pictures. Neither they nor their folders need to exist any more."""
+    from lcmem.atlas import Atlas
     from lcmem.errors import LCMemError
-    from lcmem.scan import Atlas
 
     opened = Atlas.open(atlas)
     wanted = [os.path.abspath(name) for name in pictures]
@@ -80,7 +80,7 @@ def export(
 ) -> None:
     """Write the atlas for another search engine: plain Manhattan distance is then bias − logit."""
     import lcmem
-    from lcmem.scan.export import export_atlas
+    from lcmem.atlas.export import export_atlas
 
     opened, detector = lcmem.Atlas.open(atlas), lcmem.load(model)
     export_atlas(opened, detector, format_, out)

@@ -8,7 +8,7 @@ import typer
 from lcmem.cli.app import Device, Identities, IdentityColumn, IdentityPattern, Model, Out, Workers, app, resumable
 
 if TYPE_CHECKING:
-    from lcmem.auditing import AuditResult
+    from lcmem.jobs.audit_result import AuditResult
 
 
 @app.command()

@@ -23,8 +23,8 @@ def check(
     from rich.table import Table
 
     from lcmem.errors import LCMemError
-    from lcmem.inspection import inspect_pictures
-    from lcmem.manifest import Manifest
+    from lcmem.jobs.check import inspect_pictures
+    from lcmem.pictures.manifest import Manifest
 
     console, wrong = Console(), False
     for source in paths:

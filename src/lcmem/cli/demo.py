@@ -14,7 +14,7 @@ def demo(out: Out = Path("lcmem-demo"), model: Model = "compact") -> None:
     from rich.table import Table
 
     from lcmem.cli.audit import print_summary
-    from lcmem.demo import KINDS, run_demo
+    from lcmem.jobs.demo import KINDS, run_demo
 
     result, found = run_demo(out, model)
     print_summary(result)

@@ -9,7 +9,7 @@ import typer
 from lcmem.cli.app import Device, Identities, IdentityColumn, IdentityPattern, Model, Workers, app
 
 if TYPE_CHECKING:
-    from lcmem.duplicates import Duplicates
+    from lcmem.jobs.duplicates import Duplicates
 
 
 @app.command()
@@ -32,11 +32,11 @@ def duplicates(
 ) -> None:
     """Groups of pictures that are copies of each other or show the same identity."""
     import lcmem
-    from lcmem.auditing.calibration import given_threshold
     from lcmem.cli.pictures import read_pictures
-    from lcmem.duplicates import find_duplicates
     from lcmem.errors import LCMemError
-    from lcmem.scan import extract_features
+    from lcmem.jobs.duplicates import find_duplicates
+    from lcmem.jobs.features import extract_features
+    from lcmem.stats.calibration import given_threshold
 
     if threshold is not None and not 0 <= threshold <= 1:
         raise LCMemError(f"the threshold is a probability in [0, 1], not {threshold}")

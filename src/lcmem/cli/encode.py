@@ -40,7 +40,7 @@ def encode(
     """Encode pictures into a latent store. Run again, it encodes only what is new or changed."""
     from lcmem.encoders import load_encoder
     from lcmem.latents import build_store
-    from lcmem.manifest import Manifest
+    from lcmem.pictures.manifest import Manifest
 
     pictures = Manifest.read(
         manifest, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities

@@ -8,7 +8,7 @@ import typer
 from lcmem.cli.app import Cluster, Device, Identities, IdentityColumn, IdentityPattern, Model, Workers, app, resumable
 
 if TYPE_CHECKING:
-    from lcmem.scan import Filling
+    from lcmem.atlas import Filling
 
 
 @app.command()
@@ -25,9 +25,9 @@ def index(
 ) -> None:
     """Put the features of pictures into an atlas. Run again, it encodes only what is new or changed."""
     import lcmem
-    from lcmem.manifest import Manifest
-    from lcmem.scan import Atlas, fill_atlas
-    from lcmem.scan.distributed import fill_atlas_distributed
+    from lcmem.atlas import Atlas, fill_atlas
+    from lcmem.cluster.encode import fill_atlas_distributed
+    from lcmem.pictures.manifest import Manifest
 
     manifest = Manifest.read(
         pictures, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities

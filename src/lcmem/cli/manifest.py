@@ -30,7 +30,7 @@ def manifest(
     import warnings
 
     from lcmem.datasets import DatasetWarning, read_dataset
-    from lcmem.manifest import Manifest
+    from lcmem.pictures.manifest import Manifest
 
     if layout is None:
         found = Manifest.read(

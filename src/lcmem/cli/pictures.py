@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lcmem.manifest import Manifest
-    from lcmem.scan import Atlas
+    from lcmem.atlas import Atlas
+    from lcmem.pictures.manifest import Manifest
 
 
 def read_pictures(
@@ -15,10 +15,10 @@ def read_pictures(
     Raises:
         LCMemError: No pictures; or options about identities for an atlas, which has its own.
     """
+    from lcmem.atlas.card import is_atlas
     from lcmem.errors import LCMemError
-    from lcmem.manifest import Manifest
-    from lcmem.scan import read_source
-    from lcmem.scan.card import is_atlas
+    from lcmem.jobs.features import read_source
+    from lcmem.pictures.manifest import Manifest
 
     if not is_atlas(source):
         return Manifest.read(

@@ -47,7 +47,7 @@ def scan(
     import lcmem
     from lcmem.cli.pictures import read_pictures
     from lcmem.errors import LCMemError
-    from lcmem.scan.sets import scan_sets
+    from lcmem.jobs.scan import scan_sets
 
     if not 0 < threshold < 1:
         raise LCMemError(f"the threshold is a probability between 0 and 1, not {threshold}")

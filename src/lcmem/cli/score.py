@@ -34,7 +34,7 @@ def score(
 ) -> None:
     """Add logit and probability to each pair of a table; other columns stay, unreadable pictures leave them empty."""
     import lcmem
-    from lcmem.scoring import score_table
+    from lcmem.jobs.score import score_table
 
     target = out or pairs.with_name(pairs.stem + ".scored" + pairs.suffix)
     scored, skipped = score_table(pairs, lcmem.load(model, device=device), target, workers=workers)

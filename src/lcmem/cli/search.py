@@ -21,7 +21,7 @@ def search(
     import json
 
     import lcmem
-    from lcmem.scan.search import search_atlas
+    from lcmem.jobs.search import search_atlas
 
     found = search_atlas(lcmem.Atlas.open(atlas), pictures, lcmem.load(model, device=device), top_k)
     if as_json:

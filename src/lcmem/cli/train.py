@@ -38,7 +38,7 @@ def train(
     _quiet()
     with resumable():
         if isinstance(chosen, AutoencoderRecipe):
-            from lcmem.manifest import Manifest
+            from lcmem.pictures.manifest import Manifest
             from lcmem.training.autoencoder import train_autoencoder
 
             typer.echo(f"checkpoint: {train_autoencoder(Manifest.read(data), folder, chosen)}")

@@ -13,7 +13,7 @@ from lcmem.datasets.mimic_cxr import MIMIC_CXR
 from lcmem.datasets.nih_cxr import NIH_CXR, NIH_CXR_LT
 from lcmem.datasets.open_pack import OPEN_PACK
 from lcmem.errors import LCMemError
-from lcmem.manifest import Manifest
+from lcmem.pictures.manifest import Manifest
 
 __all__ = ["DATASETS", "DatasetInfo", "DatasetWarning", "hash_split", "read_dataset"]
 

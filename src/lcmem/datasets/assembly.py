@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from lcmem.datasets.layout import DatasetInfo, wrong_layout
-from lcmem.listing import COLUMNS, SPLITS
-from lcmem.manifest import Manifest
+from lcmem.pictures.listing import COLUMNS, SPLITS
+from lcmem.pictures.manifest import Manifest
 
 
 class DatasetWarning(UserWarning):

@@ -6,7 +6,7 @@ import pandas as pd
 
 from lcmem.datasets.assembly import assemble, hash_splits
 from lcmem.datasets.layout import DatasetInfo, find_table, index_pictures, read_csv, require_table
-from lcmem.manifest import Manifest
+from lcmem.pictures.manifest import Manifest
 
 
 def read_isic2020(root: Path) -> Manifest:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.manifest import Manifest
+from lcmem.pictures.manifest import Manifest
 
 PICTURES = (".png", ".jpg", ".jpeg")
 

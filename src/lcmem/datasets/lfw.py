@@ -7,7 +7,7 @@ import pandas as pd
 from lcmem.datasets.assembly import assemble, hash_splits
 from lcmem.datasets.layout import DatasetInfo, find_table, index_pictures, wrong_layout
 from lcmem.errors import LCMemError
-from lcmem.manifest import Manifest
+from lcmem.pictures.manifest import Manifest
 
 
 def read_lfw(root: Path) -> Manifest:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from lcmem.datasets.assembly import assemble, hash_splits, join_labels
 from lcmem.datasets.layout import DatasetInfo, index_pictures, read_csv, require_table
-from lcmem.manifest import Manifest
+from lcmem.pictures.manifest import Manifest
 
 
 def read_nih_cxr(root: Path) -> Manifest:

@@ -16,9 +16,9 @@ from lcmem import checkpoints
 from lcmem.devices import usable_devices
 from lcmem.encoders import LatentEncoder, load_encoder, weights_sha256
 from lcmem.errors import CheckpointError
-from lcmem.images import PictureLike, load_levels
-from lcmem.loading import PictureBatch, iterate_pictures, to_float
 from lcmem.model import NetworkSettings, SiameseNetwork, pair_logits
+from lcmem.pictures.image import PictureLike, load_levels
+from lcmem.pictures.loading import PictureBatch, iterate_pictures, to_float
 
 KIND = "detector"
 ON_CPU = 8
@@ -134,7 +134,7 @@ class LCMem:
         """Features u of pictures.
 
         Args:
-            pictures: One or several of what :func:`lcmem.images.load_picture` takes.
+            pictures: One or several of what :func:`lcmem.pictures.image.load_picture` takes.
             batch_size: Changes the speed, not the result.
 
         Returns:

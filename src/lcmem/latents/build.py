@@ -7,7 +7,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lcmem.content import content_table
 from lcmem.encoders import LatentEncoder
 from lcmem.errors import LCMemError
 from lcmem.latents.card import CARD, StoreCard
@@ -15,8 +14,9 @@ from lcmem.latents.index import known_contents, write_index
 from lcmem.latents.shards import stored_rows
 from lcmem.latents.store import LatentStore
 from lcmem.latents.writer import ShardWriter, recover_shards
-from lcmem.loading import PictureBatch, iterate_pictures, to_float
-from lcmem.manifest import Manifest
+from lcmem.pictures.content import content_table
+from lcmem.pictures.loading import PictureBatch, iterate_pictures, to_float
+from lcmem.pictures.manifest import Manifest
 from lcmem.progress import progress_bar
 
 
@@ -53,7 +53,7 @@ def build_store(
         folder: Of the store: a new one, or one of the same encoder, size and views.
         mirror: Whether to store each picture's mirror image as a second view.
         batch_size: Pictures to encode at once; what is lost at most when the run is killed.
-        workers: Decoding processes. Default: see :func:`lcmem.loading.iterate_pictures`.
+        workers: Decoding processes. Default: see :func:`lcmem.pictures.loading.iterate_pictures`.
         device: Where to encode.
 
     Raises:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
-from lcmem.manifest import Manifest
+from lcmem.pictures.manifest import Manifest
 
 INDEX, SKIPPED = "index.parquet", "skipped.csv"
 OWN = ["stamp", "sha256", "shard", "row", "mean", "var"]

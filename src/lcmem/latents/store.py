@@ -15,7 +15,7 @@ from lcmem.latents.card import StoreCard
 from lcmem.latents.index import OWN, read_index, read_skipped
 from lcmem.latents.shards import ShardReader, check_shard
 from lcmem.latents.statistics import ChannelStatistics, merge_moments
-from lcmem.manifest import Manifest
+from lcmem.pictures.manifest import Manifest
 
 
 @dataclass(frozen=True, eq=False)

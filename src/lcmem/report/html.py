@@ -10,9 +10,9 @@ import pandas as pd
 from jinja2 import Environment
 from PIL import Image
 
-from lcmem.auditing.result import AuditResult
 from lcmem.errors import PictureError
-from lcmem.images import load_picture
+from lcmem.jobs.audit_result import AuditResult
+from lcmem.pictures.image import load_picture
 from lcmem.report.plots import score_distributions
 
 MATCHES_SHOWN, NEAR_SHOWN, SKIPPED_SHOWN = 48, 12, 200

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 
-from lcmem.auditing.result import AuditResult
+from lcmem.jobs.audit_result import AuditResult
 
 COLOURS = {"synthetic": "#c0392b", "holdout": "#2471a3", "chance": "#7f8c8d"}
 LABELS = {

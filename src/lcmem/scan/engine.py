@@ -18,14 +18,14 @@ import torch
 
 from lcmem.errors import LCMemError
 from lcmem.progress import Advance, progress_bar
-from lcmem.scan import portable, quantise
-from lcmem.scan.blocks import Blocks, Features, release
+from lcmem.scan import pass_torch, quantise
+from lcmem.scan.bounds import DIFFERENT, NOTHING_YET, SAME, Bins, Rows, Slab
+from lcmem.scan.chunked import Blocks, Features, release
+from lcmem.scan.exact import Matches, Scorer
+from lcmem.scan.inputs import Source
 from lcmem.scan.quantise import Codes, Quantiser
-from lcmem.scan.rescore import Matches, Scorer
 from lcmem.scan.result import KINDS, Best, Histogram, ScanResult
-from lcmem.scan.slab import DIFFERENT, NOTHING_YET, SAME, Bins, Rows, Slab
-from lcmem.scan.source import Source
-from lcmem.scan.standing import Standing
+from lcmem.scan.state import Standing
 
 PENDING = 1 << 19
 """Candidates that a task puts aside before it scores them."""
@@ -164,12 +164,12 @@ def backend(device: str) -> tuple[Sift, int]:
     """The byte pass for a device, and queries for a task of it."""
     if device == "cpu" and importlib.util.find_spec("numba") is not None:
         try:
-            from lcmem.scan import compiled
+            from lcmem.scan import pass_numba
         except (ImportError, RuntimeError) as error:  # a NumPy that Numba refuses, or nowhere to keep compiled code
             warnings.warn(f"comparing slowly, Numba fails ({error}); NUMBA_CACHE_DIR may name a folder", stacklevel=2)
         else:
-            return compiled.sift, compiled.QUERIES
-    return partial(portable.sift, device=device), portable.QUERIES
+            return pass_numba.sift, pass_numba.QUERIES
+    return partial(pass_torch.sift, device=device), pass_torch.QUERIES
 
 
 def _result(

@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lcmem.scan.bounds import Bins
+from lcmem.scan.exact import Matches
 from lcmem.scan.quantise import Quantiser
-from lcmem.scan.rescore import Matches
-from lcmem.scan.slab import Bins
 
 KINDS = ("unknown", "same", "different")
 """Names of the kinds of pairs, by whether both identities are known and equal."""

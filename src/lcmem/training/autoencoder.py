@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
 from lcmem.cache import cached_pictures
 from lcmem.encoders import CompactAutoencoder, save_compact
-from lcmem.loading import to_float
-from lcmem.manifest import Manifest
-from lcmem.metrics import psnr
+from lcmem.pictures.loading import to_float
+from lcmem.pictures.manifest import Manifest
+from lcmem.stats.roc import psnr
 from lcmem.training.provenance import training_data
 from lcmem.training.recipe import AutoencoderRecipe
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from lcmem.augment import Augmentation
-from lcmem.images import load_levels
 from lcmem.latents import LatentStore
+from lcmem.pictures.image import load_levels
 from lcmem.training.recipe import Stage
 from lcmem.training.sampler import PairSampler
 

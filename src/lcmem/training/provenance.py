@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lcmem.manifest import Manifest
+from lcmem.pictures.manifest import Manifest
 
 
 def training_data(manifest: Manifest) -> list[dict[str, Any]]:

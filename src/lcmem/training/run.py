@@ -16,8 +16,8 @@ from lcmem.errors import LCMemError
 from lcmem.files import replacing
 from lcmem.latents import CARD as STORE
 from lcmem.latents import LatentStore, build_store
-from lcmem.listing import COLUMNS
-from lcmem.manifest import Manifest
+from lcmem.pictures.listing import COLUMNS
+from lcmem.pictures.manifest import Manifest
 from lcmem.training.curves import plot_curves
 from lcmem.training.fit import Options, fit
 from lcmem.training.module import StageTraining
@@ -40,7 +40,7 @@ def train(
     Args:
         recipe: All settings.
         data: Pictures with the splits ``train`` and ``val``, and identities where they are known; or their latents.
-            Pictures without any split are divided by :meth:`~lcmem.manifest.Manifest.with_splits`.
+            Pictures without any split are divided by :meth:`~lcmem.pictures.manifest.Manifest.with_splits`.
         out: The run's folder: the recipe, the manifest, each stage's detector, logs, learning curves.
         options: Where and how it runs; the result does not depend on them, up to rounding.
 

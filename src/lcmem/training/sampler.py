@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.manifest import Manifest
+from lcmem.pictures.manifest import Manifest
 
 SINGLE_WEIGHT = 0.2
 """How often an identity with one picture is drawn, against one with several: it gives negatives, no true positive."""

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from lcmem.augment import Augmentation
 from lcmem.encoders import LatentEncoder
-from lcmem.images import load_levels
 from lcmem.latents import LatentStore, encode_pictures
-from lcmem.loading import to_float
-from lcmem.metrics import auc
 from lcmem.model import Head, pair_logits
 from lcmem.pairs import Pairs, copy_pairs, identity_pairs, split_by_dataset
+from lcmem.pictures.image import load_levels
+from lcmem.pictures.loading import to_float
+from lcmem.stats.roc import auc
 
 MAX_PAIRS, MAX_COPIES, CHUNK = 2000, 600, 64
 """Positive pairs of each dataset; edited copies in all; pictures at a time."""

@@ -26,8 +26,8 @@ def ablation(
     download: Download = False,
 ) -> None:
     """Table 4: train each recipe, then accuracy, F1, precision, recall and AUC. Started again, it goes on."""
-    from lcmem.benchmark.ablation import benchmark_ablation
-    from lcmem.manifest import Manifest
+    from lcmem.evaluation.ablation import benchmark_ablation
+    from lcmem.pictures.manifest import Manifest
     from lcmem.training.fit import Options
     from lcmem.training.presets import PRESETS
 

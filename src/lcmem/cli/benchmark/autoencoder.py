@@ -19,9 +19,9 @@ def autoencoder(
     download: Download = False,
 ) -> None:
     """Round trip of an autoencoder: PSNR for each dataset, and time to encode."""
-    from lcmem.benchmark.autoencoder import benchmark_autoencoder
     from lcmem.encoders import load_encoder
-    from lcmem.manifest import Manifest
+    from lcmem.evaluation.autoencoder import benchmark_autoencoder
+    from lcmem.pictures.manifest import Manifest
 
     manifest = Manifest.read(data).select(split=split)
     table = benchmark_autoencoder(manifest, load_encoder(encoder, allow_download=download), size, out)

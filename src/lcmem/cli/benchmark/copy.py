@@ -31,11 +31,11 @@ def copy(
     download: Download = False,
 ) -> None:
     """Copy detection: recall of edited copies beside the false positive rate, by edit, strength and detector."""
-    from lcmem.benchmark.copy import benchmark_copy
-    from lcmem.benchmark.copy_figures import example_figure
-    from lcmem.benchmark.tables import write_figure
     from lcmem.detectors.entry import Options
-    from lcmem.manifest import Manifest
+    from lcmem.evaluation.copy.figures import example_figure
+    from lcmem.evaluation.copy.run import benchmark_copy
+    from lcmem.evaluation.tables import write_figure
+    from lcmem.pictures.manifest import Manifest
 
     table = benchmark_copy(
         Manifest.read(data),

@@ -8,7 +8,7 @@ import typer
 from lcmem.cli.app import app
 
 if TYPE_CHECKING:
-    from lcmem.manifest import Manifest
+    from lcmem.pictures.manifest import Manifest
 
 group = typer.Typer(help="Measure detectors on labelled pictures.", no_args_is_help=True)
 app.add_typer(group, name="benchmark")

@@ -15,7 +15,7 @@ def joint(
     ),
 ) -> None:
     """Re-identification against copy detection: one picture of what both benchmarks found."""
-    from lcmem.benchmark.joint import joint as put_together
+    from lcmem.evaluation.joint import joint as put_together
 
     table = put_together(out)
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))

@@ -28,9 +28,9 @@ def one_vs_all(
     download: Download = False,
 ) -> None:
     """Every picture with every other one: scores of all pairs, and pictures that would be rejected by mistake."""
-    from lcmem.benchmark.one_vs_all import benchmark_one_vs_all
     from lcmem.detectors.entry import Options
-    from lcmem.manifest import Manifest
+    from lcmem.evaluation.one_vs_all import benchmark_one_vs_all
+    from lcmem.pictures.manifest import Manifest
 
     manifest = Manifest.read(data)
     test = manifest.select(split=chosen_split(manifest, split))

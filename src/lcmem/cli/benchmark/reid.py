@@ -39,9 +39,9 @@ def reid(
     bootstrap: Annotated[int, typer.Option(min=1, help="Replicates for the 95 % intervals.")] = 1000,
 ) -> None:
     """Re-identification (paper, table 2): AUC, specificity, error rates and retrieval, by dataset and detector."""
-    from lcmem.benchmark import benchmark_reid
     from lcmem.detectors.entry import Options
-    from lcmem.manifest import Manifest
+    from lcmem.evaluation.reid.run import benchmark_reid
+    from lcmem.pictures.manifest import Manifest
 
     manifest = Manifest.read(data)
     if pairs is None:

@@ -17,9 +17,9 @@ def speed(
     download: Download = False,
 ) -> None:
     """Pictures and pairs in a second, and memory, of each detector on this machine."""
-    from lcmem.benchmark.speed import benchmark_speed
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import REGISTRY
+    from lcmem.evaluation.speed import benchmark_speed
 
     names = list(REGISTRY) if detectors == "all" else split_names(detectors)
     table = benchmark_speed(names, out, options=Options(device, download))

@@ -1,0 +1,1 @@
+"""Encoding and scanning on a Ray cluster."""

@@ -1,0 +1,95 @@
+"""Encoding on many machines: Ray Data spreads batches of paths over workers, one process writes the atlas."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lcmem.atlas.atlas import Atlas
+from lcmem.atlas.fill import Filling, fill_from
+from lcmem.detectors.lcmem import LCMem
+from lcmem.errors import extra
+from lcmem.pictures.loading import PictureBatch
+from lcmem.pictures.manifest import Manifest
+
+BATCH = 64
+"""Pictures that a worker encodes at once; what is done again when it dies."""
+
+
+def fill_atlas_distributed(
+    manifest: Manifest, detector: LCMem, atlas: Atlas, *, workers: int = 2, device: str = "cpu"
+) -> Filling:
+    """As :func:`lcmem.scan.fill_atlas`, on the workers of a Ray cluster.
+
+    Workers get the model from here and read the pictures themselves, so the paths must be valid there too. They only
+    encode. Ray repeats the batch of a worker that died; the atlas is written by this process alone, one row for each
+    path, so nothing is there twice. Killed, the same call goes on where it stopped.
+
+    Args:
+        manifest: The pictures.
+        detector: The model.
+        atlas: Where to look first and to store; of this model.
+        workers: Processes that encode, each with one core, or with one GPU for a ``cuda`` device.
+        device: Where they encode.
+
+    Raises:
+        LCMemError: Ray is not installed.
+    """
+    check_ray()
+    atlas.check(detector)
+    stream = partial(_stream, detector=detector, workers=workers, device=device)
+    return fill_from(manifest, atlas, stream, "encoding")
+
+
+def check_ray() -> None:
+    """Whether Ray Data can be used.
+
+    Raises:
+        LCMemError: It is not installed.
+    """
+    with extra("ray", "this needs Ray"):
+        import ray.data  # noqa: F401
+
+
+def _stream(paths: list[str], *, detector: LCMem, workers: int, device: str) -> Iterator[tuple[PictureBatch, Tensor]]:
+    """Like :meth:`lcmem.detectors.lcmem.LCMem.stream`, in whatever order the workers are done."""
+    import ray.data
+
+    if not paths:
+        return
+    blocks = max(1, len(paths) // BATCH)  # none smaller than a batch: Ray would join them again
+    rows = ray.data.from_items([{"at": at, "path": path} for at, path in enumerate(paths)], override_num_blocks=blocks)
+    encoded = rows.map_batches(
+        _Worker,
+        fn_constructor_args=(detector, device),
+        batch_size=BATCH,
+        concurrency=min(workers, blocks),
+        num_gpus=1 if device.startswith("cuda") else None,
+    )
+    for batch in encoded.iter_batches(batch_size=None):
+        good = batch["reason"] == ""
+        failures = list(zip(batch["at"][~good].tolist(), batch["reason"][~good].tolist(), strict=True))
+        features = torch.from_numpy(batch["features"][good].astype(np.float32))
+        yield PictureBatch(batch["at"][good].tolist(), torch.empty(0, dtype=torch.uint8), failures), features
+
+
+class _Worker:
+    """The model in a process of the cluster."""
+
+    def __init__(self, detector: LCMem, device: str) -> None:
+        detector.network.to(device)
+        detector.encoder.to(device)
+        self.detector = detector
+
+    def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
+        paths = rows["path"].tolist()
+        features = np.zeros((len(paths), len(self.detector.weight)), dtype=np.float32)
+        reasons = [""] * len(paths)
+        for batch, values in self.detector.stream(paths, batch_size=len(paths), workers=0):
+            features[batch.indices] = values.numpy()
+            for at, reason in batch.failures:
+                reasons[at] = reason
+        return {"at": rows["at"], "reason": np.array(reasons, dtype=object), "features": features}

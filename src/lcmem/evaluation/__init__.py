@@ -1,0 +1,1 @@
+"""The paper's benchmarks: re-identification, copy detection, one-vs-all, ablation."""

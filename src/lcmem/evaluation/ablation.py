@@ -1,0 +1,109 @@
+"""The ablation study (paper, section 4.5 and table 4): train each recipe, then classify the pairs of one split."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
+
+from lcmem.detectors.lcmem import LCMem
+from lcmem.detectors.trained import TrainedDetector
+from lcmem.errors import LCMemError
+from lcmem.evaluation.features import FeatureCache
+from lcmem.evaluation.pictures import BenchmarkPictures
+from lcmem.evaluation.running import OK
+from lcmem.evaluation.tables import write_csv
+from lcmem.pairs import identity_pairs
+from lcmem.pictures.manifest import Manifest
+from lcmem.stats.roc import auc
+from lcmem.training.fit import Options
+from lcmem.training.presets import load_recipe
+from lcmem.training.recipe import Recipe
+from lcmem.training.run import train
+
+COLUMNS = ["accuracy", "f1", "precision", "recall", "auc"]
+
+
+def benchmark_ablation(
+    manifest: Manifest,
+    recipes: Sequence[str],
+    out: str | os.PathLike[str],
+    *,
+    settings: Sequence[str] = (),
+    split: str = "test",
+    options: Options | None = None,
+) -> pd.DataFrame:
+    """Train each recipe and classify pairs at p = 0.5, all datasets pooled (micro average).
+
+    Args:
+        manifest: Pictures with the splits train and val, and the one to measure on.
+        recipes: Presets or TOML files.
+        out: Folder for ``ablation.csv`` and a run of each recipe; the same call goes on where it stopped.
+        settings: ``key=value`` changes of every recipe, for instance to make them fit a smaller machine.
+        split: What to measure on; the trainings never see it.
+        options: How to train.
+
+    Returns:
+        ``recipe, backbone, encoder, size, bce_weight, stages, protocol, split, n_positive, n_negative, accuracy, f1,
+        precision, recall, auc, status``. A recipe that cannot be trained here has its reason as ``status``.
+    """
+    folder, options = Path(out), options or Options()
+    tested = manifest.select(split=split)
+    rows = []
+    for name in recipes:
+        recipe = load_recipe(name)
+        if not isinstance(recipe, Recipe):
+            raise LCMemError(f"{name}: an autoencoder's recipe has nothing to classify")
+        recipe = recipe.with_settings(list(settings))
+        row = _described(Path(name).stem, recipe) | {"split": split, "status": OK}
+        try:
+            checkpoint = train(recipe, manifest, folder / Path(name).stem, options)
+            row |= _measured(checkpoint, tested, folder / "cache", recipe, options)
+        except (LCMemError, OSError, MemoryError) as error:
+            row["status"] = str(error)
+        rows.append(row)
+        write_csv(pd.DataFrame(rows), folder / "ablation.csv")  # after each: the next training may take a day
+    return pd.DataFrame(rows)
+
+
+def _described(name: str, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "recipe": name,
+        "backbone": recipe.network.backbone,
+        "encoder": recipe.encoder,
+        "size": recipe.size,
+        "bce_weight": recipe.stage1.bce_weight,
+        "augmentation": ", ".join(key for key, value in asdict(recipe.stage1.latent).items() if value) or "none",
+        "samplewise": recipe.stage1.samplewise,
+        "stages": len(recipe.stages),
+        "protocol": recipe.protocol,
+    }
+
+
+def _measured(checkpoint: Path, tested: Manifest, cache: Path, recipe: Recipe, options: Options) -> dict[str, Any]:
+    model = LCMem.load(checkpoint, device=options.device, allow_download=options.allow_download)
+    detector = TrainedDetector(model, checkpoint.parent.name)
+    pictures = BenchmarkPictures.read(tested, cache, model.size)
+    features = pictures.features(detector, FeatureCache(cache), np.arange(len(pictures)))
+    pairs = identity_pairs(pictures.manifest, protocol=recipe.protocol)
+    if not len(pairs):
+        raise LCMemError("no identity has two pictures: nothing to classify")
+    logits = detector.similarity(features[pairs.first], features[pairs.second]).numpy()
+    return {"n_positive": int(pairs.same.sum()), "n_negative": int((~pairs.same).sum())} | classify(logits, pairs.same)
+
+
+def classify(logits: np.ndarray, same: np.ndarray) -> dict[str, float]:
+    """The columns of table 4: logits ``[P]`` decided at p > 0.5, same ``[P]`` booleans. 0 where nothing is decided."""
+    decided = logits > 0
+    scores = {
+        "accuracy": accuracy_score(same, decided),
+        "f1": f1_score(same, decided, zero_division=0),
+        "precision": precision_score(same, decided, zero_division=0),
+        "recall": recall_score(same, decided, zero_division=0),
+        "auc": auc(logits, same),
+    }
+    return {name: float(scores[name]) for name in COLUMNS}

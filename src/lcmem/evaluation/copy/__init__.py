@@ -1,0 +1,1 @@
+"""Copy detection: is this picture an edited copy of that one?"""

@@ -1,0 +1,188 @@
+"""Copy detection: is an edited copy still recognised (paper, section 4.2, figures 4 and 5)?"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lcmem.detectors.base import Detector
+from lcmem.detectors.entry import Options
+from lcmem.errors import LCMemError
+from lcmem.evaluation.copy.calibration import Calibration, average
+from lcmem.evaluation.copy.figures import strengths_figure, strongest_figure
+from lcmem.evaluation.copy.part import CopyPart
+from lcmem.evaluation.copy.sample import random_identities, random_pictures
+from lcmem.evaluation.copy.summary import strongest, summary
+from lcmem.evaluation.copy.variants import Variant, variants_of
+from lcmem.evaluation.features import FeatureCache
+from lcmem.evaluation.pairing import Features
+from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
+from lcmem.evaluation.running import measure_each
+from lcmem.evaluation.tables import write_csv, write_figure, write_text
+from lcmem.pictures.manifest import Manifest
+from lcmem.progress import Advance, progress_bar
+from lcmem.stats.thresholds import RULES
+
+MACRO = "macro"
+"""The row of the mean over the datasets."""
+VALIDATION = 400
+"""Most validation pictures of each dataset that thresholds are taken from."""
+VARIANT = ["dataset", "detector", "protocol", "transform", "strength"]
+RATES = ["recall", "false_positive_rate"]
+COUNTS = ["n_positive", "n_negative"]
+MAPS = ["map", "map_normalised"]
+COLUMNS = [*VARIANT, "threshold_rule", *RATES, "threshold", *COUNTS, "dims", "status"]
+
+
+def benchmark_copy(
+    manifest: Manifest,
+    detectors: Sequence[str | Detector],
+    out: str | os.PathLike[str],
+    *,
+    pictures: int = 1000,
+    transforms: Sequence[str] | None = None,
+    protocol: str = "fixed",
+    split: str = "test",
+    threshold_split: str = "val",
+    size: int = SIZE,
+    cache: Path | None = None,
+    options: Options | None = None,
+) -> pd.DataFrame:
+    """Recall of edited copies, and the false positive rate at the same threshold, for each transform and strength.
+
+    Each copy is compared with its original and with the other originals of its dataset that show somebody else. The
+    threshold comes from another split of the same dataset, see :mod:`lcmem.evaluation.copy.calibration` and
+    :data:`lcmem.stats.thresholds.RULES`. Protocol ``paper`` gives a dataset without identities the mean threshold
+    of the others, which means little where scores have another range on it; ``fixed`` takes it from edited copies.
+
+    Args:
+        manifest: Pictures with splits.
+        detectors: As :func:`lcmem.detectors.registry.load_detector` takes them.
+        out: Folder for ``copy.csv``, ``copy_map.csv`` (µAP without and with score normalisation, one queue for each
+            dataset), ``copy_pictures.csv`` (which pictures were taken), ``copy.md``, the figures ``copy-strongest``
+            and ``copy-strengths`` (PNG and SVG), and features that a second run needs not make again.
+        pictures: Test pictures, over all datasets.
+        transforms: Some of :data:`lcmem.evaluation.copy.variants.TRANSFORMS`; None for all.
+        protocol: ``fixed`` or ``paper``.
+        split: Split of the pictures that are copied.
+        threshold_split: Split of the pictures that thresholds are taken from.
+        size: Side in pixels of the pictures that are edited and then given to every detector.
+        cache: Folder for decoded pictures and features, best that of the re-identification benchmark. Default:
+            ``out/cache``.
+        options: How to load the detectors.
+
+    Returns:
+        The table of ``copy.csv``: ``dataset`` (``macro``: the mean over the datasets), ``detector``, ``protocol``,
+        ``transform``, ``strength``, ``threshold_rule``, ``recall``, ``false_positive_rate``, ``threshold``,
+        ``n_positive``, ``n_negative``, ``dims`` (numbers in a feature) and ``status`` (``ok``, or why a detector has
+        no more than this row).
+
+    Raises:
+        LCMemError: No such transform or split, no dataset with a threshold, or no picture can be read.
+    """
+    folder, variants = Path(out), variants_of(transforms)
+    if protocol not in RULES:
+        raise LCMemError(f"unknown protocol {protocol!r}; known: {', '.join(RULES)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    cache = cache or folder / "cache"
+    parts = _parts(manifest, split, threshold_split, pictures, protocol, cache, size)
+    _write_pictures(parts, folder)
+    work = sum(len(part.test) * (1 + len(variants)) + part.calibration.work for part in parts)
+    with progress_bar("copies", work * len(detectors)) as advance:
+
+        def measure(detector: Detector) -> list[dict[str, Any]]:
+            return _measure(detector, parts, variants, FeatureCache(cache), protocol, advance)
+
+        rows = measure_each(detectors, [MACRO], measure, options)
+    table = pd.DataFrame(rows).assign(protocol=protocol)
+    table = table.reindex(columns=COLUMNS + MAPS).astype(dict.fromkeys([*COUNTS, "dims"], "Int64"))
+    maps = table.drop_duplicates(VARIANT)[VARIANT + MAPS].dropna()
+    table = table[COLUMNS]
+    write_csv(table, folder / "copy.csv")
+    write_csv(maps, folder / "copy_map.csv")
+    write_text(summary(table, maps), folder / "copy.md")
+    if len(strongest(table)):
+        write_figure(strongest_figure(table), folder / "copy-strongest")
+        write_figure(strengths_figure(table), folder / "copy-strengths")
+    return table
+
+
+def _parts(
+    manifest: Manifest, split: str, threshold_split: str, count: int, protocol: str, cache: Path, size: int
+) -> list[CopyPart]:
+    """The datasets, their pictures decoded."""
+    test = random_pictures(manifest.select(split=split), count)
+    validation = random_identities(manifest.select(split=threshold_split), VALIDATION)
+    lost = sorted({*test.table["dataset"]} - {*validation.table["dataset"]})
+    if lost:
+        raise LCMemError(f"{lost[0]!r} has no pictures in split {threshold_split!r} to take a threshold from")
+    parts = []
+    for name in sorted(test.table["dataset"].unique()):
+        originals, others = (
+            BenchmarkPictures.read(part.select(dataset=name), cache, size) for part in (test, validation)
+        )
+        parts.append(CopyPart(name, originals, Calibration.of(others, protocol)))
+    if protocol == "paper" and all(part.calibration.edited for part in parts):
+        raise LCMemError("no dataset has identities to take a threshold from: use the protocol 'fixed'")
+    return parts
+
+
+def _measure(
+    detector: Detector,
+    parts: Sequence[CopyPart],
+    variants: Sequence[Variant],
+    cache: FeatureCache,
+    protocol: str,
+    advance: Advance,
+) -> list[dict[str, Any]]:
+    plain = [part.plain(detector, cache, advance) for part in parts]
+    limits = _thresholds(detector, parts, plain, cache, protocol, advance)
+    rows = []
+    for part, features, rules in zip(parts, plain, limits, strict=True):
+        for variant in variants:
+            scores = part.scores(detector, cache, features, variant, advance)
+            rows += [part.row(variant, rule, threshold, scores) for rule, threshold in rules.items()]
+    table = pd.DataFrame(rows)
+    keys = ["transform", "strength", "threshold_rule"]
+    groups = table.groupby(keys, sort=False, as_index=False)
+    macro = groups[RATES + MAPS].agg(_mean).merge(groups[COUNTS].sum(), on=keys).assign(dataset=MACRO)
+    table = pd.concat((table, macro))
+    return table.assign(dims=plain[0][0].dims).to_dict("records")
+
+
+def _mean(values: pd.Series) -> float:
+    """NaN where one dataset has no number."""
+    return float(values.mean(skipna=False))
+
+
+def _thresholds(
+    detector: Detector,
+    parts: Sequence[CopyPart],
+    plain: Sequence[tuple[Features, Features]],
+    cache: FeatureCache,
+    protocol: str,
+    advance: Advance,
+) -> list[dict[str, float]]:
+    """The thresholds of each dataset."""
+    found = [
+        None
+        if protocol == "paper" and part.calibration.edited
+        else part.calibration.thresholds(detector, cache, background, protocol, advance)
+        for part, (_, background) in zip(parts, plain, strict=True)
+    ]
+    return [rules or average([rules for rules in found if rules]) for rules in found]
+
+
+def _write_pictures(parts: Sequence[CopyPart], folder: Path) -> None:
+    """Which pictures were taken, and why others could not be read."""
+    used = [(part.name, use, group) for part in parts for use, group in part.groups.items()]
+    tables = [
+        pd.DataFrame({"dataset": name, "use": use, "sha256": group.keys, "path": group.manifest.paths})
+        for name, use, group in used
+    ]
+    write_csv(pd.concat(tables), folder / "copy_pictures.csv")
+    skipped = [reason for _, _, group in used for reason in group.skipped]
+    if skipped:
+        write_text("\n".join(skipped), folder / "copy_skipped.txt")

@@ -1,0 +1,89 @@
+"""Scores of pairs of pictures, from features that are kept or made again when they are needed."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from lcmem.detectors.base import Detector
+from lcmem.errors import LCMemError
+from lcmem.evaluation.features import FeatureCache
+from lcmem.progress import Advance
+
+BLOCK = 64
+"""Pictures on either side that are compared at once: of pixel features, more would fill the memory."""
+
+
+class Features:
+    """Features of N pictures: held where the detector's are worth keeping, else made anew each time.
+
+    Args:
+        detector: Whose.
+        cache: Where they are kept.
+        variant: What was done to the pictures, size included.
+        keys: Content hash of each picture, ``[N]``.
+        pictures: Gives the uint8 pictures ``[B, 3, S, S]`` of some positions ``[B]``.
+        advance: Of a progress bar that counts the N pictures.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        cache: FeatureCache,
+        variant: str,
+        keys: Sequence[str],
+        pictures: Callable[[np.ndarray], Tensor],
+        advance: Advance,
+    ) -> None:
+        self.detector, self.pictures, self.count = detector, pictures, len(keys)
+        self.held = None
+        if detector.fingerprint:
+            self.held = cache.features(detector, variant, keys, pictures, advance)
+        else:
+            advance(len(keys))
+
+    def at(self, rows: np.ndarray) -> Tensor:
+        """Features ``[B, D]`` of the pictures at these positions ``[B]``."""
+        return self.detector.embed(self.pictures(rows)) if self.held is None else self.held[rows]
+
+    @property
+    def dims(self) -> int:
+        """D."""
+        return int(self.at(np.arange(1)).shape[1])
+
+
+def pair_scores(
+    detector: Detector, first: Features, second: Features, rows: np.ndarray, columns: np.ndarray
+) -> np.ndarray:
+    """Scores ``[P]`` of the pairs of ``first`` at ``rows`` ``[P]`` with ``second`` at ``columns`` ``[P]``.
+
+    Raises:
+        LCMemError: A score is not finite.
+    """
+    scores = np.empty(len(rows))
+    for start in range(0, len(rows), BLOCK):
+        at = slice(start, start + BLOCK)
+        scores[at] = detector.similarity(first.at(rows[at]), second.at(columns[at])).double().numpy()
+    return _finite(detector, scores)
+
+
+def all_scores(detector: Detector, first: Features, second: Features, most: int | None = None) -> np.ndarray:
+    """Scores ``[N, M]`` of everything with everything, or with no more than the first ``most`` of the second.
+
+    Raises:
+        LCMemError: A score is not finite.
+    """
+    count = second.count if most is None else min(most, second.count)
+    scores = np.empty((first.count, count))
+    for top in range(0, first.count, BLOCK):
+        u = first.at(np.arange(top, min(top + BLOCK, first.count)))
+        for left in range(0, count, BLOCK):
+            v = second.at(np.arange(left, min(left + BLOCK, count)))
+            scores[top : top + len(u), left : left + len(v)] = detector.similarities(u, v).double().numpy()
+    return _finite(detector, scores)
+
+
+def _finite(detector: Detector, scores: np.ndarray) -> np.ndarray:
+    if not np.isfinite(scores).all():
+        raise LCMemError(f"{detector.name}: scores that are not finite (NaN)")
+    return scores

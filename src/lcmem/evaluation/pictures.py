@@ -1,0 +1,74 @@
+"""The pictures of a benchmark, decoded once and named by what their files hold."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lcmem.cache import cached_pictures
+from lcmem.detectors.base import Detector
+from lcmem.errors import LCMemError
+from lcmem.evaluation.features import FeatureCache
+from lcmem.pictures.content import content_table
+from lcmem.pictures.manifest import Manifest
+
+SIZE = 256
+"""Side in pixels at which every detector gets the pictures, unless something else is asked for."""
+
+
+@dataclass(frozen=True)
+class BenchmarkPictures:
+    """Pictures that every detector gets alike.
+
+    Attributes:
+        manifest: The N pictures that could be read.
+        pixels: ``[N, 3, S, S]`` uint8, mapped from a file.
+        keys: Content hash of each picture, ``[N]``: what features are kept by.
+        skipped: Why the others could not be read.
+    """
+
+    manifest: Manifest
+    pixels: np.ndarray
+    keys: list[str]
+    skipped: list[str]
+
+    @classmethod
+    def read(cls, manifest: Manifest, folder: Path, size: int = SIZE) -> "BenchmarkPictures":
+        """Decode the pictures, or find them decoded.
+
+        Args:
+            manifest: The pictures.
+            folder: Where decoded pictures are kept.
+            size: Side of the square that every picture is squeezed into, in pixels.
+
+        Raises:
+            LCMemError: Not one of them can be read.
+        """
+        pixels, kept, skipped = cached_pictures(manifest, size, folder)
+        if not len(kept):
+            raise LCMemError(f"none of the {len(manifest)} pictures can be read, for example {skipped[0]}")
+        return cls(kept, pixels, list(content_table(kept.paths, {})["sha256"]), skipped)
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    @property
+    def size(self) -> int:
+        """Side S in pixels."""
+        return int(self.pixels.shape[-1])
+
+    @property
+    def datasets(self) -> list[str]:
+        """The names of the datasets, in order."""
+        return sorted(self.manifest.table["dataset"].unique())
+
+    def at(self, rows: np.ndarray) -> Tensor:
+        """The pictures at some positions ``[B]``, as uint8 ``[B, 3, S, S]``."""
+        return torch.from_numpy(self.pixels[rows])
+
+    def features(self, detector: Detector, cache: FeatureCache, rows: np.ndarray) -> Tensor:
+        """A detector's features of the pictures at some positions ``[B]``: ``[B, D]``."""
+        keys = [self.keys[row] for row in rows]
+        return cache.features(detector, f"{self.size}px", keys, lambda at: self.at(rows[at]))

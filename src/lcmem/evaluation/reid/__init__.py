@@ -1,0 +1,1 @@
+"""Re-identification: do two pictures show the same identity?"""

@@ -1,0 +1,127 @@
+"""The re-identification table as Markdown, laid out as the paper's table 2, and as a figure."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from lcmem.evaluation.pictures import BenchmarkPictures
+from lcmem.evaluation.running import OK
+from lcmem.evaluation.tables import by_family, markdown, ranked, title, write_figure, write_text
+
+PROTOCOLS = {
+    "fixed": "Both pictures of a negative pair are drawn at random.",
+    "paper": "The second picture of a negative pair is always the first one of its identity, as in the official code.",
+    "list": "The pairs are those of a given list.",
+    "lfw": "The pairs are those of an official list of LFW.",
+}
+TABLE2 = {"auc": "AUC", "specificity_at_99_sensitivity": "specificity"}
+OTHERS = {
+    "precision_at_99_recall": "precision at 99 % recall",
+    "fnmr_at_fmr_1e-3": "FNMR at FMR 1e-3",
+    "fnmr_at_fmr_1e-4": "FNMR at FMR 1e-4",
+    "map_at_r": "MAP@R",
+    "precision_at_1": "precision at 1",
+    "accuracy": "accuracy",
+    "accuracy_se": "± standard error",
+}
+COLUMNS = 5
+"""Datasets in one row of the figure."""
+
+
+def write_markdown(
+    table: pd.DataFrame, pictures: BenchmarkPictures, target: Path, *, seed: int, replicates: int
+) -> None:
+    """The table that :func:`lcmem.evaluation.reid.run.benchmark_reid` returns, for people."""
+    table = _without_repeats(table)
+    protocol = table["protocol"].iloc[0]
+    splits = ", ".join(sorted(set(pictures.manifest.table["split"]) - {""})) or "not divided"
+    sizes = table.drop_duplicates("dataset")[["dataset", "n_identities", "n_positive", "n_negative"]]
+    without = ", ".join(sorted(set(pictures.datasets) - set(table["dataset"])))
+    failed = table[table["status"] != OK].drop_duplicates("detector")
+    parts = [
+        "# Re-identification",
+        f"Protocol `{protocol}`. {PROTOCOLS[protocol]} Split: {splits}. {len(pictures)} pictures at "
+        f"{pictures.size}×{pictures.size} pixels, {len(pictures.skipped)} unreadable. Seed {seed}. "
+        "Specificity is that at 99 % sensitivity; **best**, <u>second</u>; macro: mean over the datasets, micro: all "
+        "pairs together.",
+        _wide(table),
+        f"95 % intervals from {replicates} replicates in which the identities are drawn again:",
+        _with_intervals(table),
+        "Precision is taken on the same pairs; error rates and retrieval on every pair of pictures of a dataset (a "
+        "dash: too few of them, a detector too slow for all of them, or a given list):",
+        _others(table),
+        "Pairs:",
+        markdown([*sizes], [[str(cell) for cell in row] for row in sizes.itertuples(index=False)]),
+        *([f"Without two pictures of one identity, so left out: {without}."] if without else []),
+        *(f"Not measured: {title(row.detector)} ({row.status})." for row in failed.itertuples()),
+    ]
+    write_text("\n\n".join(parts), target)
+
+
+def _without_repeats(table: pd.DataFrame) -> pd.DataFrame:
+    """Without macro and micro where there is but one dataset."""
+    only = table["dataset"].iloc[0]
+    return table[table["dataset"] == only] if table["dataset"].nunique() == 3 else table
+
+
+def _wide(table: pd.DataFrame) -> str:
+    datasets = list(dict.fromkeys(table["dataset"]))
+    cells = {}
+    for dataset in datasets:
+        part = table[table["dataset"] == dataset].set_index("detector")
+        for column in TABLE2:
+            cells[dataset, column] = dict(zip(part.index, ranked(part[column].tolist()), strict=True))
+    rows = []
+    for heading, names in by_family(list(dict.fromkeys(table["detector"]))):
+        rows.append([f"*{heading}*", *[""] * len(cells)])
+        rows += [[title(name), *(column[name] for column in cells.values())] for name in names]
+    return markdown(["method", *(f"{dataset} {TABLE2[column]}" for dataset, column in cells)], rows)
+
+
+def _with_intervals(table: pd.DataFrame) -> str:
+    rows = []
+    for row in table[table["status"] == OK].to_dict("records"):
+        cells = [f"{row[name]:.3f} ({row[name + '_low']:.3f} to {row[name + '_high']:.3f})" for name in TABLE2]
+        rows.append([str(row["dataset"]), title(str(row["detector"])), *cells])
+    return markdown(["dataset", "method", *TABLE2.values()], rows)
+
+
+def _others(table: pd.DataFrame) -> str:
+    known = [name for name in OTHERS if name in table]
+    rows = [
+        [str(row["dataset"]), title(str(row["detector"])), *(_number(row[name]) for name in known)]
+        for row in table[table["status"] == OK].to_dict("records")
+    ]
+    return markdown(["dataset", "method", *(OTHERS[name] for name in known)], rows)
+
+
+def _number(value: float) -> str:
+    return "–" if value != value else f"{value:.3f}"
+
+
+def plot(table: pd.DataFrame, folder: Path) -> None:
+    """AUC of each detector with its interval, one panel for each dataset: ``reid.png`` and ``reid.svg``."""
+    from matplotlib.figure import Figure
+
+    table = _without_repeats(table)
+    datasets = list(dict.fromkeys(table["dataset"]))
+    names = [name for _, group in by_family(list(dict.fromkeys(table["detector"]))) for name in group]
+    columns = min(COLUMNS, len(datasets))
+    rows = -(-len(datasets) // columns)
+    figure = Figure(figsize=(2 + 2.4 * columns, rows * (1 + 0.28 * len(names))), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for panel, dataset in zip(panels, datasets, strict=False):
+        part = table[table["dataset"] == dataset].set_index("detector").loc[names]
+        places = range(len(names))
+        panel.hlines(places, part["auc_low"], part["auc_high"], color="#2471a3", lw=1.5)
+        panel.plot(part["auc"], places, "o", color="#2471a3", ms=5)
+        panel.axvline(0.5, color="#7f8c8d", lw=1, ls=":")
+        panel.set_title(dataset, fontsize=10)
+        panel.set_yticks(places, [title(name) for name in names])
+        panel.grid(axis="x", alpha=0.3)
+        panel.spines[["top", "right"]].set_visible(False)
+    for panel in panels[len(datasets) :]:
+        panel.set_visible(False)
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    figure.supxlabel(f"AUC, 95 % intervals over identities; protocol {table['protocol'].iloc[0]}", fontsize=10)
+    write_figure(figure, folder / "reid")

@@ -1,0 +1,131 @@
+"""Re-identification: do two different pictures show the same identity? (Paper, section 4 and table 2.)"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lcmem.detectors.base import Detector
+from lcmem.detectors.entry import Options
+from lcmem.errors import LCMemError
+from lcmem.evaluation.features import FeatureCache
+from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
+from lcmem.evaluation.reid.all_pairs import RATES, count_impostors
+from lcmem.evaluation.reid.pairlist import read_pairs, write_pairs
+from lcmem.evaluation.reid.report import plot, write_markdown
+from lcmem.evaluation.reid.task import NOT_EXHAUSTIVE, Outcome, Task, intervals
+from lcmem.evaluation.running import measure_each
+from lcmem.evaluation.tables import write_csv, write_text
+from lcmem.pairs import identity_pairs, split_by_dataset
+from lcmem.pictures.manifest import Manifest
+from lcmem.stats.bootstrap import METRICS
+
+PROTOCOLS = ("fixed", "paper")
+MACRO, MICRO = "macro", "micro"
+
+
+def benchmark_reid(
+    manifest: Manifest,
+    detectors: Sequence[str | Detector],
+    out: str | os.PathLike[str],
+    *,
+    protocol: str = "fixed",
+    pairs: Path | None = None,
+    size: int = SIZE,
+    cache: Path | None = None,
+    options: Options | None = None,
+    seed: int = 0,
+    bootstrap: int = 1000,
+) -> pd.DataFrame:
+    """How well each detector separates pairs of one identity from pairs of two, on each dataset with identities.
+
+    The metrics of table 2 are taken on all positive pairs and as many negative ones of the same dataset (or on a given
+    list). Error rates at strict thresholds and retrieval need every pair of a dataset; a detector that is too slow for
+    that, or a given list, has none (NaN).
+
+    Args:
+        manifest: The test pictures.
+        detectors: As :func:`lcmem.detectors.registry.load_detector` takes them.
+        out: Folder for ``reid.csv``, ``reid.md``, ``reid.png``, ``reid.svg`` and the list ``pairs.csv``.
+        protocol: How negative pairs are drawn, ``fixed`` or ``paper``: :func:`lcmem.pairs.identity_pairs`.
+        pairs: A list to take instead: :func:`lcmem.evaluation.reid.pairlist.read_pairs`.
+        size: Side in pixels at which every detector gets the pictures.
+        cache: Folder for decoded pictures and features. Default: ``out/cache``.
+        options: How to load the detectors.
+        seed: Of negative pairs and of the bootstrap.
+        bootstrap: Replicates for the 95 % intervals, in which identities are drawn again.
+
+    Returns:
+        One row for each dataset and detector, then ``macro`` (mean over the datasets; NaN where one of them has no
+        number) and ``micro`` (all pairs together): ``dataset, detector, protocol, n_positive, n_negative``;
+        ``auc``, ``specificity_at_99_sensitivity`` and ``precision_at_99_recall``
+        (:class:`lcmem.stats.roc.Roc`) each with ``_low`` and ``_high``; ``fnmr_at_fmr_1e-3``, ``fnmr_at_fmr_1e-4``
+        (:func:`lcmem.stats.roc.fnmr_at_fmr`), ``map_at_r``, ``precision_at_1``
+        (:func:`lcmem.evaluation.reid.all_pairs.compare_all`) and ``n_impostor``, the pairs of different identities
+        behind them; ``n_identities``; with a list in folds ``accuracy`` and its standard error ``accuracy_se``
+        (:func:`lcmem.stats.roc.fold_accuracies`); and ``status``: ``ok``, or why a detector could not be measured.
+
+    Raises:
+        LCMemError: An unknown protocol, a bad list, or nothing to compare.
+    """
+    if protocol not in PROTOCOLS:
+        raise LCMemError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    cache = cache or folder / "cache"
+    pictures = BenchmarkPictures.read(manifest, cache, size)
+    if pairs is not None:
+        compared, protocol = read_pairs(pairs, pictures.manifest), "lfw" if pairs.suffix == ".txt" else "list"
+    else:
+        compared = identity_pairs(pictures.manifest, seed=seed, protocol=protocol)
+    if not len(compared):
+        raise LCMemError("no identity has two pictures: nothing to measure re-identification on")
+    tasks = [
+        Task.of(pictures, compared.at(at), name, listed=pairs is not None, seed=seed, replicates=bootstrap)
+        for name, at in split_by_dataset(pictures.manifest, compared)
+    ]
+    sizes = {task.name: task.sizes for task in tasks}
+    total = {name: sum(each[name] for each in sizes.values()) for name in ("n_positive", "n_negative")}
+    total["n_identities"] = len({name for task in tasks for name in task.identities})  # some are in several datasets
+    sizes |= {MACRO: total, MICRO: total}
+    rows = measure_each(
+        detectors, [*sizes], lambda detector: _measure(detector, tasks, pictures, FeatureCache(cache)), options
+    )
+    table = _table(rows, sizes, protocol)
+    write_csv(table, folder / "reid.csv")
+    write_pairs(pictures.manifest, compared, folder / "pairs.csv")
+    write_markdown(table, pictures, folder / "reid.md", seed=seed, replicates=bootstrap)
+    plot(table, folder)
+    if pictures.skipped:
+        write_text("\n".join(pictures.skipped), folder / "skipped.txt")
+    return table
+
+
+def _measure(
+    detector: Detector, tasks: list[Task], pictures: BenchmarkPictures, cache: FeatureCache
+) -> list[dict[str, Any]]:
+    impostors = sum(count_impostors(task.identities) for task in tasks)
+    keep = 1 + int(np.ceil(max(RATES.values()) * impostors))  # as many as the rates need of all datasets together
+    outcomes = [task.compare(detector, pictures.features(detector, cache, task.rows), keep) for task in tasks]
+    rows: list[dict[str, Any]] = [
+        {"dataset": task.name} | outcome.numbers() for task, outcome in zip(tasks, outcomes, strict=True)
+    ]
+    points = np.mean([outcome.point for outcome in outcomes], axis=0)
+    macro = intervals(points, np.mean([outcome.replicates for outcome in outcomes], axis=0))
+    macro |= {name: float(np.mean([row[name] for row in rows])) for name in NOT_EXHAUSTIVE}
+    macro["n_impostor"] = sum(row["n_impostor"] for row in rows)
+    return [*rows, {"dataset": MACRO} | macro, {"dataset": MICRO} | Outcome.pool(outcomes).numbers()]
+
+
+def _table(rows: list[dict[str, Any]], sizes: dict[str, dict[str, int]], protocol: str) -> pd.DataFrame:
+    """Rows by dataset, the columns in their order, empty where a detector failed."""
+    metrics = [name + end for name in METRICS for end in ("", "_low", "_high")]
+    accuracy = [name for name in ("accuracy", "accuracy_se") if any(name in row for row in rows)]
+    counts, people = ("n_positive", "n_negative"), "n_identities"
+    columns = ["dataset", "detector", "protocol", *counts, *metrics, *NOT_EXHAUSTIVE, people, *accuracy, "status"]
+    full = [{"protocol": protocol, "n_impostor": 0} | sizes[row["dataset"]] | row for row in rows]
+    ordered = [row for dataset in sizes for row in full if row["dataset"] == dataset]
+    return pd.DataFrame(ordered, columns=columns)

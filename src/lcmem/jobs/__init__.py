@@ -1,0 +1,1 @@
+"""The work behind each command, in the file of its name."""

@@ -1,0 +1,110 @@
+"""What an audit found, and how it is kept."""
+
+import json
+import os
+import shlex
+import sys
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lcmem.files import replacing
+from lcmem.stats.calibration import Calibration
+from lcmem.stats.rates import Difference, Rate
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """Which synthetic pictures show a real identity or copy a real picture, how often, and how sure that is.
+
+    Attributes:
+        matches: For each synthetic picture its best real ones: ``synthetic, real, identity, logit, probability, rank,
+            match`` (rank from 1, match: at or above the threshold).
+        calibration: The threshold and where it comes from.
+        memorization: Share of synthetic pictures with a match (paper, equation 4, over the whole real set).
+        holdout: The same share of holdout pictures; None without a holdout.
+        excess: Their difference.
+        skipped: ``set, path, reason`` of each picture that could not be used.
+        scores: Best logits of every set: ``synthetic``, ``holdout`` and ``chance`` (real pictures against other
+            identities), where there are such.
+        about: Model, encoder, counts, speed.
+    """
+
+    matches: pd.DataFrame
+    calibration: Calibration
+    memorization: Rate
+    holdout: Rate | None
+    excess: Difference | None
+    skipped: pd.DataFrame
+    scores: dict[str, np.ndarray]
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each synthetic picture: its best match and whether it is one."""
+        best = self.matches[self.matches["rank"] == 1].drop(columns="rank")
+        return best.rename(columns={"synthetic": "path"}).reset_index(drop=True)
+
+    @property
+    def rejected(self) -> pd.DataFrame:
+        """Synthetic pictures that match a real one, strongest first."""
+        frame = self.to_frame()
+        return frame[frame["match"]].sort_values("logit", ascending=False, kind="stable").drop(columns="match")
+
+    @property
+    def kept(self) -> pd.DataFrame:
+        """Synthetic pictures without a match."""
+        frame = self.to_frame()
+        return frame[~frame["match"]].drop(columns="match")
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """All numbers, JSON-ready."""
+        numbers: dict[str, Any] = {
+            "n_synthetic": self.memorization.total,
+            "n_real": self.about.get("n_real"),
+            "n_holdout": self.holdout.total if self.holdout else 0,
+            "n_memorized": self.memorization.count,
+            "threshold": self.calibration.probability,
+            "threshold_logit": self.calibration.logit if isfinite(self.calibration.logit) else None,
+            "threshold_method": self.calibration.method,
+            "threshold_explanation": self.calibration.explanation,
+            "false_positive_rate": self.calibration.rate,
+            "memorization_rate": self.memorization.value,
+            "memorization_rate_low": self.memorization.low,
+            "memorization_rate_high": self.memorization.high,
+        }
+        for name, value in (("holdout_rate", self.holdout), ("excess", self.excess)):
+            numbers[name] = value.value if value else None
+            numbers[f"{name}_low"] = value.low if value else None
+            numbers[f"{name}_high"] = value.high if value else None
+        return numbers | {"skipped": len(self.skipped)} | self.about | {"command": shlex.join(sys.argv)}
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``summary.json``, ``matches.parquet`` and ``.csv``, ``kept.csv``, ``rejected.csv``, ``skipped.csv`` and
+        the report ``index.html``.
+
+        Returns:
+            The report's path.
+        """
+        from lcmem.report import render
+
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        tables = {"matches": self.matches, "kept": self.kept, "rejected": self.rejected, "skipped": self.skipped}
+        for name, table in tables.items():
+            _replace(target / f"{name}.csv", table.to_csv(index=False))
+        with replacing(target / "matches.parquet") as partial:
+            self.matches.to_parquet(partial, index=False)
+        numbers = json.dumps(self.summary, indent=2, ensure_ascii=False, allow_nan=False)
+        _replace(target / "summary.json", numbers + "\n")
+        _replace(target / "index.html", render(self))
+        return target / "index.html"
+
+
+def _replace(path: Path, text: str) -> None:
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -1,0 +1,97 @@
+"""Groups of pictures within one set that show the same identity or are copies of each other."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from lcmem.errors import LCMemError
+from lcmem.files import replacing
+from lcmem.jobs.groups import connected_components
+from lcmem.pictures.manifest import Manifest
+from lcmem.scan import Blocks, scan
+from lcmem.scan.exact import sampled_logits
+from lcmem.stats.calibration import DEFAULT_RATE, calibrate_tail
+
+SAMPLE = 200_000
+"""Random pairs from which the scatter of unrelated pictures is measured."""
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """What was found.
+
+    Attributes:
+        table: ``group, path, identity, best_logit`` of every picture that is in a group; groups are numbered from 1,
+            the strongest first, ``best_logit`` is that with any other picture of the group.
+        threshold: Logit from which two pictures are taken together.
+    """
+
+    table: pd.DataFrame
+    threshold: float
+
+    @property
+    def mixed(self) -> int:
+        """Groups whose pictures carry different identities: wrong labels, or chance."""
+        known = self.table[self.table["identity"] != ""]
+        return int((known.groupby("group")["identity"].nunique() > 1).sum())
+
+    def write(self, path: Path) -> None:
+        """Save the table as CSV or Parquet, by the file's suffix."""
+        with replacing(path) as partial:
+            if path.suffix == ".parquet":
+                self.table.to_parquet(partial, index=False)
+            else:
+                self.table.to_csv(partial, index=False)
+
+
+def find_duplicates(
+    manifest: Manifest, features: Blocks, weight: Tensor, bias: Tensor, threshold: float | None = None
+) -> Duplicates:
+    """Compare every picture with every other, and join those that are connected by pairs above a threshold.
+
+    Args:
+        manifest: N pictures.
+        features: ``[N, D]``.
+        weight: The head's weights ``[D]``.
+        bias: The head's bias.
+        threshold: Logit; None takes :func:`duplicate_threshold`.
+
+    Raises:
+        LCMemError: Too few pictures for a threshold.
+    """
+    level = duplicate_threshold(manifest, features, weight, bias) if threshold is None else threshold
+    pairs = scan(features, None, weight, bias, threshold=level).matches()
+    component = connected_components(pairs[["query", "gallery"]].to_numpy(), len(features))
+    best = np.full(len(features), -np.inf)
+    for end in ("query", "gallery"):
+        np.maximum.at(best, pairs[end].to_numpy(), pairs["logit"].to_numpy())
+    table = manifest.table[["path", "identity"]].assign(component=component, best_logit=best)
+    table = table[best > -np.inf]
+    strongest = table.groupby("component")["best_logit"].transform("max")
+    order = np.lexsort((table.index, table["component"], -strongest))
+    table = table.iloc[order].reset_index(drop=True)
+    table.insert(0, "group", pd.factorize(table.pop("component"))[0] + 1)
+    return Duplicates(table, level)
+
+
+def duplicate_threshold(manifest: Manifest, features: Blocks, weight: Tensor, bias: Tensor) -> float:
+    """The logit that at most 1 % of pictures are expected to reach with any unrelated picture of the set.
+
+    As in an audit without a holdout it is extrapolated from random pairs (:func:`lcmem.stats.calibration.
+    calibrate_tail`), here of different identities where these are known. The best matches of other identities
+    themselves, which an audit takes, are no measure here: copies under two names are what is looked for.
+
+    Raises:
+        LCMemError: Fewer than three identities or pictures.
+    """
+    identities = pd.factorize(pd.Series(manifest.identities))[0]
+    if len(set(identities)) < 3:
+        raise LCMemError("fewer than 3 identities are too few to find a threshold with; give --threshold")
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(len(features), size=(2, SAMPLE))
+    apart = identities[first] != identities[second]
+    logits = sampled_logits(features, first[apart], second[apart], weight, bias)
+    return calibrate_tail(logits, float(bias), len(features), DEFAULT_RATE).logit

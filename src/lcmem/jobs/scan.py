@@ -1,0 +1,186 @@
+"""Two sets of pictures, or one with itself: every pair, and what was found as files (paper, section 4.4)."""
+
+import functools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lcmem.atlas.atlas import Atlas
+from lcmem.cluster.encode import fill_atlas_distributed
+from lcmem.cluster.scan import scan_distributed
+from lcmem.detectors.lcmem import LCMem
+from lcmem.files import replacing
+from lcmem.jobs.features import FeatureSet, extract_features, gather
+from lcmem.pictures.manifest import Manifest
+from lcmem.scan.engine import scan
+from lcmem.scan.result import Histogram, ScanResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DRAWN = 80
+"""Bars of a drawn histogram, about; its bins are far finer."""
+
+
+def scan_sets(
+    queries: Manifest | Atlas,
+    gallery: Manifest | Atlas | None,
+    detector: LCMem,
+    out: Path,
+    *,
+    k: int = 5,
+    threshold: float = 0.0,
+    workers: int | None = None,
+    cluster: int | None = None,
+) -> dict[str, Any]:
+    """Score every pair and write what was found.
+
+    Args:
+        queries: Pictures, or an atlas.
+        gallery: The same; None compares the queries with each other, each pair once.
+        detector: The model.
+        out: Folder for ``summary.json``, ``best.csv``, ``matches.parquet``, ``histogram.csv``, ``histogram.png``,
+            ``skipped.csv``, and for the features of pictures. An interrupted scan goes on there.
+        k: Best matches to keep for each query.
+        threshold: Logit from which a pair is a match; 0 is the paper's p > 0.5.
+        workers: Decoding processes.
+        cluster: Workers of a Ray cluster to spread encoding and comparing over; None takes this process.
+
+    Returns:
+        The summary.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    features = functools.partial(_features, detector=detector, atlas=out / "atlas", workers=workers, cluster=cluster)
+    one = features(queries)
+    two = one if gallery is None else features(gallery)
+    codes = _codes([one.manifest, two.manifest])
+    compare = scan if cluster is None else functools.partial(scan_distributed, workers=cluster)
+    result = compare(
+        one.blocks,
+        None if gallery is None else two.blocks,
+        detector.weight,
+        detector.bias,
+        k=k,
+        threshold=threshold,
+        out=out / "pass",
+        query_codes=codes[0],
+        gallery_codes=None if gallery is None else codes[1],
+        device=str(detector.device),
+    )
+    paths = one.manifest.table["path"].to_numpy(), two.manifest.table["path"].to_numpy()
+    _write_table(_best_table(result, one.manifest, two.manifest), out / "best.csv")
+    _write_matches(result, *paths, out / "matches.parquet")
+    _write_table(_histogram_table(result.histogram), out / "histogram.csv")
+    plot_histogram(result.histogram, threshold, out / "histogram.png")
+    skipped = pd.DataFrame([*one.skipped, *([] if gallery is None else two.skipped)], columns=["path", "reason"])
+    _write_table(skipped, out / "skipped.csv")
+    summary = _summary(result, one.manifest, two.manifest, detector, threshold, len(skipped))
+    with replacing(out / "summary.json") as partial:
+        partial.write_text(json.dumps(summary, indent=2), encoding="utf-8")
+    return summary
+
+
+def _features(
+    source: Manifest | Atlas, detector: LCMem, atlas: Path, workers: int | None, cluster: int | None
+) -> FeatureSet:
+    """Pictures are put into a working atlas first, so that none is encoded twice."""
+    if isinstance(source, Atlas):
+        return extract_features(source, detector, None)
+    working = Atlas.create(atlas, detector, working=True)
+    if cluster is None:
+        return extract_features(source, detector, working, workers=workers)
+    done = fill_atlas_distributed(source, detector, working, workers=cluster, device=str(detector.device))
+    return gather(source, working, done)
+
+
+def _codes(manifests: Sequence[Manifest]) -> list[np.ndarray | None]:
+    """Identities of both sets as integers, −1 where unknown; None if none is known in either."""
+    if not all(manifest.labelled for manifest in manifests):
+        return [None, None]
+    names = pd.concat([manifest.table["identity"] for manifest in manifests], ignore_index=True)
+    codes = pd.factorize(names.where(names != ""))[0].astype(np.int64)
+    return [codes[: len(manifests[0])], codes[len(manifests[0]) :]]
+
+
+def _best_table(result: ScanResult, queries: Manifest, gallery: Manifest) -> pd.DataFrame:
+    query, rank = np.nonzero(result.best.positions >= 0)
+    at, logits = result.best.positions[query, rank], result.best.logits[query, rank]
+    mine, other = queries.table.iloc[query], gallery.table.iloc[at]
+    columns = {"query": mine["path"].to_numpy(), "gallery": other["path"].to_numpy(), "rank": rank + 1}
+    names = {"query_identity": mine["identity"].to_numpy(), "gallery_identity": other["identity"].to_numpy()}
+    return pd.DataFrame({**columns, **names, "logit": logits, "probability": 1 / (1 + np.exp(-logits))})
+
+
+def _write_matches(result: ScanResult, queries: np.ndarray, gallery: np.ndarray, target: Path) -> None:
+    """All matches with paths, one spilled file at a time, so that millions of them need no memory."""
+    schema = pa.schema(
+        [("query", pa.string()), ("gallery", pa.string()), ("logit", pa.float64()), ("kind", pa.string())]
+    )
+    with replacing(target) as partial, pq.ParquetWriter(partial, schema) as writer:
+        for part in result.parts():
+            columns = {"query": queries[part["query"]], "gallery": gallery[part["gallery"]], "logit": part["logit"]}
+            writer.write_table(pa.table({**columns, "kind": part["kind"].astype(str)}, schema=schema))
+
+
+def _histogram_table(histogram: Histogram) -> pd.DataFrame:
+    return pd.DataFrame({"from": histogram.edges[:-1], "to": histogram.edges[1:], **histogram.counts})
+
+
+def _write_table(table: pd.DataFrame, target: Path) -> None:
+    with replacing(target) as partial:
+        table.to_csv(partial, index=False)
+
+
+def _summary(
+    result: ScanResult, queries: Manifest, gallery: Manifest, detector: LCMem, threshold: float, skipped: int
+) -> dict[str, Any]:
+    failures = result.failures
+    return {
+        "model": detector.card["name"],
+        "fingerprint": detector.fingerprint,
+        "queries": len(queries),
+        "gallery": len(gallery),
+        "pairs": result.pairs,
+        "threshold_logit": threshold,
+        "matches": result.match_counts,
+        "pairs_of_each_kind": {kind: int(counts.sum()) for kind, counts in result.histogram.counts.items()},
+        "queries_with_a_match": int((result.best.logits[:, 0] >= threshold).sum()),
+        "queries_that_match_another_identity": None if failures is None else len(failures),
+        "histogram_error": result.histogram.error,
+        "skipped": skipped,
+    }
+
+
+def plot_histogram(histogram: Histogram, threshold: float, target: Path) -> None:
+    """Scores of all pairs by kind, with the threshold."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    axes = figure.subplots()
+    draw_histogram(axes, histogram, threshold)
+    axes.set(xlabel="logit (right: more alike)", ylabel="share of pairs")
+    with replacing(target) as partial:
+        figure.savefig(partial, dpi=120, format="png")
+
+
+def draw_histogram(axes: "Axes", histogram: Histogram, threshold: float) -> None:
+    """Scores of all pairs by kind, each kind as a share of its own (paper, figure 6)."""
+    filled = np.flatnonzero(sum(histogram.counts.values()))
+    first, last = (int(filled[0]), int(filled[-1])) if len(filled) else (0, 0)
+    starts = np.arange(first, last + 1, max(1, (last + 1 - first) // DRAWN))
+    for kind, colour in (("same", "#2471a3"), ("different", "#c0392b"), ("unknown", "#7f8c8d")):
+        counts = histogram.counts[kind]
+        if counts.sum():
+            label = f"{kind} identity ({counts.sum():,} pairs)"
+            shares = np.add.reduceat(counts[: last + 1], starts) / counts.sum()
+            edges = histogram.edges[[*starts, last + 1]]
+            axes.stairs(shares, edges, color=colour, fill=True, alpha=0.4, label=label)
+    axes.axvline(threshold, color="black", lw=1, ls="--", label="threshold")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)

@@ -1,0 +1,1 @@
+"""Pictures and lists of them: any file becomes RGB, any folder or table a Manifest."""

@@ -1,0 +1,149 @@
+"""One frame of a DICOM file, through the grey-scale pipeline of the standard (PS3.3, C.11, and PS3.4, N.2)."""
+
+import io
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lcmem.errors import PictureError, extra
+from lcmem.pictures.image import check_size, is_dicom
+from lcmem.pictures.intensity import stretch, to_grey
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
+
+def decode_frame(data: bytes, index: int | None, name: str) -> np.ndarray:
+    """Decode a frame.
+
+    Stored values pass the modality LUT or rescale, then the first VOI LUT or window; MONOCHROME1 is inverted; YBR and
+    palettes become RGB. Without a window, 8-bit values are taken as they are, Hounsfield units through
+    :data:`lcmem.pictures.intensity.HOUNSFIELD_WINDOW`, and everything else is stretched.
+
+    Args:
+        data: The whole file.
+        index: Frame, from 0; may be None if there is only one.
+        name: For messages.
+
+    Returns:
+        ``[H, W]`` or ``[3, H, W]`` float32 in [0, 1].
+
+    Raises:
+        PictureError: No DICOM file, no pixels in it, no such frame, several and none named, too small or too large,
+            or pydicom is missing.
+    """
+    with extra("medical", f"{name}: DICOM needs pydicom", PictureError):
+        from pydicom.pixels import pixel_array
+    dataset = _read_header(data, name)
+    frame = _choose_frame(int(dataset.get("NumberOfFrames") or 1), index, name)
+    pixels = pixel_array(dataset, index=frame)
+    if pixels.ndim == 3:
+        return _colours(pixels, 2**dataset.BitsStored - 1)
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        return _through_palette(pixels, dataset)
+    grey = _through_window(pixels, _with_frame_values(dataset, frame))
+    return 1 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey
+
+
+def _read_header(data: bytes, name: str) -> "Dataset":
+    from pydicom import dcmread
+
+    if not is_dicom(data):
+        raise PictureError(f"{name}: no DICOM file (it lacks the letters DICM at byte 128)")
+    try:
+        dataset = dcmread(io.BytesIO(data))
+    except (EOFError, zlib.error) as error:
+        raise PictureError(f"{name}: damaged DICOM file ({error})") from error
+    if not any(keyword in dataset for keyword in PIXELS):
+        kind = dataset.get("Modality") or dataset.file_meta.get("MediaStorageSOPClassUID", "unknown kind")
+        raise PictureError(f"{name}: this DICOM file ({kind}) holds no picture, or is cut off")
+    check_size((int(dataset.Columns), int(dataset.Rows)), name)
+    return dataset
+
+
+def _choose_frame(count: int, index: int | None, name: str) -> int:
+    if index is None and count > 1:
+        raise PictureError(f"{name}: {count} frames; name one, for example {name}#slice={count // 2}")
+    if index is not None and index >= count:
+        raise PictureError(f"{name}: there is no frame {index}, only 0 to {count - 1}")
+    return index or 0
+
+
+def _colours(pixels: np.ndarray, full: int) -> np.ndarray:
+    return np.moveaxis(pixels[..., :3], -1, 0).astype(np.float32) / np.float32(full)
+
+
+def _through_palette(pixels: np.ndarray, dataset: "Dataset") -> np.ndarray:
+    from pydicom.pixels import apply_color_lut
+
+    colours = apply_color_lut(pixels, dataset)
+    full = 2 ** int(dataset.RedPaletteColorLookupTableDescriptor[2]) - 1
+    # files that say 8 bits and hold 16 are common enough to be mentioned in the standard (C.7.6.3.1.5)
+    return _colours(colours, full if colours.max() <= full else int(np.iinfo(colours.dtype).max))
+
+
+def _with_frame_values(dataset: "Dataset", frame: int) -> "Dataset":
+    """The elements that rule grey values, wherever they are: enhanced files keep them in functional groups."""
+    from pydicom import Dataset
+
+    found = Dataset()
+    groups = [*(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]]
+    groups += [*(dataset.get("PerFrameFunctionalGroupsSequence") or [])[frame : frame + 1]]
+    for group in groups:
+        for keyword in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
+            for item in group.get(keyword) or []:
+                found.update(item)
+    for element in dataset.group_dataset(0x0028):
+        if element.tag not in found:
+            found.add(element)
+    found.Modality = dataset.get("Modality", "")
+    found.file_meta = dataset.file_meta
+    return found
+
+
+def _through_window(pixels: np.ndarray, dataset: "Dataset") -> np.ndarray:
+    from pydicom.pixels import apply_modality_lut, apply_voi
+
+    values = apply_modality_lut(pixels, dataset)
+    if dataset.get("VOILUTSequence"):
+        full = 2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1
+        levels = apply_voi(np.rint(values).astype(np.int32), dataset)
+        return np.clip(levels / np.float32(full), 0, 1).astype(np.float32)
+    if dataset.get("WindowWidth") not in (None, "") and dataset.get("WindowCenter") not in (None, ""):
+        return apply_window(values, _first(dataset.WindowCenter), _first(dataset.WindowWidth), _function(dataset))
+    if values is pixels and pixels.dtype == np.uint8:
+        return pixels.astype(np.float32) / np.float32(2**dataset.BitsStored - 1)
+    return to_grey(values, float(values.min())) if dataset.Modality == "CT" else stretch(values)
+
+
+def _first(value: object) -> float:
+    return float(np.atleast_1d(np.asarray(value, dtype=np.float64))[0])  # viewers open with the first of several
+
+
+def _function(dataset: "Dataset") -> str:
+    return str(dataset.get("VOILUTFunction") or "LINEAR")
+
+
+def apply_window(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
+    """A window of the standard (PS3.3, C.11.2.1.2 and C.11.2.1.3).
+
+    Args:
+        values: ``[H, W]`` after the modality LUT.
+        center: Window Center.
+        width: Window Width.
+        function: ``LINEAR``, ``LINEAR_EXACT`` or ``SIGMOID``.
+
+    Returns:
+        ``[H, W]`` float32 in [0, 1].
+    """
+    values = values.astype(np.float64)
+    if function == "SIGMOID":
+        return (1 / (1 + np.exp(-4 * (values - center) / max(width, 1e-6)))).astype(np.float32)
+    if function == "LINEAR":  # the standard counts grey values, so that a width of 1 is a step
+        center, width = center - 0.5, width - 1
+    if width <= 0:
+        return (values > center).astype(np.float32)
+    return np.clip((values - center) / width + 0.5, 0, 1).astype(np.float32)

@@ -1,0 +1,227 @@
+"""One picture: a file or an array becomes RGB, as floats in [0, 1] or as 256 levels."""
+
+import io
+import os
+import re
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from lcmem.errors import PictureError
+
+if TYPE_CHECKING:
+    import torch
+
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
+SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm"}
+VOLUME_SUFFIXES = (".nii", ".nii.gz")
+MIN_SIDE = 16
+"""Pictures with a shorter side (in pixels) show nothing that could be recognised."""
+MAX_PIXELS = 100_000_000
+"""Larger pictures are refused before they are decoded: 100 megapixels are 1.2 GB as float RGB."""
+MAX_12_BITS = 2**12 - 1
+SPARE = 2
+"""A large 8-bit picture is first shrunk cheaply, to no less than so many times the wanted side."""
+
+Image.MAX_IMAGE_PIXELS = None  # our own limit, checked from the header, replaces Pillow's warning
+
+PictureLike: TypeAlias = Union[str, os.PathLike[str], Image.Image, np.ndarray, "torch.Tensor"]
+
+
+def load_picture(source: PictureLike, size: int | None = None) -> np.ndarray:
+    """Read a picture as float RGB.
+
+    Grey, palette and alpha pictures become RGB (alpha over white), EXIF rotation is applied. 16-bit values are divided
+    by 65535, or by 4095 if none is above: scanners store 12 bits in 16, and divided by 65535 they would be nearly
+    black. DICOM and NIfTI are shown as a viewer shows them, see :mod:`lcmem.medical`. With ``size`` the whole picture
+    is squeezed into a square, so that no content is lost. 8-bit pictures of at least twice that size are shrunk in 8
+    bits: JPEG files are decoded at a fraction of their size that leaves twice the wanted one.
+
+    Args:
+        source: A path, a PIL image, or an array or tensor: ``[H, W]`` or ``[H, W, 3]`` uint8 or uint16, or
+            ``[3, H, W]`` float in [0, 1]. ``archive.zip/member.png`` reaches into a zip file,
+            ``volume.nii.gz#slice=57`` into a NIfTI volume, ``cine.dcm#slice=3`` into a DICOM file of several frames.
+        size: Height and width of the result in pixels; None keeps the picture's own.
+
+    Returns:
+        ``[3, H, W]`` float32 in [0, 1].
+
+    Raises:
+        PictureError: The file is missing, empty, corrupt, not a picture, smaller than ``MIN_SIDE`` or larger than
+            ``MAX_PIXELS``; it has several slices and none is named; its format needs the extra ``medical``; or the
+            array has another shape, or holds NaN or values outside [0, 1].
+    """
+    return _floats(_load(source, size))
+
+
+def load_levels(source: PictureLike, size: int | None = None) -> np.ndarray:
+    """Read a picture as :func:`load_picture` does, rounded to 256 levels: the network's input, whatever it comes from.
+
+    Returns:
+        ``[3, H, W]`` uint8.
+    """
+    planes = _load(source, size)
+    return planes if planes.dtype == np.uint8 else np.rint(planes * 255).astype(np.uint8)
+
+
+def split_slice(path: str) -> tuple[str, int | None]:
+    """Split ``file#slice=57`` into the file and the number; ``(path, None)`` for an ordinary path."""
+    found = re.fullmatch(r"(.+)#slice=(\d+)", path, flags=re.DOTALL)
+    return (found[1], int(found[2])) if found else (path, None)
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file that starts with these bytes (132 are enough) is DICOM, which often has no suffix to tell by."""
+    return head[128:132] == b"DICM"
+
+
+def read_bytes(path: str) -> bytes:
+    """Read a whole file, or a member of a zip file named as ``archive.zip/member``; a slice's number is ignored."""
+    path, _ = split_slice(path)
+    archive, member = split_zip(path)
+    if archive is None:
+        return Path(path).read_bytes()
+    return _open_zip(archive, os.getpid()).read(member)
+
+
+def split_zip(path: str) -> tuple[str | None, str]:
+    """Split ``archive.zip/member`` into its two parts; ``(None, path)`` for an ordinary path."""
+    head, found, member = path.replace(os.sep, "/").partition(".zip/")
+    return (head + ".zip", member) if found and os.path.isfile(head + ".zip") else (None, path)
+
+
+@lru_cache(maxsize=64)
+def _open_zip(archive: str, process: int) -> zipfile.ZipFile:
+    # a forked worker shares the parent's file offset, so each process opens its own
+    return zipfile.ZipFile(archive)
+
+
+def _load(source: PictureLike, size: int | None) -> np.ndarray:
+    """``[3, H, W]``, uint8 as long as nothing finer is known, else float32 in [0, 1]."""
+    if isinstance(source, str | os.PathLike):
+        return _load_file(os.fspath(source), size)
+    if isinstance(source, Image.Image):
+        return _resized(_to_planes(source.copy(), "picture", size), size)  # a draft would change the caller's picture
+    return _resized(_from_array(np.asarray(source), size), size)
+
+
+def _load_file(path: str, size: int | None) -> np.ndarray:
+    try:
+        return _resized(_decode(path, size), size)
+    except PictureError as error:
+        raise error if split_slice(path)[0] in str(error) else PictureError(f"{path}: {error}") from error
+    except FileNotFoundError as error:
+        raise PictureError(f"{path}: no such file") from error
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error, … on damaged files
+        raise PictureError(f"{path}: not a readable picture ({error})") from error
+
+
+def _decode(path: str, size: int | None) -> np.ndarray:
+    file, index = split_slice(path)
+    if file.lower().endswith(VOLUME_SUFFIXES):
+        from lcmem.pictures.nifti import load_slice
+
+        return _from_array(load_slice(file, index), size)
+    data = read_bytes(file)
+    if not data:
+        raise PictureError(f"{path}: the file is empty")
+    if is_dicom(data) or Path(file).suffix.lower() in DICOM_SUFFIXES:
+        from lcmem.pictures.dicom import decode_frame
+
+        return _from_array(decode_frame(data, index, file), size)
+    if index is not None:
+        raise PictureError(f"{path}: only DICOM and NIfTI files have slices; leave out #slice={index}")
+    with Image.open(io.BytesIO(data)) as picture:
+        check_size(picture.size, path)
+        return _to_planes(picture, path, size)
+
+
+def check_size(size: tuple[int, int], name: str) -> None:
+    """Refuse width and height in pixels that are too small to show anything or too large to decode.
+
+    Raises:
+        PictureError: Below ``MIN_SIDE`` or above ``MAX_PIXELS``.
+    """
+    width, height = size
+    if min(width, height) < MIN_SIDE:
+        raise PictureError(f"{name}: {width}×{height} pixels are too few, at least {MIN_SIDE} a side are needed")
+    if width * height > MAX_PIXELS:
+        raise PictureError(
+            f"{name}: {width}×{height} pixels are too many (at most {MAX_PIXELS // 10**6} megapixels); scale it down"
+        )
+
+
+def _to_planes(picture: Image.Image, name: str, size: int | None) -> np.ndarray:
+    """PIL image to ``[3, H, W]``, uint8 or for more than 8 bits float32; already of that size if it was far larger."""
+    check_size(picture.size, name)
+    if size is not None:
+        picture = _shrunk(picture, size)
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode == "F":
+        return _from_floats(np.asarray(picture))
+    if picture.mode.startswith("I"):  # 16 bits; some Pillow versions widen them to 32
+        levels = np.asarray(picture)
+        if levels.min() < 0 or levels.max() > np.iinfo(np.uint16).max:
+            raise PictureError(f"{name}: values from {levels.min()} to {levels.max()} do not fit into 16 bits")
+        return _from_sixteen_bits(levels.astype(np.uint16))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return np.ascontiguousarray(np.asarray(picture.convert("RGB")).transpose(2, 0, 1))
+
+
+def _shrunk(picture: Image.Image, size: int) -> Image.Image:
+    """A picture ``SPARE`` times as large or more, squeezed into the square in 8 bits; any other as it is.
+
+    Reduced decoding and box filter leave ``SPARE`` times the size, so that the bicubic filter decides what is seen.
+    Smaller pictures are not for this: enlarged in 8 bits, overshoot would be cut off between rows and columns.
+    """
+    room = SPARE * size
+    if min(picture.size) < room or picture.mode not in ("L", "RGB") or picture.has_transparency_data:
+        return picture
+    drafted = picture.draft(None, (room, room))
+    whole = drafted[1] if drafted else None  # a fraction of a pixel less than the drafted picture, if sides are odd
+    return picture.resize((size, size), Image.Resampling.BICUBIC, box=whole, reducing_gap=SPARE)
+
+
+def _from_array(array: np.ndarray, size: int | None) -> np.ndarray:
+    shape = array.shape if array.dtype in (np.uint8, np.uint16) else (*array.shape[-2:], *array.shape[:-2])
+    if len(shape) not in (2, 3) or shape[2:] not in ((), (1,), (3,)):
+        raise PictureError(f"an array of shape {array.shape} and type {array.dtype} is not a picture")
+    if array.dtype == np.uint8:
+        return _to_planes(Image.fromarray(array[..., 0] if shape[2:] == (1,) else array), "array", size)
+    return _from_sixteen_bits(array) if array.dtype == np.uint16 else _from_floats(array)
+
+
+def _from_sixteen_bits(array: np.ndarray) -> np.ndarray:
+    scaled = array.astype(np.float32) / (MAX_12_BITS if array.max(initial=0) <= MAX_12_BITS else 2**16 - 1)
+    return _from_floats(scaled if array.ndim == 2 else np.moveaxis(scaled, -1, 0))
+
+
+def _from_floats(array: np.ndarray) -> np.ndarray:
+    planes = array[None] if array.ndim == 2 else array
+    check_size((planes.shape[2], planes.shape[1]), "array")
+    if not (np.isfinite(planes).all() and planes.min() >= 0 and planes.max() <= 1):
+        raise PictureError("float pictures must lie in [0, 1] and hold no NaN")
+    return np.array(np.broadcast_to(planes, (3, *planes.shape[1:])), dtype=np.float32, order="C")
+
+
+def _resized(planes: np.ndarray, size: int | None) -> np.ndarray:
+    """Pillow's bicubic filter in floats, but from PyTorch, which is quicker for small pictures."""
+    if size is None or planes.shape[1:] == (size, size):
+        return planes
+    from torch import from_numpy
+    from torch.nn.functional import interpolate
+
+    grey = bool((planes[0] == planes[1]).all() and (planes[0] == planes[2]).all())
+    exact = _floats(planes[:1] if grey else planes)
+    squeezed = interpolate(from_numpy(exact)[None], (size, size), mode="bicubic", antialias=True)[0].clamp_(0, 1)
+    return squeezed.expand(3, -1, -1).contiguous().numpy()
+
+
+def _floats(planes: np.ndarray) -> np.ndarray:
+    return np.divide(planes, 255, dtype=np.float32) if planes.dtype == np.uint8 else planes

@@ -1,0 +1,140 @@
+"""What a folder, a zip file, a CSV or a Parquet file lists: rows of path, identity, split and dataset."""
+
+import os
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
+
+import pandas as pd
+
+from lcmem.errors import LCMemError
+from lcmem.pictures.image import SUFFIXES, is_dicom
+
+COLUMNS = ["path", "identity", "split", "dataset"]
+SPLITS = ("train", "val", "test")
+
+Found: TypeAlias = tuple[str, tuple[str, ...]]
+"""Absolute path of a picture, and the folders that it is in."""
+
+
+def folder_pictures(root: Path) -> Iterator[Found]:
+    """Every picture below a folder, in a stable order.
+
+    Raises:
+        LCMemError: A file name is not UTF-8.
+    """
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        inner = Path(folder).relative_to(root).parts
+        for name in sorted(files):
+            path = os.path.join(folder, name)
+            try:
+                path.encode()
+            except UnicodeEncodeError:
+                raise LCMemError(f"{os.fsencode(path)!r}: a file name that is not UTF-8; rename it") from None
+            if _is_picture(name, partial(_file_head, path)):
+                yield os.path.abspath(path), inner
+
+
+def zip_pictures(archive: Path) -> Iterator[Found]:
+    """The same of a zip file.
+
+    Raises:
+        LCMemError: It is none.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = [
+                name for name in sorted(opened.namelist()) if _is_picture(name, partial(_member_head, opened, name))
+            ]
+    except zipfile.BadZipFile as error:
+        raise LCMemError(f"{archive}: not a zip file ({error})") from error
+    for name in names:
+        yield f"{os.path.abspath(archive)}/{name}", Path(name).parts[:-1]
+
+
+def _is_picture(name: str, head: Callable[[], bytes]) -> bool:
+    file = PurePosixPath(name)
+    if file.name.startswith(".") or file.name == "DICOMDIR" or name.endswith("/"):
+        return False
+    nameless = not file.suffix or file.suffix[1:].isdigit()  # scanners name files by number or UID: look inside
+    return file.suffix.lower() in SUFFIXES or (nameless and is_dicom(head()))
+
+
+def _file_head(path: str) -> bytes:
+    if not os.path.isfile(path) or not os.access(path, os.R_OK):
+        return b""
+    with open(path, "rb") as stream:
+        return stream.read(132)
+
+
+def _member_head(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as stream:
+        return stream.read(132)
+
+
+def table_of(found: Iterable[Found], dataset: str) -> pd.DataFrame:
+    """Split and identity from the names of folders: that of a split, and the innermost one."""
+    rows = []
+    for path, folders in found:
+        split = next((folder for folder in folders if folder in SPLITS), "")
+        identity = folders[-1] if folders and folders[-1] not in (*SPLITS, "_") else ""
+        rows.append((path, identity, split, dataset))
+    table = pd.DataFrame(rows, columns=COLUMNS, dtype=str)
+    if table["identity"].nunique() == 1:  # one folder of pictures inside another says nothing about whose they are
+        table["identity"] = ""
+    return table
+
+
+def read_table(path: Path, identity_column: str) -> pd.DataFrame:
+    """A CSV or Parquet file, its further columns kept.
+
+    Raises:
+        LCMemError: It can't be read, or a column is missing.
+    """
+    try:
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str)
+    except Exception as error:  # pyarrow and pandas raise many kinds on damaged files
+        raise LCMemError(f"{path}: not a readable table ({error})") from error
+    for column in {"path", identity_column} - {"identity"}:
+        if column not in table.columns:
+            raise LCMemError(f"{path}: no column {column!r} (found: {', '.join(map(str, table.columns))})")
+    if identity_column in table.columns:
+        table["identity"] = table[identity_column]
+    table = table.dropna(subset="path").reset_index(drop=True)
+    for column in COLUMNS:
+        table[column] = table[column].fillna("").astype(str) if column in table.columns else ""
+    for column in ("identity", "split", "dataset"):  # a blank is no name
+        table[column] = table[column].str.strip()
+    table["path"] = _absolute(Path(os.path.abspath(path)).parent, table)
+    others = [column for column in table.columns if column not in COLUMNS]
+    return table[COLUMNS + others]
+
+
+def _absolute(root: Path, table: pd.DataFrame) -> pd.Series:
+    """Where the pictures of a table are: below its folder, or in the zip file of their data set beside it."""
+    paths = [str(root / name) for name in table["path"]]
+    for dataset, rows in table.groupby("dataset").indices.items():
+        if (root / f"{dataset}.zip").is_file() and not os.path.exists(paths[rows[0]]):
+            for row in rows:
+                paths[row] = f"{root}/{dataset}.zip/{table['path'].iloc[row]}"
+    return pd.Series(paths, index=table.index, dtype=str)
+
+
+def match_identities(paths: Iterable[str], pattern: str) -> list[str]:
+    """What a regular expression (its first group, if it has one) finds in each path; "" where it does not fit.
+
+    Raises:
+        LCMemError: It is none, or fits nowhere.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise LCMemError(f"identity pattern {pattern!r} is not a regular expression: {error}") from error
+    matches = [compiled.search(path) for path in paths]
+    if not any(matches):
+        raise LCMemError(f"identity pattern {pattern!r} fits none of the {len(matches)} paths")
+    return ["" if match is None else match.group(1 if compiled.groups else 0) or "" for match in matches]

@@ -1,0 +1,96 @@
+"""Many pictures: decoded by worker processes, in order, in batches; unreadable ones are set aside, not fatal."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lcmem.errors import PictureError
+from lcmem.pictures.image import load_levels
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PictureBatch:
+    """Decoded pictures and what could not be decoded.
+
+    Attributes:
+        indices: Positions in the list of paths of the pictures that could be read.
+        pictures: ``[len(indices), 3, size, size]`` uint8.
+        failures: Position and reason for each picture that could not be read.
+    """
+
+    indices: list[int]
+    pictures: Tensor
+    failures: list[tuple[int, str]]
+
+
+class _Pictures(Dataset[tuple[int, Any]]):
+    def __init__(self, paths: Sequence[str], size: int | None, take: Callable[[np.ndarray], Any]) -> None:
+        self.paths, self.size, self.take = paths, size, take
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[int, Any]:
+        try:
+            return index, self.take(load_levels(self.paths[index], self.size))
+        except PictureError as error:
+            return index, error
+
+
+def to_float(pictures: Tensor) -> Tensor:
+    """uint8 ``[B, 3, H, W]`` to float32 in [0, 1], in the memory format that convolutions on a CPU prefer."""
+    return pictures.contiguous(memory_format=torch.channels_last).float().div_(255)
+
+
+def _stack(items: list[tuple[int, Any]]) -> PictureBatch:
+    good = [(index, item) for index, item in items if not isinstance(item, PictureError)]
+    bad = [(index, str(item)) for index, item in items if isinstance(item, PictureError)]
+    pictures = torch.stack([item for _, item in good]) if good else torch.empty(0, dtype=torch.uint8)
+    return PictureBatch([index for index, _ in good], pictures, bad)
+
+
+def default_workers() -> int:
+    """One decoding process for each core but one, at most eight."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, max(1, cores - 1))
+
+
+def decode(
+    paths: Sequence[str],
+    take: Callable[[np.ndarray], Any],
+    collate: Callable[[list[tuple[int, Any]]], T],
+    *,
+    size: int | None = None,
+    batch_size: int = 64,
+    workers: int | None = None,
+) -> Iterator[T]:
+    """Decode pictures in order, in worker processes that send back only what is needed of them.
+
+    Args:
+        paths: What :func:`lcmem.pictures.image.load_picture` takes.
+        take: What is needed of a picture ``[3, H, W]`` uint8.
+        collate: Makes a batch of positions and what was taken; a :class:`lcmem.errors.PictureError` where the picture
+            could not be read. Runs in the worker too: a batch travels faster in one piece.
+        size: Side of the square that every picture is squeezed into, in pixels; None keeps each as it is.
+        batch_size: Pictures in a batch.
+        workers: Decoding processes; 0 decodes in this process. Default: :func:`default_workers`, none for few pictures.
+    """
+    if workers is None:
+        workers = default_workers() if len(paths) > batch_size else 0
+    pictures = _Pictures(paths, size, take)
+    yield from DataLoader(pictures, batch_size=batch_size, num_workers=workers, collate_fn=collate)
+
+
+def iterate_pictures(
+    paths: Sequence[str], size: int, *, batch_size: int = 64, workers: int | None = None
+) -> Iterator[PictureBatch]:
+    """Decode pictures in order into batches of ``[B, 3, size, size]`` uint8; arguments as of :func:`decode`."""
+    return decode(paths, torch.from_numpy, _stack, size=size, batch_size=batch_size, workers=workers)

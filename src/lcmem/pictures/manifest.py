@@ -1,0 +1,173 @@
+"""Which pictures, whose, which split: a folder, a zip file, a CSV or a Parquet file becomes a Manifest."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, Union
+
+import pandas as pd
+
+from lcmem.errors import LCMemError
+from lcmem.files import replacing
+from lcmem.pictures.image import SUFFIXES
+from lcmem.pictures.listing import folder_pictures, match_identities, read_table, table_of, zip_pictures
+
+ManifestLike: TypeAlias = Union[str, os.PathLike[str], "Manifest"]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A table of pictures.
+
+    Attributes:
+        table: One row for each picture, with the columns ``path`` (absolute, ``archive.zip/member`` or
+            ``file#slice=57``, as :func:`~lcmem.pictures.image.load_picture` takes it), ``identity`` ("" where it is
+            not known: the picture then stands for itself), ``split`` ("" or train, val, test) and ``dataset`` ("" or a
+            name), all strings, and any further columns of the file it was read from.
+    """
+
+    table: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        repeated = self.table["path"][self.table["path"].duplicated()]
+        if len(repeated):
+            raise LCMemError(f"{len(repeated)} pictures are listed more than once, for example {repeated.iloc[0]}")
+
+    @classmethod
+    def read(
+        cls,
+        source: ManifestLike,
+        *,
+        identity_pattern: str | None = None,
+        identity_column: str = "identity",
+        identities: bool = True,
+    ) -> "Manifest":
+        """Read a folder (recursively), a zip file of pictures, or a CSV or Parquet file with a column ``path``.
+
+        DICOM files are found without a suffix too. NIfTI volumes are not: a table, or the layout of a known data set
+        (:mod:`lcmem.datasets`), says which of their slices are meant.
+
+        In a folder, the identity of a picture is the name of the sub-folder that it lies in (unless that is a split
+        such as ``train``, or the only sub-folder); pictures that lie directly in the folder stand for themselves.
+
+        Args:
+            source: The folder or file. Relative paths in a table are relative to the table's folder; where
+                ``<dataset>.zip`` lies beside the table, they may be members of it. A Manifest is returned as it is.
+            identity_pattern: A regular expression, searched in the path below the folder, zip file or table's folder
+                (``/a/1.png``); its first group (or whole match) is the identity.
+            identity_column: The column of the table that names the identity.
+            identities: False ignores every identity: each picture stands for itself.
+
+        Raises:
+            LCMemError: Nothing there, no picture in it, a missing column, or a pattern that fits no picture.
+        """
+        if isinstance(source, Manifest):
+            return source
+        path = Path(source)
+        if path.is_dir():
+            table = table_of(folder_pictures(path), path.name)
+            if table.empty and (path / "manifest.csv").is_file():  # pictures in zip files beside their table
+                table = read_table(path / "manifest.csv", identity_column)
+        elif not path.exists():
+            raise LCMemError(f"{path}: no such file or folder")
+        elif path.suffix == ".zip":
+            table = table_of(zip_pictures(path), path.stem)
+        elif path.suffix in {".csv", ".parquet"}:
+            table = read_table(path, identity_column)
+        else:
+            raise LCMemError(f"{path}: expected a folder, a .zip of pictures, or a .csv or .parquet table")
+        if table.empty:
+            kinds = " ".join(sorted(SUFFIXES))
+            raise LCMemError(
+                f"{path}: no pictures found (looked for {kinds}; slices of NIfTI volumes are named in a table, "
+                "as volume.nii.gz#slice=57)"
+            )
+        if identity_pattern is not None:
+            root = path if path.is_dir() or path.suffix == ".zip" else path.parent
+            above = os.path.abspath(root).replace(os.sep, "/")
+            below = [name.replace(os.sep, "/").removeprefix(above) for name in table["path"]]
+            table["identity"] = match_identities(below, identity_pattern)
+        if not identities:
+            table["identity"] = ""
+        return cls(table)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def paths(self) -> list[str]:
+        """The pictures' paths, in order."""
+        return list(self.table["path"])
+
+    @property
+    def identities(self) -> list[str]:
+        """One identity for each picture; a picture without one is its own identity."""
+        own = "\0" + self.table["path"]  # no identity of a table can hold a NUL, so the two never meet
+        return list(self.table["identity"].where(self.table["identity"] != "", own))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether at least one identity is known."""
+        return bool((self.table["identity"] != "").any())
+
+    def select(self, *, split: str | None = None, dataset: str | None = None) -> "Manifest":
+        """The pictures of one split, one dataset, or both; None takes any.
+
+        Raises:
+            LCMemError: Nothing is left.
+        """
+        keep = pd.Series(True, index=self.table.index)
+        for column, value in (("split", split), ("dataset", dataset)):
+            if value is not None:
+                keep &= self.table[column] == value
+        if not keep.any():
+            wanted = ", ".join(f"{name}={value!r}" for name, value in (("split", split), ("dataset", dataset)) if value)
+            found = sorted(set(self.table["split"] if split else self.table["dataset"]))
+            raise LCMemError(f"no pictures with {wanted} in the manifest (found: {', '.join(map(repr, found))})")
+        return Manifest(self.table[keep].reset_index(drop=True))
+
+    def rows(self, keep: Iterable[int]) -> "Manifest":
+        """The pictures at these positions, in this order."""
+        return Manifest(self.table.iloc[list(keep)].reset_index(drop=True))
+
+    def with_splits(self, *, val: float = 0.1, test: float = 0.1) -> "Manifest":
+        """Divide the identities into train, val and test in the order of their hashes: the same on every machine.
+
+        Args:
+            val: Share of the identities for val, at least two.
+            test: Share of the identities for test, at least two.
+
+        Raises:
+            LCMemError: Too few identities to leave three for train.
+        """
+        identities = pd.Series(self.identities)
+        order = sorted(identities.unique(), key=lambda name: hashlib.sha256(name.encode()).digest())
+        if len(order) < 7:
+            raise LCMemError(f"{len(order)} identities are too few to divide into train, val and test (at least 7)")
+        counts = {"test": max(2, round(test * len(order))), "val": max(2, round(val * len(order)))}
+        ends = counts["test"], counts["test"] + counts["val"]
+        split = {name: "test" if k < ends[0] else "val" if k < ends[1] else "train" for k, name in enumerate(order)}
+        return Manifest(self.table.assign(split=identities.map(split).to_numpy()))
+
+    def check_disjoint(self) -> None:
+        """Identities must not be shared between splits.
+
+        Raises:
+            LCMemError: An identity is in two splits: a model trained on one would be tested on people it has seen.
+        """
+        known = self.table[(self.table["identity"] != "") & (self.table["split"] != "")]
+        splits = known.groupby("identity")["split"].nunique()
+        shared = splits[splits > 1]
+        if len(shared):
+            raise LCMemError(f"{len(shared)} identities are in more than one split, for example {shared.index[0]!r}")
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Save as CSV or Parquet, by the file's suffix."""
+        target = Path(path)
+        with replacing(target) as partial:
+            if target.suffix == ".parquet":
+                self.table.to_parquet(partial, index=False)
+            else:
+                self.table.to_csv(partial, index=False)

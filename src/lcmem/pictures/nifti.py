@@ -1,0 +1,105 @@
+"""One slice of a NIfTI volume, as a radiologist looks at it."""
+
+import gzip
+import io
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from lcmem.errors import PictureError, extra
+from lcmem.pictures.image import check_size, read_bytes, split_zip
+from lcmem.pictures.intensity import to_grey
+
+MAX_VOXELS = 2**30
+"""Larger volumes are refused before they are decompressed: these are 2 GB in 16 bits."""
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A decompressed volume.
+
+    Attributes:
+        stored: ``[X, Y, Z]`` numbers as they are in the file; a value is ``stored * slope + intercept``.
+        slope: Of the file's header.
+        intercept: Of the file's header.
+        lowest: Smallest value.
+        orientation: ``[3, 2]``: for each axis of the array the world axis (0 right, 1 anterior, 2 superior) that it
+            runs along, and 1 or -1 for its direction.
+    """
+
+    stored: np.ndarray
+    slope: float
+    intercept: float
+    lowest: float
+    orientation: np.ndarray
+
+
+def load_slice(path: str, index: int | None) -> np.ndarray:
+    """Read ``array[:, :, index]`` of a volume.
+
+    The index counts along the third axis *as stored*, so that it means the same in a mask of the same shape and in any
+    other tool. The slice is turned so that anterior (in axial slices) or superior (in others) is up and the patient's
+    right, or anterior, is on the left. Grey values: :func:`lcmem.pictures.intensity.to_grey`.
+
+    Args:
+        path: ``.nii`` or ``.nii.gz``, also inside a zip file.
+        index: From 0; may be None if there is only one slice.
+
+    Returns:
+        ``[H, W]`` float32 in [0, 1].
+
+    Raises:
+        PictureError: No volume, no such slice, several and none named, too small or too large, or nibabel is missing.
+    """
+    status = os.stat(split_zip(path)[0] or path)
+    volume = _open_volume(path, os.getpid(), (status.st_size, status.st_mtime_ns))
+    count = volume.stored.shape[2]
+    if index is None and count > 1:
+        raise PictureError(f"{path}: a volume of {count} slices; name one, for example {path}#slice={count // 2}")
+    if index is not None and index >= count:
+        raise PictureError(f"{path}: there is no slice {index}, only 0 to {count - 1}")
+    values = volume.stored[:, :, index or 0].astype(np.float32) * volume.slope + volume.intercept
+    return to_grey(_upright(values, volume.orientation), volume.lowest)
+
+
+# slices of one volume are read one after another, and decompression takes seconds
+@lru_cache(maxsize=1)
+def _open_volume(path: str, process: int, stamp: tuple[int, int]) -> Volume:
+    with extra("medical", f"{path}: NIfTI needs nibabel", PictureError):
+        from nibabel.orientations import io_orientation
+    image = _read_header(path)
+    shape = (*image.shape, 1, 1)[:3]
+    if int(np.prod(image.shape)) != int(np.prod(shape)):
+        raise PictureError(f"{path}: {len(image.shape)} dimensions; save one volume of the series as a file of its own")
+    check_size((shape[0], shape[1]), path)
+    if np.prod(shape, dtype=np.int64) > MAX_VOXELS:
+        raise PictureError(f"{path}: {'×'.join(map(str, shape))} voxels are too many; crop it or scale it down")
+    proxy = image.dataobj
+    stored = np.asarray(proxy.get_unscaled()).reshape(shape)
+    if stored.dtype.kind not in "iuf":
+        raise PictureError(f"{path}: values of type {stored.dtype} are not grey values")
+    ends = np.array([np.nanmin(stored), np.nanmax(stored)], dtype=np.float64) * proxy.slope + proxy.inter
+    return Volume(stored, float(proxy.slope), float(proxy.inter), float(ends.min()), io_orientation(image.affine))
+
+
+def _read_header(path: str) -> Any:
+    from nibabel import Nifti1Image, Nifti2Image
+
+    data = read_bytes(path)
+    if not data:
+        raise PictureError(f"{path}: the file is empty")
+    stream: Any = gzip.GzipFile(fileobj=io.BytesIO(data)) if data[:2] == b"\x1f\x8b" else io.BytesIO(data)
+    size = stream.read(4)
+    stream.seek(0)
+    kind = Nifti2Image if 540 in (int.from_bytes(size, "little"), int.from_bytes(size, "big")) else Nifti1Image
+    return kind.from_stream(stream)
+
+
+def _upright(values: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+    world, direction = orientation[:2, 0], orientation[:2, 1]
+    # a picture runs from its upper left corner: superior to inferior, anterior to posterior, right to left
+    values = values[:: -1 if direction[0] > 0 else 1, :: -1 if direction[1] > 0 else 1]
+    return values if world[0] > world[1] else values.T

@@ -1,0 +1,123 @@
+"""How far a scan is and what it found so far: the part of it that survives a kill."""
+
+import hashlib
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lcmem.errors import LCMemError
+from lcmem.files import replacing
+from lcmem.scan.exact import Matches
+from lcmem.scan.result import write_matches
+
+STATE = "scan.npz"
+HELD = 20_000_000
+"""Matches that are kept in memory: half a gigabyte."""
+
+
+@dataclass
+class Standing:
+    """Results over the gallery chunks that are done.
+
+    Attributes:
+        logits: Best matches ``[Q, 1 or 3, k]``, see :class:`lcmem.scan.bounds.Slab`.
+        positions: The same shape.
+        counts: Histogram ``[3, bins]``.
+        matched: Matches by kind ``[3]``.
+        done: Gallery chunks.
+        radius: The largest of a gallery row, in levels.
+        fingerprint: Of everything that the results depend on.
+        out: Where to save; None saves nothing.
+        held: Matches in memory.
+    """
+
+    logits: np.ndarray
+    positions: np.ndarray
+    counts: np.ndarray
+    matched: np.ndarray
+    done: int
+    radius: int
+    fingerprint: str
+    out: Path | None
+    held: list[Matches] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, out: Path | None, fingerprint: str, shape: tuple[int, int, int], bins: int) -> "Standing":
+        """An empty one, or the saved one of the same scan.
+
+        Raises:
+            LCMemError: The folder holds another scan, or a damaged file.
+        """
+        fresh = cls(
+            np.full(shape, -np.inf), np.full(shape, -1), np.zeros((3, bins), np.int64), np.zeros(3, np.int64),
+            0, 0, fingerprint, out,
+        )  # fmt: skip
+        if out is None:
+            return fresh
+        out.mkdir(parents=True, exist_ok=True)
+        return fresh._load(out / STATE) if (out / STATE).is_file() else fresh
+
+    def _load(self, path: Path) -> "Standing":
+        try:
+            with np.load(path) as saved:
+                values = {name: saved[name] for name in saved.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise LCMemError(f"{path}: damaged ({error}); delete this folder to scan anew") from error
+        if str(values.get("fingerprint")) != self.fingerprint:
+            raise LCMemError(
+                f"{path.parent}: holds another scan (other pictures, model or settings); choose another folder or "
+                "delete this one: pictures that are already encoded stay so"
+            )
+        for name in ("logits", "positions", "counts", "matched"):
+            setattr(self, name, values[name])
+        self.done, self.radius = int(values["done"]), int(values["radius"])
+        return self
+
+    def finish_chunk(self, found: Matches, counts: np.ndarray, radius: int) -> None:
+        """A gallery chunk is done. Its matches are written first, so that the saved state never lacks any.
+
+        Raises:
+            LCMemError: More matches than memory should hold.
+        """
+        self.counts += counts
+        self.matched += np.bincount(found.kind, minlength=3)
+        self.radius = max(self.radius, radius)
+        if self.out is None:
+            self.held.append(found)
+            if self.matched.sum() > HELD:
+                raise LCMemError(f"more than {HELD} pairs reach the threshold; raise it, or give a folder to write to")
+        else:  # also when there are none, so that no file of another, killed scan is taken for this one's
+            with replacing(self._part(self.done)) as partial:
+                write_matches(partial, found)
+        self.done += 1
+        if self.out is not None:
+            self._save(self.out / STATE)
+
+    def _save(self, path: Path) -> None:
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.savez(
+                file, logits=self.logits, positions=self.positions, counts=self.counts, matched=self.matched,
+                done=self.done, radius=self.radius, fingerprint=self.fingerprint,
+            )  # fmt: skip
+
+    def _part(self, chunk: int) -> Path:
+        assert self.out is not None
+        return self.out / f"matches-{chunk:06d}.parquet"
+
+    def files(self) -> list[Path]:
+        """Parquet files of the finished chunks. One that a killed run left behind the saved state is not among them."""
+        return [] if self.out is None else [self._part(n) for n in range(self.done)]
+
+    def matches(self) -> Matches:
+        """Those in memory."""
+        return Matches.join(self.held)
+
+
+def fingerprint(*parts: bytes) -> str:
+    """sha256 over parts, each with its length."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Rates, calibration, thresholds, ROC and bootstrap: functions of arrays."""
