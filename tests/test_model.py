@@ -149,3 +149,24 @@ def test_all_pairs_has_the_gradients_of_the_plain_formula(kind):
     plain = torch.autograd.grad((head(u[:, None], v[None]) * seed).sum(), parameters)
     for a, b in zip(fast, plain, strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_l1_of_a_unit_part_follows_its_cosine():
+    torch.manual_seed(0)
+    settings = NetworkSettings("convnext_atto", {"depths": [1, 1, 1, 1]}, channels=3, features=96, parts=[64, 32])
+    network = SiameseNetwork(settings).eval()
+    network.backbone = torch.nn.Flatten()
+    x = torch.randn(300, 96, 1, 1)
+    u = network.embed(x)
+    logits = torch.logit(u)
+    for part, size in zip(logits.split([64, 32], dim=1), (64, 32), strict=True):
+        assert torch.allclose(part.square().mean(1), torch.ones(300), atol=1e-4), size
+    rows, columns = torch.triu_indices(300, 300, 1)
+    cosine = F.cosine_similarity(x[rows, :64].flatten(1), x[columns, :64].flatten(1))
+    distance = (u[rows, :64] - u[columns, :64]).abs().sum(1)
+    assert np.corrcoef(cosine, distance)[0, 1] < -0.85
+
+
+def test_parts_must_add_up():
+    with pytest.raises(LCMemError, match="do not add up"):
+        SiameseNetwork(NetworkSettings("convnext_atto", features=96, parts=[64, 64]))

@@ -15,7 +15,7 @@ from PIL import Image
 
 from lcmem.augment import Augmentation
 from lcmem.detectors.lcmem import LCMem
-from lcmem.encoders import LatentEncoder
+from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
 from lcmem.jobs.audit import audit
 from lcmem.jobs.audit_result import AuditResult
@@ -25,6 +25,8 @@ TRAINING, HOLDOUT, UNSEEN = range(1, 21), range(21, 31), range(31, 41)
 """People: of the "training set", of the holdout, and never seen by anybody."""
 SHOWN = range(1, 9)
 """Pictures of each training person that are in the training set; the other two are "other photos"."""
+SIDE = 256
+"""In pixels, of edited copies and round trips."""
 EDITS = Augmentation(probability=0.25)
 """About three edits for each copy, where stage 2 makes about five: a casual change, not an attack."""
 KINDS = {
@@ -48,8 +50,11 @@ def faces_folder() -> Path:
     return folder
 
 
-def build_demo(out: Path, encoder: LatentEncoder, size: int) -> None:
-    """Write the three folders ``real``, ``holdout`` and ``generated`` and what is true, ``truth.csv``."""
+def build_demo(out: Path) -> None:
+    """Write the three folders ``real``, ``holdout`` and ``generated`` and what is true, ``truth.csv``.
+
+    They do not depend on the model that is to audit them.
+    """
     faces = faces_folder()
     for name in ("real", "holdout", "generated"):
         shutil.rmtree(out / name, ignore_errors=True)
@@ -60,7 +65,7 @@ def build_demo(out: Path, encoder: LatentEncoder, size: int) -> None:
         for number in range(1, 11):
             picture = load_picture(faces / f"s{person}" / f"{number}.pgm")
             _save(picture, out / "holdout" / f"s{person}" / f"{number}.png")
-    generated = _generated(faces, encoder, size)
+    generated = _generated(faces)
     rows = []
     # numbered without a hint at the kind: whoever looks at the report should judge for themselves
     for position, at in enumerate(np.random.default_rng(0).permutation(len(generated))):
@@ -71,17 +76,18 @@ def build_demo(out: Path, encoder: LatentEncoder, size: int) -> None:
     pd.DataFrame(rows, columns=["path", "kind", "identity"]).to_csv(out / "truth.csv", index=False)
 
 
-def _generated(faces: Path, encoder: LatentEncoder, size: int) -> list[tuple[str, str, np.ndarray]]:
+def _generated(faces: Path) -> list[tuple[str, str, np.ndarray]]:
     pictures: list[tuple[str, str, np.ndarray]] = []
+    autoencoder = load_encoder()
     for person in TRAINING:
         folder = faces / f"s{person}"
         pictures += [("other-photo", f"s{person}", load_picture(folder / f"{number}.pgm")) for number in (9, 10)]
-        edited = torch.from_numpy(load_picture(folder / "1.pgm", size))[None]
+        edited = torch.from_numpy(load_picture(folder / "1.pgm", SIDE))[None]
         generator = torch.Generator().manual_seed(person)
         pictures.append(("edited-copy", f"s{person}", EDITS(edited, generator)[0].numpy()))
-        original = torch.from_numpy(load_picture(folder / "2.pgm", size))[None]
+        original = torch.from_numpy(load_picture(folder / "2.pgm", SIDE))[None]
         with torch.inference_mode():
-            again = encoder.decode(encoder.encode(original))
+            again = autoencoder.decode(autoencoder.encode(original))
         pictures.append(("round-trip", f"s{person}", again[0].numpy()))
     for person in UNSEEN:
         folder = faces / f"s{person}"
@@ -102,7 +108,7 @@ def run_demo(out: Path, model: str = "compact") -> tuple[AuditResult, pd.DataFra
         counts those whose best match is of the right identity.
     """
     detector = LCMem.load(model)
-    build_demo(out, detector.encoder, detector.size)
+    build_demo(out)
     result = audit(out / "real", out / "generated", holdout=out / "holdout", model=detector, out=out / "audit")
     truth = pd.read_csv(out / "truth.csv").merge(result.to_frame(), on="path", suffixes=("_true", ""))
     truth["right"] = truth["match"] & (truth["identity"] == truth["identity_true"])

@@ -5,6 +5,7 @@ from typing import Any
 
 import timm
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lcmem.errors import LCMemError
@@ -25,6 +26,8 @@ class NetworkSettings:
         unshuffle: Space-to-depth factor before the backbone: 2 makes 16×16×16 of a 4×32×32 latent, for less work.
         features: Number of features u (512 in the paper).
         head: ``metric`` or ``linear``.
+        parts: Sizes of the parts of the backbone's output that are each brought to one length before the sigmoid, so
+            that the L1 distance of a part follows its cosine; none leaves the output as it is (the paper).
     """
 
     backbone: str = "convnext_tiny"
@@ -33,6 +36,7 @@ class NetworkSettings:
     unshuffle: int = 1
     features: int = 512
     head: str = "metric"
+    parts: list[int] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -53,6 +57,8 @@ class SiameseNetwork(nn.Module):
         super().__init__()
         if settings.head not in HEADS:
             raise LCMemError(f"unknown head {settings.head!r}; known: {', '.join(HEADS)}")
+        if settings.parts and sum(settings.parts) != settings.features:
+            raise LCMemError(f"parts {settings.parts} do not add up to {settings.features} features")
         self.settings = settings
         self.unshuffle = nn.PixelUnshuffle(settings.unshuffle)
         self.backbone = timm.create_model(
@@ -75,7 +81,15 @@ class SiameseNetwork(nn.Module):
 
     def embed(self, normalised: Tensor) -> Tensor:
         """Normalised latents ``[B, C, h, w]`` to features u ``[B, D]`` in [0, 1]."""
-        return torch.sigmoid(self.backbone(self.unshuffle(normalised)))
+        output: Tensor = self.backbone(self.unshuffle(normalised))
+        if self.settings.parts:
+            output = torch.cat([_unit_scale(part) for part in output.split(self.settings.parts, dim=1)], dim=1)
+        return torch.sigmoid(output)
+
+
+def _unit_scale(part: Tensor) -> Tensor:
+    """Each row of ``[B, n]`` to a root mean square of 1: the sigmoid is nearly straight there."""
+    return F.normalize(part.float(), dim=1) * part.shape[1] ** 0.5
 
 
 def normalise_samples(latents: Tensor) -> Tensor:
