@@ -38,12 +38,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from lcmem import images
 from lcmem.atlas import Atlas
 from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import ON_CPU, LCMem
 from lcmem.encoders.compact import ConvBlock
 from lcmem.jobs.demo import faces_folder
+from lcmem.pictures import image
 from lcmem.pictures.content import content_table
 from lcmem.pictures.loading import default_workers, to_float
 from lcmem.pictures.manifest import Manifest
@@ -65,7 +65,7 @@ def save(paths: list[str], folder: Path, side: int | None) -> list[str]:
     """The pictures as JPEG files, their longer side of so many pixels if that is given."""
     folder.mkdir()
     for number, path in enumerate(paths):
-        with Image.open(io.BytesIO(images.read_bytes(path))) as picture:
+        with Image.open(io.BytesIO(image.read_bytes(path))) as picture:
             colour = picture.convert("L" if picture.mode == "L" else "RGB")
         scale = side / max(colour.size) if side else 1
         size = (round(colour.width * scale), round(colour.height * scale))
@@ -116,9 +116,9 @@ def step_by_step(detector: LCMem, paths: list[str], folder: Path) -> Steps:
         torch.set_num_threads(1)  # as in a process that decodes
         for path in paths[start : start + BATCH]:
             with timed(steps, "decoding"):
-                planes = images._decode(path, detector.size)
+                planes = image._decode(path, detector.size)
             with timed(steps, "resizing"):
-                squeezed = images._resized(planes, detector.size)
+                squeezed = image._resized(planes, detector.size)
                 levels = squeezed if squeezed.dtype == np.uint8 else np.rint(squeezed * 255).astype(np.uint8)
                 pictures.append(torch.from_numpy(levels))
         torch.set_num_threads(threads)
