@@ -47,6 +47,7 @@ from lcmem.pictures import image
 from lcmem.pictures.content import content_table
 from lcmem.pictures.loading import default_workers, to_float
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.paths import read_bytes
 
 BATCH, LARGE, QUALITY = 64, 2048, 92
 Steps = dict[str, float]
@@ -65,7 +66,7 @@ def save(paths: list[str], folder: Path, side: int | None) -> list[str]:
     """The pictures as JPEG files, their longer side of so many pixels if that is given."""
     folder.mkdir()
     for number, path in enumerate(paths):
-        with Image.open(io.BytesIO(image.read_bytes(path))) as picture:
+        with Image.open(io.BytesIO(read_bytes(path))) as picture:
             colour = picture.convert("L" if picture.mode == "L" else "RGB")
         scale = side / max(colour.size) if side else 1
         size = (round(colour.width * scale), round(colour.height * scale))

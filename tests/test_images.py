@@ -9,7 +9,8 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from lcmem.errors import PictureError
-from lcmem.pictures.image import load_levels, load_picture, read_bytes, split_slice
+from lcmem.pictures.image import load_levels, load_picture
+from lcmem.pictures.paths import read_bytes, split_slice
 
 
 def ramp(dtype=np.uint8) -> np.ndarray:

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 
-from lcmem.pictures.image import read_bytes, split_slice, split_zip
 from lcmem.pictures.loading import default_workers
+from lcmem.pictures.paths import read_bytes, split_slice, split_zip
 from lcmem.progress import progress_bar
 
 CHUNK = 1024

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lcmem.errors import PictureError, extra
-from lcmem.pictures.image import check_size, is_dicom
 from lcmem.pictures.intensity import stretch, to_grey
+from lcmem.pictures.paths import check_size, is_dicom
 
 if TYPE_CHECKING:
     from pydicom import Dataset

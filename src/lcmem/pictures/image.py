@@ -2,9 +2,6 @@
 
 import io
 import os
-import re
-import zipfile
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
@@ -12,17 +9,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lcmem.errors import PictureError
+from lcmem.pictures.paths import DICOM_SUFFIXES, VOLUME_SUFFIXES, check_size, is_dicom, read_bytes, split_slice
 
 if TYPE_CHECKING:
     import torch
 
-DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
-SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm"}
-VOLUME_SUFFIXES = (".nii", ".nii.gz")
-MIN_SIDE = 16
-"""Pictures with a shorter side (in pixels) show nothing that could be recognised."""
-MAX_PIXELS = 100_000_000
-"""Larger pictures are refused before they are decoded: 100 megapixels are 1.2 GB as float RGB."""
 MAX_12_BITS = 2**12 - 1
 SPARE = 2
 """A large 8-bit picture is first shrunk cheaply, to no less than so many times the wanted side."""
@@ -37,7 +28,8 @@ def load_picture(source: PictureLike, size: int | None = None) -> np.ndarray:
 
     Grey, palette and alpha pictures become RGB (alpha over white), EXIF rotation is applied. 16-bit values are divided
     by 65535, or by 4095 if none is above: scanners store 12 bits in 16, and divided by 65535 they would be nearly
-    black. DICOM and NIfTI are shown as a viewer shows them, see :mod:`lcmem.medical`. With ``size`` the whole picture
+    black. DICOM and NIfTI are shown as a viewer shows them, see :mod:`lcmem.pictures.dicom` and
+    :mod:`lcmem.pictures.nifti`. With ``size`` the whole picture
     is squeezed into a square, so that no content is lost. 8-bit pictures of at least twice that size are shrunk in 8
     bits: JPEG files are decoded at a fraction of their size that leaves twice the wanted one.
 
@@ -66,38 +58,6 @@ def load_levels(source: PictureLike, size: int | None = None) -> np.ndarray:
     """
     planes = _load(source, size)
     return planes if planes.dtype == np.uint8 else np.rint(planes * 255).astype(np.uint8)
-
-
-def split_slice(path: str) -> tuple[str, int | None]:
-    """Split ``file#slice=57`` into the file and the number; ``(path, None)`` for an ordinary path."""
-    found = re.fullmatch(r"(.+)#slice=(\d+)", path, flags=re.DOTALL)
-    return (found[1], int(found[2])) if found else (path, None)
-
-
-def is_dicom(head: bytes) -> bool:
-    """Whether a file that starts with these bytes (132 are enough) is DICOM, which often has no suffix to tell by."""
-    return head[128:132] == b"DICM"
-
-
-def read_bytes(path: str) -> bytes:
-    """Read a whole file, or a member of a zip file named as ``archive.zip/member``; a slice's number is ignored."""
-    path, _ = split_slice(path)
-    archive, member = split_zip(path)
-    if archive is None:
-        return Path(path).read_bytes()
-    return _open_zip(archive, os.getpid()).read(member)
-
-
-def split_zip(path: str) -> tuple[str | None, str]:
-    """Split ``archive.zip/member`` into its two parts; ``(None, path)`` for an ordinary path."""
-    head, found, member = path.replace(os.sep, "/").partition(".zip/")
-    return (head + ".zip", member) if found and os.path.isfile(head + ".zip") else (None, path)
-
-
-@lru_cache(maxsize=64)
-def _open_zip(archive: str, process: int) -> zipfile.ZipFile:
-    # a forked worker shares the parent's file offset, so each process opens its own
-    return zipfile.ZipFile(archive)
 
 
 def _load(source: PictureLike, size: int | None) -> np.ndarray:
@@ -138,21 +98,6 @@ def _decode(path: str, size: int | None) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as picture:
         check_size(picture.size, path)
         return _to_planes(picture, path, size)
-
-
-def check_size(size: tuple[int, int], name: str) -> None:
-    """Refuse width and height in pixels that are too small to show anything or too large to decode.
-
-    Raises:
-        PictureError: Below ``MIN_SIDE`` or above ``MAX_PIXELS``.
-    """
-    width, height = size
-    if min(width, height) < MIN_SIDE:
-        raise PictureError(f"{name}: {width}×{height} pixels are too few, at least {MIN_SIDE} a side are needed")
-    if width * height > MAX_PIXELS:
-        raise PictureError(
-            f"{name}: {width}×{height} pixels are too many (at most {MAX_PIXELS // 10**6} megapixels); scale it down"
-        )
 
 
 def _to_planes(picture: Image.Image, name: str, size: int | None) -> np.ndarray:

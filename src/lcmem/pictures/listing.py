@@ -11,7 +11,7 @@ from typing import TypeAlias
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.pictures.image import SUFFIXES, is_dicom
+from lcmem.pictures.paths import SUFFIXES, is_dicom
 
 COLUMNS = ["path", "identity", "split", "dataset"]
 SPLITS = ("train", "val", "test")

@@ -11,8 +11,8 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
-from lcmem.pictures.image import SUFFIXES
 from lcmem.pictures.listing import folder_pictures, match_identities, read_table, table_of, zip_pictures
+from lcmem.pictures.paths import SUFFIXES
 
 ManifestLike: TypeAlias = Union[str, os.PathLike[str], "Manifest"]
 

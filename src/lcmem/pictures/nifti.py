@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from lcmem.errors import PictureError, extra
-from lcmem.pictures.image import check_size, read_bytes, split_zip
 from lcmem.pictures.intensity import to_grey
+from lcmem.pictures.paths import check_size, read_bytes, split_zip
 
 MAX_VOXELS = 2**30
 """Larger volumes are refused before they are decompressed: these are 2 GB in 16 bits."""

@@ -1,0 +1,64 @@
+"""How a picture is named, and what is known before it is decoded: zip members, slices, kinds of files, limits."""
+
+import os
+import re
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+
+from lcmem.errors import PictureError
+
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
+SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm"}
+VOLUME_SUFFIXES = (".nii", ".nii.gz")
+MIN_SIDE = 16
+"""Pictures with a shorter side (in pixels) show nothing that could be recognised."""
+MAX_PIXELS = 100_000_000
+"""Larger pictures are refused before they are decoded: 100 megapixels are 1.2 GB as float RGB."""
+
+
+def split_slice(path: str) -> tuple[str, int | None]:
+    """Split ``file#slice=57`` into the file and the number; ``(path, None)`` for an ordinary path."""
+    found = re.fullmatch(r"(.+)#slice=(\d+)", path, flags=re.DOTALL)
+    return (found[1], int(found[2])) if found else (path, None)
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file that starts with these bytes (132 are enough) is DICOM, which often has no suffix to tell by."""
+    return head[128:132] == b"DICM"
+
+
+def read_bytes(path: str) -> bytes:
+    """Read a whole file, or a member of a zip file named as ``archive.zip/member``; a slice's number is ignored."""
+    path, _ = split_slice(path)
+    archive, member = split_zip(path)
+    if archive is None:
+        return Path(path).read_bytes()
+    return _open_zip(archive, os.getpid()).read(member)
+
+
+def split_zip(path: str) -> tuple[str | None, str]:
+    """Split ``archive.zip/member`` into its two parts; ``(None, path)`` for an ordinary path."""
+    head, found, member = path.replace(os.sep, "/").partition(".zip/")
+    return (head + ".zip", member) if found and os.path.isfile(head + ".zip") else (None, path)
+
+
+@lru_cache(maxsize=64)
+def _open_zip(archive: str, process: int) -> zipfile.ZipFile:
+    # a forked worker shares the parent's file offset, so each process opens its own
+    return zipfile.ZipFile(archive)
+
+
+def check_size(size: tuple[int, int], name: str) -> None:
+    """Refuse width and height in pixels that are too small to show anything or too large to decode.
+
+    Raises:
+        PictureError: Below ``MIN_SIDE`` or above ``MAX_PIXELS``.
+    """
+    width, height = size
+    if min(width, height) < MIN_SIDE:
+        raise PictureError(f"{name}: {width}×{height} pixels are too few, at least {MIN_SIDE} a side are needed")
+    if width * height > MAX_PIXELS:
+        raise PictureError(
+            f"{name}: {width}×{height} pixels are too many (at most {MAX_PIXELS // 10**6} megapixels); scale it down"
+        )
