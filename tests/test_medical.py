@@ -196,7 +196,7 @@ def test_dicom_in_a_folder_and_in_a_zip_file(write_dicom, tmp_path):
         ("MR_truncated.dcm", "not a readable picture"),
         ("reportsi.dcm", r"\(SR\) holds no picture"),
         ("JPEGLSNearLossless_08.dcm", "10×45 pixels are too few"),
-        ("no_meta.dcm", "no DICOM file"),
+        ("no_meta.dcm", "not a DICOM file"),
     ],
 )
 def test_bad_dicom_is_named_with_the_reason(name, message):

@@ -8,7 +8,7 @@ import numpy as np
 
 from lcmem.errors import PictureError, extra
 from lcmem.pictures.intensity import stretch, to_grey
-from lcmem.pictures.paths import check_size, is_dicom
+from lcmem.pictures.paths import check_size, is_bare_dicom, is_dicom
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -32,7 +32,7 @@ def decode_frame(data: bytes, index: int | None, name: str) -> np.ndarray:
         ``[H, W]`` or ``[3, H, W]`` float32 in [0, 1].
 
     Raises:
-        PictureError: No DICOM file, no pixels in it, no such frame, several and none named, too small or too large,
+        PictureError: Not a DICOM file, no pixels in it, no such frame, several and none named, too small or too large,
             or pydicom is missing.
     """
     with extra("medical", f"{name}: DICOM needs pydicom", PictureError):
@@ -51,10 +51,10 @@ def decode_frame(data: bytes, index: int | None, name: str) -> np.ndarray:
 def _read_header(data: bytes, name: str) -> "Dataset":
     from pydicom import dcmread
 
-    if not is_dicom(data):
-        raise PictureError(f"{name}: no DICOM file (it lacks the letters DICM at byte 128)")
+    if not (is_dicom(data) or is_bare_dicom(data)):
+        raise PictureError(f"{name}: not a DICOM file (it lacks the letters DICM at byte 128)")
     try:
-        dataset = dcmread(io.BytesIO(data))
+        dataset = dcmread(io.BytesIO(data), force=True)
     except (EOFError, zlib.error) as error:
         raise PictureError(f"{name}: damaged DICOM file ({error})") from error
     if not any(keyword in dataset for keyword in PIXELS):

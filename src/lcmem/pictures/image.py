@@ -9,7 +9,16 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lcmem.errors import PictureError
-from lcmem.pictures.paths import DICOM_SUFFIXES, VOLUME_SUFFIXES, check_size, is_dicom, read_bytes, split_slice
+from lcmem.pictures.paths import (
+    DICOM_SUFFIXES,
+    FORMATS,
+    VOLUME_SUFFIXES,
+    check_size,
+    is_bare_dicom,
+    is_dicom,
+    read_bytes,
+    split_slice,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -89,15 +98,28 @@ def _decode(path: str, size: int | None) -> np.ndarray:
     data = read_bytes(file)
     if not data:
         raise PictureError(f"{path}: the file is empty")
-    if is_dicom(data) or Path(file).suffix.lower() in DICOM_SUFFIXES:
+    if is_dicom(data) or is_bare_dicom(data) or Path(file).suffix.lower() in DICOM_SUFFIXES:
         from lcmem.pictures.dicom import decode_frame
 
         return _from_array(decode_frame(data, index, file), size)
-    if index is not None:
-        raise PictureError(f"{path}: only DICOM and NIfTI files have slices; leave out #slice={index}")
-    with Image.open(io.BytesIO(data)) as picture:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
         check_size(picture.size, path)
+        _check_single(picture, index, path)
         return _to_planes(picture, path, size)
+
+
+def _check_single(picture: Image.Image, index: int | None, path: str) -> None:
+    """Go to a page of a TIFF, an animation or a multi-page file; of several pages one must be named.
+
+    Phones keep a depth map or a second view behind a JPEG picture (MPO): the first is the picture.
+    """
+    pages = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+    if index is None and pages > 1:
+        raise PictureError(f"{path}: holds {pages} pages; list them one by one, as {Path(path).name}#slice=0")
+    if index is not None and index >= pages:
+        raise PictureError(f"{path}: there is no page {index}, only 0 to {pages - 1}")
+    if index:
+        picture.seek(index)
 
 
 def _to_planes(picture: Image.Image, name: str, size: int | None) -> np.ndarray:

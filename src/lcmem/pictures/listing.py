@@ -3,7 +3,10 @@
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
@@ -11,23 +14,52 @@ from typing import TypeAlias
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.pictures.paths import SUFFIXES, is_dicom
+from lcmem.pictures.paths import DICOM_SUFFIXES, HEAD, is_picture
 
 COLUMNS = ["path", "identity", "split", "dataset"]
 SPLITS = ("train", "val", "test")
+SUFFIXES = DICOM_SUFFIXES.union(
+    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pnm", ".gif"),
+    (".avif", ".jp2"),
+)
+"""Files that claim to be pictures; if they cannot be read, they are skipped with a reason instead of not counted."""
 
 Found: TypeAlias = tuple[str, tuple[str, ...]]
 """Absolute path of a picture, and the folders that it is in."""
 
 
-def folder_pictures(root: Path) -> Iterator[Found]:
-    """Every picture below a folder, in a stable order.
+@dataclass
+class Listing:
+    """What a folder or zip file holds.
+
+    Attributes:
+        pictures: Those that can be read, by their first bytes, whatever their suffix; or that claim to be pictures.
+        ignored: How many other files there are, by suffix in lower case.
+    """
+
+    pictures: list[Found] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    def add(self, path: str, name: str, inner: tuple[str, ...], head: Callable[[], bytes]) -> None:
+        """Take a file in: an empty or damaged one of a picture's suffix too, which is then skipped with a reason."""
+        file = PurePosixPath(name)
+        if file.name.startswith(".") or file.name == "DICOMDIR":
+            return
+        if file.suffix.lower() in SUFFIXES or is_picture(head()):
+            self.pictures.append((path, inner))
+        else:
+            self.ignored[file.suffix.lower() or "no suffix"] += 1
+
+
+def list_folder(root: Path) -> Listing:
+    """Every picture below a folder, in a stable order; linked folders are followed, each real folder once.
 
     Raises:
         LCMemError: A file name is not UTF-8.
     """
-    for folder, folders, files in os.walk(root):
-        folders.sort()
+    listing, seen = Listing(), {os.path.realpath(root)}
+    for folder, folders, files in os.walk(root, followlinks=True):
+        folders[:] = [name for name in sorted(folders) if _is_new(os.path.join(folder, name), seen)]
         inner = Path(folder).relative_to(root).parts
         for name in sorted(files):
             path = os.path.join(folder, name)
@@ -35,45 +67,49 @@ def folder_pictures(root: Path) -> Iterator[Found]:
                 path.encode()
             except UnicodeEncodeError:
                 raise LCMemError(f"{os.fsencode(path)!r}: a file name that is not UTF-8; rename it") from None
-            if _is_picture(name, partial(_file_head, path)):
-                yield os.path.abspath(path), inner
+            listing.add(os.path.abspath(path), name, inner, partial(_file_head, path))
+    return listing
 
 
-def zip_pictures(archive: Path) -> Iterator[Found]:
+def _is_new(folder: str, seen: set[str]) -> bool:
+    """Whether a sub-folder was not walked yet: a link to a folder above it would never end."""
+    real = os.path.realpath(folder)
+    new = real not in seen
+    seen.add(real)
+    return new
+
+
+def list_zip(archive: Path) -> Listing:
     """The same of a zip file.
 
     Raises:
-        LCMemError: It is none.
+        LCMemError: It is not a zip file.
     """
+    listing = Listing()
     try:
         with zipfile.ZipFile(archive) as opened:
-            names = [
-                name for name in sorted(opened.namelist()) if _is_picture(name, partial(_member_head, opened, name))
-            ]
+            for name in sorted(opened.namelist()):
+                if not name.endswith("/"):
+                    path = f"{os.path.abspath(archive)}/{name}"
+                    listing.add(path, name, Path(name).parts[:-1], partial(_member_head, opened, name))
     except zipfile.BadZipFile as error:
         raise LCMemError(f"{archive}: not a zip file ({error})") from error
-    for name in names:
-        yield f"{os.path.abspath(archive)}/{name}", Path(name).parts[:-1]
-
-
-def _is_picture(name: str, head: Callable[[], bytes]) -> bool:
-    file = PurePosixPath(name)
-    if file.name.startswith(".") or file.name == "DICOMDIR" or name.endswith("/"):
-        return False
-    nameless = not file.suffix or file.suffix[1:].isdigit()  # scanners name files by number or UID: look inside
-    return file.suffix.lower() in SUFFIXES or (nameless and is_dicom(head()))
+    return listing
 
 
 def _file_head(path: str) -> bytes:
     if not os.path.isfile(path) or not os.access(path, os.R_OK):
         return b""
     with open(path, "rb") as stream:
-        return stream.read(132)
+        return stream.read(HEAD)
 
 
 def _member_head(archive: zipfile.ZipFile, name: str) -> bytes:
-    with archive.open(name) as stream:
-        return stream.read(132)
+    try:
+        with archive.open(name) as stream:
+            return stream.read(HEAD)
+    except (RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile, EOFError):
+        return b""  # encrypted, packed by a method that Python lacks, or damaged: reading says so, by its suffix
 
 
 def table_of(found: Iterable[Found], dataset: str) -> pd.DataFrame:

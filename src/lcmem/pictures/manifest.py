@@ -2,8 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias, Union
 
@@ -11,8 +12,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
-from lcmem.pictures.listing import folder_pictures, match_identities, read_table, table_of, zip_pictures
-from lcmem.pictures.paths import SUFFIXES
+from lcmem.pictures.listing import list_folder, list_zip, match_identities, read_table, table_of
 
 ManifestLike: TypeAlias = Union[str, os.PathLike[str], "Manifest"]
 
@@ -26,9 +26,11 @@ class Manifest:
             ``file#slice=57``, as :func:`~lcmem.pictures.image.load_picture` takes it), ``identity`` ("" where it is
             not known: the picture then stands for itself), ``split`` ("" or train, val, test) and ``dataset`` ("" or a
             name), all strings, and any further columns of the file it was read from.
+        ignored: How many files that are not pictures lay beside them, by suffix.
     """
 
     table: pd.DataFrame
+    ignored: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         repeated = self.table["path"][self.table["path"].duplicated()]
@@ -46,8 +48,8 @@ class Manifest:
     ) -> "Manifest":
         """Read a folder (recursively), a zip file of pictures, or a CSV or Parquet file with a column ``path``.
 
-        DICOM files are found without a suffix too. NIfTI volumes are not: a table, or the layout of a known data set
-        (:mod:`lcmem.datasets`), says which of their slices are meant.
+        Pictures are known by their first bytes, whatever their suffix. NIfTI volumes are not listed: a table, or the
+        layout of a known data set (:mod:`lcmem.datasets`), says which of their slices are meant.
 
         In a folder, the identity of a picture is the name of the sub-folder that it lies in (unless that is a split
         such as ``train``, or the only sub-folder); pictures that lie directly in the folder stand for themselves.
@@ -65,24 +67,26 @@ class Manifest:
         """
         if isinstance(source, Manifest):
             return source
-        path = Path(source)
+        path, ignored = Path(source), Counter[str]()
         if path.is_dir():
-            table = table_of(folder_pictures(path), path.name)
+            listing = list_folder(path)
+            table, ignored = table_of(listing.pictures, path.name), listing.ignored
             if table.empty and (path / "manifest.csv").is_file():  # pictures in zip files beside their table
-                table = read_table(path / "manifest.csv", identity_column)
+                table, ignored = read_table(path / "manifest.csv", identity_column), Counter()
         elif not path.exists():
             raise LCMemError(f"{path}: no such file or folder")
         elif path.suffix == ".zip":
-            table = table_of(zip_pictures(path), path.stem)
+            listing = list_zip(path)
+            table, ignored = table_of(listing.pictures, path.stem), listing.ignored
         elif path.suffix in {".csv", ".parquet"}:
             table = read_table(path, identity_column)
         else:
             raise LCMemError(f"{path}: expected a folder, a .zip of pictures, or a .csv or .parquet table")
         if table.empty:
-            kinds = " ".join(sorted(SUFFIXES))
+            others = ", ".join(f"{count} × {suffix}" for suffix, count in ignored.most_common(5)) or "no files at all"
             raise LCMemError(
-                f"{path}: no pictures found (looked for {kinds}; slices of NIfTI volumes are named in a table, "
-                "as volume.nii.gz#slice=57)"
+                f"{path}: no pictures found ({others}); slices of NIfTI volumes are named in a table, "
+                "as volume.nii.gz#slice=57"
             )
         if identity_pattern is not None:
             root = path if path.is_dir() or path.suffix == ".zip" else path.parent
@@ -91,7 +95,7 @@ class Manifest:
             table["identity"] = match_identities(below, identity_pattern)
         if not identities:
             table["identity"] = ""
-        return cls(table)
+        return cls(table, ignored)
 
     def __len__(self) -> int:
         return len(self.table)

@@ -8,8 +8,18 @@ from pathlib import Path
 
 from lcmem.errors import PictureError
 
-DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
-SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm"}
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dcm30", ".ima"})
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM", "GIF", "AVIF", "JPEG2000")
+"""What Pillow may take a file for: others of its formats start programs (PostScript) or hold no photographs."""
+MAGIC = {
+    0: (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"GIF8", b"\xff\x4f\xff\x51"),
+    4: (b"ftypavif", b"ftypavis", b"jP  \r\n\x87\n"),
+    8: (b"WEBP",),
+    128: (b"DICM",),
+}
+"""First bytes of the pictures that can be read, by where they stand in a file."""
+HEAD = 132
+"""Bytes of a file by which its kind is known."""
 VOLUME_SUFFIXES = (".nii", ".nii.gz")
 MIN_SIDE = 16
 """Pictures with a shorter side (in pixels) show nothing that could be recognised."""
@@ -24,8 +34,21 @@ def split_slice(path: str) -> tuple[str, int | None]:
 
 
 def is_dicom(head: bytes) -> bool:
-    """Whether a file that starts with these bytes (132 are enough) is DICOM, which often has no suffix to tell by."""
+    """Whether a file that starts with these bytes (``HEAD`` are enough) is DICOM with its preamble."""
     return head[128:132] == b"DICM"
+
+
+def is_bare_dicom(head: bytes) -> bool:
+    """Whether it is DICOM as old scanners write it: no preamble, the identifying group 0008 comes first."""
+    return head[:2] == b"\x08\0" and head[3:4] == b"\0" and (head[4:6].isupper() or head[6:8] == b"\0\0")
+
+
+def is_picture(head: bytes) -> bool:
+    """Whether a file that starts with these bytes (``HEAD`` are enough) is of a kind that can be read."""
+    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():  # PBM, PGM, PPM
+        return True
+    known = any(head[at : at + len(magic)] == magic for at, kinds in MAGIC.items() for magic in kinds)
+    return known or is_bare_dicom(head)
 
 
 def read_bytes(path: str) -> bytes:
