@@ -3,7 +3,7 @@
     python tools/pixel_model/bundle.py WORK RUN --size 128 --out FOLDER
 
 The identity part is turned by a fixed random rotation, which changes no cosine, so that its L1 distance follows its
-Euclidean one. The head has three numbers to fit: a weight for each part and the bias.
+Euclidean one. The head has two numbers to fit: a scale and the bias.
 """
 
 import argparse
@@ -24,7 +24,9 @@ from lcmem.pictures.loading import to_float
 
 from train import PARTS  # isort: skip
 
-PER_IDENTITY, NEGATIVES = 10, 4000
+PER_IDENTITY, NEGATIVES, PICTURES = 10, 4000, 600
+GENERAL_SHARE = 0.2
+"""Of the general part in the distance."""
 
 
 def network_of(state: dict[str, Tensor]) -> SiameseNetwork:
@@ -75,21 +77,27 @@ def pairs_of(identity: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray
 
 
 def fit_head(network: SiameseNetwork, distances: list[Tensor], same: list[np.ndarray]) -> None:
-    """Weights of the parts and bias by logistic regression; every dataset and either kind of pair counts alike."""
-    x = np.concatenate([d.numpy() for d in distances])
+    """Scale and bias by logistic regression; every dataset and either kind of pair counts alike.
+
+    Left free, the general part would get no weight: the identities that it is fitted on are of the domains that the
+    identity part was trained on. It is there for all others.
+    """
+    share = np.array([1 - GENERAL_SHARE, GENERAL_SHARE]) / PARTS
+    x = np.concatenate([d.numpy() @ share for d in distances])
     y = np.concatenate(same)
     weight = np.concatenate([np.where(s, 0.5 / s.sum(), 0.5 / (~s).sum()) for s in same]) / len(same)
 
     def loss(values: np.ndarray) -> float:
-        logits = values[0] - x @ np.exp(values[1:])
+        logits = values[0] - x * np.exp(values[1])
         return float((weight * np.logaddexp(0, np.where(y, -logits, logits))).sum())
 
-    best = minimize(loss, np.array([3.0, *np.log(np.full(len(PARTS), 20 / sum(PARTS)))]), method="Nelder-Mead")
-    weights = torch.cat([torch.full((size,), float(np.exp(w))) for size, w in zip(PARTS, best.x[1:], strict=True)])
+    best = minimize(loss, np.array([3.0, 3.0]), method="Nelder-Mead")
+    scales = np.exp(best.x[1]) * share
+    weights = torch.cat([torch.full((size,), float(w)) for size, w in zip(PARTS, scales, strict=True)])
     with torch.no_grad():
         network.head.raw_weight.copy_(weights + torch.log(-torch.expm1(-weights)))  # the inverse of softplus
         network.head.bias.fill_(float(best.x[0]))
-    print(f"loss {best.fun:.4f}, weights {np.exp(best.x[1:]).round(4)}, bias {best.x[0]:.3f}")
+    print(f"loss {best.fun:.4f}, weights {scales.round(4)}, bias {best.x[0]:.3f}")
 
 
 def main() -> None:
@@ -107,7 +115,7 @@ def main() -> None:
     rng, distances, labels, names = np.random.default_rng(0), [], [], []
     held_out = table[(table["split"] == "val") & (table["identity"] != "")]
     for dataset, part in held_out.groupby("dataset"):
-        rows = part.index.to_numpy()[:1000]
+        rows = part.index.to_numpy()[:PICTURES]
         u = features(network, pixels, rows, arguments.size)
         first, second, same = pairs_of(table.loc[rows, "identity"].to_numpy(), rng)
         gaps = (u[first] - u[second]).abs()
@@ -121,7 +129,7 @@ def main() -> None:
         load_encoder("pixels"),
         arguments.size,
         name="compact",
-        training=[saved["A"] | {"steps": saved["step"]}],
+        training=[{"stage": 1, "steps": saved["step"], "recipe": saved["settings"]}],
     )
     detector.save(arguments.out)
     print(json.dumps(detector.card, indent=1)[:400])
@@ -133,7 +141,7 @@ def report(network: SiameseNetwork, distances: list[Tensor], labels: list[np.nda
 
     weights = torch.stack([part[0] for part in network.head.weight.detach().split(list(PARTS))])
     for name, distance, same in zip(names, distances, labels, strict=True):
-        logits = float(network.head.bias) - (distance @ weights).numpy()
+        logits = float(network.head.bias.detach()) - (distance @ weights).numpy()
         threshold = np.quantile(logits[same], 0.01)
         p = 1 / (1 + np.exp(-logits))
         balance = np.where(same, 0.5 / same.sum(), 0.5 / (~same).sum())
