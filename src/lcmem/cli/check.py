@@ -39,6 +39,9 @@ def check(
         sizes, failures = inspect_pictures(manifest.paths, workers=workers)
         common = ", ".join(f"{width}×{height} ({count})" for (width, height), count in Counter(sizes).most_common(5))
         console.print(f"{len(sizes)} readable; most common sizes: {common or 'none'}")
+        if manifest.ignored:
+            others = ", ".join(f"{count} × {suffix}" for suffix, count in sorted(manifest.ignored.items()))
+            console.print(f"not pictures: {others}", soft_wrap=True, highlight=False)
         for reason in failures[:LISTED]:
             console.print(f"[red]unreadable[/] {reason}", soft_wrap=True, highlight=False)
         if len(failures) > LISTED:

@@ -55,6 +55,8 @@ def _read_header(data: bytes, name: str) -> "Dataset":
         raise PictureError(f"{name}: not a DICOM file (it lacks the letters DICM at byte 128)")
     try:
         dataset = dcmread(io.BytesIO(data), force=True)
+        if "TransferSyntaxUID" not in dataset.file_meta:  # without a preamble the syntax is the default one (PS3.5, 10)
+            dataset.file_meta.TransferSyntaxUID = _default_syntax(data)
     except (EOFError, zlib.error) as error:
         raise PictureError(f"{name}: damaged DICOM file ({error})") from error
     if not any(keyword in dataset for keyword in PIXELS):
@@ -62,6 +64,12 @@ def _read_header(data: bytes, name: str) -> "Dataset":
         raise PictureError(f"{name}: this DICOM file ({kind}) holds no picture, or is cut off")
     check_size((int(dataset.Columns), int(dataset.Rows)), name)
     return dataset
+
+
+def _default_syntax(data: bytes) -> str:
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    return ExplicitVRLittleEndian if data[4:6].isupper() else ImplicitVRLittleEndian
 
 
 def _choose_frame(count: int, index: int | None, name: str) -> int:
