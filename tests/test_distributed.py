@@ -44,9 +44,8 @@ def test_two_gloo_processes_have_the_gradients_of_the_joined_batch(store, tmp_pa
         torch.manual_seed(0)
         encoder = load_encoder()
         network, _ = start_network(None, recipe, encoder, store)
-        module = StageTraining(network, recipe, recipe.stage1, encoder, store)
-        module.validation = {}
-        sampler = PairSampler(store.manifest, recipe.stage1.batch_size, recipe.stage1.chunk, 0)
+        module = StageTraining(network, recipe, recipe.stage1, encoder, store, {})
+        sampler = PairSampler(store.manifest, recipe.stage1, 0)
         trainer = L.Trainer(
             accelerator="cpu",
             devices=devices,

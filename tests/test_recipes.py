@@ -33,7 +33,7 @@ def test_presets_survive_their_file(name, tmp_path):
         ("stage1.bce_weight=1.5", "stage1.bce_weight"),
         ("stage1.temperature=0", "stage1.temperature"),
         ("network.head=cosine", "network.head"),
-        ("protocol=mine", "protocol"),
+        ("normalise=mine", "normalise"),
         ("stage1", "expected key=value"),
         ("start_from=compact", "exclude each other"),
     ],

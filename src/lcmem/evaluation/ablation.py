@@ -48,7 +48,7 @@ def benchmark_ablation(
         options: How to train.
 
     Returns:
-        ``recipe, backbone, encoder, size, bce_weight, stages, protocol, split, n_positive, n_negative, accuracy, f1,
+        ``recipe, backbone, encoder, size, bce_weight, stages, negatives, split, n_positive, n_negative, accuracy, f1,
         precision, recall, auc, status``. A recipe that cannot be trained here has its reason as ``status``.
     """
     folder, options = Path(out), options or Options()
@@ -80,7 +80,7 @@ def _described(name: str, recipe: Recipe) -> dict[str, Any]:
         "augmentation": ", ".join(key for key, value in asdict(recipe.stage1.latent).items() if value) or "none",
         "samplewise": recipe.stage1.samplewise,
         "stages": len(recipe.stages),
-        "protocol": recipe.protocol,
+        "negatives": recipe.validation_negatives,
     }
 
 
@@ -89,7 +89,7 @@ def _measured(checkpoint: Path, tested: Manifest, cache: Path, recipe: Recipe, o
     detector = TrainedDetector(model, checkpoint.parent.name)
     pictures = BenchmarkPictures.read(tested, cache, model.size)
     features = pictures.features(detector, FeatureCache(cache), np.arange(len(pictures)))
-    pairs = identity_pairs(pictures.manifest, protocol=recipe.protocol)
+    pairs = identity_pairs(pictures.manifest, protocol=recipe.pair_protocol)
     if not len(pairs):
         raise LCMemError("no identity has two pictures: nothing to classify")
     logits = detector.similarity(features[pairs.first], features[pairs.second]).numpy()

@@ -23,9 +23,9 @@ from lcmem.progress import progress_bar
 def encode_pictures(pictures: Tensor, encoder: LatentEncoder, device: torch.device | str = "cpu") -> Tensor:
     """What training sees of uint8 pictures ``[B, 3, H, W]``: latents ``[B, C, h, w]``, bfloat16 inside, float32 out.
 
-    By protocol ``paper`` these are samples of the posterior, as in the official code; a detector always takes its mode.
+    The mode of the posterior or a sample of it, as the encoder's card says; a detector always takes the mode.
     """
-    encode = encoder.sample if encoder.card.protocol == "paper" else encoder.encode
+    encode = encoder.sample if encoder.card.latents == "sample" else encoder.encode
     with torch.no_grad(), torch.autocast(torch.device(device).type, torch.bfloat16):
         return encode(to_float(pictures.to(device))).float()
 

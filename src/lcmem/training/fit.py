@@ -9,8 +9,10 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import nn
 from torch.utils.data import DataLoader
 
+from lcmem.errors import LCMemError
 from lcmem.latents import LatentStore
 from lcmem.training.batches import Batch, PairBatches
 from lcmem.training.curves import LearningCurves
@@ -59,10 +61,6 @@ class PairData(L.LightningDataModule):
         batches = PairBatches(
             self.store,
             self.sampler,
-            self.module.stage,
-            self.module.augmentation,
-            self.module.recipe.size,
-            self.module.datasets,
             range(done, (done // steps + 1) * steps),
             self.trainer.global_rank,
             self.trainer.world_size,
@@ -91,7 +89,11 @@ def fit(
 
     Returns:
         Epochs, best epoch (from 0) and its validation score.
+
+    Raises:
+        LCMemError: Several devices, not CUDA, and a network with batch norm.
     """
+    _check_shared(module, options)
     resume, logs = folder / "resume" / f"stage{number}", folder / "logs" / f"stage{number}"
     best = ModelCheckpoint(resume, "best", monitor="val_score", mode="max", enable_version_counter=False)
     version = len([*logs.glob("version_*")])
@@ -131,3 +133,13 @@ def fit(
     module.load_state_dict(state["state_dict"])
     score = None if best.best_model_score is None else float(best.best_model_score)
     return {"epochs": trainer.current_epoch, "best_epoch": int(state["epoch"]), "val_score": score}
+
+
+def _check_shared(module: StageTraining, options: Options) -> None:
+    """Batch norm must see the whole batch, and torch shares its statistics between CUDA devices only."""
+    normed = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.network.modules())
+    if options.devices > 1 and options.device != "cuda" and normed:
+        raise LCMemError(
+            f"{module.recipe.network.backbone} has batch norm, which several devices can share on CUDA only: take "
+            "--devices 1, or a network without"
+        )

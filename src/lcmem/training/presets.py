@@ -67,14 +67,24 @@ SMALL = _changed(
 )
 
 PAPER_AUGMENTATION = Augmentation(min_side=1, max_downscale=1, grey=0)
+SINGLES = LatentAugmentation(degrees=5, zoom=0.1, shift=0.025, flip=0.5, noise_sigma=0.1)
+"""The paper forms positives of pictures without identity by augmentation; which, in stage 1, it does not say."""
 
 PAPER = Recipe(
     encoder="sd-vae",
     size=512,
-    network=Network(backbone="convnext_tiny", pretrained="timm"),
-    stage1=Stage(epochs=100, batch_size=512, lr=5e-4, patience=10, samplewise=0.05),
+    network=Network(backbone="convnext_tiny", pretrained="timm", head="linear"),
+    stage1=Stage(epochs=100, batch_size=512, lr=5e-4, patience=10, samplewise=0.05, singles=SINGLES),
     stage2=Stage(
-        epochs=20, batch_size=64, lr=8e-5, patience=5, samplewise=0.05, pixels=PAPER_AUGMENTATION, copies=0, edited=1
+        epochs=20,
+        batch_size=64,
+        lr=8e-5,
+        patience=5,
+        samplewise=0.05,
+        pixels=PAPER_AUGMENTATION,
+        copies=0,
+        edited=1,
+        edit_both=True,
     ),
 )
 

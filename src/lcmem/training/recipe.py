@@ -127,7 +127,9 @@ class Stage(Settings):
         steps_per_epoch: Optimiser steps between two validations; None goes once through the training pictures.
         batch_size: Positive pairs in a step, on all devices together; the other pairs of a batch are its negatives.
         chunk: So many of them at a time are drawn from one domain; see ``PairSampler``.
-        lr: Peak learning rate of AdamW (warm-up over 3 % of the steps, then a cosine down to zero).
+        lr: Peak learning rate of AdamW.
+        schedule: ``cosine``: warm-up over 3 % of the steps, then a cosine down to zero. ``constant``: what the official
+            code's cosine from ``lr`` down to ``lr`` amounts to.
         weight_decay: Of AdamW, on matrices and kernels only.
         bce_weight: Weight of the BCE term; NT-Xent has the rest. With 0 the features come from NT-Xent alone, and the
             head learns to read them without shaping them.
@@ -138,10 +140,14 @@ class Stage(Settings):
         mirror: Whether either picture of a pair is its mirror image half of the time (its latent encoded, not flipped).
         samplewise: Probability that a step's latents are normalised by sample instead of by training mix.
         latent: What is done to normalised latents.
+        singles: What is done besides to the second latent of a pair that shows one picture twice, because nothing
+            else of its identity is known. Without ``pixels`` only.
         pixels: What is done to the second picture of a pair before it is encoded; None never decodes a picture, all
             latents come from the store.
         copies: With ``pixels``: share of pairs whose second picture is an edit of the first.
         edited: With ``pixels``: share of the other pairs whose second picture is edited.
+        edit_both: With ``pixels``: the first picture of a pair is edited whenever the second is, as in the paper.
+            Otherwise it stands for one of the real set: it is clean, and its latent comes from the store.
     """
 
     epochs: Count
@@ -149,6 +155,7 @@ class Stage(Settings):
     batch_size: Annotated[int, Field(ge=2)]
     chunk: Count = 1
     lr: Positive
+    schedule: Literal["cosine", "constant"] = "cosine"
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     bce_weight: Share = 0.8
     temperature: Positive = 0.07
@@ -157,21 +164,31 @@ class Stage(Settings):
     mirror: bool = False
     samplewise: Share = 0.0
     latent: LatentAugmentation = LatentAugmentation()
+    singles: LatentAugmentation = LatentAugmentation()
     pixels: Augmentation | None = None
     copies: Share = 0.5
     edited: Share = 0.5
+    edit_both: bool = False
+
+    @property
+    def changes_pictures(self) -> bool:
+        """Whether a picture can be a positive of its own: two views of it differ."""
+        return self.mirror or self.latent.changes or self.singles.changes or self.pixels is not None
 
 
 class Recipe(Settings):
     """A detector's training.
 
     Attributes:
-        protocol: ``fixed``, or ``paper``: what the official code does. Then the learning rate stays constant,
-            pictures enter the autoencoder in [0, 1] instead of [−1, 1] and latents are sampled from the posterior (if
-            the encoder has one), latents are normalised by dataset, brightness and contrast stay as they are,
-            identities are used even in the unsupervised mode, and validation negatives have the first picture of the
-            other identity.
         encoder: What ``load_encoder`` takes; ``pixels`` for none.
+        encoder_range: Pictures enter a diffusers autoencoder in [−1, 1] (``symmetric``, what it was trained for), or in
+            [0, 1] (``unit``, what the official code gives it).
+        latents: What training sees of an autoencoder's posterior: its ``mode``, or a random ``sample`` (the official
+            code). A detector always takes the mode.
+        normalise: By which statistics training scales latents: those of the training ``mix``, or of each ``dataset``
+            (the official code). A detector, and so validation, takes the mix: nobody knows a picture's dataset then.
+        validation_negatives: Negative validation pairs have ``any`` picture of the other identity, or always its
+            ``first`` (the official code).
         size: Side in pixels that pictures are squeezed into.
         network: The Siamese network.
         start_from: A detector to start from (a bundled name or a folder); "" starts anew.
@@ -181,8 +198,11 @@ class Recipe(Settings):
         seed: Of everything random.
     """
 
-    protocol: Literal["fixed", "paper"] = "fixed"
     encoder: str = "compact-autoencoder"
+    encoder_range: Literal["symmetric", "unit"] = "symmetric"
+    latents: Literal["mode", "sample"] = "mode"
+    normalise: Literal["mix", "dataset"] = "mix"
+    validation_negatives: Literal["any", "first"] = "any"
     size: Annotated[int, Field(ge=32)] = 256
     network: Network
     start_from: str = ""
@@ -196,6 +216,11 @@ class Recipe(Settings):
         if self.start_from and self.network.pretrained:
             raise ValueError("start_from and network.pretrained exclude each other")
         return self
+
+    @property
+    def pair_protocol(self) -> str:
+        """``validation_negatives`` as :func:`lcmem.pairs.identity_pairs` calls it."""
+        return "paper" if self.validation_negatives == "first" else "fixed"
 
     @property
     def stages(self) -> list[Stage]:

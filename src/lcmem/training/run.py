@@ -25,7 +25,7 @@ from lcmem.training.provenance import training_data
 from lcmem.training.recipe import Recipe, Stage
 from lcmem.training.sampler import PairSampler
 from lcmem.training.start import load_start, start_network
-from lcmem.training.validation import copy_list, reid_list
+from lcmem.training.validation import ValidationList, copy_list, edited_pairs, reid_list, reid_pairs
 
 RECIPE, RECORD, MANIFEST = "recipe.toml", "run.json", "manifest.csv"
 USED = ("train", "val")
@@ -48,16 +48,22 @@ def train(
         The folder of the last stage's detector.
 
     Raises:
-        LCMemError: An identity in two splits, a missing split, fewer than three identities, latents of another encoder
-            or size, or a folder with a run of another recipe or of other pictures.
+        LCMemError: An identity in two splits, a missing split, fewer than three identities, validation pictures of
+            which no pairs can be made, latents of another encoder or size, or a folder with a run of another recipe or
+            of other pictures.
     """
     folder, options = Path(out), options or Options()
     manifest = _with_splits(data)
     encoder = load_encoder(
-        recipe.encoder, device=options.device, protocol=recipe.protocol, allow_download=options.allow_download
+        recipe.encoder,
+        device=options.device,
+        input_range=recipe.encoder_range,
+        latents=recipe.latents,
+        allow_download=options.allow_download,
     )
     for stage in recipe.stages:  # what is wrong is said before anything is written or encoded
-        pair_sampler(recipe, stage, manifest.select(split="train"))
+        PairSampler(manifest.select(split="train"), stage, recipe.seed)
+        _check_validation(recipe, stage, manifest.select(split="val"))
     if recipe.start_from:
         load_start(recipe.start_from, recipe, encoder)
     _claim(folder, recipe, manifest)
@@ -105,10 +111,22 @@ def read_data(source: Path) -> Manifest | LatentStore:
     return LatentStore.open(source) if (source / STORE).is_file() else Manifest.read(source)
 
 
-def pair_sampler(recipe: Recipe, stage: Stage, manifest: Manifest) -> PairSampler:
-    """What draws the stage's pairs; in the official code the unsupervised mode has no effect."""
-    identities = stage.positives == "identity" or recipe.protocol == "paper"
-    return PairSampler(manifest, stage.batch_size, stage.chunk, recipe.seed, identities=identities)
+def _check_validation(recipe: Recipe, stage: Stage, held_out: Manifest) -> None:
+    """Whether the pictures make the lists of :func:`_validation`."""
+    if held_out.labelled:
+        reid_pairs(held_out, recipe.pair_protocol)
+    if stage.pixels is not None or not held_out.labelled:
+        edited_pairs(held_out)
+
+
+def _validation(recipe: Recipe, stage: Stage, store: LatentStore, encoder: LatentEncoder) -> dict[str, ValidationList]:
+    """Re-identification where identities are known; copies where the stage edits pictures, or nothing else judges."""
+    held_out, lists = store.select(split="val"), {}
+    if held_out.manifest.labelled:
+        lists["reid"] = reid_list(held_out, recipe.pair_protocol)
+    if stage.pixels is not None or not lists:
+        lists["copy"] = copy_list(held_out, encoder)
+    return lists
 
 
 def _claim(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
@@ -160,16 +178,11 @@ def _train_stage(
     options: Options,
 ) -> None:
     part = store.select(split="train")
-    sampler = pair_sampler(recipe, stage, part.manifest)
+    sampler = PairSampler(part.manifest, stage, recipe.seed)
     network, history = start_network(start, recipe, encoder, part, options.allow_download)
-    module = StageTraining(network, recipe, stage, encoder, store)
-    held_out = store.select(split="val")
-    if held_out.manifest.labelled:
-        module.validation["reid"] = reid_list(held_out, module.datasets, recipe.protocol)
-    if stage.pixels is not None or not module.validation:
-        module.validation["copy"] = copy_list(held_out, module.datasets, encoder, recipe.size)
+    module = StageTraining(network, recipe, stage, encoder, part, _validation(recipe, stage, store, encoder))
     best = fit(module, part, sampler, number, folder, options)
-    record = {"stage": number, "protocol": recipe.protocol, "recipe": stage.to_dict(), **best}
+    record = {"stage": number, "recipe": stage.to_dict(), **best}
     detector = LCMem(network, encoder, recipe.size, name=f"stage{number}", training=[*history, record])
     detector.card["training_data"] = training_data(part.manifest)
     if not options.follower:
