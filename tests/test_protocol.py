@@ -14,7 +14,9 @@ from lcmem.model import SiameseNetwork
 from lcmem.pairs import identity_pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.training.module import StageTraining
-from lcmem.training.presets import PAPER, SMALL
+from lcmem.training.presets import load_recipe
+
+PAPER, SMALL = load_recipe("paper"), load_recipe("small")
 
 
 @pytest.fixture

@@ -20,14 +20,17 @@ from lcmem.pictures.manifest import Manifest
 from lcmem.stats.roc import auc
 from lcmem.training.autoencoder import train_autoencoder
 from lcmem.training.batches import PairBatches
-from lcmem.training.curves import read_metrics
-from lcmem.training.fit import Options, fit
+from lcmem.training.callbacks import read_metrics
+from lcmem.training.fit import RunOptions, fit
 from lcmem.training.module import StageTraining
-from lcmem.training.presets import PAPER, SMALL, load_recipe
+from lcmem.training.presets import load_recipe
 from lcmem.training.recipe import AutoencoderRecipe, Stage
 from lcmem.training.run import train
 from lcmem.training.sampler import PairSampler, domains
+from lcmem.training.start import lay_out, precision_for
 from lcmem.training.validation import copy_list, reid_list
+
+PAPER, SMALL = load_recipe("paper"), load_recipe("small")
 
 
 def table(rows):
@@ -125,6 +128,7 @@ def test_run_folder_remembers_everything(run, people):
     assert card["training_data"] == [{"dataset": "ORL_faces", "pictures": 260, "identities": 26}]
     assert card["encoder"]["sha256"] == load_encoder().card.sha256
     assert card["training"][0]["recipe"]["epochs"] == 3
+    assert {record["precision"] for record in card["training"]} == {precision_for("auto", "cpu")}
     assert (folder / "curves.png").stat().st_size > 10_000
     metrics = read_metrics(folder / "logs" / "stage1")
     assert metrics["loss"].dropna().iloc[-1] < metrics["loss"].dropna().iloc[0]
@@ -159,9 +163,7 @@ def test_start_from_another_recipes_checkpoint(run, people, tmp_path):
 
 def _as_pixels(folder, tmp_path):
     """The same network, but with three input channels, on the bundled encoder."""
-    from lcmem.training.presets import COMPACT_NETWORK
-
-    network = SiameseNetwork(COMPACT_NETWORK.settings(3))
+    network = SiameseNetwork(SMALL.network.settings(3))
     return LCMem(network, load_encoder(), 128, name="odd").save(tmp_path / "odd")
 
 
@@ -270,7 +272,7 @@ def test_batch_norm_is_not_shared_among_processes_on_a_cpu(store, tmp_path):
     module = StageTraining(network, recipe, recipe.stage1, load_encoder(), store, {})
     sampler = PairSampler(store.manifest, recipe.stage1, 0)
     with pytest.raises(LCMemError, match="resnet10t has batch norm, which several devices can share on CUDA only"):
-        fit(module, store, sampler, 1, tmp_path, Options(devices=2))
+        fit(module, store, sampler, 1, tmp_path, RunOptions(devices=2))
 
 
 def test_latents_of_another_size_or_encoder(store, people, tmp_path):
@@ -344,6 +346,20 @@ def test_the_papers_baselines_train(people, tmp_path, name):
     losses = metrics["bce" if name == "siamese" else "nt_xent"].dropna()
     assert losses.iloc[-1] < 0.95 * losses.iloc[0] or name == "ntxent-unsupervised"
     assert ("val_copy" in metrics) == name.endswith("unsupervised")
+
+
+def test_layout_keeps_weights_and_features():
+    network = SiameseNetwork(SMALL.network.settings(4)).eval()
+    latents, weights = torch.randn(2, 4, 16, 16), {name: part.clone() for name, part in network.state_dict().items()}
+    before = network(latents)
+    names, types = [name for name, _ in network.named_parameters()], [type(part) for part in network.modules()]
+    lay_out(network)
+    assert [name for name, _ in network.named_parameters()] == names
+    assert [type(part) for part in network.modules()] != types, "depthwise convolutions are others"
+    assert all(torch.equal(weights[name], part) for name, part in network.state_dict().items())
+    torch.testing.assert_close(network(latents), before, atol=1e-5, rtol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network.backbone.stages[0].blocks[0].conv_dw(torch.randn(1, 64, 8, 8)).dtype == torch.float32
 
 
 def test_pictures_without_splits_are_divided(orl, tmp_path):

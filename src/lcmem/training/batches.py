@@ -32,6 +32,15 @@ class Batch(NamedTuple):
     dataset: Tensor
 
 
+class Draw(NamedTuple):
+    """What was drawn for one device's share: positions ``[B]``, views ``[2, B]``, which pairs are edited ``[B]``."""
+
+    first: np.ndarray
+    second: np.ndarray
+    view: np.ndarray
+    edited: np.ndarray
+
+
 class PairBatches(IterableDataset[Batch]):
     """Batches by their number: whatever was interrupted or distributed, batch k is the same.
 
@@ -64,19 +73,22 @@ class PairBatches(IterableDataset[Batch]):
         view[1] = np.where(single & stage.mirror, 1 - view[0], view[1])
         copy = (rng.random(len(first)) < stage.copies) | single
         edited = copy | (rng.random(len(first)) < stage.edited)
-        mine = slice(self.rank, None, self.world)
-        first, second, identity, single, view, copy, edited = (
-            part[..., mine] for part in (first, second, identity, single, view, copy, edited)
-        )
-        if stage.pixels is None:
-            pair = self.store.read(first, view[0]), self.store.read(second, view[1])
-        else:
-            generator = torch.Generator().manual_seed(int(rng.integers(2**62)) + self.rank)
-            other = self._pictures(np.where(copy, first, second), edited, stage.pixels, generator)
-            one = self._pictures(first, edited, stage.pixels, generator) if stage.edit_both else self.store.read(first)
-            pair = one, other
-        rest = (torch.from_numpy(part) for part in (identity, single, self.datasets[first]))
-        return Batch(*pair, *rest)
+        second = np.where(copy, first, second) if stage.pixels else second
+        drawn = Draw(*(part[..., self.rank :: self.world] for part in (first, second, view, edited)))
+        seed = int(rng.integers(2**62)) + self.rank
+        one, other = self._latents(drawn) if stage.pixels is None else self._edited(drawn, stage.pixels, seed)
+        rest = (torch.from_numpy(part[self.rank :: self.world]) for part in (identity, single, self.datasets[first]))
+        return Batch(one, other, *rest)
+
+    def _latents(self, drawn: Draw) -> tuple[Tensor, Tensor]:
+        return self.store.read(drawn.first, drawn.view[0]), self.store.read(drawn.second, drawn.view[1])
+
+    def _edited(self, drawn: Draw, edit: Augmentation, seed: int) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        other = self._pictures(drawn.second, drawn.edited, edit, generator)
+        if self.sampler.stage.edit_both:
+            return self._pictures(drawn.first, drawn.edited, edit, generator), other
+        return self.store.read(drawn.first, drawn.view[0]), other
 
     def _pictures(
         self, positions: np.ndarray, edited: np.ndarray, edit: Augmentation, generator: torch.Generator

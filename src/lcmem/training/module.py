@@ -1,6 +1,6 @@
 """Lightning's view of a stage: one step, one validation, one optimiser."""
 
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import numpy as np
@@ -121,9 +121,7 @@ class StageTraining(L.LightningModule):
         """
         if self.trainer.world_size == 1:
             return part
-        joined = self.all_gather(part, sync_grads=True)
-        assert isinstance(joined, Tensor)
-        return joined.flatten(0, 1)
+        return cast(Tensor, self.all_gather(part, sync_grads=True)).flatten(0, 1)
 
     def on_validation_epoch_end(self) -> None:
         """AUC of the fixed pair lists, macro-averaged over datasets; ``val_score`` is what the stage improves.

@@ -19,8 +19,8 @@ from lcmem.pictures.loading import to_float
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.roc import auc
 
-MAX_PAIRS, MAX_COPIES, CHUNK = 2000, 600, 64
-"""Positive pairs of each dataset; edited copies in all; pictures at a time."""
+MAX_PAIRS, MAX_COPIES, CHUNK, AT_ONCE = 2000, 600, 64, 8
+"""Positive pairs of each dataset; edited copies in all; pictures at a time; of them encoded at once."""
 
 Embed = Callable[[Tensor], Tensor]
 """Latents ``[B, C, h, w]``, as the encoder gives them, to features ``[B, D]``."""
@@ -104,7 +104,7 @@ def copy_list(store: LatentStore, encoder: LatentEncoder) -> ValidationList:
         levels = torch.stack([torch.from_numpy(load_levels(path, store.card.size)) for path in paths])
         edited = (Augmentation()(to_float(levels), generator) * 255).round().to(torch.uint8)
         with torch.inference_mode():  # in float32 and by the mode of the posterior, as a detector encodes
-            latents.append(encoder.encode(to_float(edited.to(device))).float().cpu())
+            latents += [encoder.encode(few).cpu() for few in to_float(edited.to(device)).split(AT_ONCE)]
     return ValidationList(part, torch.cat(latents), pairs)
 
 
