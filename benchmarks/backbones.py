@@ -14,18 +14,19 @@ import torch
 from torch import nn
 
 from lcmem.model import NetworkSettings, SiameseNetwork
-from lcmem.training.presets import COMPACT_NETWORK
+from lcmem.training.presets import load_recipe
 
 BATCH = 64
+COMPACT = load_recipe("compact").network
 
 
 def candidates() -> dict[str, nn.Module]:
-    wide = COMPACT_NETWORK.options | {"kernel_sizes": 7}
+    wide = COMPACT.options | {"kernel_sizes": 7}
     plain = {"block": timm.models.resnet.BasicBlock, "layers": (2, 2, 2, 2), "channels": (64, 128, 256, 320)}
     resnet = timm.models.resnet.ResNet(**plain, in_chans=16, num_classes=512)
     resnet.conv1, resnet.maxpool = nn.Conv2d(16, 64, 3, padding=1, bias=False), nn.Identity()
     return {
-        "compact (3×3 ConvNeXt)": SiameseNetwork(COMPACT_NETWORK.settings(4)),
+        "compact (3×3 ConvNeXt)": SiameseNetwork(COMPACT.settings(4)),
         "the same with 7×7 kernels": SiameseNetwork(NetworkSettings("convnext_atto", wide, unshuffle=2)),
         "ResNet of the same widths": nn.Sequential(nn.PixelUnshuffle(2), resnet),
     }

@@ -16,7 +16,7 @@ def test_classification_by_hand():
 def test_recipes_are_trained_and_measured(people, tmp_path):
     settings = ["size=32", "stage1.epochs=1", "stage1.steps_per_epoch=2", "stage1.batch_size=8", "precision=32-true"]
     settings += ["network.backbone=resnet10t", "network.pretrained=''"]
-    pixels, latents = "ablation-resnet101-pixels", "ablation-resnet101"
+    pixels, latents = "ablation-01-resnet101-pixels", "ablation-02-resnet101"
     table = benchmark_ablation(people, [latents, pixels], tmp_path, settings=settings).set_index("recipe")
     assert table.loc[pixels, "status"] == "ok" and 0 <= table.loc[pixels, "accuracy"] <= 1
     assert table.loc[pixels, "n_positive"] == table.loc[pixels, "n_negative"] > 0

@@ -113,7 +113,7 @@ def test_audit_interrupted_and_started_again(faces, tmp_path):
 
 def test_recipes():
     listed = lcmem("recipes")
-    assert listed.returncode == 0 and "finetune" in listed.stdout and "ablation-noise" in listed.stdout
+    assert listed.returncode == 0 and "finetune" in listed.stdout and "ablation-06-noise" in listed.stdout
     printed = lcmem("recipes", "paper")
     assert tomllib.loads(printed.stdout)["stage1"]["batch_size"] == 512
     unknown = lcmem("recipes", "paperr")

@@ -10,10 +10,11 @@ from lcmem.latents import build_store
 from lcmem.pictures.manifest import Manifest
 from lcmem.training.fit import PairData
 from lcmem.training.module import StageTraining
-from lcmem.training.presets import SMALL
+from lcmem.training.presets import load_recipe
 from lcmem.training.sampler import PairSampler
 from lcmem.training.start import start_network
 
+SMALL = load_recipe("small")
 # nothing random within a step: two processes draw other numbers than one
 SETTINGS = ["size=128", "network.options.drop_path_rate=0.0", "precision=32-true", "stage1.batch_size=12"]
 SETTINGS += ["stage1.steps_per_epoch=1", "stage1.epochs=1", "stage1.samplewise=0", "stage1.latent.degrees=0"]
@@ -44,9 +45,8 @@ def test_two_gloo_processes_have_the_gradients_of_the_joined_batch(store, tmp_pa
         torch.manual_seed(0)
         encoder = load_encoder()
         network, _ = start_network(None, recipe, encoder, store)
-        module = StageTraining(network, recipe, recipe.stage1, encoder, store)
-        module.validation = {}
-        sampler = PairSampler(store.manifest, recipe.stage1.batch_size, recipe.stage1.chunk, 0)
+        module = StageTraining(network, recipe, recipe.stage1, encoder, store, {})
+        sampler = PairSampler(store.manifest, recipe.stage1, 0)
         trainer = L.Trainer(
             accelerator="cpu",
             devices=devices,

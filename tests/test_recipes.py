@@ -7,18 +7,18 @@ import torchvision
 
 from lcmem.errors import LCMemError
 from lcmem.model import SiameseNetwork
-from lcmem.training.presets import PAPER, PRESETS, load_recipe
-from lcmem.training.recipe import AutoencoderRecipe, Recipe
+from lcmem.training.presets import PRESETS, load_recipe
+from lcmem.training.recipe import AutoencoderRecipe
+from lcmem.training.start import precision_for
+
+PAPER = load_recipe("paper")
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_survive_their_file(name, tmp_path):
     recipe = load_recipe(name)
     recipe.write(tmp_path / "recipe.toml")
-    if isinstance(recipe, Recipe):
-        assert load_recipe(str(tmp_path / "recipe.toml")) == recipe
-    else:
-        assert type(recipe).model_validate(recipe.to_dict()) == recipe
+    assert load_recipe(str(tmp_path / "recipe.toml")) == recipe
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_presets_survive_their_file(name, tmp_path):
         ("stage1.bce_weight=1.5", "stage1.bce_weight"),
         ("stage1.temperature=0", "stage1.temperature"),
         ("network.head=cosine", "network.head"),
-        ("protocol=mine", "protocol"),
+        ("normalise=mine", "normalise"),
         ("stage1", "expected key=value"),
         ("start_from=compact", "exclude each other"),
     ],
@@ -62,9 +62,57 @@ def test_recipe_file_with_a_base(tmp_path):
     assert isinstance(load_recipe(str(path)), AutoencoderRecipe)
 
 
+def test_a_recipe_file_leaves_parts_out_and_lies_beside_its_base(tmp_path):
+    (tmp_path / "first.toml").write_text('base = "compact"\nstage2 = "none"\n[network]\noptions = "none"\n')
+    (tmp_path / "second.toml").write_text('base = "first.toml"\nstart_from = "there"\n')
+    recipe = load_recipe(str(tmp_path / "second.toml"))
+    assert recipe.stage2 is None and recipe.network.options == {} and recipe.start_from == "there"
+    assert recipe.with_settings(["start_from=none"]).start_from == ""
+
+
+def test_every_preset_says_what_it_is():
+    assert all(len(text) > 15 and "=" not in text for text in PRESETS.values())
+
+
+def test_what_the_official_code_does_otherwise():
+    code, paper = load_recipe("paper-official-code"), PAPER
+    assert (code.encoder_range, code.latents, code.normalise, code.validation_negatives) == (
+        "unit",
+        "sample",
+        "dataset",
+        "first",
+    )
+    assert {stage.schedule for stage in code.stages} == {"constant"} and code.stage2.pixels.gain == 1
+    assert {stage.schedule for stage in paper.stages} == {"cosine"} and paper.normalise == "mix"
+
+
+@pytest.mark.parametrize(
+    ("device", "instructions", "expected"),
+    [("cpu", True, "bf16-mixed"), ("cpu", False, "32-true"), ("mps", True, "32-true")],
+)
+def test_auto_precision(monkeypatch, device, instructions, expected):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: instructions, raising=False)
+    assert precision_for("auto", device) == expected
+    assert precision_for("16-mixed", device) == "16-mixed"
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), "16-mixed"), ((8, 0), "bf16-mixed")])
+def test_auto_precision_on_cuda(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert precision_for("auto", "cuda") == expected
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("size = ", "not a TOML file"), ("sise = 3", "unknown key sise"), ('base = "nothing"', "neither a recipe file")],
+    [
+        ("size = ", "not a TOML file"),
+        ("sise = 3", "unknown key sise"),
+        ('base = "nothing"', "neither a recipe file"),
+        ('base = "mine.toml"', "is its own base"),
+        ('kind = "model"', "kind is 'model', expected detector or autoencoder"),
+        ('base = "paper"\nstage2.epoch = 3', "did you mean stage2.epochs"),
+    ],
 )
 def test_bad_recipe_files(tmp_path, content, message):
     path = tmp_path / "mine.toml"
@@ -86,6 +134,8 @@ def test_paper_preset_is_the_papers():
     assert (two.epochs, two.batch_size, two.lr, two.patience) == (20, 64, 8e-5, 5)
     assert {stage.bce_weight for stage in PAPER.stages} == {0.8}
     assert {stage.temperature for stage in PAPER.stages} == {0.07}
+    assert {load_recipe(name).network.head for name in PRESETS if name.startswith(("paper", "ablation"))} == {"linear"}
+    assert two.edit_both and two.copies == 0 and two.edited == 1, "both pictures of every pair"
     assert two.pixels.degrees == 20 and two.pixels.quality == (10, 95) and two.pixels.gain > 1
 
 
@@ -99,6 +149,7 @@ def test_table_4_has_a_recipe_for_each_row():
     assert [row.stage1.samplewise > 0 for row in rows] == [False] * 3 + [True, True, False, False, False, True, True]
     assert [row.stage1.latent.noise_sigma > 0 for row in rows] == [False] * 3 + [True] * 3 + [False] * 4
     assert len({str(row.to_dict()) for row in rows}) == 10, "no two rows are alike"
+    assert rows[8:] == [load_recipe("paper-single-stage"), load_recipe("paper")]
 
 
 def count(module):

@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-from lcmem.training.curves import read_metrics
+from lcmem.training.callbacks import read_metrics
 
 STEPS = 8
 SETTINGS = ["size=128", f"stage1.steps_per_epoch={STEPS}", "stage1.epochs=2", "stage1.batch_size=16", "stage1.chunk=16"]

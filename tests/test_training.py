@@ -1,6 +1,7 @@
 """Claims: batches are what the sampler promises; a real, tiny training of both stages separates people it never saw."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,21 +13,34 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import load_encoder
 from lcmem.errors import CheckpointError, LCMemError
 from lcmem.latents import build_store
+from lcmem.model import SiameseNetwork
 from lcmem.pairs import identity_pairs
+from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.roc import auc
 from lcmem.training.autoencoder import train_autoencoder
 from lcmem.training.batches import PairBatches
-from lcmem.training.curves import read_metrics
-from lcmem.training.presets import SMALL, load_recipe
-from lcmem.training.recipe import AutoencoderRecipe
+from lcmem.training.callbacks import read_metrics
+from lcmem.training.fit import RunOptions, fit
+from lcmem.training.module import StageTraining
+from lcmem.training.presets import load_recipe
+from lcmem.training.recipe import AutoencoderRecipe, Stage
 from lcmem.training.run import train
 from lcmem.training.sampler import PairSampler, domains
+from lcmem.training.start import lay_out, precision_for
+from lcmem.training.validation import copy_list, reid_list
+
+PAPER, SMALL = load_recipe("paper"), load_recipe("small")
 
 
 def table(rows):
     frame = pd.DataFrame(rows, columns=["identity", "dataset"])
     return Manifest(frame.assign(path=[f"{k}.png" for k in range(len(frame))], split="train"))
+
+
+def stage_of(batch_size, chunk, **settings):
+    """A stage that says how pairs are drawn; it mirrors, so that a single picture makes a pair."""
+    return Stage(epochs=1, lr=1, batch_size=batch_size, chunk=chunk, **{"mirror": True, **settings})
 
 
 @pytest.fixture
@@ -45,7 +59,7 @@ def test_datasets_that_share_identities_are_one_domain(mixed):
 
 
 def test_batches(mixed):
-    sampler = PairSampler(mixed, batch_size=16, chunk=8, seed=0)
+    sampler = PairSampler(mixed, stage_of(16, 8), 0)
     identities, codes = np.array(mixed.identities), domains(mixed)
     for number in range(30):
         first, second, labels = sampler.batch(number)
@@ -57,18 +71,18 @@ def test_batches(mixed):
             mine = labels[codes[first] == code]
             available = len(set(np.array(mixed.identities)[codes == code]))
             assert len(set(mine)) == min(len(mine), available), "none twice before each was drawn once"
-        again = PairSampler(mixed, batch_size=16, chunk=8, seed=0).batch(number)
+        again = PairSampler(mixed, stage_of(16, 8), 0).batch(number)
         assert all(np.array_equal(a, b) for a, b in zip((first, second, labels), again, strict=True))
 
 
 def test_identities_of_a_domain_are_drawn_evenly():
-    sampler = PairSampler(table([(f"p{k % 10}", "faces") for k in range(40)]), batch_size=4, chunk=4, seed=0)
+    sampler = PairSampler(table([(f"p{k % 10}", "faces") for k in range(40)]), stage_of(4, 4), 0)
     drawn = np.bincount(np.concatenate([sampler.batch(number)[2] for number in range(500)]))
     assert len(drawn) == 10 and drawn.min() > 150 and drawn.max() < 250
 
 
 def test_small_domains_are_oversampled(mixed):
-    sampler = PairSampler(mixed, batch_size=16, chunk=8, seed=0)
+    sampler = PairSampler(mixed, stage_of(16, 8), 0)
     names = mixed.table["dataset"].to_numpy()
     drawn = np.concatenate([names[sampler.batch(number)[0]] for number in range(200)])
     share = (drawn == "scans").mean()
@@ -76,14 +90,14 @@ def test_small_domains_are_oversampled(mixed):
 
 
 def test_unsupervised_mode_uses_no_identities(mixed):
-    sampler = PairSampler(mixed, batch_size=64, chunk=1, seed=0, identities=False)
+    sampler = PairSampler(mixed, stage_of(64, 1, positives="augmentation"), 0)
     first, second, labels = sampler.batch(0)
     assert np.array_equal(first, second) and np.array_equal(first, labels)
 
 
 def test_too_few_identities():
     with pytest.raises(LCMemError, match="2 identities are too few"):
-        PairSampler(table([("a", "d"), ("a", "d"), ("b", "d")]), 4, 4, 0)
+        PairSampler(table([("a", "d"), ("a", "d"), ("b", "d")]), stage_of(4, 4), 0)
 
 
 TINY = ["size=128", "stage1.epochs=3", "stage1.steps_per_epoch=15", "stage1.batch_size=24", "stage1.chunk=24"]
@@ -114,6 +128,7 @@ def test_run_folder_remembers_everything(run, people):
     assert card["training_data"] == [{"dataset": "ORL_faces", "pictures": 260, "identities": 26}]
     assert card["encoder"]["sha256"] == load_encoder().card.sha256
     assert card["training"][0]["recipe"]["epochs"] == 3
+    assert {record["precision"] for record in card["training"]} == {precision_for("auto", "cpu")}
     assert (folder / "curves.png").stat().st_size > 10_000
     metrics = read_metrics(folder / "logs" / "stage1")
     assert metrics["loss"].dropna().iloc[-1] < metrics["loss"].dropna().iloc[0]
@@ -148,10 +163,7 @@ def test_start_from_another_recipes_checkpoint(run, people, tmp_path):
 
 def _as_pixels(folder, tmp_path):
     """The same network, but with three input channels, on the bundled encoder."""
-    from lcmem.model import SiameseNetwork
-    from lcmem.training.presets import COMPACT_NETWORK
-
-    network = SiameseNetwork(COMPACT_NETWORK.settings(3))
+    network = SiameseNetwork(SMALL.network.settings(3))
     return LCMem(network, load_encoder(), 128, name="odd").save(tmp_path / "odd")
 
 
@@ -172,6 +184,97 @@ def store(people, tmp_path_factory):
     return build_store(part, load_encoder(), 64, tmp_path_factory.mktemp("store"), mirror=True)
 
 
+def test_no_pair_is_the_same_latent_twice(store):
+    """Pictures without identity, in a stage that mirrors, one that changes latents, and one that does nothing."""
+    names = store.manifest.table["identity"].where(store.manifest.table["identity"] < "s3", "")
+    half = replace(store, manifest=Manifest(store.manifest.table.assign(identity=names)))
+    plain = Stage(epochs=1, lr=1, batch_size=64)
+    mirrored = batches(half, plain.model_copy(update={"mirror": True})).batch(0)
+    assert mirrored.single.any() and not mirrored.single.all()
+    assert (mirrored.first != mirrored.second).flatten(1).any(1).all()
+    assert not batches(half, plain).batch(0).single.any(), "left out where nothing would differ"
+    changed = PAPER.stage1.model_copy(update={"batch_size": 64})
+    batch, module = batches(half, changed).batch(0), bare_module(half, changed)
+    first, second = module._changed(torch.cat((batch.first, batch.second)), batch.single).chunk(2)
+    assert torch.equal(first, batch.first) and (first != second).flatten(1).any(1).all()
+    differ = (second != batch.second).flatten(1).any(1)
+    assert torch.equal(differ, batch.single), "pairs of two pictures stay as they are"
+
+
+def bare_module(store, stage, recipe=SMALL):
+    network = SiameseNetwork(SMALL.network.settings(4))
+    return StageTraining(network, recipe, stage, load_encoder(), store, {})
+
+
+def test_unsupervised_with_nothing_that_changes(store):
+    stage = Stage(epochs=1, lr=1, batch_size=8, positives="augmentation")
+    with pytest.raises(LCMemError, match=r"0 identities are too few .* set mirror=true"):
+        PairSampler(store.manifest, stage, 0)
+
+
+@pytest.fixture(scope="module")
+def uneven(people, tmp_path_factory):
+    """A validation set in two parts without a name and with one, of which one has a single identity."""
+    kept = [k for k, name in enumerate(people.table["identity"]) if int(name[1:]) in (1, 2, 3, 27, 28, 29)]
+    table = people.rows(kept).table
+    table["dataset"] = np.where(table["identity"] == "s29", "one", "")
+    return build_store(Manifest(table), load_encoder(), 128, tmp_path_factory.mktemp("uneven"))
+
+
+@torch.no_grad()
+def test_datasets_of_one_identity_are_not_judged_and_one_without_a_name_is(uneven):
+    network = SiameseNetwork(SMALL.network.settings(4)).eval()
+    held_out = uneven.select(split="val")
+    for pairs in (reid_list(held_out, "fixed"), copy_list(held_out, load_encoder())):
+        bce, values = pairs.scores(network, network.head)
+        assert 0 < bce < 20 and all(0 <= value <= 1 for value in values.values())
+        assert "" in values, "the dataset without a name has its own value"
+    assert set(reid_list(held_out, "fixed").scores(network, network.head)[1]) == {""}
+
+
+def test_training_goes_on_with_a_dataset_that_cannot_be_judged(uneven, tmp_path):
+    tiny = ["size=128", "stage1.mirror=false", "stage1.epochs=2", "stage1.steps_per_epoch=1", "stage1.batch_size=4"]
+    train(SMALL.with_settings([*tiny, "stage1.chunk=4", "stage2=none"]), uneven, tmp_path)
+    assert json.loads((tmp_path / "stage1/card.json").read_text())["training"][0]["epochs"] == 2
+
+
+def test_a_validation_split_that_cannot_judge(people, tmp_path):
+    split = people.table["split"].where(
+        people.table["identity"].isin(["s27", *(f"s{k}" for k in range(1, 27))]), "test"
+    )
+    with pytest.raises(LCMemError, match="'val' cannot judge a training: no dataset in it"):
+        train(SMALL, Manifest(people.table.assign(split=split)), tmp_path)
+    assert not list(tmp_path.iterdir()), "said before anything is written"
+
+
+def test_validation_sees_what_the_detector_will(uneven):
+    """Training normalises by dataset, the detector by the mix."""
+    module = bare_module(uneven.select(split="train"), SMALL.stage1, SMALL.with_settings(["normalise=dataset"]))
+    module.network.eval().mean.fill_(0.3)
+    seen = []
+
+    class Recording:
+        def scores(self, embed, head):
+            seen.append(embed(uneven.read(np.arange(3))))
+            return 0.0, {"": 1.0}
+
+    module.validation = {"reid": Recording()}
+    module.log = module.log_dict = lambda *args, **options: None
+    module.on_validation_epoch_end()
+    detector = LCMem(module.network, load_encoder(), 128, name="x")
+    assert torch.equal(seen[0], detector.network(uneven.read(np.arange(3))))
+
+
+def test_batch_norm_is_not_shared_among_processes_on_a_cpu(store, tmp_path):
+    normed = SMALL.network.model_copy(update={"backbone": "resnet10t", "options": {}})
+    recipe = SMALL.model_copy(update={"network": normed})
+    network = SiameseNetwork(recipe.network.settings(4))
+    module = StageTraining(network, recipe, recipe.stage1, load_encoder(), store, {})
+    sampler = PairSampler(store.manifest, recipe.stage1, 0)
+    with pytest.raises(LCMemError, match="resnet10t has batch norm, which several devices can share on CUDA only"):
+        fit(module, store, sampler, 1, tmp_path, RunOptions(devices=2))
+
+
 def test_latents_of_another_size_or_encoder(store, people, tmp_path):
     with pytest.raises(LCMemError, match="holds latents of"):
         train(SMALL, store, tmp_path / "a")
@@ -179,10 +282,8 @@ def test_latents_of_another_size_or_encoder(store, people, tmp_path):
         train(SMALL.with_settings(["encoder=pixels", "size=64"]), store, tmp_path / "b")
 
 
-def batches(store, stage, augmentation=None, **share):
-    sampler = PairSampler(store.manifest, stage.batch_size, stage.chunk, 0)
-    names = sorted(store.manifest.table["dataset"].unique())
-    return PairBatches(store, sampler, stage, augmentation, 64, names, range(4), **share)
+def batches(store, stage, **share):
+    return PairBatches(store, PairSampler(store.manifest, stage, 0), range(4), **share)
 
 
 def test_devices_share_each_batch(store):
@@ -192,16 +293,32 @@ def test_devices_share_each_batch(store):
         assert torch.equal(part[0::2], left) and torch.equal(part[1::2], right)
 
 
+def stage2(**settings):
+    return SMALL.stage2.model_copy(update=settings)
+
+
+def pictures_of(store, batch):
+    """The first pictures of a batch, found by their latents."""
+    latents = store.read(np.arange(len(store)))
+    at = [int((latents == latent).flatten(1).all(1).nonzero()[0]) for latent in batch.first]
+    return torch.stack([torch.from_numpy(load_levels(store.manifest.paths[k], 64)) for k in at])
+
+
 def test_stage_2_sees_edited_pictures(store):
-    stage = SMALL.stage2.model_copy(update={"copies": 0.0, "edited": 0.5})
-    batch = batches(store, stage, Augmentation(probability=1)).batch(0)
+    def batch_of(augmentation, **settings):
+        return batches(store, stage2(pixels=augmentation, copies=0.0, edited=0.5, **settings)).batch(0)
+
+    batch = batch_of(Augmentation(probability=1))
     assert batch.second.dtype == torch.uint8 and batch.second.shape == (32, 3, 64, 64)
-    again = batches(store, stage, Augmentation(probability=1)).batch(0)
+    again = batch_of(Augmentation(probability=1))
     assert all(torch.equal(a, b) for a, b in zip(batch, again, strict=True)), "by its number alone"
-    plain = batches(store, stage, Augmentation(probability=0, flip=0, grey=0)).batch(0)
+    plain = batch_of(Augmentation(probability=0, flip=0, grey=0))
     changed = (plain.second != batch.second).flatten(1).any(1)
     assert 8 < changed.sum() < 24, "about half of them"
     assert torch.equal(plain.first, batch.first), "the first of a pair stays clean"
+    both = batch_of(Augmentation(probability=1), edit_both=True)
+    assert both.first.dtype == torch.uint8 and torch.equal(both.second, batch.second)
+    assert torch.equal((both.first != pictures_of(store, batch)).flatten(1).any(1), changed), "with edit_both it is not"
 
 
 def test_autoencoder_learns(people, tmp_path):
@@ -229,6 +346,20 @@ def test_the_papers_baselines_train(people, tmp_path, name):
     losses = metrics["bce" if name == "siamese" else "nt_xent"].dropna()
     assert losses.iloc[-1] < 0.95 * losses.iloc[0] or name == "ntxent-unsupervised"
     assert ("val_copy" in metrics) == name.endswith("unsupervised")
+
+
+def test_layout_keeps_weights_and_features():
+    network = SiameseNetwork(SMALL.network.settings(4)).eval()
+    latents, weights = torch.randn(2, 4, 16, 16), {name: part.clone() for name, part in network.state_dict().items()}
+    before = network(latents)
+    names, types = [name for name, _ in network.named_parameters()], [type(part) for part in network.modules()]
+    lay_out(network)
+    assert [name for name, _ in network.named_parameters()] == names
+    assert [type(part) for part in network.modules()] != types, "depthwise convolutions are others"
+    assert all(torch.equal(weights[name], part) for name, part in network.state_dict().items())
+    torch.testing.assert_close(network(latents), before, atol=1e-5, rtol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network.backbone.stages[0].blocks[0].conv_dw(torch.randn(1, 64, 8, 8)).dtype == torch.float32
 
 
 def test_pictures_without_splits_are_divided(orl, tmp_path):

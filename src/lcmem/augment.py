@@ -34,6 +34,11 @@ class LatentAugmentation:
     blur_sigma: float = 0
     noise_sigma: float = 0
 
+    @property
+    def changes(self) -> bool:
+        """Whether it does anything at all."""
+        return self != LatentAugmentation()
+
     def __call__(self, latents: Tensor) -> Tensor:
         """Change each of ``[B, C, h, w]`` in its own way, with torch's random numbers."""
         batch, device = len(latents), latents.device

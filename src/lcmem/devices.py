@@ -26,3 +26,12 @@ def usable_devices(names: str | torch.device) -> list[torch.device]:
         LCMemError: One of them cannot be used.
     """
     return [usable_device(name) for name in str(names).split(",")]
+
+
+def fast_bfloat16(device: str | torch.device) -> bool:
+    """Whether a device computes in bfloat16 itself; others imitate it, at many times the cost of float32."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch 2.2 has neither
+    return kind == "cpu" and any(getattr(torch.cpu, name, bool)() for name in asked)

@@ -30,7 +30,7 @@ def train(
     from lcmem.errors import extra
 
     with extra("train", "training needs more packages"):
-        from lcmem.training.fit import Options
+        from lcmem.training.fit import RunOptions
         from lcmem.training.presets import load_recipe
         from lcmem.training.recipe import AutoencoderRecipe
     chosen = load_recipe(recipe).with_settings(settings or [])
@@ -46,17 +46,20 @@ def train(
         from lcmem.training.run import read_data
         from lcmem.training.run import train as run
 
-        options = Options(device, devices, workers, checkpoint_every, download)
+        options = RunOptions(device, devices, workers, checkpoint_every, download)
         target = run(chosen, read_data(data), folder, options)
     if not options.follower:
         _summary(folder, target)
 
 
 def _quiet() -> None:
-    """Errors and our own bars are enough: Lightning's tips and hardware lists are for its developers."""
+    """Errors, our own bars and lines are enough: Lightning's tips and hardware lists are for its developers."""
     import logging
     import warnings
 
+    ours = logging.getLogger("lcmem")
+    ours.addHandler(logging.StreamHandler())
+    ours.setLevel(logging.INFO)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
 
@@ -83,7 +86,7 @@ def recipes(
 ) -> None:
     """List the presets, or print one as TOML: a file to change and give to lcmem train."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from lcmem.errors import extra
 
@@ -95,7 +98,7 @@ def recipes(
     if name is not None:
         typer.echo(tomli_w.dumps(load_recipe(name).to_dict()))
         return
-    table = Table("recipe", "what it is")
-    for preset, (description, _) in PRESETS.items():
+    table = Table(Column("recipe", no_wrap=True), "what it is")
+    for preset, description in PRESETS.items():
         table.add_row(preset, description)
     Console().print(table)

@@ -78,9 +78,9 @@ class LCMem:
         checkpoints.load_weights(folder, network)
         if weights_sha256(network) != card["sha256"]:
             raise CheckpointError(f"{folder}: the weights are not those of its card")
-        protocol = card["encoder"].get("protocol", "fixed")
+        used = {name: card["encoder"][name] for name in ("input_range", "latents") if name in card["encoder"]}
         place = encoder or card["encoder"]["source"]
-        frozen = load_encoder(place, device=first, protocol=protocol, allow_download=allow_download)
+        frozen = load_encoder(place, device=first, allow_download=allow_download, **used)
         if frozen.card.sha256 != card["encoder"]["sha256"]:
             raise CheckpointError(
                 f"{folder}: trained on the latents of another encoder ({card['encoder']['name']}, sha256 "

@@ -22,7 +22,8 @@ def load_encoder(
     source: str | os.PathLike[str] = BUNDLED_ENCODER,
     *,
     device: str | torch.device = "cpu",
-    protocol: str = "fixed",
+    input_range: str = "symmetric",
+    latents: str = "mode",
     allow_download: bool = False,
 ) -> LatentEncoder:
     """Load a frozen autoencoder, in evaluation mode, without gradients.
@@ -31,7 +32,8 @@ def load_encoder(
         source: ``compact-autoencoder`` (bundled), a folder that ``lcmem train autoencoder`` wrote, ``pixels`` (none at
             all), or what :func:`lcmem.encoders.hub.load_diffusers` takes: ``sd-vae``, a diffusers folder or a hub id.
         device: Where to put it.
-        protocol: ``fixed`` or ``paper``, see :class:`EncoderCard`; only diffusers autoencoders know the difference.
+        input_range: ``symmetric`` or ``unit``, see :class:`EncoderCard`; for diffusers autoencoders.
+        latents: ``mode`` or ``sample``, see :class:`EncoderCard`; for diffusers autoencoders.
         allow_download: Whether a hub id may be downloaded. Nothing touches the network otherwise.
 
     Raises:
@@ -46,7 +48,7 @@ def load_encoder(
     else:
         from lcmem.encoders.hub import load_diffusers
 
-        encoder = load_diffusers(name, protocol=protocol, allow_download=allow_download)
+        encoder = load_diffusers(name, input_range=input_range, latents=latents, allow_download=allow_download)
     return encoder.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 

@@ -19,7 +19,10 @@ class EncoderCard:
         licence: Of its weights.
         channels: Channels of a latent.
         downsample: Pixels of a picture for each pixel of its latent, along one side.
-        protocol: ``fixed``, or ``paper``: the autoencoder is given [0, 1] instead of [−1, 1], as in the official code.
+        input_range: The pictures that the autoencoder itself is given: ``symmetric`` ones in [−1, 1], or ``unit`` ones
+            in [0, 1] (the official code).
+        latents: What training sees where there is a posterior: its ``mode``, or a random ``sample`` (the official
+            code). A detector always takes the mode.
     """
 
     name: str
@@ -28,7 +31,8 @@ class EncoderCard:
     licence: str
     channels: int
     downsample: int
-    protocol: str = "fixed"
+    input_range: str = "symmetric"
+    latents: str = "mode"
 
     def to_dict(self) -> dict[str, str | int]:
         """As JSON-ready values."""

@@ -18,16 +18,24 @@ CLASSES = ("AutoencoderKL", "AutoencoderTiny")
 
 
 class DiffusersEncoder(LatentEncoder):
-    """A diffusers autoencoder. Latents are the mode of the posterior, never a sample, so scores do not change."""
+    """A diffusers autoencoder. Latents are the mode of the posterior, never a sample, so scores do not change.
 
-    def __init__(self, autoencoder: Any, name: str, source: str, licence: str, protocol: str) -> None:
+    Args:
+        autoencoder: An ``AutoencoderKL`` or ``AutoencoderTiny``.
+        name: See :class:`~lcmem.encoders.EncoderCard`, as for the rest.
+        source: What it was loaded from.
+        licence: Of its weights.
+        used: The card's ``input_range`` and ``latents``.
+    """
+
+    def __init__(self, autoencoder: Any, name: str, source: str, licence: str, **used: str) -> None:
         super().__init__()
         self.autoencoder = autoencoder
         self.tiny = type(autoencoder).__name__ == "AutoencoderTiny"
         config = autoencoder.config
         levels = len(config.encoder_block_out_channels if self.tiny else config.block_out_channels)
         self.card = EncoderCard(
-            name, source, weights_sha256(autoencoder), licence, config.latent_channels, 2 ** (levels - 1), protocol
+            name, source, weights_sha256(autoencoder), licence, config.latent_channels, 2 ** (levels - 1), **used
         )
 
     def encode(self, pictures: Tensor) -> Tensor:
@@ -41,21 +49,24 @@ class DiffusersEncoder(LatentEncoder):
         return encoded.latents if self.tiny else encoded.latent_dist.sample()
 
     def _scaled(self, pictures: Tensor) -> Tensor:
-        return pictures if self.card.protocol == "paper" else 2 * pictures - 1
+        return pictures if self.card.input_range == "unit" else 2 * pictures - 1
 
     def decode(self, latents: Tensor) -> Tensor:
         """Map latents back to pictures in [0, 1]."""
         decoded = self.autoencoder.decode(latents).sample
-        return (decoded if self.card.protocol == "paper" else (decoded + 1) / 2).clamp(0, 1)
+        return (decoded if self.card.input_range == "unit" else (decoded + 1) / 2).clamp(0, 1)
 
 
-def load_diffusers(source: str, *, protocol: str = "fixed", allow_download: bool = False) -> DiffusersEncoder:
+def load_diffusers(
+    source: str, *, input_range: str = "symmetric", latents: str = "mode", allow_download: bool = False
+) -> DiffusersEncoder:
     """Load an autoencoder that diffusers knows.
 
     Args:
         source: ``sd-vae``, a folder with ``config.json`` and safetensors weights (a whole pipeline's folder works
             too: its ``vae`` is taken), or a hub id.
-        protocol: ``fixed`` or ``paper``, see :class:`~lcmem.encoders.EncoderCard`.
+        input_range: ``symmetric`` or ``unit``, see :class:`~lcmem.encoders.EncoderCard`.
+        latents: ``mode`` or ``sample``, see :class:`~lcmem.encoders.EncoderCard`.
         allow_download: Whether a hub id that is not in the local cache may be downloaded.
 
     Raises:
@@ -79,7 +90,8 @@ def load_diffusers(source: str, *, protocol: str = "fixed", allow_download: bool
     except Exception as error:  # OSError, ValueError or a hub error, by what is missing
         hint = "" if allow_download or Path(place).is_dir() else "; to download it, say so: --download"
         raise CheckpointError(f"{source}: no autoencoder could be loaded from {place} ({error}){hint}") from error
-    return DiffusersEncoder(autoencoder.eval(), source, source, licence, protocol)
+    used = {"input_range": input_range, "latents": latents}
+    return DiffusersEncoder(autoencoder.eval(), source, source, licence, **used)
 
 
 def _class_name(folder: Path) -> str:

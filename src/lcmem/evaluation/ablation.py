@@ -20,7 +20,7 @@ from lcmem.evaluation.tables import write_csv
 from lcmem.pairs import identity_pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.roc import auc
-from lcmem.training.fit import Options
+from lcmem.training.fit import RunOptions
 from lcmem.training.presets import load_recipe
 from lcmem.training.recipe import Recipe
 from lcmem.training.run import train
@@ -35,7 +35,7 @@ def benchmark_ablation(
     *,
     settings: Sequence[str] = (),
     split: str = "test",
-    options: Options | None = None,
+    options: RunOptions | None = None,
 ) -> pd.DataFrame:
     """Train each recipe and classify pairs at p = 0.5, all datasets pooled (micro average).
 
@@ -48,10 +48,10 @@ def benchmark_ablation(
         options: How to train.
 
     Returns:
-        ``recipe, backbone, encoder, size, bce_weight, stages, protocol, split, n_positive, n_negative, accuracy, f1,
+        ``recipe, backbone, encoder, size, bce_weight, stages, negatives, split, n_positive, n_negative, accuracy, f1,
         precision, recall, auc, status``. A recipe that cannot be trained here has its reason as ``status``.
     """
-    folder, options = Path(out), options or Options()
+    folder, options = Path(out), options or RunOptions()
     tested = manifest.select(split=split)
     rows = []
     for name in recipes:
@@ -80,16 +80,16 @@ def _described(name: str, recipe: Recipe) -> dict[str, Any]:
         "augmentation": ", ".join(key for key, value in asdict(recipe.stage1.latent).items() if value) or "none",
         "samplewise": recipe.stage1.samplewise,
         "stages": len(recipe.stages),
-        "protocol": recipe.protocol,
+        "negatives": recipe.validation_negatives,
     }
 
 
-def _measured(checkpoint: Path, tested: Manifest, cache: Path, recipe: Recipe, options: Options) -> dict[str, Any]:
+def _measured(checkpoint: Path, tested: Manifest, cache: Path, recipe: Recipe, options: RunOptions) -> dict[str, Any]:
     model = LCMem.load(checkpoint, device=options.device, allow_download=options.allow_download)
     detector = TrainedDetector(model, checkpoint.parent.name)
     pictures = BenchmarkPictures.read(tested, cache, model.size)
     features = pictures.features(detector, FeatureCache(cache), np.arange(len(pictures)))
-    pairs = identity_pairs(pictures.manifest, protocol=recipe.protocol)
+    pairs = identity_pairs(pictures.manifest, protocol=recipe.pair_protocol)
     if not len(pairs):
         raise LCMemError("no identity has two pictures: nothing to classify")
     logits = detector.similarity(features[pairs.first], features[pairs.second]).numpy()

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lcmem.devices import fast_bfloat16
 from lcmem.encoders import LatentEncoder
 from lcmem.errors import LCMemError
 from lcmem.latents.card import CARD, StoreCard
@@ -21,12 +22,14 @@ from lcmem.progress import progress_bar
 
 
 def encode_pictures(pictures: Tensor, encoder: LatentEncoder, device: torch.device | str = "cpu") -> Tensor:
-    """What training sees of uint8 pictures ``[B, 3, H, W]``: latents ``[B, C, h, w]``, bfloat16 inside, float32 out.
+    """What training sees of uint8 pictures ``[B, 3, H, W]``: latents ``[B, C, h, w]`` in float32.
 
-    By protocol ``paper`` these are samples of the posterior, as in the official code; a detector always takes its mode.
+    Inside they are bfloat16 where the device is quick at it.
+    The mode of the posterior or a sample of it, as the encoder's card says; a detector always takes the mode.
     """
-    encode = encoder.sample if encoder.card.protocol == "paper" else encoder.encode
-    with torch.no_grad(), torch.autocast(torch.device(device).type, torch.bfloat16):
+    encode = encoder.sample if encoder.card.latents == "sample" else encoder.encode
+    kind, fast = torch.device(device).type, fast_bfloat16(device)
+    with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=fast):
         return encode(to_float(pictures.to(device))).float()
 
 

@@ -86,16 +86,21 @@ class StoreCard:
 
     def _identity(self) -> tuple[Any, ...]:
         # the weights' hash, not the source: the same encoder may be loaded from another place
-        return self.encoder["sha256"], self.encoder["protocol"], self.size, self.views, self.shape
+        return self.encoder["sha256"], self._use, self.size, self.views, self.shape
 
     def describe(self) -> str:
         """In words, for messages."""
         mirror = "with" if self.views == 2 else "without"
         name, sha256 = self.encoder["name"], self.encoder["sha256"]
         return (
-            f"{name} (sha256 {sha256[:12]}…, protocol {self.encoder['protocol']}) at {self.size}×{self.size} pixels "
+            f"{name} (sha256 {sha256[:12]}…, {', '.join(self._use)}) at {self.size}×{self.size} pixels "
             f"{mirror} mirror images"
         )
+
+    @property
+    def _use(self) -> tuple[str, str]:
+        """How the encoder was used: the range of its input, and mode or sample."""
+        return self.encoder.get("input_range", "symmetric"), self.encoder.get("latents", "mode")
 
     @property
     def row_shape(self) -> tuple[int, int, int, int]:

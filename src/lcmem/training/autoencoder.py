@@ -1,5 +1,6 @@
 """Training of the compact autoencoder: reconstruction plus gradient loss, mild latent regularisation."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ from lcmem.encoders import CompactAutoencoder, save_compact
 from lcmem.pictures.loading import to_float
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.roc import psnr
-from lcmem.training.provenance import training_data
 from lcmem.training.recipe import AutoencoderRecipe
+from lcmem.training.record import training_data
+from lcmem.training.start import precision_for
+
+LOG = logging.getLogger(__name__)
 
 
 class RandomCrops(Dataset[Tensor]):
@@ -112,11 +116,13 @@ def train_autoencoder(manifest: Manifest, out: str | os.PathLike[str], recipe: A
         torch.from_numpy(held_out[np.sort(subset)]),  # type: ignore[arg-type]
         recipe.batch_size,
     )
+    precision = precision_for(recipe.precision, "cuda" if torch.cuda.is_available() else "cpu")
+    LOG.info("autoencoder: precision %s", precision)
     every = max(1, min(500, recipe.steps // 5))
     trainer = L.Trainer(
         max_steps=recipe.steps,
         val_check_interval=every,
-        precision=recipe.precision,
+        precision=precision,
         gradient_clip_val=1.0,
         callbacks=[ModelCheckpoint(folder / "resume", save_last=True, every_n_train_steps=every, save_top_k=0)],
         logger=CSVLogger(folder, "logs", version=0),
@@ -129,6 +135,7 @@ def train_autoencoder(manifest: Manifest, out: str | os.PathLike[str], recipe: A
         "name": "compact-autoencoder",
         "licence": "Apache-2.0; see also the terms of the training data",
         "recipe": recipe.to_dict(),
+        "precision": precision,
         "training_data": training_data(kept),
         "skipped": skipped,
         "metrics": {"val_psnr": float(trainer.callback_metrics["val_psnr"])},

@@ -1,4 +1,4 @@
-"""What a training step sees: latents of both pictures of each pair, or the second picture itself, edited."""
+"""What a training step sees: latents of both pictures of each pair, or the pictures themselves, edited."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,7 +11,6 @@ from torch.utils.data import IterableDataset
 from lcmem.augment import Augmentation
 from lcmem.latents import LatentStore
 from lcmem.pictures.image import load_levels
-from lcmem.training.recipe import Stage
 from lcmem.training.sampler import PairSampler
 
 
@@ -19,51 +18,43 @@ class Batch(NamedTuple):
     """One device's share of a step.
 
     Attributes:
-        first: Latents ``[B, C, h, w]``.
-        second: Latents ``[B, C, h, w]``, or uint8 pictures ``[B, 3, H, W]`` that are still to be encoded.
+        first: Latents ``[B, C, h, w]``, or uint8 pictures ``[B, 3, H, W]`` that are still to be encoded.
+        second: The same of the second pictures.
         identity: Integer labels ``[B]``.
-        dataset: Number of each pair's dataset ``[B]``.
+        single: Whether a pair is one picture twice, ``[B]``.
+        dataset: Number of each pair's dataset, in the order of the names, ``[B]``.
     """
 
     first: Tensor
     second: Tensor
     identity: Tensor
+    single: Tensor
     dataset: Tensor
+
+
+class Draw(NamedTuple):
+    """What was drawn for one device's share: positions ``[B]``, views ``[2, B]``, which pairs are edited ``[B]``."""
+
+    first: np.ndarray
+    second: np.ndarray
+    view: np.ndarray
+    edited: np.ndarray
 
 
 class PairBatches(IterableDataset[Batch]):
     """Batches by their number: whatever was interrupted or distributed, batch k is the same.
 
-    With ``stage.pixels`` the first picture of a pair stands for one of the real set: it is clean, and its latent is in
-    the store. The second is decoded, may be edited, and goes through the encoder.
-
     Args:
-        store: Latents of the training pictures; two views where ``stage.mirror`` is set.
-        sampler: Draws the pairs.
-        stage: The settings.
-        augmentation: What edits pictures; None: both latents are from the store.
-        size: Side in pixels that pictures are squeezed into.
-        datasets: All names in order, by which datasets are numbered.
+        store: Latents of the training pictures; two views where the stage mirrors.
+        sampler: Draws the pairs; its stage says what is done to them.
         numbers: Of the batches.
         rank: Of this device, among ``world`` devices that share each batch.
         world: Number of devices.
     """
 
-    def __init__(
-        self,
-        store: LatentStore,
-        sampler: PairSampler,
-        stage: Stage,
-        augmentation: Augmentation | None,
-        size: int,
-        datasets: list[str],
-        numbers: range,
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        self.store, self.sampler, self.stage, self.augmentation = store, sampler, stage, augmentation
-        self.size, self.numbers, self.rank, self.world = size, numbers, rank, world
-        self.datasets = np.searchsorted(datasets, store.manifest.table["dataset"])
+    def __init__(self, store: LatentStore, sampler: PairSampler, numbers: range, rank: int = 0, world: int = 1) -> None:
+        self.store, self.sampler, self.numbers, self.rank, self.world = store, sampler, numbers, rank, world
+        self.datasets = np.unique(store.manifest.table["dataset"], return_inverse=True)[1]
         self.paths = store.manifest.paths
 
     def __iter__(self) -> Iterator[Batch]:
@@ -74,26 +65,37 @@ class PairBatches(IterableDataset[Batch]):
 
     def batch(self, number: int) -> Batch:
         """This device's share of one batch."""
+        stage = self.sampler.stage
         first, second, identity = self.sampler.batch(number)
+        single = first == second
         rng = np.random.default_rng((self.sampler.seed, number, 1))
-        view = rng.integers(2, size=(2, len(first))) if self.stage.mirror else np.zeros((2, len(first)), dtype=int)
-        copy = (rng.random(len(first)) < self.stage.copies) | (first == second)
-        edited = copy | (rng.random(len(first)) < self.stage.edited)
-        mine = slice(self.rank, None, self.world)
-        first, second, identity, view, copy, edited = (
-            part[..., mine] for part in (first, second, identity, view, copy, edited)
-        )
-        clean = self.store.read(first, view[0])
-        if self.augmentation is None:
-            other = self.store.read(second, view[1])
-        else:
-            generator = torch.Generator().manual_seed(int(rng.integers(2**62)) + self.rank)
-            other = self._pictures(np.where(copy, first, second), torch.from_numpy(edited), generator)
-        return Batch(clean, other, torch.from_numpy(identity), torch.from_numpy(self.datasets[first]))
+        view = rng.integers(2, size=(2, len(first))) * stage.mirror
+        view[1] = np.where(single & stage.mirror, 1 - view[0], view[1])
+        copy = (rng.random(len(first)) < stage.copies) | single
+        edited = copy | (rng.random(len(first)) < stage.edited)
+        second = np.where(copy, first, second) if stage.pixels else second
+        drawn = Draw(*(part[..., self.rank :: self.world] for part in (first, second, view, edited)))
+        seed = int(rng.integers(2**62)) + self.rank
+        one, other = self._latents(drawn) if stage.pixels is None else self._edited(drawn, stage.pixels, seed)
+        rest = (torch.from_numpy(part[self.rank :: self.world]) for part in (identity, single, self.datasets[first]))
+        return Batch(one, other, *rest)
 
-    def _pictures(self, positions: np.ndarray, edited: Tensor, generator: torch.Generator) -> Tensor:
-        assert self.augmentation is not None
-        levels = torch.stack([torch.from_numpy(load_levels(self.paths[k], self.size)) for k in positions])
-        changed = self.augmentation(levels[edited].float() / 255, generator)
-        levels[edited] = (changed * 255).round().to(torch.uint8)
+    def _latents(self, drawn: Draw) -> tuple[Tensor, Tensor]:
+        return self.store.read(drawn.first, drawn.view[0]), self.store.read(drawn.second, drawn.view[1])
+
+    def _edited(self, drawn: Draw, edit: Augmentation, seed: int) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        other = self._pictures(drawn.second, drawn.edited, edit, generator)
+        if self.sampler.stage.edit_both:
+            return self._pictures(drawn.first, drawn.edited, edit, generator), other
+        return self.store.read(drawn.first, drawn.view[0]), other
+
+    def _pictures(
+        self, positions: np.ndarray, edited: np.ndarray, edit: Augmentation, generator: torch.Generator
+    ) -> Tensor:
+        """Pictures ``[n, 3, H, W]`` as bytes, of which some are edited."""
+        size, chosen = self.store.card.size, torch.from_numpy(edited)
+        levels = torch.stack([torch.from_numpy(load_levels(self.paths[k], size)) for k in positions])
+        changed = edit(levels[chosen].float() / 255, generator)
+        levels[chosen] = (changed * 255).round().to(torch.uint8)
         return levels

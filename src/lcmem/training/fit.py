@@ -1,5 +1,6 @@
 """Lightning's trainer for one stage: checkpoints, early stopping, logs, devices."""
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,20 +10,24 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import nn
 from torch.utils.data import DataLoader
 
+from lcmem.errors import LCMemError
 from lcmem.latents import LatentStore
 from lcmem.training.batches import Batch, PairBatches
-from lcmem.training.curves import LearningCurves
+from lcmem.training.callbacks import LatestCheckpoint, LearningCurves
 from lcmem.training.module import StageTraining
-from lcmem.training.resume import LatestCheckpoint
+from lcmem.training.recipe import Arithmetic
 from lcmem.training.sampler import PairSampler
+from lcmem.training.start import precision_for
 
 ACCELERATORS = {"cpu": "cpu", "cuda": "gpu", "mps": "mps"}
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """Where and how a training runs.
 
     Attributes:
@@ -54,19 +59,10 @@ class PairData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """What is left of the current epoch."""
-        assert self.trainer is not None
-        done, steps = self.trainer.global_step, self.module.steps_per_epoch
-        batches = PairBatches(
-            self.store,
-            self.sampler,
-            self.module.stage,
-            self.module.augmentation,
-            self.module.recipe.size,
-            self.module.datasets,
-            range(done, (done // steps + 1) * steps),
-            self.trainer.global_rank,
-            self.trainer.world_size,
-        )
+        trainer, steps = self.module.trainer, self.module.steps_per_epoch
+        done = trainer.global_step
+        rest = range(done, (done // steps + 1) * steps)
+        batches = PairBatches(self.store, self.sampler, rest, trainer.global_rank, trainer.world_size)
         return DataLoader(
             batches, batch_size=None, num_workers=self.workers, prefetch_factor=2 if self.workers else None
         )
@@ -77,7 +73,7 @@ class PairData(L.LightningDataModule):
 
 
 def fit(
-    module: StageTraining, store: LatentStore, sampler: PairSampler, number: int, folder: Path, options: Options
+    module: StageTraining, store: LatentStore, sampler: PairSampler, number: int, folder: Path, options: RunOptions
 ) -> dict[str, Any]:
     """Train a stage, and leave the best epoch's weights in the module.
 
@@ -90,36 +86,18 @@ def fit(
         options: Where and how.
 
     Returns:
-        Epochs, best epoch (from 0) and its validation score.
+        Precision, epochs, best epoch (from 0) and its validation score.
+
+    Raises:
+        LCMemError: Several devices that are not CUDA, and a network with batch norm.
     """
-    resume, logs = folder / "resume" / f"stage{number}", folder / "logs" / f"stage{number}"
+    _check_shared(module, options)
+    precision = precision_for(module.recipe.precision, options.device)
+    if not options.follower:
+        LOG.info("stage %d: precision %s on %s", number, precision, options.device)
+    resume = folder / "resume" / f"stage{number}"
     best = ModelCheckpoint(resume, "best", monitor="val_score", mode="max", enable_version_counter=False)
-    version = len([*logs.glob("version_*")])
-    trainer = L.Trainer(
-        accelerator=ACCELERATORS[options.device],
-        devices=options.devices,
-        strategy="ddp" if options.devices > 1 else "auto",
-        sync_batchnorm=options.devices > 1 and options.device == "cuda",
-        use_distributed_sampler=False,
-        max_epochs=module.stage.epochs,
-        limit_train_batches=module.steps_per_epoch,
-        precision=module.recipe.precision,
-        gradient_clip_val=1.0,
-        callbacks=[
-            EarlyStopping("val_score", mode="max", patience=module.stage.patience),
-            best,
-            LatestCheckpoint(resume / "latest.ckpt", options.checkpoint_every),
-            LearningCurves(folder),
-        ],
-        logger=[
-            CSVLogger(folder / "logs", f"stage{number}", version=version),
-            TensorBoardLogger(folder / "logs", f"stage{number}", version=version),
-        ],
-        log_every_n_steps=min(10, module.steps_per_epoch),
-        reload_dataloaders_every_n_epochs=1,
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-    )
+    trainer = _trainer(module, number, folder, options, precision, best)
     latest = resume / "latest.ckpt"
     trainer.fit(
         module,
@@ -130,4 +108,48 @@ def fit(
     state = torch.load(resume / "best.ckpt", weights_only=True)
     module.load_state_dict(state["state_dict"])
     score = None if best.best_model_score is None else float(best.best_model_score)
-    return {"epochs": trainer.current_epoch, "best_epoch": int(state["epoch"]), "val_score": score}
+    return {
+        "precision": precision,
+        "epochs": trainer.current_epoch,
+        "best_epoch": int(state["epoch"]),
+        "val_score": score,
+    }
+
+
+def _trainer(
+    module: StageTraining, number: int, folder: Path, options: RunOptions, precision: Arithmetic, best: ModelCheckpoint
+) -> L.Trainer:
+    logs, name = folder / "logs", f"stage{number}"
+    version = len([*(logs / name).glob("version_*")])
+    return L.Trainer(
+        accelerator=ACCELERATORS[options.device],
+        devices=options.devices,
+        strategy="ddp" if options.devices > 1 else "auto",
+        sync_batchnorm=options.devices > 1,
+        use_distributed_sampler=False,
+        max_epochs=module.stage.epochs,
+        limit_train_batches=module.steps_per_epoch,
+        precision=precision,
+        gradient_clip_val=1.0,
+        callbacks=[
+            EarlyStopping("val_score", mode="max", patience=module.stage.patience),
+            best,
+            LatestCheckpoint(folder / "resume" / name / "latest.ckpt", options.checkpoint_every),
+            LearningCurves(folder),
+        ],
+        logger=[CSVLogger(logs, name, version=version), TensorBoardLogger(logs, name, version=version)],
+        log_every_n_steps=min(10, module.steps_per_epoch),
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+    )
+
+
+def _check_shared(module: StageTraining, options: RunOptions) -> None:
+    """Batch norm must see the whole batch, and torch shares its statistics between CUDA devices only."""
+    normed = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.network.modules())
+    if options.devices > 1 and options.device != "cuda" and normed:
+        raise LCMemError(
+            f"{module.recipe.network.backbone} has batch norm, which several devices can share on CUDA only: take "
+            "--devices 1, or a network without"
+        )

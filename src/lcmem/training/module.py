@@ -1,7 +1,6 @@
 """Lightning's view of a stage: one step, one validation, one optimiser."""
 
-from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import numpy as np
@@ -32,25 +31,27 @@ class StageTraining(L.LightningModule):
         recipe: The settings of the run.
         stage: The settings of this stage.
         encoder: Encodes pictures where the stage edits them.
-        store: Latents of all pictures.
+        store: Latents of the training pictures.
+        validation: The lists that an epoch is judged by, by their kind.
     """
 
     def __init__(
-        self, network: SiameseNetwork, recipe: Recipe, stage: Stage, encoder: LatentEncoder, store: LatentStore
+        self,
+        network: SiameseNetwork,
+        recipe: Recipe,
+        stage: Stage,
+        encoder: LatentEncoder,
+        store: LatentStore,
+        validation: dict[str, ValidationList],
     ) -> None:
         super().__init__()
         self.network, self.recipe, self.stage = network, recipe, stage
         self.frozen = [encoder]  # in a list: not a sub-module, so not in the checkpoint
-        self.validation: dict[str, ValidationList] = {}
-        self.augmentation = stage.pixels
-        if recipe.protocol == "paper" and stage.pixels is not None:
-            self.augmentation = replace(stage.pixels, gain=1.0)
-        pictures = int((store.manifest.table["split"] == "train").sum())
-        self.steps_per_epoch = stage.steps_per_epoch or max(1, round(pictures / stage.batch_size))
-        self.datasets = sorted(store.manifest.table["dataset"].unique())
+        self.validation = validation
+        self.steps_per_epoch = stage.steps_per_epoch or max(1, round(len(store) / stage.batch_size))
         self.statistics: tuple[Tensor, Tensor] | None = None
-        if recipe.protocol == "paper":
-            scales = [store.scales[name] for name in self.datasets]
+        if recipe.normalise == "dataset":
+            scales = [store.scales[name] for name in sorted(store.manifest.table["dataset"].unique())]
             mean, std = (np.stack([getattr(scale, part) for scale in scales]) for part in ("mean", "std"))
             self.statistics = (torch.from_numpy(mean).float(), torch.from_numpy(std).float().clamp_min(TINY))
 
@@ -68,13 +69,12 @@ class StageTraining(L.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The combined loss (paper, equation 3) over the batches of all devices."""
-        second = batch.second
-        if self.augmentation is not None:
-            second = encode_pictures(second, self.frozen[0], self.device)
-        latents = self.normalise(torch.cat((batch.first, second)), batch.dataset.repeat(2))
+        latents = torch.cat((self._encoded(batch.first), self._encoded(batch.second)))
+        latents = self.normalise(latents, batch.dataset.repeat(2))
         if np.random.default_rng((self.recipe.seed, self.global_step, 2)).random() < self.stage.samplewise:
             latents = normalise_samples(latents)
-        u, v = self.network.embed(self.stage.latent(latents)).float().chunk(2)
+        latents = self._changed(latents, batch.single)
+        u, v = self.network.embed(latents).float().chunk(2)
         # one gather for both: two of them may come back in another order on another device
         u, v = self._joined(torch.stack((u, v), 1)).unbind(1)
         with torch.autocast(self.device.type, enabled=False):
@@ -85,6 +85,19 @@ class StageTraining(L.LightningModule):
             )
         self.log_dict({"loss": loss, **parts}, prog_bar=True)
         return loss
+
+    def _encoded(self, part: Tensor) -> Tensor:
+        """Latents, whether the batch has them or pictures."""
+        return encode_pictures(part, self.frozen[0], self.device) if part.dtype == torch.uint8 else part
+
+    def _changed(self, latents: Tensor, single: Tensor) -> Tensor:
+        """First and then second latents ``[2B, C, h, w]`` with what the stage does to them."""
+        latents = self.stage.latent(latents)
+        if self.stage.pixels is None and self.stage.singles.changes and bool(single.any()):
+            first, second = latents.chunk(2)
+            second = torch.where(single[:, None, None, None], self.stage.singles(second), second)
+            latents = torch.cat((first, second))
+        return latents
 
     def _loss(self, u: Tensor, v: Tensor, identity: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         weight = self.stage.bce_weight
@@ -108,30 +121,27 @@ class StageTraining(L.LightningModule):
         """
         if self.trainer.world_size == 1:
             return part
-        joined = self.all_gather(part, sync_grads=True)
-        assert isinstance(joined, Tensor)
-        return joined.flatten(0, 1)
+        return cast(Tensor, self.all_gather(part, sync_grads=True)).flatten(0, 1)
 
     def on_validation_epoch_end(self) -> None:
-        """AUC of the fixed pair lists, macro-averaged over datasets; ``val_score`` is what the stage improves."""
+        """AUC of the fixed pair lists, macro-averaged over datasets; ``val_score`` is what the stage improves.
+
+        However the stage normalises, these are features as the detector will make them.
+        """
         means = []
         for kind, pairs in self.validation.items():
-            values = pairs.scores(self.features, self.network.head)
-            self.log(f"val_{kind}_bce", values.pop(""))
-            self.log_dict({f"val_{kind}/{name}": value for name, value in values.items()})
+            bce, values = pairs.scores(lambda latents: self.network(latents.to(self.device)), self.network.head)
+            self.log(f"val_{kind}_bce", bce)
+            self.log_dict({f"val_{kind}/{name or 'unnamed'}": value for name, value in values.items()})
             means.append(float(np.mean(list(values.values()))))
             self.log(f"val_{kind}", means[-1], prog_bar=True)
         self.log("val_score", float(np.mean(means)))
-
-    def features(self, latents: Tensor, dataset: Tensor) -> Tensor:
-        """Features of latents ``[B, C, h, w]`` as they are, of datasets ``[B]``."""
-        return self.network.embed(self.normalise(latents.to(self.device), dataset))
 
     def validation_step(self, batch: Tensor, index: int) -> None:
         """Lightning wants one; the lists are scored as a whole in :meth:`on_validation_epoch_end`."""
 
     def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
-        """AdamW; warm-up, then a cosine that really falls (with ``eta_min = lr`` the official one never does)."""
+        """AdamW, by the stage's schedule."""
         groups: dict[bool, list[Tensor]] = {True: [], False: []}
         for parameter in self.network.parameters():
             groups[parameter.ndim > 1].append(parameter)
@@ -139,7 +149,7 @@ class StageTraining(L.LightningModule):
         optimizer = torch.optim.AdamW(
             [{"params": group, "weight_decay": decay[many]} for many, group in groups.items()], lr=self.stage.lr
         )
-        if self.recipe.protocol == "paper":
+        if self.stage.schedule == "constant":
             return {"optimizer": optimizer}
         steps = self.stage.epochs * self.steps_per_epoch
         schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -1,97 +1,15 @@
-"""Recipes: all settings of a training, validated, in one place, saved with the run."""
+"""Recipes: all settings of a training, in one place, saved with the run."""
 
-import tomllib
-from difflib import get_close_matches
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from lcmem.augment import Augmentation, LatentAugmentation
-from lcmem.errors import LCMemError
 from lcmem.model import NetworkSettings
+from lcmem.training.settings import Count, Positive, Settings, Share
 
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Settings(BaseModel):
-    """Typed, immutable settings; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def with_settings(self, settings: list[str]) -> Self:
-        """A copy with ``key=value`` changes; a key may reach inside (``stage1.lr=1e-3``), ``none`` leaves a part out.
-
-        Raises:
-            LCMemError: An unknown key, or a value that does not fit.
-        """
-        values = self.model_dump()
-        for setting in settings:
-            key, found, value = setting.partition("=")
-            if not found:
-                raise LCMemError(f"setting {setting!r}: expected key=value")
-            *outer, last = key.split(".")
-            place = values
-            for part in outer:
-                if not isinstance(place.get(part), dict):
-                    place[part] = {}
-                place = place[part]
-            place[last] = _parse(value)
-        return type(self).validated(values, "--set")
-
-    @classmethod
-    def validated(cls, values: dict[str, Any], source: str) -> Self:
-        """From plain values.
-
-        Raises:
-            LCMemError: Names ``source`` and every key that is unknown or has an unfit value.
-        """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise LCMemError("; ".join(f"{source}: {_explain(cls, item)}" for item in error.errors())) from error
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON- and TOML-ready values, without those that are not set."""
-        return self.model_dump(mode="json", exclude_none=True)
-
-    def write(self, path: Path) -> None:
-        """Save as TOML."""
-        path.write_text(tomli_w.dumps(self.to_dict()), encoding="utf-8")
-
-
-def _parse(value: str) -> Any:
-    if value.lower() == "none":
-        return None
-    try:
-        return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return value  # a bare word: a name or a path
-
-
-def _explain(cls: type[BaseModel], item: Any) -> str:
-    key = ".".join(map(str, item["loc"]))
-    if item["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{key}: {item['msg']}"
-    known = _keys(cls.model_json_schema())
-    close = get_close_matches(key, known, 3)
-    return f"unknown key {key}; " + (f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}")
-
-
-def _keys(schema: dict[str, Any], prefix: str = "", definitions: dict[str, Any] | None = None) -> list[str]:
-    """Every key of a JSON schema, with dots."""
-    definitions = schema.get("$defs", {}) if definitions is None else definitions
-    found = []
-    for name, item in schema.get("properties", {}).items():
-        found.append(prefix + name)
-        for option in (item, *item.get("anyOf", [])):
-            if "$ref" in option:
-                inner = definitions[option["$ref"].rpartition("/")[2]]
-                found += _keys(inner, f"{prefix}{name}.", definitions)
-    return found
+Arithmetic = Literal["bf16-mixed", "16-mixed", "32-true"]
+Precision = Arithmetic | Literal["auto"]
 
 
 class Network(Settings):
@@ -108,7 +26,7 @@ class Network(Settings):
     """
 
     backbone: str = "convnext_tiny"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     pretrained: str = ""
     unshuffle: Count = 1
     features: Count = 512
@@ -127,7 +45,9 @@ class Stage(Settings):
         steps_per_epoch: Optimiser steps between two validations; None goes once through the training pictures.
         batch_size: Positive pairs in a step, on all devices together; the other pairs of a batch are its negatives.
         chunk: So many of them at a time are drawn from one domain; see ``PairSampler``.
-        lr: Peak learning rate of AdamW (warm-up over 3 % of the steps, then a cosine down to zero).
+        lr: Peak learning rate of AdamW.
+        schedule: ``cosine``: warm-up over 3 % of the steps, then a cosine down to zero. ``constant``: what the official
+            code's cosine from ``lr`` down to ``lr`` amounts to.
         weight_decay: Of AdamW, on matrices and kernels only.
         bce_weight: Weight of the BCE term; NT-Xent has the rest. With 0 the features come from NT-Xent alone, and the
             head learns to read them without shaping them.
@@ -138,10 +58,14 @@ class Stage(Settings):
         mirror: Whether either picture of a pair is its mirror image half of the time (its latent encoded, not flipped).
         samplewise: Probability that a step's latents are normalised by sample instead of by training mix.
         latent: What is done to normalised latents.
+        singles: What is done besides to the second latent of a pair that shows one picture twice, because nothing
+            else of its identity is known. Without ``pixels`` only.
         pixels: What is done to the second picture of a pair before it is encoded; None never decodes a picture, all
             latents come from the store.
         copies: With ``pixels``: share of pairs whose second picture is an edit of the first.
         edited: With ``pixels``: share of the other pairs whose second picture is edited.
+        edit_both: With ``pixels``: the first picture of a pair is edited whenever the second is, as in the paper.
+            Otherwise it stands for one of the real set: it is clean, and its latent comes from the store.
     """
 
     epochs: Count
@@ -149,6 +73,7 @@ class Stage(Settings):
     batch_size: Annotated[int, Field(ge=2)]
     chunk: Count = 1
     lr: Positive
+    schedule: Literal["cosine", "constant"] = "cosine"
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     bce_weight: Share = 0.8
     temperature: Positive = 0.07
@@ -157,38 +82,53 @@ class Stage(Settings):
     mirror: bool = False
     samplewise: Share = 0.0
     latent: LatentAugmentation = LatentAugmentation()
+    singles: LatentAugmentation = LatentAugmentation()
     pixels: Augmentation | None = None
     copies: Share = 0.5
     edited: Share = 0.5
+    edit_both: bool = False
+
+    @property
+    def changes_pictures(self) -> bool:
+        """Whether a picture can be a positive of its own: two views of it differ."""
+        return self.mirror or self.latent.changes or self.singles.changes or self.pixels is not None
 
 
 class Recipe(Settings):
     """A detector's training.
 
     Attributes:
-        protocol: ``fixed``, or ``paper``: what the official code does. Then the learning rate stays constant,
-            pictures enter the autoencoder in [0, 1] instead of [−1, 1] and latents are sampled from the posterior (if
-            the encoder has one), latents are normalised by dataset, brightness and contrast stay as they are,
-            identities are used even in the unsupervised mode, and validation negatives have the first picture of the
-            other identity.
+        kind: What is trained.
         encoder: What ``load_encoder`` takes; ``pixels`` for none.
+        encoder_range: Pictures enter a diffusers autoencoder in [−1, 1] (``symmetric``, what it was trained for), or in
+            [0, 1] (``unit``, what the official code gives it).
+        latents: What training sees of an autoencoder's posterior: its ``mode``, or a random ``sample`` (the official
+            code). A detector always takes the mode.
+        normalise: By which statistics training scales latents: those of the training ``mix``, or of each ``dataset``
+            (the official code). A detector, and so validation, takes the mix: nobody knows a picture's dataset then.
+        validation_negatives: Negative validation pairs have ``any`` picture of the other identity, or always its
+            ``first`` (the official code).
         size: Side in pixels that pictures are squeezed into.
         network: The Siamese network.
         start_from: A detector to start from (a bundled name or a folder); "" starts anew.
         stage1: The first stage.
         stage2: The second stage, if there is one; it starts from the best epoch of the first.
-        precision: Lightning's name of the arithmetic: bf16-mixed, 16-mixed or 32-true.
+        precision: Lightning's name of the arithmetic, or ``auto``: see :func:`lcmem.training.start.precision_for`.
         seed: Of everything random.
     """
 
-    protocol: Literal["fixed", "paper"] = "fixed"
+    kind: Literal["detector"] = "detector"
     encoder: str = "compact-autoencoder"
+    encoder_range: Literal["symmetric", "unit"] = "symmetric"
+    latents: Literal["mode", "sample"] = "mode"
+    normalise: Literal["mix", "dataset"] = "mix"
+    validation_negatives: Literal["any", "first"] = "any"
     size: Annotated[int, Field(ge=32)] = 256
     network: Network
     start_from: str = ""
     stage1: Stage
     stage2: Stage | None = None
-    precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "bf16-mixed"
+    precision: Precision = "auto"
     seed: int = 0
 
     @model_validator(mode="after")
@@ -196,6 +136,11 @@ class Recipe(Settings):
         if self.start_from and self.network.pretrained:
             raise ValueError("start_from and network.pretrained exclude each other")
         return self
+
+    @property
+    def pair_protocol(self) -> str:
+        """``validation_negatives`` as :func:`lcmem.pairs.identity_pairs` calls it."""
+        return "paper" if self.validation_negatives == "first" else "fixed"
 
     @property
     def stages(self) -> list[Stage]:
@@ -207,6 +152,7 @@ class AutoencoderRecipe(Settings):
     """Training of the compact autoencoder.
 
     Attributes:
+        kind: What is trained.
         size: Side in pixels that pictures are squeezed into.
         crop: Side in pixels of the random crops it is trained on; it is fully convolutional.
         steps: Optimiser steps.
@@ -215,10 +161,11 @@ class AutoencoderRecipe(Settings):
         gradient_weight: Weight of the L1 loss on picture gradients, beside the L1 and the squared error.
         latent_weight: Weight of the penalty that keeps each latent channel at mean 0, standard deviation 1.
         latent_noise: Standard deviation of noise added to the latents, so that near latents mean near pictures.
-        precision: Lightning's name of the arithmetic.
+        precision: Lightning's name of the arithmetic, or ``auto``: see :func:`lcmem.training.start.precision_for`.
         seed: Of everything random.
     """
 
+    kind: Literal["autoencoder"] = "autoencoder"
     size: Annotated[int, Field(ge=32)] = 256
     crop: Annotated[int, Field(ge=16)] = 128
     steps: Count = 2600
@@ -227,5 +174,5 @@ class AutoencoderRecipe(Settings):
     gradient_weight: float = 0.25
     latent_weight: float = 1e-3
     latent_noise: float = 0.03
-    precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "bf16-mixed"
+    precision: Precision = "auto"
     seed: int = 0

@@ -1,10 +1,8 @@
 """A run: a recipe and pictures become a detector, in a folder that remembers everything."""
 
-import hashlib
-import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
@@ -12,28 +10,24 @@ import torch
 from lcmem.checkpoints import CARD
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import LatentEncoder, load_encoder
-from lcmem.errors import LCMemError
-from lcmem.files import replacing
 from lcmem.latents import CARD as STORE
 from lcmem.latents import LatentStore, build_store
-from lcmem.pictures.listing import COLUMNS
 from lcmem.pictures.manifest import Manifest
-from lcmem.training.curves import plot_curves
-from lcmem.training.fit import Options, fit
+from lcmem.training.callbacks import plot_curves
+from lcmem.training.fit import RunOptions, fit
 from lcmem.training.module import StageTraining
-from lcmem.training.provenance import training_data
 from lcmem.training.recipe import Recipe, Stage
+from lcmem.training.record import claim, training_data
 from lcmem.training.sampler import PairSampler
 from lcmem.training.start import load_start, start_network
-from lcmem.training.validation import copy_list, reid_list
+from lcmem.training.validation import ValidationList, copy_list, edited_pairs, reid_list, reid_pairs
 
-RECIPE, RECORD, MANIFEST = "recipe.toml", "run.json", "manifest.csv"
 USED = ("train", "val")
 """A training never sees the other split."""
 
 
 def train(
-    recipe: Recipe, data: Manifest | LatentStore, out: str | os.PathLike[str], options: Options | None = None
+    recipe: Recipe, data: Manifest | LatentStore, out: str | os.PathLike[str], options: RunOptions | None = None
 ) -> Path:
     """Train a detector. Running it again with the same folder goes on where it stopped.
 
@@ -48,28 +42,33 @@ def train(
         The folder of the last stage's detector.
 
     Raises:
-        LCMemError: An identity in two splits, a missing split, fewer than three identities, latents of another encoder
-            or size, or a folder with a run of another recipe or of other pictures.
+        LCMemError: An identity in two splits, a missing split, fewer than three identities, validation pictures of
+            which no pairs can be made, latents of another encoder or size, a network with batch norm on several
+            devices that are not CUDA, or a folder with a run of another recipe or of other pictures.
     """
-    folder, options = Path(out), options or Options()
+    folder, options = Path(out), options or RunOptions()
     manifest = _with_splits(data)
     encoder = load_encoder(
-        recipe.encoder, device=options.device, protocol=recipe.protocol, allow_download=options.allow_download
+        recipe.encoder,
+        device=options.device,
+        input_range=recipe.encoder_range,
+        latents=recipe.latents,
+        allow_download=options.allow_download,
     )
-    for stage in recipe.stages:  # what is wrong is said before anything is written or encoded
-        pair_sampler(recipe, stage, manifest.select(split="train"))
-    if recipe.start_from:
-        load_start(recipe.start_from, recipe, encoder)
-    _claim(folder, recipe, manifest)
+    _check(recipe, manifest, encoder)
+    claim(folder, recipe, manifest, USED)
     store = _latents(data, manifest, recipe, encoder, folder / "latents", options)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
-    target = None
+    run = _Run(recipe, store, encoder, folder, options)
     for number, stage in enumerate(recipe.stages, 1):
-        start, target = target, folder / f"stage{number}"
-        if not (target / CARD).is_file():
-            _train_stage(number, stage, recipe, store, encoder, start, folder, options)
-    assert target is not None
-    return target
+        if not (run.detector(number) / CARD).is_file():
+            run.train_stage(number, stage)
+    return run.detector(len(recipe.stages))
+
+
+def read_data(source: Path) -> Manifest | LatentStore:
+    """A manifest, or the folder of a LatentStore."""
+    return LatentStore.open(source) if (source / STORE).is_file() else Manifest.read(source)
 
 
 def _with_splits(data: Manifest | LatentStore) -> Manifest:
@@ -82,13 +81,31 @@ def _with_splits(data: Manifest | LatentStore) -> Manifest:
     return manifest
 
 
+def _check(recipe: Recipe, manifest: Manifest, encoder: LatentEncoder) -> None:
+    """What is wrong is said before anything is written or encoded."""
+    held_out = manifest.select(split="val")
+    for stage in recipe.stages:
+        PairSampler(manifest.select(split="train"), stage, recipe.seed)
+        if held_out.labelled:
+            reid_pairs(held_out, recipe.pair_protocol)
+        if _judged_by_copies(stage, held_out):
+            edited_pairs(held_out)
+    if recipe.start_from:
+        load_start(recipe.start_from, recipe, encoder)
+
+
+def _judged_by_copies(stage: Stage, held_out: Manifest) -> bool:
+    """Whether a stage learns edited copies, or nothing else can judge it."""
+    return stage.pixels is not None or not held_out.labelled
+
+
 def _latents(
     data: Manifest | LatentStore,
     manifest: Manifest,
     recipe: Recipe,
     encoder: LatentEncoder,
     folder: Path,
-    options: Options,
+    options: RunOptions,
 ) -> LatentStore:
     mirror = any(stage.mirror for stage in recipe.stages)
     if isinstance(data, LatentStore):
@@ -100,80 +117,43 @@ def _latents(
     return build_store(used, encoder, recipe.size, folder, mirror=mirror, device=options.device)
 
 
-def read_data(source: Path) -> Manifest | LatentStore:
-    """A manifest, or the folder of a LatentStore."""
-    return LatentStore.open(source) if (source / STORE).is_file() else Manifest.read(source)
+@dataclass(frozen=True)
+class _Run:
+    """What the stages of a run share."""
 
+    recipe: Recipe
+    store: LatentStore
+    encoder: LatentEncoder
+    folder: Path
+    options: RunOptions
 
-def pair_sampler(recipe: Recipe, stage: Stage, manifest: Manifest) -> PairSampler:
-    """What draws the stage's pairs; in the official code the unsupervised mode has no effect."""
-    identities = stage.positives == "identity" or recipe.protocol == "paper"
-    return PairSampler(manifest, stage.batch_size, stage.chunk, recipe.seed, identities=identities)
+    def detector(self, number: int) -> Path:
+        """The folder of a stage's detector."""
+        return self.folder / f"stage{number}"
 
+    def train_stage(self, number: int, stage: Stage) -> None:
+        """Train a stage, and save its detector."""
+        part = self.store.select(split="train")
+        earlier = self.detector(number - 1) if number > 1 else None
+        network, history = start_network(earlier, self.recipe, self.encoder, part, self.options.allow_download)
+        module = StageTraining(network, self.recipe, stage, self.encoder, part, self._validation(stage))
+        sampler = PairSampler(part.manifest, stage, self.recipe.seed)
+        record = {"stage": number, "recipe": stage.to_dict()}
+        record |= fit(module, part, sampler, number, self.folder, self.options)
+        detector = LCMem(network, self.encoder, self.recipe.size, name=f"stage{number}", training=[*history, record])
+        detector.card["training_data"] = training_data(part.manifest)
+        if not self.options.follower:
+            detector.save(self.detector(number))
+            plot_curves(self.folder)
+        if torch.distributed.is_initialized():  # the others wait for the detector that the next stage starts from
+            torch.distributed.barrier()
 
-def _claim(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
-    """Write down what the run is, or check that the folder's run is this one.
-
-    Raises:
-        LCMemError: It is another one.
-    """
-    used = manifest.table.loc[manifest.table["split"].isin(USED), COLUMNS]
-    pictures = hashlib.sha256(used.to_csv(index=False).encode()).hexdigest()
-    record: dict[str, Any] = {"recipe": recipe.to_dict(), "pictures": len(used), "manifest_sha256": pictures}
-    path = folder / RECORD
-    if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["recipe"] != record["recipe"]:
-            difference = _first_difference(found["recipe"], record["recipe"])
-            raise LCMemError(f"{folder}: holds a run of another recipe ({difference}); {_WAY_OUT}")
-        if found["manifest_sha256"] != pictures:
-            raise LCMemError(f"{folder}: holds a run on other pictures, identities or splits; {_WAY_OUT}")
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    recipe.write(folder / RECIPE)
-    manifest.write(folder / MANIFEST)
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(record, indent=2), encoding="utf-8")
-
-
-_WAY_OUT = "choose another --out, or delete this folder"
-
-
-def _first_difference(one: dict[str, Any], other: dict[str, Any], prefix: str = "") -> str:
-    for key in sorted(one.keys() | other.keys()):
-        a, b = one.get(key), other.get(key)
-        if isinstance(a, dict) and isinstance(b, dict) and a != b:
-            return _first_difference(a, b, f"{prefix}{key}.")
-        if a != b:
-            return f"{prefix}{key} is {a} there and {b} here"
-    raise AssertionError("no difference")
-
-
-def _train_stage(
-    number: int,
-    stage: Stage,
-    recipe: Recipe,
-    store: LatentStore,
-    encoder: LatentEncoder,
-    start: Path | None,
-    folder: Path,
-    options: Options,
-) -> None:
-    part = store.select(split="train")
-    sampler = pair_sampler(recipe, stage, part.manifest)
-    network, history = start_network(start, recipe, encoder, part, options.allow_download)
-    module = StageTraining(network, recipe, stage, encoder, store)
-    held_out = store.select(split="val")
-    if held_out.manifest.labelled:
-        module.validation["reid"] = reid_list(held_out, module.datasets, recipe.protocol)
-    if stage.pixels is not None or not module.validation:
-        module.validation["copy"] = copy_list(held_out, module.datasets, encoder, recipe.size)
-    best = fit(module, part, sampler, number, folder, options)
-    record = {"stage": number, "protocol": recipe.protocol, "recipe": stage.to_dict(), **best}
-    detector = LCMem(network, encoder, recipe.size, name=f"stage{number}", training=[*history, record])
-    detector.card["training_data"] = training_data(part.manifest)
-    if not options.follower:
-        detector.save(folder / f"stage{number}")
-        plot_curves(folder)
-    if torch.distributed.is_initialized():  # the others wait for the detector that the next stage starts from
-        torch.distributed.barrier()
+    def _validation(self, stage: Stage) -> dict[str, ValidationList]:
+        """The lists that judge a stage, by their kind."""
+        held_out = self.store.select(split="val")
+        lists = {}
+        if held_out.manifest.labelled:
+            lists["reid"] = reid_list(held_out, self.recipe.pair_protocol)
+        if _judged_by_copies(stage, held_out.manifest):
+            lists["copy"] = copy_list(held_out, self.encoder)
+        return lists

@@ -5,6 +5,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.pictures.manifest import Manifest
+from lcmem.training.recipe import Stage
 
 SINGLE_WEIGHT = 0.2
 """How often an identity with one picture is drawn, against one with several: it gives negatives, no true positive."""
@@ -35,22 +36,25 @@ class PairSampler:
 
     Args:
         manifest: The training pictures.
-        batch_size: Positive pairs in a batch.
-        chunk: So many of them are from one draw of a domain.
-        seed: Batch k of a sampler depends on nothing but the manifest, these numbers and k.
-        identities: Whether identities are used; otherwise each picture is its own (the unsupervised mode).
+        stage: Its ``batch_size`` positive pairs make a batch, ``chunk`` of them are from one draw of a domain, and
+            ``positives`` says whether identities are used. Where it changes nothing about a picture, identities with a
+            single one are left out: their pairs would be the same latent twice, which teaches nothing.
+        seed: Batch k of a sampler depends on nothing but the manifest, these settings and k.
 
     Raises:
         LCMemError: Fewer than three identities: there would be hardly any negatives.
     """
 
-    def __init__(self, manifest: Manifest, batch_size: int, chunk: int, seed: int, *, identities: bool = True) -> None:
-        self.batch_size, self.chunk, self.seed = batch_size, chunk, seed
+    def __init__(self, manifest: Manifest, stage: Stage, seed: int) -> None:
+        self.stage, self.seed = stage, seed
+        identities = stage.positives == "identity"
         codes = pd.factorize(pd.Series(manifest.identities))[0] if identities else np.arange(len(manifest))
-        if codes.max() < 2:
-            raise LCMemError(f"{codes.max() + 1} identities are too few to train on, at least 3 are needed")
         order = np.argsort(codes, kind="stable")
         self.members = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+        if not stage.changes_pictures:
+            self.members = [members for members in self.members if len(members) > 1]
+        if len(self.members) < 3:
+            raise LCMemError(_too_few(len(self.members), stage))
         single = np.array([len(members) < 2 for members in self.members])
         weights = np.where(single, 1.0 if single.all() else SINGLE_WEIGHT, 1.0)
         first = domains(manifest)[[members[0] for members in self.members]]
@@ -62,8 +66,8 @@ class PairSampler:
     def batch(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Positions of the first and second pictures and integer identities, each ``[batch_size]``."""
         rng = np.random.default_rng((self.seed, number))
-        chunks = [self.chunk] * (self.batch_size // self.chunk)
-        chunks += [self.batch_size % self.chunk] * (self.batch_size % self.chunk > 0)
+        whole, rest = divmod(self.stage.batch_size, self.stage.chunk)
+        chunks = [self.stage.chunk] * whole + [rest] * (rest > 0)
         drawn = rng.choice(len(self.groups), len(chunks), p=self.frequency)
         counts = np.bincount(drawn, weights=chunks, minlength=len(self.groups)).astype(int)
         chosen = np.concatenate([self._identities(group, count, rng) for group, count in enumerate(counts)])
@@ -81,3 +85,13 @@ class PairSampler:
             parts.append(self.groups[group][np.argpartition(waiting, take - 1)[:take]])
             count -= take
         return np.concatenate(parts) if parts else np.empty(0, dtype=int)
+
+
+def _too_few(count: int, stage: Stage) -> str:
+    message = f"{count} identities are too few to train on, at least 3 are needed"
+    if stage.changes_pictures:
+        return message
+    return (
+        f"{message}; those with a single picture do not count, as this stage changes nothing about a picture: "
+        "set mirror=true, or what singles, latent or pixels do"
+    )

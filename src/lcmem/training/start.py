@@ -1,18 +1,20 @@
-"""The network that a training starts from."""
+"""What a training starts from: the network, laid out for training, and the arithmetic."""
 
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from lcmem.detectors.lcmem import LCMem
+from lcmem.devices import fast_bfloat16
 from lcmem.encoders import LatentEncoder
 from lcmem.errors import CheckpointError, LCMemError
 from lcmem.latents import LatentStore
 from lcmem.model import SiameseNetwork
-from lcmem.training.recipe import Recipe
-from lcmem.training.speed import lay_out
+from lcmem.training.pretrained import pretrained_weights
+from lcmem.training.recipe import Arithmetic, Precision, Recipe
 
 
 def start_network(
@@ -40,7 +42,8 @@ def start_network(
     network = SiameseNetwork(recipe.network.settings(encoder.card.channels))
     _check_fits(network, train.card.shape, recipe)
     if recipe.network.pretrained:
-        network.backbone.load_state_dict(_pretrained(recipe, network, allow_download))
+        weights = pretrained_weights(recipe.network.pretrained, network.settings, allow_download)
+        network.backbone.load_state_dict(weights)
     statistics = train.statistics()
     network.mean.copy_(torch.from_numpy(statistics.mean))
     network.std.copy_(torch.from_numpy(statistics.std))
@@ -81,43 +84,49 @@ def _difference(one: Any, other: Any) -> str:
     return f"network.{name} is {getattr(one, name)!r} there and {getattr(other, name)!r} here"
 
 
-def _pretrained(recipe: Recipe, network: SiameseNetwork, allow_download: bool) -> dict[str, Any]:
-    """timm's pretrained weights, fitted to the number of channels and features."""
-    import timm
+class Float32Depthwise(nn.Conv2d):
+    """A depthwise convolution that stays in float32 on CPUs, where autocast would make it bfloat16.
 
-    settings = network.settings
-    path = recipe.network.pretrained
-    if path == "timm":
-        path = _from_hub(settings.backbone, allow_download)
-    elif not Path(path).is_file():
-        raise LCMemError(f"network.pretrained={path}: no such file")
-    try:
-        backbone = timm.create_model(
-            settings.backbone,
-            pretrained=True,
-            pretrained_cfg_overlay={"file": str(path)},
-            in_chans=settings.channels * settings.unshuffle**2,
-            num_classes=settings.features,
-            **settings.options,
-        )
-    except Exception as error:  # timm and safetensors raise many kinds on files that do not fit
-        raise LCMemError(f"{path}: no weights of {settings.backbone} ({error})") from error
-    return backbone.state_dict()
+    There the gradient of a depthwise kernel takes two to three times as long in bfloat16 (``benchmarks/training.py``),
+    and the layer norm that follows wants float32 anyway.
+    """
+
+    @classmethod
+    def of(cls, plain: nn.Conv2d) -> "Float32Depthwise":
+        """With the parameters of a plain convolution."""
+        shape = plain.in_channels, plain.out_channels, plain.kernel_size, plain.stride, plain.padding, plain.dilation
+        biased = plain.bias is not None
+        made = cls(*shape, plain.groups, biased, plain.padding_mode, device="meta")  # type: ignore[arg-type]
+        made.weight, made.bias = plain.weight, plain.bias
+        return made
+
+    def forward(self, input: Tensor) -> Tensor:
+        """As ``nn.Conv2d``."""
+        if input.device.type != "cpu":
+            return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(input.float())
 
 
-def _from_hub(backbone: str, allow_download: bool) -> str:
-    import timm
-    from huggingface_hub import hf_hub_download
+def lay_out(network: nn.Module) -> None:
+    """Channels last, and depthwise convolutions in float32 on CPUs; in place, the weights keep their names."""
+    for parent in [*network.modules()]:
+        for name, child in parent.named_children():
+            if type(child) is nn.Conv2d and child.groups == child.in_channels > 1:
+                setattr(parent, name, Float32Depthwise.of(child))
+    network.to(memory_format=torch.channels_last)
 
-    config = timm.get_pretrained_cfg(backbone)
-    name = config.hf_hub_id if config else None
-    if not name:
-        raise LCMemError(f"timm has no pretrained weights of {backbone}: set network.pretrained to a file, or to ''")
-    try:
-        return hf_hub_download(name, "model.safetensors", local_files_only=not allow_download)
-    except Exception as error:  # OSError or a hub error, by what is missing
-        hint = "" if allow_download else "; to download them, say --download"
-        raise LCMemError(
-            f"pretrained weights of {backbone} ({name}) are not on this machine{hint}; or set network.pretrained to a "
-            "safetensors file of them, or to '' for random weights"
-        ) from error
+
+def precision_for(wanted: Precision, device: str) -> Arithmetic:
+    """Lightning's name of the arithmetic.
+
+    Args:
+        wanted: That name, or ``auto``: bf16-mixed where the device computes in bfloat16, else 16-mixed on CUDA and
+            32-true elsewhere. A CPU without such instructions takes about twenty times as long in bf16-mixed.
+        device: ``cpu``, ``cuda`` or ``mps``.
+    """
+    if wanted != "auto":
+        return wanted
+    if fast_bfloat16(device):
+        return "bf16-mixed"
+    return "16-mixed" if device == "cuda" else "32-true"

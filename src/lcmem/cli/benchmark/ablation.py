@@ -28,11 +28,11 @@ def ablation(
     """Table 4: train each recipe, then accuracy, F1, precision, recall and AUC. Started again, it goes on."""
     from lcmem.evaluation.ablation import benchmark_ablation
     from lcmem.pictures.manifest import Manifest
-    from lcmem.training.fit import Options
+    from lcmem.training.fit import RunOptions
     from lcmem.training.presets import PRESETS
 
     chosen = split_names(recipes) if recipes else [name for name in PRESETS if name.startswith("ablation-")]
-    options = Options(device=device, allow_download=download)
+    options = RunOptions(device=device, allow_download=download)
     with resumable():
         table = benchmark_ablation(
             Manifest.read(data), chosen, out, settings=settings or [], split=split, options=options

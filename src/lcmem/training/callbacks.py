@@ -1,12 +1,61 @@
-"""Learning curves: the run's logs as one table and one picture."""
+"""What happens beside the steps of a stage: the state that an interrupted one goes on from, and learning curves."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import pandas as pd
+from lightning.pytorch.callbacks import Checkpoint
+
+from lcmem.files import replacing
 
 CURVES = "curves.png"
 PARTS = ("loss", "bce", "nt_xent")
+
+
+class LatestCheckpoint(Checkpoint):
+    """Writes everything that the rest of a stage depends on, every few steps and after each epoch.
+
+    With batches and random numbers that depend on the step's number alone, going on from it gives what an
+    uninterrupted run gives.
+
+    Args:
+        path: The file; it is replaced only by a whole one.
+        every: Steps between two states.
+    """
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every = path, every
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """In the middle of an epoch; at its end the validation is still to come, and that state is written after it."""
+        if trainer.global_step % self.every == 0 and batch_idx + 1 < trainer.num_training_batches:
+            self._write(trainer)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """After the callbacks that follow the validation score (Lightning calls checkpoints last)."""
+        self._write(trainer)
+
+    def _write(self, trainer: L.Trainer) -> None:
+        partial = self.path.with_name(self.path.name + ".partial")
+        trainer.save_checkpoint(partial)
+        if trainer.is_global_zero:
+            os.replace(partial, self.path)
+
+
+class LearningCurves(L.Callback):
+    """Redraws the picture at each new epoch, so that a long run can be watched."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The logs of the last epoch are written by now."""
+        if trainer.is_global_zero:
+            plot_curves(self.run)
 
 
 def read_metrics(folder: Path) -> pd.DataFrame:
@@ -34,8 +83,6 @@ def plot_curves(run: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    from lcmem.files import replacing
-
     logs = {f"stage {number}": run / "logs" / f"stage{number}" for number in (1, 2)}
     tables = {title: table for title, folder in logs.items() if len(table := read_metrics(folder))}
     if not tables:
@@ -60,15 +107,3 @@ def _draw(axes, table, name, **style):  # type: ignore[no-untyped-def]
     if name in table:
         known = table[["step", name]].dropna()
         axes.plot(known["step"], known[name], label=name, **style)
-
-
-class LearningCurves(L.Callback):
-    """Redraws the picture at each new epoch, so that a long run can be watched."""
-
-    def __init__(self, run: Path) -> None:
-        self.run = run
-
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The logs of the last epoch are written by now."""
-        if trainer.is_global_zero:
-            plot_curves(self.run)

@@ -1,0 +1,71 @@
+"""What a run writes down about itself: its recipe, its pictures, what its detectors were trained on."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from lcmem.errors import LCMemError
+from lcmem.files import replacing
+from lcmem.pictures.listing import COLUMNS
+from lcmem.pictures.manifest import Manifest
+from lcmem.training.recipe import Recipe
+
+RECIPE, RECORD, MANIFEST = "recipe.toml", "run.json", "manifest.csv"
+WAY_OUT = "choose another --out, or delete this folder"
+
+
+def claim(folder: Path, recipe: Recipe, manifest: Manifest, used: tuple[str, ...]) -> None:
+    """Write down what the run is, or check that the folder's run is this one.
+
+    Args:
+        folder: The run's.
+        recipe: All settings.
+        manifest: All pictures.
+        used: The splits that the run sees.
+
+    Raises:
+        LCMemError: It is another one.
+    """
+    rows = manifest.table.loc[manifest.table["split"].isin(used), COLUMNS]
+    pictures = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
+    record: dict[str, Any] = {"recipe": recipe.to_dict(), "pictures": len(rows), "manifest_sha256": pictures}
+    path = folder / RECORD
+    if path.is_file():
+        _check_same(json.loads(path.read_text(encoding="utf-8")), record, folder)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe.write(folder / RECIPE)
+    manifest.write(folder / MANIFEST)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(record, indent=2), encoding="utf-8")
+
+
+def training_data(manifest: Manifest) -> list[dict[str, Any]]:
+    """Pictures and identities of each dataset, with the terms where the manifest has a column ``terms``."""
+    rows = []
+    for name, part in manifest.table.groupby("dataset"):
+        known = part["identity"][part["identity"] != ""]
+        row = {"dataset": name, "pictures": len(part), "identities": int(known.nunique())}
+        if "terms" in part:
+            row["terms"] = "; ".join(sorted(set(part["terms"].astype(str))))
+        rows.append(row)
+    return rows
+
+
+def _check_same(found: dict[str, Any], record: dict[str, Any], folder: Path) -> None:
+    there, here = _flat(found["recipe"]), _flat(record["recipe"])
+    for key in sorted(there.keys() | here.keys()):
+        if there.get(key) != here.get(key):
+            difference = f"{key} is {there.get(key)} there and {here.get(key)} here"
+            raise LCMemError(f"{folder}: holds a run of another recipe ({difference}); {WAY_OUT}")
+    if found["manifest_sha256"] != record["manifest_sha256"]:
+        raise LCMemError(f"{folder}: holds a run on other pictures, identities or splits; {WAY_OUT}")
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under their keys with dots."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
