@@ -39,7 +39,7 @@ def queries(rng):
 
 
 def exact(atlas, compact, queries, k=10):
-    best = scan(queries, atlas.blocks(), compact.weight, compact.bias, k=k).best
+    best = scan(queries, atlas.blocks(), compact.head, k=k).best
     return best.logits, best.positions
 
 

@@ -45,8 +45,7 @@ def duplicates(
     detector = lcmem.load(model, device=device)
     features = extract_features(source, detector, None, workers=workers)
     level = None if threshold is None else given_threshold(threshold).logit
-    weight, bias = detector.weight.cpu(), detector.bias.cpu()
-    found = find_duplicates(features.manifest, features.blocks, weight, bias, level)
+    found = find_duplicates(features.manifest, features.blocks, detector.head, level)
     found.write(out)
     for _, reason in features.skipped:
         typer.secho(f"skipped: {reason}", fg="yellow", err=True)

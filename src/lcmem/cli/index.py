@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import Cluster, Device, Identities, IdentityColumn, IdentityPattern, Model, Workers, app, resumable
+from lcmem.cli.app import (
+    Device,
+    Identities,
+    IdentityColumn,
+    IdentityPattern,
+    Model,
+    RayWorkers,
+    Workers,
+    app,
+    resumable,
+)
 
 if TYPE_CHECKING:
     from lcmem.atlas import Filling
@@ -21,7 +31,7 @@ def index(
     identities: Identities = True,
     device: Device = "cpu",
     workers: Workers = None,
-    cluster: Cluster = None,
+    ray_workers: RayWorkers = None,
 ) -> None:
     """Put the features of pictures into an atlas. Run again, it encodes only what is new or changed."""
     import lcmem
@@ -35,10 +45,12 @@ def index(
     detector = lcmem.load(model, device=device)
     atlas = Atlas.create(out, detector)
     with resumable():
-        if cluster is None:
+        if ray_workers is None:
             done = fill_atlas(manifest, detector, atlas, workers=workers)
         else:
-            done = fill_atlas_distributed(manifest, detector, atlas, workers=cluster, device=str(detector.device))
+            done = fill_atlas_distributed(
+                manifest, detector, atlas, ray_workers=ray_workers, device=str(detector.device)
+            )
     print_filling(done)
     typer.echo(f"atlas: {out} ({len(atlas)} pictures)")
 

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from lcmem.cli.app import (
-    Cluster,
     Device,
     Identities,
     IdentityColumn,
     IdentityPattern,
     Model,
     Out,
+    RayWorkers,
     Workers,
     app,
     resumable,
@@ -30,8 +30,8 @@ def scan(
     threshold: Annotated[
         float,
         typer.Option(
-            help="Probability from which a pair is a match. The default is the paper's; in a large set it lists far "
-            "too much: take the threshold in summary.json of lcmem audit."
+            help="Probability from which a pair is a match. Default 0.5 as in the paper. In large sets this reports "
+            "many chance matches; use the threshold of an audit."
         ),
     ] = 0.5,
     top_k: Annotated[int, typer.Option(min=1, help="Best matches to keep for each query.")] = 5,
@@ -41,7 +41,7 @@ def scan(
     identities: Identities = True,
     device: Device = "cpu",
     workers: Workers = None,
-    cluster: Cluster = None,
+    ray_workers: RayWorkers = None,
 ) -> None:
     """Score every pair, exactly: best matches, all matches, and the histogram of scores by identity."""
     import lcmem
@@ -56,7 +56,7 @@ def scan(
     logit = log(threshold / (1 - threshold))
     with resumable():
         detector = lcmem.load(model, device=device)
-        summary = scan_sets(one, two, detector, out, k=top_k, threshold=logit, workers=workers, cluster=cluster)
+        summary = scan_sets(one, two, detector, out, k=top_k, threshold=logit, workers=workers, ray_workers=ray_workers)
     print_scan(summary, out)
 
 

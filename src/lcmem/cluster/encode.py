@@ -20,9 +20,9 @@ BATCH = 64
 
 
 def fill_atlas_distributed(
-    manifest: Manifest, detector: LCMem, atlas: Atlas, *, workers: int = 2, device: str = "cpu"
+    manifest: Manifest, detector: LCMem, atlas: Atlas, *, ray_workers: int = 2, device: str = "cpu"
 ) -> Filling:
-    """As :func:`lcmem.scan.fill_atlas`, on the workers of a Ray cluster.
+    """As :func:`lcmem.atlas.fill_atlas`, on the workers of a Ray cluster.
 
     Workers get the model from here and read the pictures themselves, so the paths must be valid there too. They only
     encode. Ray repeats the batch of a worker that died; the atlas is written by this process alone, one row for each
@@ -32,7 +32,7 @@ def fill_atlas_distributed(
         manifest: The pictures.
         detector: The model.
         atlas: Where to look first and to store; of this model.
-        workers: Processes that encode, each with one core, or with one GPU for a ``cuda`` device.
+        ray_workers: Processes that encode, each with one core, or with one GPU for a ``cuda`` device.
         device: Where they encode.
 
     Raises:
@@ -40,7 +40,7 @@ def fill_atlas_distributed(
     """
     check_ray()
     atlas.check(detector)
-    stream = partial(_stream, detector=detector, workers=workers, device=device)
+    stream = partial(_stream, detector=detector, ray_workers=ray_workers, device=device)
     return fill_from(manifest, atlas, stream, "encoding")
 
 
@@ -54,7 +54,9 @@ def check_ray() -> None:
         import ray.data  # noqa: F401
 
 
-def _stream(paths: list[str], *, detector: LCMem, workers: int, device: str) -> Iterator[tuple[PictureBatch, Tensor]]:
+def _stream(
+    paths: list[str], *, detector: LCMem, ray_workers: int, device: str
+) -> Iterator[tuple[PictureBatch, Tensor]]:
     """Like :meth:`lcmem.detectors.lcmem.LCMem.stream`, in whatever order the workers are done."""
     import ray.data
 
@@ -66,7 +68,7 @@ def _stream(paths: list[str], *, detector: LCMem, workers: int, device: str) -> 
         _Worker,
         fn_constructor_args=(detector, device),
         batch_size=BATCH,
-        concurrency=min(workers, blocks),
+        concurrency=min(ray_workers, blocks),
         num_gpus=1 if device.startswith("cuda") else None,
     )
     for batch in encoded.iter_batches(batch_size=None):

@@ -16,7 +16,7 @@ from lcmem import checkpoints
 from lcmem.devices import usable_devices
 from lcmem.encoders import LatentEncoder, load_encoder, weights_sha256
 from lcmem.errors import CheckpointError
-from lcmem.model import NetworkSettings, SiameseNetwork, pair_logits
+from lcmem.model import Head, NetworkSettings, SiameseNetwork, pair_logits
 from lcmem.pictures.image import PictureLike, load_levels
 from lcmem.pictures.loading import PictureBatch, iterate_pictures, to_float
 
@@ -115,6 +115,11 @@ class LCMem:
         """Names everything that a feature depends on: network, encoder and input size (hexadecimal sha256)."""
         parts = (weights_sha256(self.network), self.encoder.card.sha256, str(self.size))
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+    @property
+    def head(self) -> Head:
+        """What makes one logit of two features: weights ``[D]`` and a bias."""
+        return self.network.head
 
     @property
     def weight(self) -> Tensor:

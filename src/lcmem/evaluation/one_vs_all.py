@@ -53,15 +53,13 @@ class _Set:
     def scan(self, detector: TrainedDetector, dataset: str, threshold: float) -> ScanResult:
         rows = self.rows(dataset)
         features, codes = self.features[rows], self.identities[rows]
-        model = detector.model
         return scan(
             features,
             None,
-            model.weight.cpu(),
-            model.bias.cpu(),
+            detector.model.head,
             threshold=threshold,
-            query_codes=codes,
-            device=model.device,
+            query_identities=codes,
+            device=detector.model.device,
             title=f"{detector.name}: {dataset}",
         )
 

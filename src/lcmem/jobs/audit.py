@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
 from lcmem.atlas import Atlas
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.features import FeatureSet, extract_features, read_source
+from lcmem.model import Head
 from lcmem.pictures.manifest import Manifest, ManifestLike
-from lcmem.scan import Best, Blocks, scan
+from lcmem.scan import Best, ChunkedRows, scan
 from lcmem.scan.exact import sampled_logits
 from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, calibrate_tail, given_threshold
 from lcmem.stats.rates import excess, wilson
@@ -89,15 +89,15 @@ def audit(
 def _compare(
     sets: dict[str, FeatureSet], detector: LCMem, threshold: float | None, rate: float, top_k: int
 ) -> AuditResult:
-    weight, bias = detector.weight.cpu(), detector.bias.cpu()
+    head = detector.head
     real, synthetic = sets["real"], sets["synthetic"]
     k = min(top_k, len(real.blocks))
-    best = scan(synthetic.blocks, real.blocks, weight, bias, k=k, title="synthetic × real").best
+    best = scan(synthetic.blocks, real.blocks, head, k=k, title="synthetic × real").best
     scores = {"synthetic": best.logits[:, 0]}
     if "holdout" in sets:
-        control_scan = scan(sets["holdout"].blocks, real.blocks, weight, bias, title="holdout × real")
+        control_scan = scan(sets["holdout"].blocks, real.blocks, head, title="holdout × real")
         scores["holdout"] = control_scan.best.logits[:, 0]
-    calibration = _calibration(real, scores, weight, bias, threshold, rate)
+    calibration = _calibration(real, scores, head, threshold, rate)
     memorization = wilson(int((scores["synthetic"] >= calibration.logit).sum()), len(scores["synthetic"]))
     control = None
     if "holdout" in scores:
@@ -118,15 +118,14 @@ def _compare(
 def _calibration(
     real: FeatureSet,
     scores: dict[str, np.ndarray],
-    weight: Tensor,
-    bias: Tensor,
+    head: Head,
     threshold: float | None,
     rate: float,
 ) -> Calibration:
     """The operating point; adds the real set's chance matches to ``scores`` where identities are known."""
     identities = pd.factorize(pd.Series(real.manifest.identities))[0]
     if real.manifest.labelled and identities.max() > 0:
-        others = scan(real.blocks, None, weight, bias, query_codes=identities, title="chance matches").different
+        others = scan(real.blocks, None, head, query_identities=identities, title="chance matches").different
         assert others is not None
         scores["chance"] = others.logits[:, 0]
     if threshold is not None:
@@ -135,15 +134,15 @@ def _calibration(
         return calibrate(scores.get("chance"), scores.get("holdout"), rate)
     if len(real.blocks) < 3:
         raise LCMemError("fewer than 3 real pictures are too few to calibrate a threshold on; give --threshold")
-    return calibrate_tail(random_pair_logits(real.blocks, weight, bias), float(bias), len(real.blocks), rate)
+    return calibrate_tail(random_pair_logits(real.blocks, head), float(head.bias), len(real.blocks), rate)
 
 
-def random_pair_logits(features: Blocks, weight: Tensor, bias: Tensor) -> np.ndarray:
+def random_pair_logits(features: ChunkedRows, head: Head) -> np.ndarray:
     """Logits of :data:`TAIL_PAIRS` random pairs of different pictures of one set, features ``[N, D]``."""
     rng = np.random.default_rng(0)
     first = rng.integers(len(features), size=TAIL_PAIRS)
     second = (first + rng.integers(1, len(features), size=TAIL_PAIRS)) % len(features)
-    return sampled_logits(features, first, second, weight, bias)
+    return sampled_logits(features, first, second, head)
 
 
 def _match_table(synthetic: Manifest, real: Manifest, best: Best, threshold: float) -> pd.DataFrame:

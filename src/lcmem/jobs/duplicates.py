@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
 from lcmem.jobs.groups import connected_components
+from lcmem.model import Head
 from lcmem.pictures.manifest import Manifest
-from lcmem.scan import Blocks, scan
+from lcmem.scan import ChunkedRows, scan
 from lcmem.scan.exact import sampled_logits
 from lcmem.stats.calibration import DEFAULT_RATE, calibrate_tail
 
@@ -48,22 +48,21 @@ class Duplicates:
 
 
 def find_duplicates(
-    manifest: Manifest, features: Blocks, weight: Tensor, bias: Tensor, threshold: float | None = None
+    manifest: Manifest, features: ChunkedRows, head: Head, threshold: float | None = None
 ) -> Duplicates:
     """Compare every picture with every other, and join those that are connected by pairs above a threshold.
 
     Args:
         manifest: N pictures.
         features: ``[N, D]``.
-        weight: The head's weights ``[D]``.
-        bias: The head's bias.
+        head: Weights ``[D]`` and bias.
         threshold: Logit; None takes :func:`duplicate_threshold`.
 
     Raises:
         LCMemError: Too few pictures for a threshold.
     """
-    level = duplicate_threshold(manifest, features, weight, bias) if threshold is None else threshold
-    pairs = scan(features, None, weight, bias, threshold=level).matches()
+    level = duplicate_threshold(manifest, features, head) if threshold is None else threshold
+    pairs = scan(features, None, head, threshold=level).matches()
     component = connected_components(pairs[["query", "gallery"]].to_numpy(), len(features))
     best = np.full(len(features), -np.inf)
     for end in ("query", "gallery"):
@@ -77,7 +76,7 @@ def find_duplicates(
     return Duplicates(table, level)
 
 
-def duplicate_threshold(manifest: Manifest, features: Blocks, weight: Tensor, bias: Tensor) -> float:
+def duplicate_threshold(manifest: Manifest, features: ChunkedRows, head: Head) -> float:
     """The logit that at most 1 % of pictures are expected to reach with any unrelated picture of the set.
 
     As in an audit without a holdout it is extrapolated from random pairs (:func:`lcmem.stats.calibration.
@@ -93,5 +92,5 @@ def duplicate_threshold(manifest: Manifest, features: Blocks, weight: Tensor, bi
     rng = np.random.default_rng(0)
     first, second = rng.integers(len(features), size=(2, SAMPLE))
     apart = identities[first] != identities[second]
-    logits = sampled_logits(features, first[apart], second[apart], weight, bias)
-    return calibrate_tail(logits, float(bias), len(features), DEFAULT_RATE).logit
+    logits = sampled_logits(features, first[apart], second[apart], head)
+    return calibrate_tail(logits, float(head.bias), len(features), DEFAULT_RATE).logit

@@ -14,7 +14,7 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.progress import progress_bar
-from lcmem.scan.chunked import Blocks
+from lcmem.scan.chunked import ChunkedRows
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FeatureSet:
     """
 
     manifest: Manifest
-    blocks: Blocks
+    blocks: ChunkedRows
     skipped: list[tuple[str, str]]
     encoded: int
     seconds: float
@@ -79,7 +79,7 @@ def extract_features(
     """
     if isinstance(source, Atlas):
         source.check(detector)
-        return FeatureSet(source.manifest, Blocks(source.blocks(), source.folder), [], 0, 0.0)
+        return FeatureSet(source.manifest, ChunkedRows(source.blocks(), source.folder), [], 0, 0.0)
     if atlas is None:
         return _encode(source, detector, title, workers)
     return gather(source, atlas, fill_atlas(source, detector, atlas, title=title, workers=workers))
@@ -88,7 +88,7 @@ def extract_features(
 def gather(manifest: Manifest, atlas: Atlas, done: Filling) -> FeatureSet:
     """Features of the pictures that an atlas was filled with."""
     rows = atlas.find(done.contents["sha256"].iloc[done.stored])
-    features = Blocks(atlas.features(rows))
+    features = ChunkedRows(atlas.features(rows))
     return FeatureSet(manifest.rows(done.stored), features, done.skipped, done.encoded, done.seconds)
 
 
@@ -104,4 +104,4 @@ def _encode(manifest: Manifest, detector: LCMem, title: str, workers: int | None
             skipped += [(paths[at], reason) for at, reason in batch.failures]
             advance(len(batch.indices) + len(batch.failures))
     seconds = time.perf_counter() - began
-    return FeatureSet(manifest.rows(kept), Blocks(features[kept]), skipped, len(kept), seconds)
+    return FeatureSet(manifest.rows(kept), ChunkedRows(features[kept]), skipped, len(kept), seconds)

@@ -37,7 +37,7 @@ def scan_sets(
     k: int = 5,
     threshold: float = 0.0,
     workers: int | None = None,
-    cluster: int | None = None,
+    ray_workers: int | None = None,
 ) -> dict[str, Any]:
     """Score every pair and write what was found.
 
@@ -50,27 +50,28 @@ def scan_sets(
         k: Best matches to keep for each query.
         threshold: Logit from which a pair is a match; 0 is the paper's p > 0.5.
         workers: Decoding processes.
-        cluster: Workers of a Ray cluster to spread encoding and comparing over; None takes this process.
+        ray_workers: Workers of a Ray cluster to spread encoding and comparing over; None takes this process.
 
     Returns:
         The summary.
     """
     out.mkdir(parents=True, exist_ok=True)
-    features = functools.partial(_features, detector=detector, atlas=out / "atlas", workers=workers, cluster=cluster)
+    features = functools.partial(
+        _features, detector=detector, atlas=out / "atlas", workers=workers, ray_workers=ray_workers
+    )
     one = features(queries)
     two = one if gallery is None else features(gallery)
-    codes = _codes([one.manifest, two.manifest])
-    compare = scan if cluster is None else functools.partial(scan_distributed, workers=cluster)
+    identities = _identity_numbers([one.manifest, two.manifest])
+    compare = scan if ray_workers is None else functools.partial(scan_distributed, ray_workers=ray_workers)
     result = compare(
         one.blocks,
         None if gallery is None else two.blocks,
-        detector.weight,
-        detector.bias,
+        detector.head,
         k=k,
         threshold=threshold,
         out=out / "pass",
-        query_codes=codes[0],
-        gallery_codes=None if gallery is None else codes[1],
+        query_identities=identities[0],
+        gallery_identities=None if gallery is None else identities[1],
         device=str(detector.device),
     )
     paths = one.manifest.table["path"].to_numpy(), two.manifest.table["path"].to_numpy()
@@ -87,25 +88,25 @@ def scan_sets(
 
 
 def _features(
-    source: Manifest | Atlas, detector: LCMem, atlas: Path, workers: int | None, cluster: int | None
+    source: Manifest | Atlas, detector: LCMem, atlas: Path, workers: int | None, ray_workers: int | None
 ) -> FeatureSet:
     """Pictures are put into a working atlas first, so that none is encoded twice."""
     if isinstance(source, Atlas):
         return extract_features(source, detector, None)
     working = Atlas.create(atlas, detector, working=True)
-    if cluster is None:
+    if ray_workers is None:
         return extract_features(source, detector, working, workers=workers)
-    done = fill_atlas_distributed(source, detector, working, workers=cluster, device=str(detector.device))
+    done = fill_atlas_distributed(source, detector, working, ray_workers=ray_workers, device=str(detector.device))
     return gather(source, working, done)
 
 
-def _codes(manifests: Sequence[Manifest]) -> list[np.ndarray | None]:
+def _identity_numbers(manifests: Sequence[Manifest]) -> list[np.ndarray | None]:
     """Identities of both sets as integers, −1 where unknown; None if none is known in either."""
     if not all(manifest.labelled for manifest in manifests):
         return [None, None]
     names = pd.concat([manifest.table["identity"] for manifest in manifests], ignore_index=True)
-    codes = pd.factorize(names.where(names != ""))[0].astype(np.int64)
-    return [codes[: len(manifests[0])], codes[len(manifests[0]) :]]
+    numbers = pd.factorize(names.where(names != ""))[0].astype(np.int64)
+    return [numbers[: len(manifests[0])], numbers[len(manifests[0]) :]]
 
 
 def _best_table(result: ScanResult, queries: Manifest, gallery: Manifest) -> pd.DataFrame:
@@ -123,7 +124,7 @@ def _write_matches(result: ScanResult, queries: np.ndarray, gallery: np.ndarray,
         [("query", pa.string()), ("gallery", pa.string()), ("logit", pa.float64()), ("kind", pa.string())]
     )
     with replacing(target) as partial, pq.ParquetWriter(partial, schema) as writer:
-        for part in result.parts():
+        for part in result.match_chunks():
             columns = {"query": queries[part["query"]], "gallery": gallery[part["gallery"]], "logit": part["logit"]}
             writer.write_table(pa.table({**columns, "kind": part["kind"].astype(str)}, schema=schema))
 

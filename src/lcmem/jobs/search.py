@@ -29,7 +29,7 @@ def search_atlas(atlas: Atlas, pictures: list[str], detector: LCMem, top_k: int)
     read_source(atlas)
     atlas.check(detector)
     queries, k = detector.features(pictures).numpy(), min(top_k, len(atlas))
-    best = scan(queries, atlas.blocks(), detector.weight, detector.bias, k=k, title="searching").best
+    best = scan(queries, atlas.blocks(), detector.head, k=k, title="searching").best
     found = []
     for picture, logits, rows in zip(pictures, best.logits, best.positions, strict=True):
         matches = atlas.rows(rows)[["path", "identity"]].to_dict("records")
