@@ -65,7 +65,7 @@ def measure(manifest: Manifest, detector: LCMem) -> list[dict[str, object]]:
     codes = pd.factorize(pd.Series(found.manifest.identities))[0][rows["real"]]
     chance = scan(sets["real"], None, head, query_identities=codes).different.logits[:, 0]
     holdout = best(sets["holdout"])
-    tail = random_pair_logits(ChunkedRows(sets["real"]), head)
+    tail = random_pair_logits(ChunkedRows(sets["real"]), detector)
     methods = {
         "identities": calibrate(chance, None, RATE),
         "holdout": calibrate(None, holdout, RATE),

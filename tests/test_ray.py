@@ -102,7 +102,7 @@ D = 16
 @pytest.fixture
 def atlas(tmp_path):
     """Two shards of pictures that are often equal, so that order decides between ties."""
-    model = SimpleNamespace(fingerprint="a" * 64, weight=torch.ones(D), card={"name": "m"})
+    model = SimpleNamespace(fingerprint="a" * 64, name="m", dims=D)
     made, rng = Atlas.create(tmp_path / "scanned.atlas", model), np.random.default_rng(0)
     for count in (90, 40):
         paths = [f"/{len(made) + n}.png" for n in range(count)]

@@ -7,6 +7,7 @@ import typer
 
 from lcmem.cli.app import (
     Device,
+    Download,
     Identities,
     IdentityColumn,
     IdentityPattern,
@@ -32,25 +33,25 @@ def index(
     device: Device = "cpu",
     workers: Workers = None,
     ray_workers: RayWorkers = None,
+    download: Download = False,
 ) -> None:
     """Put the features of pictures into an atlas. Run again, it encodes only what is new or changed."""
-    import lcmem
     from lcmem.atlas import Atlas, fill_atlas
     from lcmem.cluster.encode import fill_atlas_distributed
+    from lcmem.detectors.entry import Options
+    from lcmem.detectors.registry import load_detector
     from lcmem.pictures.manifest import Manifest
 
     manifest = Manifest.read(
         pictures, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
     )
-    detector = lcmem.load(model, device=device)
+    detector = load_detector(model, Options(device, download))
     atlas = Atlas.create(out, detector)
     with resumable():
         if ray_workers is None:
             done = fill_atlas(manifest, detector, atlas, workers=workers)
         else:
-            done = fill_atlas_distributed(
-                manifest, detector, atlas, ray_workers=ray_workers, device=str(detector.device)
-            )
+            done = fill_atlas_distributed(manifest, detector, atlas, ray_workers=ray_workers)
     print_filling(done)
     typer.echo(f"atlas: {out} ({len(atlas)} pictures)")
 

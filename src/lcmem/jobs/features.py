@@ -10,7 +10,7 @@ from torch import Tensor
 from lcmem.atlas.atlas import Atlas
 from lcmem.atlas.card import is_atlas
 from lcmem.atlas.fill import Filling, fill_atlas
-from lcmem.detectors.lcmem import LCMem
+from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.progress import progress_bar
@@ -59,7 +59,7 @@ def read_source(source: ManifestLike | Atlas) -> Manifest | Atlas:
 
 def extract_features(
     source: Manifest | Atlas,
-    detector: LCMem,
+    detector: Detector,
     atlas: Atlas | None,
     *,
     title: str = "encoding",
@@ -92,9 +92,9 @@ def gather(manifest: Manifest, atlas: Atlas, done: Filling) -> FeatureSet:
     return FeatureSet(manifest.rows(done.stored), features, done.skipped, done.encoded, done.seconds)
 
 
-def _encode(manifest: Manifest, detector: LCMem, title: str, workers: int | None) -> FeatureSet:
+def _encode(manifest: Manifest, detector: Detector, title: str, workers: int | None) -> FeatureSet:
     paths, began = manifest.paths, time.perf_counter()
-    features = np.zeros((len(paths), len(detector.weight)), dtype=np.float32)
+    features = np.zeros((len(paths), detector.dims), dtype=np.float32)
     kept: list[int] = []
     skipped: list[tuple[str, str]] = []
     with progress_bar(title, len(paths)) as advance:

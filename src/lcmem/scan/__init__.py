@@ -3,5 +3,6 @@
 from lcmem.scan.chunked import ChunkedRows
 from lcmem.scan.engine import scan
 from lcmem.scan.result import Best, Histogram, ScanResult
+from lcmem.scan.tiles import scan_tiles
 
-__all__ = ["Best", "ChunkedRows", "Histogram", "ScanResult", "scan"]
+__all__ = ["Best", "ChunkedRows", "Histogram", "ScanResult", "scan", "scan_tiles"]

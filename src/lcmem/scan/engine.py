@@ -19,12 +19,12 @@ from lcmem.errors import LCMemError
 from lcmem.model import Head
 from lcmem.progress import Advance, progress_bar
 from lcmem.scan import pass_torch, quantise
-from lcmem.scan.bounds import DIFFERENT, NOTHING_YET, SAME, Bins, GalleryBlock, QueryBlock
+from lcmem.scan.bounds import NOTHING_YET, Bins, GalleryBlock, QueryBlock
 from lcmem.scan.chunked import ChunkedRows, Features, release
 from lcmem.scan.exact import ExactScorer, Matches
 from lcmem.scan.inputs import ScanInputs
 from lcmem.scan.quantise import Codes, Quantiser
-from lcmem.scan.result import KINDS, Best, Histogram, ScanResult
+from lcmem.scan.result import Histogram, ScanResult
 from lcmem.scan.state import ScanState
 
 PENDING = 1 << 19
@@ -78,7 +78,7 @@ def scan(
     scorer = ExactScorer(quantiser, weight, bias, np.inf if threshold is None else threshold)
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
         radius = _Pass(inputs, scorer, bins, state, threads, str(device)).run(title)
-    return _result(inputs, state, scorer, bins, radius, threshold)
+    return state.result(threshold, Histogram.build(bins, state.counts, quantiser, radius + state.radius))
 
 
 @dataclass(frozen=True)
@@ -168,20 +168,3 @@ def backend(device: str) -> tuple[FindCandidates, int]:
         else:
             return pass_numba.find_candidates, pass_numba.QUERIES
     return partial(pass_torch.find_candidates, device=device), pass_torch.QUERIES
-
-
-def _result(
-    inputs: ScanInputs, state: ScanState, scorer: ExactScorer, bins: Bins, radius: int, threshold: float | None
-) -> ScanResult:
-    best = [Best(state.logits[:, lane], state.positions[:, lane]) for lane in range(state.logits.shape[1])]
-    return ScanResult(
-        best=best[0],
-        same=best[SAME] if len(best) > 1 else None,
-        different=best[DIFFERENT] if len(best) > 1 else None,
-        threshold=threshold,
-        pairs=int(state.counts.sum()),
-        match_counts=dict(zip(KINDS, state.matched.tolist(), strict=True)),
-        histogram=Histogram.build(bins, state.counts, scorer.quantiser, radius + state.radius),
-        files=state.files(),
-        held=state.matches(),
-    )

@@ -1,11 +1,12 @@
 """Exact scores (float64) of the candidates of the byte pass, and the lists of best matches."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from lcmem.model import Head, pair_logits
+from lcmem.model import pair_logits
 from lcmem.scan.bounds import GalleryBlock, QueryBlock, pair_kinds
 from lcmem.scan.chunked import ChunkedRows
 from lcmem.scan.quantise import Quantiser
@@ -14,6 +15,7 @@ NUMBERS = 32_767
 """Features subtracted at once: few enough that torch starts no threads of its own inside ours."""
 SAMPLED = 4096
 """Random pairs scored at once."""
+Similarity = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,23 @@ class ExactScorer:
         return found
 
 
-def sampled_logits(features: ChunkedRows, first: np.ndarray, second: np.ndarray, head: Head) -> np.ndarray:
-    """Scores ``[n]`` of the pairs (first[i], second[i]) of features ``[N, D]``, a bounded number at a time."""
-    weight, bias = head.weight.detach().cpu(), head.bias.detach().cpu()
+def sampled_scores(features: ChunkedRows, first: np.ndarray, second: np.ndarray, similarity: Similarity) -> np.ndarray:
+    """Scores of chosen pairs of one set, a bounded number at a time.
+
+    Args:
+        features: ``[N, D]``.
+        first: Positions ``[n]``.
+        second: Positions ``[n]``.
+        similarity: Scores ``[m]`` of two tensors of features ``[m, D]``.
+
+    Returns:
+        ``[n]`` float64.
+    """
     found = np.empty(len(first))
     for start in range(0, len(first), SAMPLED):
         part = slice(start, start + SAMPLED)
         left, right = (torch.from_numpy(features.take(rows[part])) for rows in (first, second))
-        found[part] = pair_logits(left, right, weight, bias).numpy()
+        found[part] = similarity(left, right).numpy()
     return found
 
 

@@ -42,9 +42,11 @@ class ScanInputs:
         query_identities: np.ndarray | None,
         gallery_identities: np.ndarray | None,
         query_range: range | None,
-        features: int,
+        features: int | None,
     ) -> "ScanInputs":
-        """Check what a scan is given; arguments as of :func:`lcmem.scan.scan`, ``features`` is the head's D.
+        """Check what a scan is given; arguments as of :func:`lcmem.scan.scan`.
+
+        ``features`` is the head's D; None allows any shape and type.
 
         Raises:
             LCMemError: Shapes, types or numbers of identities that do not fit.
@@ -87,9 +89,11 @@ class ScanInputs:
         return fingerprint(settings, self.queries.content, self.gallery.content, *(each.tobytes() for each in known))
 
 
-def _checked(features: Features, name: str, dimension: int) -> ChunkedRows:
+def _checked(features: Features, name: str, dimension: int | None) -> ChunkedRows:
     """Features as chunked rows of the right shape and type; at least one array."""
     found = as_chunked(features)
+    if dimension is None:
+        return found
     for number, block in enumerate(found.arrays):
         if block.ndim != 2 or block.shape[1] != dimension:
             raise LCMemError(f"{name}, block {number}: shape {block.shape}; this head takes [N, {dimension}]")

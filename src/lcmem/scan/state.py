@@ -9,8 +9,9 @@ import numpy as np
 
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
+from lcmem.scan.bounds import DIFFERENT, SAME
 from lcmem.scan.exact import Matches
-from lcmem.scan.result import write_matches
+from lcmem.scan.result import KINDS, Best, Histogram, ScanResult, write_matches
 
 STATE = "scan.npz"
 HELD = 20_000_000
@@ -106,13 +107,26 @@ class ScanState:
         assert self.out is not None
         return self.out / f"matches-{chunk:06d}.parquet"
 
-    def files(self) -> list[Path]:
-        """Parquet files of the finished chunks, without one that a killed run left unrecorded."""
-        return [] if self.out is None else [self._match_file(n) for n in range(self.done)]
+    def result(self, threshold: float | None, histogram: Histogram) -> ScanResult:
+        """What the finished scan found.
 
-    def matches(self) -> Matches:
-        """The matches in memory."""
-        return Matches.join(self.held)
+        Args:
+            threshold: What it was asked for.
+            histogram: Made of :attr:`counts`.
+        """
+        best = [Best(self.logits[:, lane], self.positions[:, lane]) for lane in range(self.logits.shape[1])]
+        return ScanResult(
+            best=best[0],
+            same=best[SAME] if len(best) > 1 else None,
+            different=best[DIFFERENT] if len(best) > 1 else None,
+            threshold=threshold,
+            pairs=int(self.counts.sum()),
+            match_counts=dict(zip(KINDS, self.matched.tolist(), strict=True)),
+            histogram=histogram,
+            # without the file of an unfinished chunk that a killed run may have left
+            files=[] if self.out is None else [self._match_file(number) for number in range(self.done)],
+            held=Matches.join(self.held),
+        )
 
 
 def fingerprint(*parts: bytes) -> str:
