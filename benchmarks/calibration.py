@@ -23,7 +23,7 @@ from lcmem.jobs.audit import random_pair_logits
 from lcmem.jobs.features import extract_features
 from lcmem.pictures.image import load_picture
 from lcmem.pictures.manifest import Manifest
-from lcmem.scan import Blocks, scan
+from lcmem.scan import ChunkedRows, scan
 from lcmem.stats.calibration import calibrate, calibrate_tail
 
 RATE, COPIES = 0.01, 200
@@ -57,20 +57,20 @@ def measure(manifest: Manifest, detector: LCMem) -> list[dict[str, object]]:
     sets = {name: found.features[at].numpy() for name, at in rows.items()}
     real_paths = found.manifest.rows(rows["real"].tolist()).paths
     sets["edited copies"] = edited(real_paths[:: max(1, len(real_paths) // COPIES)][:COPIES], detector).numpy()
-    weight, bias = detector.weight, detector.bias
+    head = detector.head
 
     def best(queries: np.ndarray) -> np.ndarray:
-        return scan(queries, sets["real"], weight, bias).best.logits[:, 0]
+        return scan(queries, sets["real"], head).best.logits[:, 0]
 
     codes = pd.factorize(pd.Series(found.manifest.identities))[0][rows["real"]]
-    chance = scan(sets["real"], None, weight, bias, query_codes=codes).different.logits[:, 0]
+    chance = scan(sets["real"], None, head, query_identities=codes).different.logits[:, 0]
     holdout = best(sets["holdout"])
-    tail = random_pair_logits(Blocks(sets["real"]), weight, bias)
+    tail = random_pair_logits(ChunkedRows(sets["real"]), detector)
     methods = {
         "identities": calibrate(chance, None, RATE),
         "holdout": calibrate(None, holdout, RATE),
         "identities and holdout": calibrate(chance, holdout, RATE),
-        "tail": calibrate_tail(tail, float(bias), len(sets["real"]), RATE),
+        "tail": calibrate_tail(tail, float(head.bias), len(sets["real"]), RATE),
     }
     scores = {name: best(sets[name]) for name in ("unseen", "edited copies", "other photos")}
     return [

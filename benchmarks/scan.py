@@ -27,10 +27,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scan_rivals import SUBSAMPLE, rival
+
+if TYPE_CHECKING:
+    from lcmem.model import Head
 
 DIMS, THRESHOLD = 512, 0.0
 PAPER = 16_125
@@ -48,34 +51,31 @@ def make(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return 1 / (1 + np.exp(-features)), identity
 
 
-def head() -> tuple[np.ndarray, float]:
+def bundled_head() -> "Head":
     from lcmem.detectors.lcmem import LCMem
 
-    detector = LCMem.load("compact")
-    return detector.weight.numpy(), float(detector.bias)
+    return LCMem.load("compact").head
 
 
-def ours(
-    queries: np.ndarray, blocks: list[np.ndarray], weight: np.ndarray, bias: float, out: Path | None = None
-) -> Callable[[], object]:
+def ours(queries: np.ndarray, blocks: list[np.ndarray], head: "Head", out: Path | None = None) -> Callable[[], object]:
     """Best match, matches at or above the threshold, histogram."""
     from lcmem.scan import scan
 
-    return lambda: scan(queries, blocks, weight, bias, threshold=THRESHOLD, out=out)
+    return lambda: scan(queries, blocks, head, threshold=THRESHOLD, out=out)
 
 
 def measure(method: str, count: int) -> dict[str, Any]:
     """One row, in this process."""
     features, _ = make(count)
-    weight, bias = head()
+    head = bundled_head()
     if method == "ours":
         asked = features if count == PAPER else make(PAPER)[0]
-        ours(features[:200], [features[:200]], weight, bias)()
-        call, queries = ours(asked, [features], weight, bias), PAPER
+        ours(features[:200], [features[:200]], head)()
+        call, queries = ours(asked, [features], head), PAPER
         seconds = min(timed(call) for _ in range(3 if count < 20_000 else 1))
     else:
         queries = min(SUBSAMPLE[method], count)
-        call_for = rival(method, features * weight, features * weight)
+        call_for = rival(method, *[features * head.weight.detach().numpy()] * 2)
         call_for(10)
         seconds = min(timed(lambda: call_for(queries)) for _ in range(3))
     return row(method, queries, count, seconds)
@@ -90,7 +90,7 @@ def million(folder: Path) -> dict[str, Any]:
     detector = LCMem.load("compact")
     queries, gallery = (Atlas.open(folder / name) for name in ("queries", "gallery"))
     few = gallery.blocks()[0][:64].copy()
-    ours(few, [few], detector.weight.numpy(), float(detector.bias))()
+    ours(few, [few], detector.head)()
     seconds = timed(lambda: scan_sets(queries, gallery, detector, folder / "scan", k=1, threshold=THRESHOLD))
     return row("ours", len(queries), len(gallery), seconds)
 

@@ -5,10 +5,21 @@ from functools import partial
 import numpy as np
 import torch
 
-from lcmem.model import pair_logits
+from lcmem.model import LinearHead, pair_logits
 from lcmem.scan import engine, pass_numba, pass_torch
 
-BACKENDS = {"compiled": (pass_numba.sift, 64), "portable": (partial(pass_torch.sift, device="cpu"), 256)}
+BACKENDS = {
+    "compiled": (pass_numba.find_candidates, 64),
+    "portable": (partial(pass_torch.find_candidates, device="cpu"), 256),
+}
+
+
+def head(weight, bias):
+    """A head of these values, in their own precision."""
+    made = LinearHead(len(weight))
+    made.raw_weight = torch.nn.Parameter(torch.as_tensor(weight), requires_grad=False)
+    made.bias = torch.nn.Parameter(torch.as_tensor(bias), requires_grad=False)
+    return made
 
 
 def reference(queries, gallery, weight, bias):
@@ -25,8 +36,8 @@ def top(logits, k):
     return values, np.where(np.isneginf(values), -1, order)
 
 
-def masks(query_codes, gallery_codes):
-    left, right = np.asarray(query_codes)[:, None], np.asarray(gallery_codes)[None]
+def masks(query_identities, gallery_identities):
+    left, right = np.asarray(query_identities)[:, None], np.asarray(gallery_identities)[None]
     known = (left >= 0) & (right >= 0)
     return {"unknown": ~known, "same": known & (left == right), "different": known & (left != right)}
 
@@ -65,10 +76,10 @@ def assert_histogram(histogram, name, logits):
 
 def use(monkeypatch, name, tile=None):
     """Make the engine take this byte pass, with tiles of this many queries and gallery rows."""
-    sift, size = BACKENDS[name]
+    find, size = BACKENDS[name]
     module = {"compiled": pass_numba, "portable": pass_torch}[name]
     if tile is not None:
         monkeypatch.setattr(module, "GALLERY", tile[1])
         monkeypatch.setattr(pass_numba, "TILE", 8)
         size = tile[0]
-    monkeypatch.setattr(engine, "backend", lambda device: (sift, size))
+    monkeypatch.setattr(engine, "backend", lambda device: (find, size))

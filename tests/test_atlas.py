@@ -25,7 +25,7 @@ D = 8
 
 
 def model(fingerprint="a" * 64, features=D):
-    return SimpleNamespace(fingerprint=fingerprint, weight=torch.ones(features), card={"name": "m" + fingerprint[0]})
+    return SimpleNamespace(fingerprint=fingerprint, name="m" + fingerprint[0], dims=features)
 
 
 def pictures(paths, identity="", dataset=""):
@@ -293,7 +293,7 @@ import numpy as np, pandas as pd
 from types import SimpleNamespace
 from lcmem.pictures.manifest import Manifest
 from lcmem.atlas import Atlas
-made = Atlas.create(sys.argv[1], SimpleNamespace(fingerprint="a" * 64, weight=np.ones(512), card={"name": "m"}))
+made = Atlas.create(sys.argv[1], SimpleNamespace(fingerprint="a" * 64, name="m", dims=512))
 for start in range(0, 10**6, 40):
     paths = [f"{k}.png" for k in range(start, start + 40)]
     manifest = Manifest(pd.DataFrame({"path": paths, "identity": "", "split": "", "dataset": ""}))

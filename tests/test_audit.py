@@ -14,6 +14,7 @@ import lcmem
 from lcmem.atlas import Atlas, fill_atlas
 from lcmem.atlas.card import AtlasCard
 from lcmem.errors import LCMemError
+from lcmem.jobs.audit_result import AuditResult
 from lcmem.pictures.image import load_picture
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import calibrate, calibrate_tail, conformal_quantile, given_threshold
@@ -132,8 +133,9 @@ def test_files(result, sets):
         "encoder": "compact-autoencoder", "pictures_encoded": 84, "pictures_reused": 6,
     }  # fmt: skip  # the six exact copies have the content of a real picture
     assert {key: summary[key] for key in expected} == expected
-    for key in ("threshold", "memorization_rate", "holdout_rate", "excess", "seconds", "command"):
+    for key in ("threshold", "memorization_rate", "holdout_rate", "excess", "seconds"):
         assert key in summary
+    assert "command" not in summary, "only the command line knows one"
     assert summary["memorization_rate_low"] <= summary["memorization_rate"] <= summary["memorization_rate_high"]
     assert summary["excess"] == pytest.approx(summary["memorization_rate"] - summary["holdout_rate"])
     matches = pd.read_parquet(out / "matches.parquet")
@@ -144,6 +146,33 @@ def test_files(result, sets):
     assert list(kept)[0] == list(rejected)[0] == "path"
     assert len(rejected) == summary["n_memorized"] and len(kept) + len(rejected) == 18
     assert not list(out.rglob("*.partial"))
+
+
+def test_what_was_saved_is_loaded_again(result, sets, tmp_path):
+    loaded = AuditResult.load(sets / "out")
+    pd.testing.assert_frame_equal(loaded.matches, result.matches)
+    pd.testing.assert_frame_equal(loaded.skipped, result.skipped)
+    assert loaded.summary == result.summary and loaded.calibration == result.calibration
+    assert (loaded.memorization, loaded.holdout, loaded.excess) == (result.memorization, result.holdout, result.excess)
+    assert {*loaded.scores} == {*result.scores} == {"synthetic", "holdout", "chance"}
+    assert all(np.array_equal(loaded.scores[name], values) for name, values in result.scores.items())
+    with pytest.raises(LCMemError, match="not the folder of an audit"):
+        AuditResult.load(tmp_path)
+
+
+@pytest.mark.parametrize("model", ["phash", "mse"])
+def test_any_detector_can_audit(sets, model, tmp_path):
+    """Exact copies are found by whatever compares pixels; scores are similarities, not probabilities."""
+    found = lcmem.audit(sets / "real", sets / "generated", model=model, out=tmp_path, workers=0)
+    frame = found.to_frame()
+    assert frame["match"][frame["path"].str.contains("copy")].all()
+    assert not frame["match"].all() and found.matches["probability"].isna().all()
+    assert found.summary["threshold"] is None and found.summary["score"] == "similarity"
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "threshold (similarity)" in page and "logit" not in page
+    assert AuditResult.load(tmp_path).summary == found.summary
+    given = lcmem.audit(sets / "real", sets / "generated", model=model, threshold=-1e-4, workers=0)
+    assert given.memorization.count == 6, "the six exact copies alone have the highest score"
 
 
 def test_second_run_encodes_nothing_and_finds_the_same(result, sets, compact):

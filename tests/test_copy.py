@@ -283,12 +283,12 @@ def test_rates_equal_a_loop(table, run):
 
 
 def test_a_second_run_embeds_nothing_again(table, run, monkeypatch):
-    from lcmem.detectors.trained import TrainedDetector
+    from lcmem.detectors.lcmem import LCMem
 
     def refuse(self, pictures):
         raise AssertionError("embedded again")
 
-    monkeypatch.setattr(TrainedDetector, "embed", refuse)
+    monkeypatch.setattr(LCMem, "embed", refuse)
     folder, manifest, _ = run
     again = measure((folder, manifest, ["compact"]), out="again", cache=folder / "out" / "cache")
     first = table[table["detector"] == "compact"].reset_index(drop=True)

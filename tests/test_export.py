@@ -39,7 +39,7 @@ def queries(rng):
 
 
 def exact(atlas, compact, queries, k=10):
-    best = scan(queries, atlas.blocks(), compact.weight, compact.bias, k=k).best
+    best = scan(queries, atlas.blocks(), compact.head, k=k).best
     return best.logits, best.positions
 
 
@@ -90,7 +90,9 @@ def test_table_round_trip(atlas, compact, queries, tmp_path):
 def test_a_linear_head_is_no_metric(atlas, compact, tmp_path):
     weight = compact.weight.clone()
     weight[3] = -0.1
-    linear = SimpleNamespace(weight=weight, bias=compact.bias, card=compact.card, fingerprint=compact.fingerprint)
+    linear = SimpleNamespace(
+        weight=weight, bias=compact.bias, card=compact.card, fingerprint=compact.fingerprint, name="linear", dims=512
+    )
     with pytest.raises(LCMemError, match=r"1 of 512 weights.*negative.*no distance.*metric"):
         export_atlas(atlas, linear, "table", tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -99,7 +101,9 @@ def test_a_linear_head_is_no_metric(atlas, compact, tmp_path):
 def test_unknown_format_and_another_model(atlas, compact, tmp_path):
     with pytest.raises(LCMemError, match="faiss-flat, faiss-hnsw or table"):
         export_atlas(atlas, compact, "csv", tmp_path / "out")
-    other = SimpleNamespace(weight=compact.weight, bias=compact.bias, card={"name": "other"}, fingerprint="b" * 64)
+    other = SimpleNamespace(
+        weight=compact.weight, bias=compact.bias, card={"name": "other"}, fingerprint="b" * 64, name="other", dims=512
+    )
     with pytest.raises(LCMemError, match="another model"):
         export_atlas(atlas, other, "table", tmp_path / "out")
 

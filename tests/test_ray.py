@@ -19,7 +19,8 @@ from lcmem.errors import LCMemError
 from lcmem.jobs.features import extract_features, gather
 from lcmem.jobs.scan import scan_sets
 from lcmem.pictures.manifest import Manifest
-from lcmem.scan import Blocks, engine, scan
+from lcmem.scan import ChunkedRows, engine, scan
+from scan_reference import head
 from test_scan_engine import same
 
 ray = pytest.importorskip("ray")
@@ -74,19 +75,19 @@ def test_a_cluster_stores_what_one_process_stores(cluster, manifest, compact, tm
     monkeypatch.setattr(distributed, "BATCH", 16)  # two blocks, so that both workers have something to do
     local = extract_features(manifest, compact, None, workers=0)
     atlas = Atlas.create(tmp_path / "atlas", compact)
-    done = fill_atlas_distributed(manifest, mortal(tmp_path / "died"), atlas, workers=2)
+    done = fill_atlas_distributed(manifest, mortal(tmp_path / "died"), atlas, ray_workers=2)
     found = gather(manifest, atlas, done)
     assert (tmp_path / "died").exists()
     assert found.manifest.paths == local.manifest.paths and done.encoded == 40
     torch.testing.assert_close(found.features, local.features, atol=1e-5, rtol=0)
     assert done.skipped == local.skipped and len(done.skipped) == 1
     assert len(atlas) == 40 == len(np.unique(atlas.paths)) and verify(Atlas.open(atlas.folder)) == []
-    assert fill_atlas_distributed(found.manifest, compact, atlas, workers=2).encoded == 0
+    assert fill_atlas_distributed(found.manifest, compact, atlas, ray_workers=2).encoded == 0
 
 
 def test_pictures_are_encoded_and_compared(cluster, manifest, compact, tmp_path):
     far, near = tmp_path / "far", tmp_path / "near"
-    found = scan_sets(manifest, None, compact, far, threshold=1.0, cluster=2)
+    found = scan_sets(manifest, None, compact, far, threshold=1.0, ray_workers=2)
     shutil.copytree(far / "atlas", near / "atlas")
     assert scan_sets(manifest, None, compact, near, threshold=1.0, workers=0) == found
     assert found["pairs"] == 40 * 39 // 2 and 0 < sum(found["matches"].values()) < found["pairs"]
@@ -101,7 +102,7 @@ D = 16
 @pytest.fixture
 def atlas(tmp_path):
     """Two shards of pictures that are often equal, so that order decides between ties."""
-    model = SimpleNamespace(fingerprint="a" * 64, weight=torch.ones(D), card={"name": "m"})
+    model = SimpleNamespace(fingerprint="a" * 64, name="m", dims=D)
     made, rng = Atlas.create(tmp_path / "scanned.atlas", model), np.random.default_rng(0)
     for count in (90, 40):
         paths = [f"/{len(made) + n}.png" for n in range(count)]
@@ -120,7 +121,7 @@ class DyingWorker(parts._Worker):
             compare = engine._Pass._compare
 
             def once(self, queries, gallery, *rest):
-                if self.standing.done:
+                if self.state.done:
                     os.kill(os.getpid(), 9)
                 compare(self, queries, gallery, *rest)
 
@@ -134,29 +135,31 @@ def test_a_cluster_finds_what_one_process_finds(cluster, atlas, tmp_path, itself
     if itself:
         monkeypatch.setattr(parts, "_Worker", DyingWorker)
     rng = np.random.default_rng(1)
-    weight, stored = rng.choice([-0.25, 0.5, 1.0], D), Blocks(atlas.blocks(), atlas.folder)
+    weight, stored = rng.choice([-0.25, 0.5, 1.0], D), ChunkedRows(atlas.blocks(), atlas.folder)
     queries, gallery = (stored, None) if itself else (rng.integers(0, 2, (70, D)).astype(np.float32), stored)
-    options = {"k": 3, "threshold": 0.5, "query_codes": rng.integers(-1, 5, len(queries))}
-    options["gallery_codes"] = None if itself else rng.integers(-1, 5, len(stored))
-    expected = scan(queries, gallery, weight, 3.3, out=tmp_path / "local", **options)
-    found = scan_distributed(queries, gallery, weight, 3.3, workers=2, out=tmp_path / "out", **options)
+    options = {"k": 3, "threshold": 0.5, "query_identities": rng.integers(-1, 5, len(queries))}
+    options["gallery_identities"] = None if itself else rng.integers(-1, 5, len(stored))
+    expected = scan(queries, gallery, head(weight, 3.3), out=tmp_path / "local", **options)
+    found = scan_distributed(queries, gallery, head(weight, 3.3), ray_workers=2, out=tmp_path / "out", **options)
     assert (tmp_path / "out" / "died").exists() == itself
     assert same(found, expected) and len(found.matches()) == sum(found.match_counts.values()) > 100
     assert found.pairs == expected.pairs == (130 * 129 // 2 if itself else 70 * 130)
     assert found.histogram.error == expected.histogram.error
     assert np.array_equal(found.histogram.edges, expected.histogram.edges)
-    tables = [pd.concat([*result.parts()], ignore_index=True) for result in (found, expected)]
+    tables = [pd.concat([*result.match_chunks()], ignore_index=True) for result in (found, expected)]
     pd.testing.assert_frame_equal(*tables)
     assert sorted(path.name for path in (tmp_path / "out").glob("part-*")) == [
         f"part-{start:09d}-{start + len(queries) // 2:09d}" for start in (0, len(queries) // 2)
     ], "one folder for each part and nothing else"
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.parquet")}
-    assert same(scan_distributed(queries, gallery, weight, 3.3, workers=2, out=tmp_path / "out", **options), expected)
+    assert same(
+        scan_distributed(queries, gallery, head(weight, 3.3), ray_workers=2, out=tmp_path / "out", **options), expected
+    )
     assert written == {path: path.stat().st_mtime_ns for path in written}, "finished parts are only read"
     with pytest.raises(LCMemError, match="another scan"):
-        scan_distributed(queries, gallery, weight, 3.4, workers=2, out=tmp_path / "out", **options)
+        scan_distributed(queries, gallery, head(weight, 3.4), ray_workers=2, out=tmp_path / "out", **options)
 
 
 def test_bad_input_is_named_as_without_a_cluster(cluster, tmp_path):
     with pytest.raises(LCMemError, match=r"queries.*\[0, 1\]"):
-        scan_distributed(np.full((3, 4), 2.0), None, np.ones(4), 0.0, out=tmp_path / "out")
+        scan_distributed(np.full((3, 4), 2.0), None, head(np.ones(4), 0.0), out=tmp_path / "out")

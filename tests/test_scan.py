@@ -7,6 +7,7 @@ from scipy.spatial.distance import cdist
 
 from lcmem.model import pair_logits
 from lcmem.scan import pass_numba, scan
+from scan_reference import head
 
 
 def brute_force(queries, gallery, weight, bias):
@@ -42,7 +43,7 @@ def test_best_matches_equal_brute_force(case, tile, monkeypatch):
     queries, gallery, weight = CASES[case](torch.Generator().manual_seed(0))
     bias = torch.tensor(3.0)
     k = min(3, len(gallery))
-    best = scan(queries.numpy(), gallery.numpy(), weight, bias, k=k).best
+    best = scan(queries.numpy(), gallery.numpy(), head(weight, bias), k=k).best
     logits, positions = best.logits, best.positions
     expected = brute_force(queries, gallery, weight, bias)
     np.testing.assert_allclose(logits, -np.sort(-expected, 1)[:, :3], atol=1e-9)
@@ -55,7 +56,7 @@ def test_other_identities_leave_out_pairs_of_one_identity():
     generator = torch.Generator().manual_seed(0)
     features, codes = torch.rand(30, 16, generator=generator), np.arange(30) // 3
     weight, bias = torch.ones(16), torch.tensor(0.0)
-    found = scan(features.numpy(), None, weight, bias, k=2, query_codes=codes).different
+    found = scan(features.numpy(), None, head(weight, bias), k=2, query_identities=codes).different
     assert (codes[found.positions] != codes[:, None]).all()
     expected = brute_force(features, features, weight, bias)
     expected[codes[:, None] == codes[None]] = -np.inf
@@ -63,5 +64,5 @@ def test_other_identities_leave_out_pairs_of_one_identity():
 
 
 def test_nothing_left_to_match():
-    found = scan(np.full((3, 4), 0.5, np.float32), None, np.ones(4), 1.0, query_codes=np.zeros(3))
+    found = scan(np.full((3, 4), 0.5, np.float32), None, head(np.ones(4), 1.0), query_identities=np.zeros(3))
     assert np.isneginf(found.different.logits).all() and (found.different.positions == -1).all()

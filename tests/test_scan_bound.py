@@ -152,24 +152,25 @@ def test_another_target_than_this_processor(tmp_path):
     """Numba can be told to compile for a lesser processor; clusters of mixed machines do."""
     code = """
 import numpy as np
+from lcmem.model import MetricHead
 from lcmem.scan import scan
 features = np.random.default_rng(0).random((70, 64), dtype=np.float32)
-found = scan(features[:5], features, np.ones(64), 0.0).best
+found = scan(features[:5], features, MetricHead(64)).best
 print(found.positions[:, 0].tolist(), found.logits[:, 0].tolist())
 """
     environment = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CACHE_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert done.stdout.strip() == f"{[*range(5)]} {[0.0] * 5}", done.stderr
+    assert done.stdout.strip() == f"{[*range(5)]} {[3.0] * 5}", done.stderr
 
 
 def test_without_a_place_for_compiled_code_the_portable_pass_is_taken(monkeypatch):
     """As in a container whose packages and home cannot be written: Numba then fails at import."""
     monkeypatch.delitem(sys.modules, "lcmem.scan.pass_numba")
-    monkeypatch.delattr(lcmem.scan, "compiled", raising=False)
+    monkeypatch.delattr(lcmem.scan, "pass_numba", raising=False)
     monkeypatch.setattr("numba.njit", raise_no_locator)
     with pytest.warns(UserWarning, match="NUMBA_CACHE_DIR"):
-        sift, _ = engine.backend("cpu")
-    assert sift.func is pass_torch.sift
+        find_candidates, _ = engine.backend("cpu")
+    assert find_candidates.func is pass_torch.find_candidates
 
 
 def raise_no_locator(*arguments, **options):

@@ -12,7 +12,7 @@ from lcmem.errors import LCMemError
 from lcmem.jobs.groups import connected_components
 from lcmem.scan import Best, engine, exact, inputs, scan, state
 from lcmem.scan.result import ScanResult
-from scan_reference import BACKENDS, assert_is_reference, masks, reference, use
+from scan_reference import BACKENDS, assert_is_reference, head, masks, reference, use
 
 CASES = {
     "random": lambda rng, n, d: (rng.random((n, d)), rng.uniform(0.03, 0.05, d)),
@@ -59,7 +59,13 @@ def test_scan_is_brute_force(monkeypatch, case, backend, sizes, k, quantile, til
         patch.setattr(engine, "PENDING", int(rng.integers(0, 200)))
         blocks = [gallery[:cut], gallery[cut:]]
         found = scan(
-            queries, blocks, weight, 3.0, k=k, threshold=threshold, query_codes=codes[0], gallery_codes=codes[1]
+            queries,
+            blocks,
+            head(weight, 3.0),
+            k=k,
+            threshold=threshold,
+            query_identities=codes[0],
+            gallery_identities=codes[1],
         )
     assert_is_reference(found, logits, k, threshold, masks(*codes), np.ones_like(logits, dtype=bool))
 
@@ -85,7 +91,7 @@ def test_a_set_with_itself_counts_each_pair_once(monkeypatch, case, backend, cou
         use(patch, backend, tile)
         patch.setattr(inputs, "CHUNK", chunk)
         blocks = np.split(values, np.sort(rng.integers(0, count + 1, 2)))
-        found = scan(blocks, None, weight, 3.0, k=2, threshold=threshold, query_codes=codes)
+        found = scan(blocks, None, head(weight, 3.0), k=2, threshold=threshold, query_identities=codes)
     kinds = {name: mask & ~np.eye(count, dtype=bool) for name, mask in masks(codes, codes).items()}
     assert_is_reference(found, logits, 2, threshold, kinds, counted)
 
@@ -115,10 +121,10 @@ def test_the_radius_of_the_query_counts(backend, tile, chunk, pending, monkeypat
     gallery = np.concatenate([far, wrong, far, right, query, far, wrong, distant])
     logits = reference(query, gallery, np.ones(64), 0.0)
     for k in (1, 2, 3, 4):
-        found = scan(query, [gallery], np.ones(64), 0.0, k=k, threshold=float(logits[0, 7]))
+        found = scan(query, [gallery], head(np.ones(64), 0.0), k=k, threshold=float(logits[0, 7]))
         assert found.best.positions.tolist() == [[4, 3, 1, 6][:k]]
         assert found.matches()["gallery"].tolist() == [1, 3, 4, 6, 7]
-    assert scan(query, [gallery[[0, 1, 2, 3, 5]]], np.ones(64), 0.0).best.positions.tolist() == [[3]]
+    assert scan(query, [gallery[[0, 1, 2, 3, 5]]], head(np.ones(64), 0.0)).best.positions.tolist() == [[3]]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -131,7 +137,7 @@ def test_a_match_is_found_although_all_roundings_add_up(backend, sign, monkeypat
     features = np.repeat(np.array([[query], [better], [row]], dtype=np.float32), 64, axis=1)
     weight = sign * np.ones(64)
     threshold = float(reference(features[:1], features, weight, 0.0)[0, 2])
-    found = scan(features[:1], features[1:], weight, 0.0, threshold=threshold)
+    found = scan(features[:1], features[1:], head(weight, 0.0), threshold=threshold)
     assert found.best.positions.tolist() == [[0]] and found.matches()["gallery"].tolist() == [0, 1]
 
 
@@ -143,7 +149,14 @@ def test_the_kth_best_is_the_bar(backend, chunk, monkeypatch):
     monkeypatch.setattr(inputs, "CHUNK", chunk)
     monkeypatch.setattr(engine, "PENDING", 0)
     gallery = np.repeat(np.array([[0], [200], [100], [50], [100], [150]], dtype=np.float32) / 255, 8, axis=1)
-    found = scan(gallery[:1], gallery, np.ones(8), 0.0, k=4, query_codes=np.zeros(1), gallery_codes=np.arange(6) % 2)
+    found = scan(
+        gallery[:1],
+        gallery,
+        head(np.ones(8), 0.0),
+        k=4,
+        query_identities=np.zeros(1),
+        gallery_identities=np.arange(6) % 2,
+    )
     assert found.best.positions.tolist() == [[0, 3, 2, 4]], "of equal scores the first"
     assert found.same.positions.tolist() == [[0, 2, 4, -1]] and found.different.positions.tolist() == [[3, 5, 1, -1]]
 
@@ -161,7 +174,7 @@ def faces_features(compact, orl):
 def test_real_faces(faces_features, backend, monkeypatch):
     use(monkeypatch, backend)
     features, codes, weight, bias = faces_features
-    found = scan(features, None, weight, bias, k=5, threshold=0.5, query_codes=codes)
+    found = scan(features, None, head(weight, bias), k=5, threshold=0.5, query_identities=codes)
     logits = reference(features, features, weight, bias)
     np.testing.assert_allclose(logits, bias - cdist(features * 1.0, features * 1.0, "cityblock", w=weight), atol=1e-9)
     np.fill_diagonal(logits, -np.inf)
@@ -178,9 +191,9 @@ def test_few_pairs_need_their_exact_score(faces_features, monkeypatch):
     """What makes it fast: of the 160 000 pairs, only those near a query's best are scored in float64."""
     features, _, weight, bias = faces_features
     scored = []
-    original = exact.Scorer.logits
-    monkeypatch.setattr(exact.Scorer, "logits", lambda *a: scored.append(len(a[3])) or original(*a))
-    scan(features, None, weight, bias)
+    original = exact.ExactScorer.logits
+    monkeypatch.setattr(exact.ExactScorer, "logits", lambda *a: scored.append(len(a[3])) or original(*a))
+    scan(features, None, head(weight, bias))
     assert sum(scored) < 5 * len(features)
 
 
@@ -199,7 +212,7 @@ def test_tiles_threads_blocks_and_passes_do_not_matter(faces_features, monkeypat
 
     def run(cuts=(), **options):
         blocks = np.split(features, cuts)
-        return scan(blocks, None, weight, bias, k=3, threshold=0.0, query_codes=codes, **options)
+        return scan(blocks, None, head(weight, bias), k=3, threshold=0.0, query_identities=codes, **options)
 
     expected, threads = run(), torch.get_num_threads()
     try:
@@ -226,15 +239,15 @@ def test_parts_of_the_queries_join_to_the_whole(itself, rng, tmp_path, monkeypat
 
     def run(part, out):
         others = None if itself else codes[::-1]
-        return scan(np.split(values, [9]), gallery, np.linspace(-0.1, 1, 12), 1.3, k=3, threshold=-2.0, part=part,
-                    query_codes=codes, gallery_codes=others, out=tmp_path / out)  # fmt: skip
+        options = {"query_range": part, "query_identities": codes, "gallery_identities": others, "out": tmp_path / out}
+        return scan(np.split(values, [9]), gallery, head(np.linspace(-0.1, 1, 12), 1.3), k=3, threshold=-2.0, **options)
 
     whole = run(None, "whole")
     cuts = [range(0, 7), range(7, 7), range(7, 50), range(50, 60)]
     joined = ScanResult.join([run(part, f"{part.start}-{part.stop}") for part in cuts])
     assert same(joined, whole) and joined.pairs == whole.pairs == (60 * 59 // 2 if itself else 3600)
     assert joined.histogram.error == whole.histogram.error
-    tables = [pd.concat([*result.parts()], ignore_index=True) for result in (joined, whole)]
+    tables = [pd.concat([*result.match_chunks()], ignore_index=True) for result in (joined, whole)]
     pd.testing.assert_frame_equal(*tables)
     assert len(tables[0]) > 100
 
@@ -246,7 +259,7 @@ def test_without_numba_torch_does_it(monkeypatch):
 
 def test_without_identities_all_pairs_are_unknown(rng):
     features = rng.random((30, 8), dtype=np.float32)
-    found = scan(features, [features], np.ones(8), 1.0)
+    found = scan(features, [features], head(np.ones(8), 1.0))
     assert found.same is None and found.different is None and found.failures is None and not len(found.matches())
     assert found.histogram.counts["unknown"].sum() == 900
     assert found.best.positions[:, 0].tolist() == list(range(30))
@@ -254,10 +267,10 @@ def test_without_identities_all_pairs_are_unknown(rng):
 
 def test_empty_sets(rng):
     some, none = rng.random((3, 8), dtype=np.float32), np.empty((0, 8), dtype=np.float32)
-    found = scan(some, [none], np.ones(8), 1.0)
+    found = scan(some, [none], head(np.ones(8), 1.0))
     assert found.pairs == 0 and found.best.positions.tolist() == [[-1]] * 3
-    assert isinstance(scan(some, [], np.ones(8), 1.0).best, Best)
-    assert scan(none, [some], np.ones(8), 1.0).best.logits.shape == (0, 1)
+    assert isinstance(scan(some, [], head(np.ones(8), 1.0)).best, Best)
+    assert scan(none, [some], head(np.ones(8), 1.0)).best.logits.shape == (0, 1)
 
 
 GOOD = np.full((4, 8), 0.5, dtype=np.float32)
@@ -273,15 +286,18 @@ GOOD = np.full((4, 8), 0.5, dtype=np.float32)
         ({"gallery": [GOOD.astype(int)]}, "float32"),
         ({"queries": GOOD * np.nan}, r"queries.*NaN"),
         ({"gallery": [GOOD, GOOD + np.float32(np.inf)]}, r"gallery, block 1.*\[0, 1\]"),
-        ({"weight": np.full(8, np.nan)}, "finite"),
-        ({"part": range(2, 5)}, "no part of 4"),
-        ({"gallery": None, "query_codes": np.zeros(4), "gallery_codes": np.zeros(4)}, "one list of identities"),
-        ({"query_codes": np.zeros(4)}, "identities"),
-        ({"query_codes": np.zeros(4), "gallery_codes": np.zeros(3)}, "one identity"),
+        ({"head": head(np.full(8, np.nan), 0.0)}, "finite"),
+        ({"query_range": range(2, 5)}, "no part of 4"),
+        (
+            {"gallery": None, "query_identities": np.zeros(4), "gallery_identities": np.zeros(4)},
+            "one list of identities",
+        ),
+        ({"query_identities": np.zeros(4)}, "identities"),
+        ({"query_identities": np.zeros(4), "gallery_identities": np.zeros(3)}, "one identity"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, message):
-    options = {"queries": GOOD, "gallery": [GOOD], "weight": np.ones(8), "bias": 0.0} | change
+    options = {"queries": GOOD, "gallery": [GOOD], "head": head(np.ones(8), 0.0)} | change
     with pytest.raises(LCMemError, match=message):
         scan(**options)
 
@@ -290,8 +306,8 @@ def test_too_many_matches_for_memory_are_refused(monkeypatch, rng, tmp_path):
     monkeypatch.setattr(state, "HELD", 100)
     features = rng.random((20, 8), dtype=np.float32)
     with pytest.raises(LCMemError, match="folder"):
-        scan(features, [features], np.ones(8), 1.0, threshold=-np.inf)
-    found = scan(features, [features], np.ones(8), 1.0, threshold=-np.inf, out=tmp_path)
+        scan(features, [features], head(np.ones(8), 1.0), threshold=-np.inf)
+    found = scan(features, [features], head(np.ones(8), 1.0), threshold=-np.inf, out=tmp_path)
     assert len(found.matches()) == 400 and not len(found.held.query)
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from lcmem.errors import LCMemError
 from lcmem.scan import engine, inputs, scan, state
-from lcmem.scan.state import Standing
+from lcmem.scan.state import ScanState
+from scan_reference import head
 from test_scan_engine import same
 
 QUERIES, GALLERY = 60, 400
@@ -28,8 +29,8 @@ def arrays():
 def run(out, *, threshold=-2.0, **changes):
     queries, gallery, weight, codes = arrays()
     gallery = changes.get("gallery", gallery)
-    return scan(queries, [gallery[:150], gallery[150:]], weight, 3.0, k=2, threshold=threshold, out=out,
-                query_codes=codes[0], gallery_codes=codes[1])  # fmt: skip
+    return scan(queries, [gallery[:150], gallery[150:]], head(weight, 3.0), k=2, threshold=threshold, out=out,
+                query_identities=codes[0], gallery_identities=codes[1])  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +59,7 @@ def test_interrupted_in_the_middle(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("moment", ["matches written, state not", "state half written"])
 def test_interrupted_while_writing(tmp_path, monkeypatch, moment):
-    expected, original = run(None), Standing._save
+    expected, original = run(None), ScanState._save
 
     def save(self, path):
         if self.done == 3:
@@ -68,7 +69,7 @@ def test_interrupted_while_writing(tmp_path, monkeypatch, moment):
         original(self, path)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Standing, "_save", save)
+        patch.setattr(ScanState, "_save", save)
         run(tmp_path)
     assert same(run(tmp_path), expected)
 

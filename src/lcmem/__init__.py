@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lcmem.atlas import Atlas
+    from lcmem.detectors.base import Detector
     from lcmem.detectors.lcmem import LCMem
+    from lcmem.detectors.registry import load_detector
     from lcmem.encoders import LatentEncoder, load_encoder
     from lcmem.errors import CheckpointError, LCMemError, PictureError
     from lcmem.jobs.audit import audit
@@ -19,12 +21,14 @@ _HOMES = {
     "Atlas": "lcmem.atlas",
     "AuditResult": "lcmem.jobs.audit_result",
     "CheckpointError": "lcmem.errors",
+    "Detector": "lcmem.detectors.base",
     "LCMem": "lcmem.detectors.lcmem",
     "LCMemError": "lcmem.errors",
     "LatentEncoder": "lcmem.encoders",
     "Manifest": "lcmem.pictures.manifest",
     "PictureError": "lcmem.errors",
     "audit": "lcmem.jobs.audit",
+    "load_detector": "lcmem.detectors.registry",
     "load_encoder": "lcmem.encoders",
     "load_picture": "lcmem.pictures.image",
 }
@@ -33,6 +37,7 @@ __all__ = [
     "Atlas",
     "AuditResult",
     "CheckpointError",
+    "Detector",
     "LCMem",
     "LCMemError",
     "LatentEncoder",
@@ -40,6 +45,7 @@ __all__ = [
     "PictureError",
     "audit",
     "load",
+    "load_detector",
     "load_encoder",
     "load_picture",
 ]

@@ -28,7 +28,10 @@ def resolve_folder(name_or_path: str | os.PathLike[str]) -> Path:
         return BUNDLED / os.fspath(name_or_path)
     folder = Path(name_or_path)
     if not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such checkpoint folder (bundled ones: {', '.join(bundled) or 'none'})")
+        raise CheckpointError(
+            f"{folder}: no such checkpoint folder (bundled ones: {', '.join(bundled) or 'none'}), "
+            "nor one of the names that lcmem detectors lists"
+        )
     return folder
 
 

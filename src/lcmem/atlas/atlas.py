@@ -18,7 +18,7 @@ from lcmem.pictures.content import content_table
 from lcmem.pictures.manifest import Manifest
 
 if TYPE_CHECKING:
-    from lcmem.detectors.lcmem import LCMem
+    from lcmem.detectors.base import Detector
 
 
 class Atlas(StoredFeatures):
@@ -38,7 +38,7 @@ class Atlas(StoredFeatures):
         return cls(Path(folder), AtlasCard.read(Path(folder)))
 
     @classmethod
-    def create(cls, folder: str | os.PathLike[str], detector: "LCMem", *, working: bool = False) -> "Atlas":
+    def create(cls, folder: str | os.PathLike[str], detector: "Detector", *, working: bool = False) -> "Atlas":
         """Open an atlas for adding to it, or make a new one.
 
         Shards that were deleted because they were damaged are struck off, so that their pictures are done anew.
@@ -67,7 +67,7 @@ class Atlas(StoredFeatures):
         clean(place, card.shards)
         return cls(place, card)
 
-    def check(self, detector: "LCMem") -> None:
+    def check(self, detector: "Detector") -> None:
         """Whether the features are this model's.
 
         Raises:

@@ -9,7 +9,7 @@ from lcmem.errors import LCMemError
 from lcmem.files import replacing
 
 if TYPE_CHECKING:
-    from lcmem.detectors.lcmem import LCMem
+    from lcmem.detectors.base import Detector
 
 CARD = "atlas.json"
 VERSION = 1
@@ -20,7 +20,7 @@ class AtlasCard:
     """All that is not in the shards. It is replaced in one piece, so an atlas changes in one step or not at all.
 
     Attributes:
-        fingerprint: Of the model (:attr:`lcmem.detectors.lcmem.LCMem.fingerprint`).
+        fingerprint: Of the model (:attr:`lcmem.detectors.base.Detector.fingerprint`).
         model: Its name, for messages.
         features: D.
         shards: Rows of each shard by file name, in order. A file that is not named here is not part of the atlas.
@@ -37,9 +37,17 @@ class AtlasCard:
     working: bool = False
 
     @classmethod
-    def of(cls, detector: "LCMem", *, working: bool = False) -> "AtlasCard":
-        """The card of a new, empty atlas."""
-        return cls(detector.fingerprint, str(detector.card["name"]), len(detector.weight), working=working)
+    def of(cls, detector: "Detector", *, working: bool = False) -> "AtlasCard":
+        """The card of a new, empty atlas.
+
+        Raises:
+            LCMemError: A detector whose features are not worth keeping.
+        """
+        if not detector.fingerprint:
+            raise LCMemError(
+                f"{detector.name}: an atlas of pixels would be as large as the pictures; give these instead"
+            )
+        return cls(detector.fingerprint, detector.name, detector.dims, working=working)
 
     @classmethod
     def read(cls, folder: Path) -> "AtlasCard":

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lcmem.atlas.atlas import Atlas
 from lcmem.atlas.shard import COLUMNS, SHARD_ROWS
-from lcmem.detectors.lcmem import LCMem
+from lcmem.detectors.base import Detector
 from lcmem.pictures.content import content_table
 from lcmem.pictures.loading import PictureBatch
 from lcmem.pictures.manifest import Manifest
@@ -49,7 +49,7 @@ class Filling:
 
 
 def fill_atlas(
-    manifest: Manifest, detector: LCMem, atlas: Atlas, *, title: str = "encoding", workers: int | None = None
+    manifest: Manifest, detector: Detector, atlas: Atlas, *, title: str = "encoding", workers: int | None = None
 ) -> Filling:
     """Put every picture into the atlas, encoding those that are new or changed, each content once.
 
@@ -69,7 +69,7 @@ def fill_atlas(
 def fill_from(
     manifest: Manifest, atlas: Atlas, stream: Callable[[list[str]], Iterator[tuple[PictureBatch, Tensor]]], title: str
 ) -> Filling:
-    """The same with any function that encodes paths as :meth:`lcmem.detectors.lcmem.LCMem.stream` does."""
+    """The same with any function that encodes paths as :meth:`lcmem.detectors.base.Detector.stream` does."""
     began = time.perf_counter()
     contents = content_table(manifest.paths, atlas.known(manifest.paths))
     _update(manifest, contents, atlas)
@@ -81,7 +81,7 @@ def fill_from(
     try:
         with progress_bar(title, len(wanted), done=len(wanted) - len(missing)) as advance:
             for batch, values in stream(list(missing["path"])):
-                for at, vector in zip(batch.indices, values.numpy(), strict=True):
+                for at, vector in zip(batch.indices, values.float().numpy(), strict=True):
                     pending.add(places[missing["sha256"].iloc[at]], vector)
                 pending.store(BATCH)
                 failures |= {missing["sha256"].iloc[at]: reason for at, reason in batch.failures}

@@ -16,10 +16,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Model = Annotated[str, typer.Option(help="A bundled model's name, or the folder of a checkpoint.")]
+Model = Annotated[
+    str, typer.Option(help="A detector's name (lcmem detectors lists them), a checkpoint's folder, or NAME=PATH.")
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps. Audits, scans and indexes also take cuda:0,cuda:1.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that decode pictures. Default: cores − 1, at most 8.")]
-Cluster = Annotated[
+RayWorkers = Annotated[
     int | None,
     typer.Option(
         "--ray", metavar="WORKERS", min=1, help="Spread the work over so many workers of a Ray cluster (extra ray)."

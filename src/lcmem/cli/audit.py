@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Identities, IdentityColumn, IdentityPattern, Model, Out, Workers, app, resumable
+from lcmem.cli.app import (
+    Device,
+    Download,
+    Identities,
+    IdentityColumn,
+    IdentityPattern,
+    Model,
+    Out,
+    Workers,
+    app,
+    resumable,
+)
 
 if TYPE_CHECKING:
     from lcmem.jobs.audit_result import AuditResult
@@ -22,7 +33,10 @@ def audit(
     ] = None,
     model: Model = "compact",
     threshold: Annotated[
-        float | None, typer.Option(help="Probability from which a pair is a match. Default: calibrated.")
+        float | None,
+        typer.Option(
+            help="Probability from which a pair is a match (similarity, if the model has no head). Default: calibrated."
+        ),
     ] = None,
     false_positive_rate: Annotated[
         float, typer.Option(help="What to calibrate for: share of pictures of unseen identities that may match.")
@@ -34,8 +48,12 @@ def audit(
     identities: Identities = True,
     device: Device = "cpu",
     workers: Workers = None,
+    download: Download = False,
 ) -> None:
     """Which synthetic pictures show a real identity or copy a real picture, how often, and how sure is that?"""
+    import shlex
+    import sys
+
     import lcmem
     from lcmem.cli.pictures import read_pictures
 
@@ -52,6 +70,8 @@ def audit(
             out=out,
             device=device,
             workers=workers,
+            allow_download=download,
+            command=shlex.join(sys.argv),
         )
     print_summary(result)
     typer.echo(f"report: {out / 'index.html'}")
@@ -74,7 +94,7 @@ def print_summary(result: "AuditResult") -> None:
         rate_row(f"holdout rate ({numbers['n_holdout']} pictures)", "holdout_rate")
         rate_row("excess over the holdout", "excess")
     threshold = result.calibration
-    table.add_row("threshold (logit)", f"{threshold.logit:.3f}", f"from: {threshold.method}")
+    table.add_row(f"threshold ({numbers['score']})", f"{threshold.logit:.3f}", f"from: {threshold.method}")
     console = Console()
     console.print(table)
     console.print(numbers["threshold_explanation"], soft_wrap=True, highlight=False)
@@ -82,6 +102,8 @@ def print_summary(result: "AuditResult") -> None:
         console.print(f"[yellow]{numbers['skipped']} pictures were skipped, see skipped.csv[/]")
         for row in result.skipped.head(5).itertuples():
             console.print(f"  {row.reason}", soft_wrap=True, highlight=False)
+    if numbers["hint"]:
+        console.print(f"[yellow]{numbers['hint']}[/]", soft_wrap=True, highlight=False)
     speed = numbers["pictures_per_second"]
     encoded = f"{numbers['pictures_encoded']} pictures encoded" + (f" at {speed:.1f} a second" if speed else "")
     reused = f", {numbers['pictures_reused']} reused" if numbers["pictures_reused"] else ""

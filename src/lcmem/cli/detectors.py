@@ -9,19 +9,20 @@ def detectors() -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
-    from lcmem.detectors.registry import REGISTRY
+    from lcmem.detectors.registry import REGISTRY, installed
 
+    known = REGISTRY | installed()
     numbers = (Column("pixels", justify="right"), Column("features", justify="right"))
     table = Table(Column("name", no_wrap=True), "what it is", "family", *numbers, "weights")
-    for name, entry in REGISTRY.items():
+    for name, entry in known.items():
         side, dims = (str(number or "any") for number in (entry.size, entry.dims))
         table.add_row(name, entry.title, entry.family, side, dims, entry.weights)
     console = Console()
     console.print(table)
-    for name, entry in REGISTRY.items():  # outside the table, where no column breaks them
+    for name, entry in known.items():  # outside the table, where no column breaks them
         console.print(f"{name}: {entry.source} ({entry.licence})", soft_wrap=True, highlight=False)
     console.print(
         "\nhub: downloaded with --download, or NAME=PATH for a file of your own. "
-        "local: lcmem train NAME, then NAME=FOLDER. docs/detectors.md says more.",
+        "local: lcmem train NAME, then NAME=FOLDER. installed: from another package. docs/detectors.md says more.",
         highlight=False,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Identities, IdentityColumn, IdentityPattern, Model, Workers, app
+from lcmem.cli.app import Device, Download, Identities, IdentityColumn, IdentityPattern, Model, Workers, app
 
 if TYPE_CHECKING:
     from lcmem.jobs.duplicates import Duplicates
@@ -29,24 +29,22 @@ def duplicates(
     identities: Identities = True,
     device: Device = "cpu",
     workers: Workers = None,
+    download: Download = False,
 ) -> None:
     """Groups of pictures that are copies of each other or show the same identity."""
-    import lcmem
     from lcmem.cli.pictures import read_pictures
-    from lcmem.errors import LCMemError
+    from lcmem.detectors.entry import Options
+    from lcmem.detectors.registry import load_detector
+    from lcmem.jobs.compare import given_score
     from lcmem.jobs.duplicates import find_duplicates
     from lcmem.jobs.features import extract_features
-    from lcmem.stats.calibration import given_threshold
 
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise LCMemError(f"the threshold is a probability in [0, 1], not {threshold}")
     out.parent.mkdir(parents=True, exist_ok=True)  # before the long work, not after it
     source = read_pictures(pictures, identity_pattern, identity_column, identities)
-    detector = lcmem.load(model, device=device)
+    detector = load_detector(model, Options(device, download))
+    level = None if threshold is None else given_score(threshold, detector)
     features = extract_features(source, detector, None, workers=workers)
-    level = None if threshold is None else given_threshold(threshold).logit
-    weight, bias = detector.weight.cpu(), detector.bias.cpu()
-    found = find_duplicates(features.manifest, features.blocks, weight, bias, level)
+    found = find_duplicates(features.manifest, features.blocks, detector, level)
     found.write(out)
     for _, reason in features.skipped:
         typer.secho(f"skipped: {reason}", fg="yellow", err=True)
@@ -58,7 +56,7 @@ def print_duplicates(found: "Duplicates", count: int, out: Path) -> None:
     groups = found.table["group"].nunique()
     largest = int(found.table["group"].value_counts().max()) if groups else 0
     level = f"{found.threshold:.3f}" if isfinite(found.threshold) else str(found.threshold)
-    typer.echo(f"{len(found.table)} of {count} pictures in {groups} groups (the largest: {largest}), logit ≥ {level}")
+    typer.echo(f"{len(found.table)} of {count} pictures in {groups} groups (the largest: {largest}), score ≥ {level}")
     if found.mixed:
         typer.echo(f"{found.mixed} groups hold pictures of different identities")
     typer.echo(f"groups: {out}")

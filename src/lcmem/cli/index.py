@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import Cluster, Device, Identities, IdentityColumn, IdentityPattern, Model, Workers, app, resumable
+from lcmem.cli.app import (
+    Device,
+    Download,
+    Identities,
+    IdentityColumn,
+    IdentityPattern,
+    Model,
+    RayWorkers,
+    Workers,
+    app,
+    resumable,
+)
 
 if TYPE_CHECKING:
     from lcmem.atlas import Filling
@@ -21,24 +32,26 @@ def index(
     identities: Identities = True,
     device: Device = "cpu",
     workers: Workers = None,
-    cluster: Cluster = None,
+    ray_workers: RayWorkers = None,
+    download: Download = False,
 ) -> None:
     """Put the features of pictures into an atlas. Run again, it encodes only what is new or changed."""
-    import lcmem
     from lcmem.atlas import Atlas, fill_atlas
     from lcmem.cluster.encode import fill_atlas_distributed
+    from lcmem.detectors.entry import Options
+    from lcmem.detectors.registry import load_detector
     from lcmem.pictures.manifest import Manifest
 
     manifest = Manifest.read(
         pictures, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
     )
-    detector = lcmem.load(model, device=device)
+    detector = load_detector(model, Options(device, download))
     atlas = Atlas.create(out, detector)
     with resumable():
-        if cluster is None:
+        if ray_workers is None:
             done = fill_atlas(manifest, detector, atlas, workers=workers)
         else:
-            done = fill_atlas_distributed(manifest, detector, atlas, workers=cluster, device=str(detector.device))
+            done = fill_atlas_distributed(manifest, detector, atlas, ray_workers=ray_workers)
     print_filling(done)
     typer.echo(f"atlas: {out} ({len(atlas)} pictures)")
 

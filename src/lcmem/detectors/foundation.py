@@ -38,7 +38,7 @@ def load_timm(
             it projects features instead of naming classes.
 
     Raises:
-        LCMemError: The weights are not to be had.
+        LCMemError: The weights are not available.
         CheckpointError: They are damaged or another model's.
     """
     source = f"timm/{model}"
@@ -128,8 +128,8 @@ def load_data2vec(options: Options, name: str, model: str) -> ModuleDetector:
     """data2vec's pooled output by transformers, with the preprocessing that lies beside the weights.
 
     Raises:
-        LCMemError: transformers is not installed, or the model is not to be had.
-        CheckpointError: The folder holds another model, or values that are no numbers.
+        LCMemError: transformers is not installed, or the model is not available.
+        CheckpointError: The folder holds another model, or non-finite values.
     """
     with extra("benchmark", f"{name} needs transformers"):
         from transformers import AutoImageProcessor, Data2VecVisionModel

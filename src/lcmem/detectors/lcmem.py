@@ -5,30 +5,33 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lcmem import checkpoints
+from lcmem.detectors.base import Detector
 from lcmem.devices import usable_devices
 from lcmem.encoders import LatentEncoder, load_encoder, weights_sha256
 from lcmem.errors import CheckpointError
-from lcmem.model import NetworkSettings, SiameseNetwork, pair_logits
-from lcmem.pictures.image import PictureLike, load_levels
-from lcmem.pictures.loading import PictureBatch, iterate_pictures, to_float
+from lcmem.model import Head, NetworkSettings, SiameseNetwork, pair_logits
+from lcmem.pictures.loading import PictureBatch, to_float
 
 KIND = "detector"
 ON_CPU = 8
 """Pictures that a CPU encodes at once: larger maps leave its cache and are paid for with fresh memory."""
 
 
-class LCMem:
-    """A trained detector.
+class LCMem(Detector):
+    """A trained detector: the logits of its head, or cosines if it was trained by NT-Xent alone.
 
     Attributes:
+        name: In tables and file names; the card's unless another is given.
         network: The Siamese network, in evaluation mode.
         encoder: The frozen autoencoder.
         size: Side of the square that pictures are squeezed into, in pixels.
@@ -45,7 +48,7 @@ class LCMem:
         name: str,
         training: list[dict[str, Any]] | None = None,
     ) -> None:
-        self.network, self.encoder, self.size = network.eval(), encoder, size
+        self.network, self.encoder, self.size, self.name = network.eval(), encoder, size, name
         self.card: dict[str, Any] = {"name": name, "training": training or []}
         self.copies: list[tuple[LatentEncoder, SiameseNetwork]] = []
 
@@ -110,11 +113,30 @@ class LCMem:
         """Where the network is."""
         return self.network.mean.device
 
-    @property
-    def fingerprint(self) -> str:
+    @cached_property
+    def fingerprint(self) -> str:  # type: ignore[override]  # worked out only where it is asked for
         """Names everything that a feature depends on: network, encoder and input size (hexadecimal sha256)."""
         parts = (weights_sha256(self.network), self.encoder.card.sha256, str(self.size))
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+    @cached_property
+    def dims(self) -> int:
+        """Number of features, D."""
+        return self.network.settings.features
+
+    @property
+    def contrastive(self) -> bool:
+        """Whether NT-Xent was the only aim of every stage for the features.
+
+        The head was then fitted after them, and pairs are compared as that loss compares them (Dar et al. 2023).
+        """
+        weights = [stage.get("recipe", {}).get("bce_weight") for stage in self.card["training"]]
+        return bool(weights) and not any(weights) and None not in weights
+
+    @property
+    def head(self) -> Head | None:
+        """Weights ``[D]`` and bias that make a logit of two features; None if contrastive."""
+        return None if self.contrastive else self.network.head
 
     @property
     def weight(self) -> Tensor:
@@ -127,28 +149,11 @@ class LCMem:
         return self.network.head.bias.detach()
 
     def embed(self, pictures: Tensor) -> Tensor:
-        """Features ``[B, D]`` (on the CPU) of uint8 pictures ``[B, 3, size, size]``."""
+        """Features ``[B, D]`` in [0, 1] of uint8 pictures; those of another size than the model's are resized."""
+        if pictures.shape[-1] != self.size:
+            scaled = F.interpolate(pictures.float(), (self.size, self.size), mode="bilinear", antialias=True)
+            pictures = scaled.round().clamp(0, 255).to(torch.uint8)
         return _embed(self.encoder, self.network, pictures).cpu()
-
-    def features(self, pictures: PictureLike | Sequence[PictureLike], *, batch_size: int = 64) -> Tensor:
-        """Features u of pictures.
-
-        Args:
-            pictures: One or several of what :func:`lcmem.pictures.image.load_picture` takes.
-            batch_size: Changes the speed, not the result.
-
-        Returns:
-            ``[N, D]`` float32 in [0, 1]; N = 1 for a single picture.
-
-        Raises:
-            PictureError: One of them cannot be read.
-        """
-        many: list[Any] = list(pictures) if isinstance(pictures, list | tuple) else [pictures]
-        parts = []
-        for start in range(0, len(many), batch_size):
-            chunk = [torch.from_numpy(load_levels(picture, self.size)) for picture in many[start : start + batch_size]]
-            parts.append(self.embed(torch.stack(chunk)))
-        return torch.cat(parts) if parts else torch.empty(0, self.network.settings.features)
 
     def stream(
         self, paths: Sequence[str], *, batch_size: int = 64, workers: int | None = None
@@ -160,7 +165,7 @@ class LCMem:
         """
         devices = [(self.encoder, self.network), *self.copies]
         begun: deque[tuple[PictureBatch, Tensor]] = deque()
-        batches = iterate_pictures(paths, self.size, batch_size=batch_size, workers=workers)
+        batches = self.decoded(paths, batch_size=batch_size, workers=workers)
         for (encoder, network), batch in zip(cycle(devices), batches, strict=False):
             begun.append((batch, _embed(encoder, network, batch.pictures)))
             if len(begun) == len(devices):
@@ -173,20 +178,18 @@ class LCMem:
         """Logits of features ``[..., D]`` that broadcast: higher means more alike; probability = sigmoid(logit)."""
         return pair_logits(u, v, self.weight.to(u.device), self.bias.to(u.device))
 
-    def score(self, a: PictureLike | Sequence[PictureLike], b: PictureLike | Sequence[PictureLike]) -> float | Tensor:
-        """Logit of whether two pictures show the same identity, or one is an edited copy of the other.
+    def similarity(self, u: Tensor, v: Tensor) -> Tensor:
+        """Logits ``[N]``; cosines of the features centred at 0.5, as NT-Xent sees them, if contrastive."""
+        if self.contrastive:
+            return F.cosine_similarity(2 * u - 1, 2 * v - 1, dim=1)
+        return self.logits(u, v)
 
-        Args:
-            a: A picture, or N of them.
-            b: A picture, or N of them.
-
-        Returns:
-            A float for two single pictures, else ``[N]`` (a single one is compared with each of the others).
-            The probability is the sigmoid of it.
-        """
-        logits = self.logits(self.features(a), self.features(b))
-        single = not isinstance(a, list | tuple) and not isinstance(b, list | tuple)
-        return float(logits[0]) if single else logits
+    @torch.inference_mode()
+    def similarities(self, u: Tensor, v: Tensor) -> Tensor:
+        """Logits or cosines ``[N, M]``."""
+        if self.contrastive:
+            return F.normalize(2 * u - 1, dim=1) @ F.normalize(2 * v - 1, dim=1).T
+        return self.network.head.all_pairs(u.to(self.device), v.to(self.device)).cpu()
 
 
 _DERIVED = ("kind", "sha256", "size", "network", "encoder")

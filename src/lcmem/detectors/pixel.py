@@ -12,7 +12,7 @@ from lcmem.errors import extra
 COLUMNS = 4096
 """Numbers of each picture that are worked on at once."""
 TINY = 1e-12
-"""Below any product of norms but of pictures that are constant."""
+"""Smaller than any product of norms unless a picture is constant."""
 
 
 class _Pixels(Detector):

@@ -22,7 +22,7 @@ def published_state(name: str, source: str, options: Options) -> dict[str, Tenso
         options: Which file to read instead, or whether to download.
 
     Raises:
-        LCMemError: Not here and not to be downloaded, damaged, or with values that are no numbers.
+        LCMemError: Not here and not to be downloaded, damaged, or with non-finite values.
     """
     if options.weights is not None:
         return read_state(Path(options.weights))
@@ -34,7 +34,7 @@ def published_state(name: str, source: str, options: Options) -> dict[str, Tenso
 
 
 def unavailable(name: str, source: str, options: Options) -> LCMemError:
-    """What to say when weights are not to be had, and the way out."""
+    """What to say when weights are not available, and the way out."""
     problem = "could not be downloaded" if options.allow_download else "are not on this machine: add --download"
     return LCMemError(f"{name}: the weights {source} {problem}, or name a file or folder that has them: {name}=PATH")
 
@@ -43,7 +43,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, a folder with one, or a file that ``torch.save`` wrote; no code of it is run.
 
     Raises:
-        CheckpointError: Missing, damaged, not plain weights, or with values that are no numbers.
+        CheckpointError: Missing, damaged, not plain weights, or with non-finite values.
     """
     path = path / WEIGHTS if path.is_dir() else path
     try:
@@ -54,7 +54,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{path}: missing, damaged or not plain weights ({reason})") from error
     if broken:
-        raise CheckpointError(f"{path}: damaged, {broken[0]} has values that are no finite numbers")
+        raise CheckpointError(f"{path}: damaged, {broken[0]} contains non-finite values")
     return state
 
 

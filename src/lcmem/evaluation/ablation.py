@@ -11,7 +11,6 @@ import pandas as pd
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from lcmem.detectors.lcmem import LCMem
-from lcmem.detectors.trained import TrainedDetector
 from lcmem.errors import LCMemError
 from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pictures import BenchmarkPictures
@@ -85,9 +84,9 @@ def _described(name: str, recipe: Recipe) -> dict[str, Any]:
 
 
 def _measured(checkpoint: Path, tested: Manifest, cache: Path, recipe: Recipe, options: RunOptions) -> dict[str, Any]:
-    model = LCMem.load(checkpoint, device=options.device, allow_download=options.allow_download)
-    detector = TrainedDetector(model, checkpoint.parent.name)
-    pictures = BenchmarkPictures.read(tested, cache, model.size)
+    detector = LCMem.load(checkpoint, device=options.device, allow_download=options.allow_download)
+    detector.name = checkpoint.parent.name
+    pictures = BenchmarkPictures.read(tested, cache, detector.size)
     features = pictures.features(detector, FeatureCache(cache), np.arange(len(pictures)))
     pairs = identity_pairs(pictures.manifest, protocol=recipe.pair_protocol)
     if not len(pairs):

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from lcmem.detectors.base import Detector
 from lcmem.detectors.entry import Options
-from lcmem.detectors.trained import TrainedDetector
 from lcmem.errors import LCMemError
 from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
@@ -50,18 +49,17 @@ class _Set:
         """Identities of a dataset."""
         return len(np.unique(self.identities[self.rows(dataset)]))
 
-    def scan(self, detector: TrainedDetector, dataset: str, threshold: float) -> ScanResult:
+    def scan(self, detector: Detector, dataset: str, threshold: float) -> ScanResult:
         rows = self.rows(dataset)
         features, codes = self.features[rows], self.identities[rows]
-        model = detector.model
+        assert detector.head is not None
         return scan(
             features,
             None,
-            model.weight.cpu(),
-            model.bias.cpu(),
+            detector.head,
             threshold=threshold,
-            query_codes=codes,
-            device=model.device,
+            query_identities=codes,
+            device=detector.head.weight.device,
             title=f"{detector.name}: {dataset}",
         )
 
@@ -85,7 +83,7 @@ def benchmark_one_vs_all(
         test: The pictures; each dataset is compared within itself, then all together.
         val: Pictures on which a stricter threshold is calibrated, so that 1 % of them are falsely rejected in their own
             dataset; None only uses the paper's p > 0.5.
-        detectors: Checkpoints: the engine compares weighted L1 distances.
+        detectors: Those with a head: the engine compares weighted L1 distances.
         out: Folder for ``one_vs_all.csv`` and a figure for each detector.
         size: Side of the pictures in pixels.
         cache: Folder for decoded pictures and features. Default: ``out/cache``.
@@ -105,8 +103,8 @@ def benchmark_one_vs_all(
     datasets = [*pictures.datasets, ALL] if len(pictures.datasets) > 1 else pictures.datasets
 
     def measure(detector: Detector) -> list[dict[str, Any]]:
-        if not isinstance(detector, TrainedDetector):
-            raise LCMemError("no checkpoint: the scan engine compares weighted L1 distances only")
+        if detector.head is None:
+            raise LCMemError(f"{detector.name}: the scan engine compares weighted L1 distances only")
         tested = _Set.of(pictures, detector, store)
         known = None if calibration is None else _Set.of(calibration, detector, store)
         rows: list[dict[str, Any]] = []
@@ -130,7 +128,7 @@ def benchmark_one_vs_all(
     return table
 
 
-def _calibrated(known: _Set, detector: TrainedDetector, dataset: str) -> float:
+def _calibrated(known: _Set, detector: Detector, dataset: str) -> float:
     """The logit that the share :data:`RATE` of pictures reaches with another identity's."""
     found = known.scan(detector, dataset, np.inf).different
     assert found is not None

@@ -2,19 +2,18 @@
 
 import json
 import os
-import shlex
-import sys
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lcmem.errors import LCMemError
 from lcmem.files import replacing
 from lcmem.stats.calibration import Calibration
-from lcmem.stats.rates import Difference, Rate
+from lcmem.stats.rates import Difference, Rate, excess, wilson
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,8 @@ class AuditResult:
 
     Attributes:
         matches: For each synthetic picture its best real ones: ``synthetic, real, identity, logit, probability, rank,
-            match`` (rank from 1, match: at or above the threshold).
+            match`` (rank from 1, match: at or above the threshold). Of a detector without a head ``logit`` is its
+            similarity and ``probability`` is empty.
         calibration: The threshold and where it comes from.
         memorization: Share of synthetic pictures with a match (paper, equation 4, over the whole real set).
         holdout: The same share of holdout pictures; None without a holdout.
@@ -31,7 +31,7 @@ class AuditResult:
         skipped: ``set, path, reason`` of each picture that could not be used.
         scores: Best logits of every set: ``synthetic``, ``holdout`` and ``chance`` (real pictures against other
             identities), where there are such.
-        about: Model, encoder, counts, speed.
+        about: Model, encoder, counts, speed, the command.
     """
 
     matches: pd.DataFrame
@@ -63,12 +63,14 @@ class AuditResult:
     @property
     def summary(self) -> dict[str, Any]:
         """All numbers, JSON-ready."""
+        logits = self.about.get("score", "logit") == "logit"
         numbers: dict[str, Any] = {
             "n_synthetic": self.memorization.total,
             "n_real": self.about.get("n_real"),
             "n_holdout": self.holdout.total if self.holdout else 0,
             "n_memorized": self.memorization.count,
-            "threshold": self.calibration.probability,
+            "n_holdout_matches": self.holdout.count if self.holdout else 0,
+            "threshold": self.calibration.probability if logits else None,
             "threshold_logit": self.calibration.logit if isfinite(self.calibration.logit) else None,
             "threshold_method": self.calibration.method,
             "threshold_explanation": self.calibration.explanation,
@@ -81,11 +83,11 @@ class AuditResult:
             numbers[name] = value.value if value else None
             numbers[f"{name}_low"] = value.low if value else None
             numbers[f"{name}_high"] = value.high if value else None
-        return numbers | {"skipped": len(self.skipped)} | self.about | {"command": shlex.join(sys.argv)}
+        return numbers | {"skipped": len(self.skipped)} | self.about
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``summary.json``, ``matches.parquet`` and ``.csv``, ``kept.csv``, ``rejected.csv``, ``skipped.csv`` and
-        the report ``index.html``.
+        """Write ``summary.json``, ``matches.parquet`` and ``.csv``, ``kept.csv``, ``rejected.csv``, ``skipped.csv``,
+        ``scores.parquet`` and the report ``index.html``.
 
         Returns:
             The report's path.
@@ -97,12 +99,62 @@ class AuditResult:
         tables = {"matches": self.matches, "kept": self.kept, "rejected": self.rejected, "skipped": self.skipped}
         for name, table in tables.items():
             _replace(target / f"{name}.csv", table.to_csv(index=False))
-        with replacing(target / "matches.parquet") as partial:
-            self.matches.to_parquet(partial, index=False)
+        scores = [pd.DataFrame({"set": name, "logit": values}) for name, values in self.scores.items()]
+        for name, table in (("matches", self.matches), ("scores", pd.concat(scores, ignore_index=True))):
+            with replacing(target / f"{name}.parquet") as partial:
+                table.to_parquet(partial, index=False)
         numbers = json.dumps(self.summary, indent=2, ensure_ascii=False, allow_nan=False)
         _replace(target / "summary.json", numbers + "\n")
         _replace(target / "index.html", render(self))
         return target / "index.html"
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> "AuditResult":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            LCMemError: A file is missing or damaged.
+        """
+        source = Path(folder)
+        try:
+            numbers = json.loads((source / "summary.json").read_text(encoding="utf-8"))
+            matches, scores = (pd.read_parquet(source / f"{name}.parquet") for name in ("matches", "scores"))
+            skipped = pd.read_csv(source / "skipped.csv", dtype=str, keep_default_na=False)
+            memorization = wilson(numbers["n_memorized"], numbers["n_synthetic"])
+            holdout = wilson(numbers["n_holdout_matches"], numbers["n_holdout"]) if numbers["n_holdout"] else None
+            calibration = _calibration(numbers)
+        except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors
+            raise LCMemError(
+                f"{source}: not the folder of an audit, or damaged ({error}); run the audit again"
+            ) from error
+        return cls(
+            matches=matches,
+            calibration=calibration,
+            memorization=memorization,
+            holdout=holdout,
+            excess=excess(memorization, holdout) if holdout else None,
+            skipped=skipped,
+            scores={str(name): rows["logit"].to_numpy() for name, rows in scores.groupby("set", sort=False)},
+            about={key: numbers[key] for key in numbers if key == "n_real" or key not in _DERIVED},
+        )
+
+
+_DERIVED = (
+    "n_synthetic", "n_holdout", "n_memorized", "n_holdout_matches", "threshold", "threshold_logit", "threshold_method",
+    "threshold_explanation", "false_positive_rate", "memorization_rate", "memorization_rate_low",
+    "memorization_rate_high", "holdout_rate", "holdout_rate_low", "holdout_rate_high", "excess", "excess_low",
+    "excess_high", "skipped",
+)  # fmt: skip
+"""Numbers of a summary that follow from the other attributes of a result."""
+
+
+def _calibration(numbers: dict[str, Any]) -> Calibration:
+    level = numbers["threshold_logit"]
+    if level is None:  # JSON has no infinity
+        level = inf if numbers["threshold"] else -inf
+    return Calibration(
+        level, numbers["false_positive_rate"], numbers["threshold_method"], numbers["threshold_explanation"]
+    )
 
 
 def _replace(path: Path, text: str) -> None:

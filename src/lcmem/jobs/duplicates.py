@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
+from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
+from lcmem.jobs.compare import compare, highest_score, score_pairs
 from lcmem.jobs.groups import connected_components
 from lcmem.pictures.manifest import Manifest
-from lcmem.scan import Blocks, scan
-from lcmem.scan.exact import sampled_logits
+from lcmem.scan import ChunkedRows
 from lcmem.stats.calibration import DEFAULT_RATE, calibrate_tail
 
 SAMPLE = 200_000
@@ -26,7 +26,7 @@ class Duplicates:
     Attributes:
         table: ``group, path, identity, best_logit`` of every picture that is in a group; groups are numbered from 1,
             the strongest first, ``best_logit`` is that with any other picture of the group.
-        threshold: Logit from which two pictures are taken together.
+        threshold: Score from which two pictures are taken together.
     """
 
     table: pd.DataFrame
@@ -48,22 +48,21 @@ class Duplicates:
 
 
 def find_duplicates(
-    manifest: Manifest, features: Blocks, weight: Tensor, bias: Tensor, threshold: float | None = None
+    manifest: Manifest, features: ChunkedRows, detector: Detector, threshold: float | None = None
 ) -> Duplicates:
     """Compare every picture with every other, and join those that are connected by pairs above a threshold.
 
     Args:
         manifest: N pictures.
         features: ``[N, D]``.
-        weight: The head's weights ``[D]``.
-        bias: The head's bias.
-        threshold: Logit; None takes :func:`duplicate_threshold`.
+        detector: What made the features.
+        threshold: Score (a logit where the detector has a head); None takes :func:`duplicate_threshold`.
 
     Raises:
         LCMemError: Too few pictures for a threshold.
     """
-    level = duplicate_threshold(manifest, features, weight, bias) if threshold is None else threshold
-    pairs = scan(features, None, weight, bias, threshold=level).matches()
+    level = duplicate_threshold(manifest, features, detector) if threshold is None else threshold
+    pairs = compare(features, None, detector, threshold=level, title="comparing").matches()
     component = connected_components(pairs[["query", "gallery"]].to_numpy(), len(features))
     best = np.full(len(features), -np.inf)
     for end in ("query", "gallery"):
@@ -77,8 +76,8 @@ def find_duplicates(
     return Duplicates(table, level)
 
 
-def duplicate_threshold(manifest: Manifest, features: Blocks, weight: Tensor, bias: Tensor) -> float:
-    """The logit that at most 1 % of pictures are expected to reach with any unrelated picture of the set.
+def duplicate_threshold(manifest: Manifest, features: ChunkedRows, detector: Detector) -> float:
+    """The score that at most 1 % of pictures are expected to reach with any unrelated picture of the set.
 
     As in an audit without a holdout it is extrapolated from random pairs (:func:`lcmem.stats.calibration.
     calibrate_tail`), here of different identities where these are known. The best matches of other identities
@@ -93,5 +92,5 @@ def duplicate_threshold(manifest: Manifest, features: Blocks, weight: Tensor, bi
     rng = np.random.default_rng(0)
     first, second = rng.integers(len(features), size=(2, SAMPLE))
     apart = identities[first] != identities[second]
-    logits = sampled_logits(features, first[apart], second[apart], weight, bias)
-    return calibrate_tail(logits, float(bias), len(features), DEFAULT_RATE).logit
+    logits = score_pairs(features, first[apart], second[apart], detector)
+    return calibrate_tail(logits, highest_score(features, detector), len(features), DEFAULT_RATE).logit

@@ -10,11 +10,11 @@ from torch import Tensor
 from lcmem.atlas.atlas import Atlas
 from lcmem.atlas.card import is_atlas
 from lcmem.atlas.fill import Filling, fill_atlas
-from lcmem.detectors.lcmem import LCMem
+from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.progress import progress_bar
-from lcmem.scan.chunked import Blocks
+from lcmem.scan.chunked import ChunkedRows
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FeatureSet:
     """
 
     manifest: Manifest
-    blocks: Blocks
+    blocks: ChunkedRows
     skipped: list[tuple[str, str]]
     encoded: int
     seconds: float
@@ -59,7 +59,7 @@ def read_source(source: ManifestLike | Atlas) -> Manifest | Atlas:
 
 def extract_features(
     source: Manifest | Atlas,
-    detector: LCMem,
+    detector: Detector,
     atlas: Atlas | None,
     *,
     title: str = "encoding",
@@ -79,7 +79,7 @@ def extract_features(
     """
     if isinstance(source, Atlas):
         source.check(detector)
-        return FeatureSet(source.manifest, Blocks(source.blocks(), source.folder), [], 0, 0.0)
+        return FeatureSet(source.manifest, ChunkedRows(source.blocks(), source.folder), [], 0, 0.0)
     if atlas is None:
         return _encode(source, detector, title, workers)
     return gather(source, atlas, fill_atlas(source, detector, atlas, title=title, workers=workers))
@@ -88,13 +88,13 @@ def extract_features(
 def gather(manifest: Manifest, atlas: Atlas, done: Filling) -> FeatureSet:
     """Features of the pictures that an atlas was filled with."""
     rows = atlas.find(done.contents["sha256"].iloc[done.stored])
-    features = Blocks(atlas.features(rows))
+    features = ChunkedRows(atlas.features(rows))
     return FeatureSet(manifest.rows(done.stored), features, done.skipped, done.encoded, done.seconds)
 
 
-def _encode(manifest: Manifest, detector: LCMem, title: str, workers: int | None) -> FeatureSet:
+def _encode(manifest: Manifest, detector: Detector, title: str, workers: int | None) -> FeatureSet:
     paths, began = manifest.paths, time.perf_counter()
-    features = np.zeros((len(paths), len(detector.weight)), dtype=np.float32)
+    features = np.zeros((len(paths), detector.dims), dtype=np.float32)
     kept: list[int] = []
     skipped: list[tuple[str, str]] = []
     with progress_bar(title, len(paths)) as advance:
@@ -104,4 +104,4 @@ def _encode(manifest: Manifest, detector: LCMem, title: str, workers: int | None
             skipped += [(paths[at], reason) for at, reason in batch.failures]
             advance(len(batch.indices) + len(batch.failures))
     seconds = time.perf_counter() - began
-    return FeatureSet(manifest.rows(kept), Blocks(features[kept]), skipped, len(kept), seconds)
+    return FeatureSet(manifest.rows(kept), ChunkedRows(features[kept]), skipped, len(kept), seconds)

@@ -14,11 +14,13 @@ import pyarrow.parquet as pq
 from lcmem.atlas.atlas import Atlas
 from lcmem.cluster.encode import fill_atlas_distributed
 from lcmem.cluster.scan import scan_distributed
-from lcmem.detectors.lcmem import LCMem
+from lcmem.detectors.base import Detector
+from lcmem.errors import LCMemError
 from lcmem.files import replacing
+from lcmem.jobs.compare import compare, probabilities
 from lcmem.jobs.features import FeatureSet, extract_features, gather
 from lcmem.pictures.manifest import Manifest
-from lcmem.scan.engine import scan
+from lcmem.scan.chunked import ChunkedRows
 from lcmem.scan.result import Histogram, ScanResult
 
 if TYPE_CHECKING:
@@ -31,13 +33,13 @@ DRAWN = 80
 def scan_sets(
     queries: Manifest | Atlas,
     gallery: Manifest | Atlas | None,
-    detector: LCMem,
+    detector: Detector,
     out: Path,
     *,
     k: int = 5,
     threshold: float = 0.0,
     workers: int | None = None,
-    cluster: int | None = None,
+    ray_workers: int | None = None,
 ) -> dict[str, Any]:
     """Score every pair and write what was found.
 
@@ -48,33 +50,34 @@ def scan_sets(
         out: Folder for ``summary.json``, ``best.csv``, ``matches.parquet``, ``histogram.csv``, ``histogram.png``,
             ``skipped.csv``, and for the features of pictures. An interrupted scan goes on there.
         k: Best matches to keep for each query.
-        threshold: Logit from which a pair is a match; 0 is the paper's p > 0.5.
+        threshold: Logit from which a pair is a match; 0 is the paper's p > 0.5. Of a detector without a head: its
+            similarity.
         workers: Decoding processes.
-        cluster: Workers of a Ray cluster to spread encoding and comparing over; None takes this process.
+        ray_workers: Workers of a Ray cluster to spread encoding and comparing over; None takes this process.
 
     Returns:
         The summary.
     """
     out.mkdir(parents=True, exist_ok=True)
-    features = functools.partial(_features, detector=detector, atlas=out / "atlas", workers=workers, cluster=cluster)
+    features = functools.partial(
+        _features, detector=detector, atlas=out / "atlas", workers=workers, ray_workers=ray_workers
+    )
     one = features(queries)
     two = one if gallery is None else features(gallery)
-    codes = _codes([one.manifest, two.manifest])
-    compare = scan if cluster is None else functools.partial(scan_distributed, workers=cluster)
-    result = compare(
+    identities = _identity_numbers([one.manifest, two.manifest])
+    result = _compare(
         one.blocks,
         None if gallery is None else two.blocks,
-        detector.weight,
-        detector.bias,
+        detector,
+        out / "pass",
+        ray_workers,
         k=k,
         threshold=threshold,
-        out=out / "pass",
-        query_codes=codes[0],
-        gallery_codes=None if gallery is None else codes[1],
-        device=str(detector.device),
+        query_identities=identities[0],
+        gallery_identities=None if gallery is None else identities[1],
     )
     paths = one.manifest.table["path"].to_numpy(), two.manifest.table["path"].to_numpy()
-    _write_table(_best_table(result, one.manifest, two.manifest), out / "best.csv")
+    _write_table(_best_table(result, one.manifest, two.manifest, detector), out / "best.csv")
     _write_matches(result, *paths, out / "matches.parquet")
     _write_table(_histogram_table(result.histogram), out / "histogram.csv")
     plot_histogram(result.histogram, threshold, out / "histogram.png")
@@ -86,35 +89,54 @@ def scan_sets(
     return summary
 
 
+def _compare(
+    queries: ChunkedRows,
+    gallery: ChunkedRows | None,
+    detector: Detector,
+    out: Path,
+    ray_workers: int | None,
+    **options: Any,
+) -> ScanResult:
+    """Resumable in ``out`` and spread over Ray workers where the detector has a head."""
+    if detector.head is None:
+        if ray_workers is not None:
+            raise LCMemError(f"{detector.name}: a cluster compares by a head, which it lacks; leave --ray out")
+        return compare(queries, gallery, detector, **options)
+    device = str(detector.head.weight.device)
+    if ray_workers is None:
+        return compare(queries, gallery, detector, out=out, device=device, **options)
+    return scan_distributed(queries, gallery, detector.head, ray_workers=ray_workers, out=out, device=device, **options)
+
+
 def _features(
-    source: Manifest | Atlas, detector: LCMem, atlas: Path, workers: int | None, cluster: int | None
+    source: Manifest | Atlas, detector: Detector, atlas: Path, workers: int | None, ray_workers: int | None
 ) -> FeatureSet:
     """Pictures are put into a working atlas first, so that none is encoded twice."""
-    if isinstance(source, Atlas):
-        return extract_features(source, detector, None)
+    if isinstance(source, Atlas) or not detector.fingerprint:
+        return extract_features(source, detector, None, workers=workers)
     working = Atlas.create(atlas, detector, working=True)
-    if cluster is None:
+    if ray_workers is None:
         return extract_features(source, detector, working, workers=workers)
-    done = fill_atlas_distributed(source, detector, working, workers=cluster, device=str(detector.device))
+    done = fill_atlas_distributed(source, detector, working, ray_workers=ray_workers)
     return gather(source, working, done)
 
 
-def _codes(manifests: Sequence[Manifest]) -> list[np.ndarray | None]:
+def _identity_numbers(manifests: Sequence[Manifest]) -> list[np.ndarray | None]:
     """Identities of both sets as integers, −1 where unknown; None if none is known in either."""
     if not all(manifest.labelled for manifest in manifests):
         return [None, None]
     names = pd.concat([manifest.table["identity"] for manifest in manifests], ignore_index=True)
-    codes = pd.factorize(names.where(names != ""))[0].astype(np.int64)
-    return [codes[: len(manifests[0])], codes[len(manifests[0]) :]]
+    numbers = pd.factorize(names.where(names != ""))[0].astype(np.int64)
+    return [numbers[: len(manifests[0])], numbers[len(manifests[0]) :]]
 
 
-def _best_table(result: ScanResult, queries: Manifest, gallery: Manifest) -> pd.DataFrame:
+def _best_table(result: ScanResult, queries: Manifest, gallery: Manifest, detector: Detector) -> pd.DataFrame:
     query, rank = np.nonzero(result.best.positions >= 0)
     at, logits = result.best.positions[query, rank], result.best.logits[query, rank]
     mine, other = queries.table.iloc[query], gallery.table.iloc[at]
     columns = {"query": mine["path"].to_numpy(), "gallery": other["path"].to_numpy(), "rank": rank + 1}
     names = {"query_identity": mine["identity"].to_numpy(), "gallery_identity": other["identity"].to_numpy()}
-    return pd.DataFrame({**columns, **names, "logit": logits, "probability": 1 / (1 + np.exp(-logits))})
+    return pd.DataFrame({**columns, **names, "logit": logits, "probability": probabilities(logits, detector)})
 
 
 def _write_matches(result: ScanResult, queries: np.ndarray, gallery: np.ndarray, target: Path) -> None:
@@ -123,7 +145,7 @@ def _write_matches(result: ScanResult, queries: np.ndarray, gallery: np.ndarray,
         [("query", pa.string()), ("gallery", pa.string()), ("logit", pa.float64()), ("kind", pa.string())]
     )
     with replacing(target) as partial, pq.ParquetWriter(partial, schema) as writer:
-        for part in result.parts():
+        for part in result.match_chunks():
             columns = {"query": queries[part["query"]], "gallery": gallery[part["gallery"]], "logit": part["logit"]}
             writer.write_table(pa.table({**columns, "kind": part["kind"].astype(str)}, schema=schema))
 
@@ -138,11 +160,11 @@ def _write_table(table: pd.DataFrame, target: Path) -> None:
 
 
 def _summary(
-    result: ScanResult, queries: Manifest, gallery: Manifest, detector: LCMem, threshold: float, skipped: int
+    result: ScanResult, queries: Manifest, gallery: Manifest, detector: Detector, threshold: float, skipped: int
 ) -> dict[str, Any]:
     failures = result.failures
     return {
-        "model": detector.card["name"],
+        "model": detector.name,
         "fingerprint": detector.fingerprint,
         "queries": len(queries),
         "gallery": len(gallery),

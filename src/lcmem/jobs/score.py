@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lcmem.detectors.lcmem import LCMem
+from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
+from lcmem.jobs.compare import probabilities
 from lcmem.jobs.features import extract_features
 from lcmem.pictures.manifest import Manifest
 
@@ -16,9 +17,11 @@ CHUNK = 4096
 
 
 def score_table(
-    source: Path, detector: LCMem, target: Path, *, workers: int | None = None
+    source: Path, detector: Detector, target: Path, *, workers: int | None = None
 ) -> tuple[int, list[tuple[str, str]]]:
-    """Add ``logit`` and ``probability`` to a table with the columns ``path_a`` and ``path_b``.
+    """Score a table with the columns ``path_a`` and ``path_b``: add ``logit`` and ``probability``.
+
+    A detector without a head adds ``similarity`` instead.
 
     Args:
         source: CSV or Parquet; relative paths are relative to its folder.
@@ -44,10 +47,12 @@ def score_table(
     logits = np.full(len(table), np.nan)
     for start in range(0, len(usable), CHUNK):
         part = usable[start : start + CHUNK]
-        logits[part] = detector.logits(
+        logits[part] = detector.similarity(
             found.features[torch.from_numpy(a[part])], found.features[torch.from_numpy(b[part])]
         )
-    scored = table.assign(logit=logits, probability=1 / (1 + np.exp(-logits)))
+    scored = table.assign(logit=logits, probability=probabilities(logits, detector))
+    if detector.head is None:
+        scored = scored.drop(columns="probability").rename(columns={"logit": "similarity"})
     with replacing(target) as partial:
         if target.suffix == ".parquet":
             scored.to_parquet(partial, index=False)

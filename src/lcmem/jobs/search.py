@@ -2,15 +2,13 @@
 
 from typing import Any
 
-import numpy as np
-
 from lcmem.atlas.atlas import Atlas
-from lcmem.detectors.lcmem import LCMem
+from lcmem.detectors.base import Detector
+from lcmem.jobs.compare import compare, probabilities
 from lcmem.jobs.features import read_source
-from lcmem.scan.engine import scan
 
 
-def search_atlas(atlas: Atlas, pictures: list[str], detector: LCMem, top_k: int) -> list[dict[str, Any]]:
+def search_atlas(atlas: Atlas, pictures: list[str], detector: Detector, top_k: int) -> list[dict[str, Any]]:
     """The best matches of each picture.
 
     Args:
@@ -21,6 +19,7 @@ def search_atlas(atlas: Atlas, pictures: list[str], detector: LCMem, top_k: int)
 
     Returns:
         For each picture ``picture`` and ``matches``: ``path, identity, logit, probability``, best first. JSON-ready.
+        Of a detector without a head ``logit`` is its similarity and there is no ``probability``.
 
     Raises:
         PictureError: A picture cannot be read.
@@ -29,10 +28,13 @@ def search_atlas(atlas: Atlas, pictures: list[str], detector: LCMem, top_k: int)
     read_source(atlas)
     atlas.check(detector)
     queries, k = detector.features(pictures).numpy(), min(top_k, len(atlas))
-    best = scan(queries, atlas.blocks(), detector.weight, detector.bias, k=k, title="searching").best
+    best = compare(queries, atlas.blocks(), detector, k=k, title="searching").best
     found = []
     for picture, logits, rows in zip(pictures, best.logits, best.positions, strict=True):
         matches = atlas.rows(rows)[["path", "identity"]].to_dict("records")
-        scores = [{"logit": float(logit), "probability": float(1 / (1 + np.exp(-logit)))} for logit in logits]
+        scores = [{"logit": logit} for logit in logits.tolist()]
+        if detector.head is not None:
+            for score, probability in zip(scores, probabilities(logits, detector).tolist(), strict=True):
+                score["probability"] = probability
         found.append({"picture": picture, "matches": [a | b for a, b in zip(matches, scores, strict=True)]})
     return found

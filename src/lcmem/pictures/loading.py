@@ -90,7 +90,15 @@ def decode(
 
 
 def iterate_pictures(
-    paths: Sequence[str], size: int, *, batch_size: int = 64, workers: int | None = None
+    paths: Sequence[str],
+    size: int | None,
+    *,
+    batch_size: int = 64,
+    workers: int | None = None,
+    take: Callable[[np.ndarray], Tensor] = torch.from_numpy,
 ) -> Iterator[PictureBatch]:
-    """Decode pictures in order into batches of ``[B, 3, size, size]`` uint8; arguments as of :func:`decode`."""
-    return decode(paths, torch.from_numpy, _stack, size=size, batch_size=batch_size, workers=workers)
+    """Decode pictures in order into batches of ``[B, 3, size, size]`` uint8; arguments as of :func:`decode`.
+
+    With ``size=None``, ``take`` makes all pictures the same size.
+    """
+    return decode(paths, take, _stack, size=size, batch_size=batch_size, workers=workers)

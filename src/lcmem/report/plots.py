@@ -33,7 +33,7 @@ def score_distributions(result: AuditResult) -> str:
             )
     if np.isfinite(threshold):
         axes.axvline(threshold, color="black", lw=1.2, ls="--", label="threshold")
-    axes.set_xlabel("logit of the best match (right: more alike)")
+    axes.set_xlabel(f"{result.about.get('score', 'logit')} of the best match (right: more alike)")
     axes.set_ylabel("share of pictures")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)

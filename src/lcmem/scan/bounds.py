@@ -1,4 +1,4 @@
-"""Queries at work, the gallery rows before them, and which pairs can still matter."""
+"""Blocks of queries and gallery rows, and the bounds that decide which pairs need an exact score."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ UNKNOWN, SAME, DIFFERENT = 0, 1, 2
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Gallery rows.
+class GalleryBlock:
+    """Some rows of the gallery.
 
     Attributes:
-        start: Position of the first one in the whole gallery.
+        start: Position of the first row in the whole gallery.
         features: ``[G, D]``.
-        codes: The same, quantised.
+        codes: The same features, quantised.
         identities: ``[G]`` int64, −1 where unknown.
     """
 
@@ -28,22 +28,23 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Slab:
-    """A few queries and what is known about their best matches; a task of one thread.
+class QueryBlock:
+    """A few queries and the best matches found for them so far; one thread works on one block.
 
-    A pair is put aside to be scored unless its distance in levels, less both radii, is higher than what the k-th best
-    match so far is at most away. "At most" comes from levels at first (``upper``), later from logits (``exact``).
+    A pair becomes a candidate unless its smallest possible distance (levels − both radii) exceeds the largest possible
+    distance of the current k-th best match. That limit comes from byte distances first (``upper``), then from exact
+    logits (``exact``).
 
     Attributes:
         start: Position of the first query.
         features: ``[Q, D]``.
-        codes: The same, quantised.
+        codes: The same features, quantised.
         identities: ``[Q]`` int64, −1 where unknown.
         logits: ``[Q, 1 or 3, k]`` float64, best first: all pairs, and where identities are known, same and different.
         positions: The same shape, in the whole gallery; −1 with logit −∞ where fewer than k were found.
         upper: The same shape, int64: distances in levels plus the gallery row's radius, ascending.
         exact: ``[Q, 1 or 3]`` int64: levels, less the gallery row's radius, above which no pair enters the list.
-        floor: ``[Q]`` int64: the same for the threshold.
+        floor: ``[Q]`` int64: the same limit for the threshold.
         itself: Queries and gallery are one set: a picture is not compared with itself, and a pair is counted once.
     """
 
@@ -64,7 +65,7 @@ class Slab:
         return self.upper.shape[1]
 
     def bounds(self) -> np.ndarray:
-        """``[Q, 3]``: levels less the gallery row's radius above which a pair of this kind enters no list."""
+        """``[Q, 3]``: a pair of this kind enters no list if its levels − the gallery row's radius exceed this limit."""
         own = np.minimum(self.upper[:, :, -1] + 2 * self.codes.radius[:, None].astype(np.int64), self.exact)
         if self.lanes == 1:
             return np.repeat(own, 3, axis=1)
@@ -73,7 +74,7 @@ class Slab:
 
 @dataclass(frozen=True)
 class Bins:
-    """Where a distance in levels is counted: bin ``(levels − low) >> shift``."""
+    """Bins of a histogram over distances in levels: a pair is counted in bin ``(levels − low) >> shift``."""
 
     low: int
     shift: int
@@ -90,7 +91,7 @@ class Bins:
 
 
 NOTHING_YET = 4 * CLIP
-"""In ``Slab.upper`` where fewer than k pairs were seen."""
+"""In ``QueryBlock.upper`` where fewer than k pairs were seen."""
 
 
 def pair_kinds(queries: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -13,61 +13,61 @@ HASHED = 4096
 """Rows that are hashed at once."""
 
 
-class Blocks:
+class ChunkedRows:
     """Features that lie one after the other in arrays or memory maps.
 
     Attributes:
-        parts: ``[n_i, D]`` each.
-        starts: Position of the first row of each part, and the number of all rows.
+        arrays: ``[n_i, D]`` each.
+        starts: Position of the first row of each array, and the number of all rows.
         folder: The atlas whose shards they are, which other processes can open; None if they are in memory.
 
     Args:
-        parts: The arrays, or a single one.
-        folder: As above.
+        arrays: The arrays, or a single one.
+        folder: The atlas whose shards they are.
     """
 
-    def __init__(self, parts: np.ndarray | Sequence[np.ndarray], folder: Path | None = None) -> None:
-        self.parts = [parts] if isinstance(parts, np.ndarray) else list(parts)
+    def __init__(self, arrays: np.ndarray | Sequence[np.ndarray], folder: Path | None = None) -> None:
+        self.arrays = [arrays] if isinstance(arrays, np.ndarray) else list(arrays)
         self.folder = folder
-        self.starts = np.cumsum([0, *map(len, self.parts)])
+        self.starts = np.cumsum([0, *map(len, self.arrays)])
 
     def __len__(self) -> int:
         return int(self.starts[-1])
 
     @cached_property
     def content(self) -> bytes:
-        """sha256 of all values and of how they are cut into parts; worked out once."""
+        """sha256 of all values and of how they are cut into arrays; computed once."""
         digest = hashlib.sha256()
-        for part in self.parts:
-            digest.update(repr((part.shape, str(part.dtype))).encode())
-            for start in range(0, len(part), HASHED):
-                digest.update(np.ascontiguousarray(part[start : start + HASHED]).data)
-            release(part)
+        for array in self.arrays:
+            digest.update(repr((array.shape, str(array.dtype))).encode())
+            for start in range(0, len(array), HASHED):
+                digest.update(np.ascontiguousarray(array[start : start + HASHED]).data)
+            release(array)
         return digest.digest()
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Rows ``start:stop``; not copied if they lie in one part."""
+        """Rows ``start:stop``; not copied if they lie in one array."""
         start, stop, _ = rows.indices(len(self))
-        spans = zip(pairwise(self.starts.tolist()), self.parts, strict=True)
-        found = [part[max(start - low, 0) : stop - low] for (low, high), part in spans if low < stop and start < high]
-        return found[0] if len(found) == 1 else np.concatenate(found or [self.parts[0][:0]])
+        spans = zip(pairwise(self.starts.tolist()), self.arrays, strict=True)
+        found = [array[max(start - low, 0) : stop - low] for (low, high), array in spans if low < stop and start < high]
+        return found[0] if len(found) == 1 else np.concatenate(found or [self.arrays[0][:0]])
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """A copy of the rows at these positions ``[n]``."""
-        values = np.empty((len(rows), self.parts[0].shape[1]), dtype=self.parts[0].dtype)
+        values = np.empty((len(rows), self.arrays[0].shape[1]), dtype=self.arrays[0].dtype)
         owner = np.searchsorted(self.starts, rows, side="right") - 1
-        for number, part in enumerate(self.parts):
-            values[owner == number] = part[rows[owner == number] - self.starts[number]]
+        for number, array in enumerate(self.arrays):
+            values[owner == number] = array[rows[owner == number] - self.starts[number]]
         return values
 
 
-Features = np.ndarray | Sequence[np.ndarray] | Blocks
+Features = np.ndarray | Sequence[np.ndarray] | ChunkedRows
 """Features ``[N, D]``, in one array or in several."""
 
 
-def as_blocks(features: Features) -> Blocks:
-    """The same, whatever it was."""
-    return features if isinstance(features, Blocks) else Blocks(features)
+def as_chunked(features: Features) -> ChunkedRows:
+    """The features as chunked rows."""
+    return features if isinstance(features, ChunkedRows) else ChunkedRows(features)
 
 
 def release(block: np.ndarray) -> None:

@@ -1,20 +1,21 @@
-"""Pairs that can matter, scored in float64 by the one scoring function, into the lists of best matches."""
+"""Exact scores (float64) of the candidates of the byte pass, and the lists of best matches."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lcmem.model import pair_logits
-from lcmem.scan.bounds import Rows, Slab, pair_kinds
-from lcmem.scan.chunked import Blocks
+from lcmem.scan.bounds import GalleryBlock, QueryBlock, pair_kinds
+from lcmem.scan.chunked import ChunkedRows
 from lcmem.scan.quantise import Quantiser
 
 NUMBERS = 32_767
 """Features subtracted at once: few enough that torch starts no threads of its own inside ours."""
 SAMPLED = 4096
 """Random pairs scored at once."""
+Similarity = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Matches:
 
     @classmethod
     def join(cls, parts: "list[Matches]") -> "Matches":
-        """All of them, by query and then by gallery position."""
+        """All matches of the parts, sorted by query and then by gallery position."""
         kinds = {"query": np.int64, "gallery": np.int64, "logit": np.float64, "kind": np.int8}
         empty = {name: np.empty(0, dtype) for name, dtype in kinds.items()}
         columns = {name: np.concatenate([empty[name], *(getattr(part, name) for part in parts)]) for name in kinds}
@@ -44,14 +45,14 @@ class Matches:
 
 
 @dataclass(frozen=True)
-class Scorer:
-    """The exact score of chosen pairs.
+class ExactScorer:
+    """Scores chosen pairs exactly.
 
     Attributes:
         quantiser: Turns logits into levels.
-        weight: ``[D]``.
-        bias: A scalar.
-        threshold: +∞ if no matches are asked for.
+        weight: The head's weights ``[D]``, on the CPU.
+        bias: The head's bias, a scalar.
+        threshold: Logit from which a pair is a match; +∞ if no matches are asked for.
     """
 
     quantiser: Quantiser
@@ -59,30 +60,34 @@ class Scorer:
     bias: torch.Tensor
     threshold: float
 
-    def settle(self, slab: Slab, rows: Rows, candidates: np.ndarray) -> Matches:
-        """Score those candidates that still can matter and bring the slab's lists up to date.
+    def score_candidates(self, queries: QueryBlock, rows: GalleryBlock, candidates: np.ndarray) -> Matches:
+        """Score the candidates that can still enter a list or reach the threshold, and update the queries' lists.
 
         Args:
-            slab: The queries.
+            queries: The queries; their lists of best matches are changed.
             rows: The gallery rows.
-            candidates: ``[n, 3]``: query within the slab, row within the rows, levels.
+            candidates: ``[n, 3]``: position within the queries, position within the rows, levels.
+
+        Returns:
+            The pairs that reach the threshold.
         """
         query, row, levels = candidates.astype(np.int64).T
-        counted = rows.start + row > slab.start + query if slab.itself else np.ones(len(query), dtype=bool)
-        kind = pair_kinds(slab.identities[query], rows.identities[row])
+        counted = rows.start + row > queries.start + query if queries.itself else np.ones(len(query), dtype=bool)
+        kind = pair_kinds(queries.identities[query], rows.identities[row])
         least = levels - rows.codes.radius[row]
-        kept = (least <= slab.bounds()[query, kind]) | (counted & (least <= slab.floor[query]))
+        kept = (least <= queries.bounds()[query, kind]) | (counted & (least <= queries.floor[query]))
         query, row, counted, kind = query[kept], row[kept], counted[kept], kind[kept]
-        logit = self.logits(slab.features, rows.features, query, row)
-        for lane in range(slab.lanes):
+        logit = self.logits(queries.features, rows.features, query, row)
+        for lane in range(queries.lanes):
             chosen = slice(None) if lane == 0 else kind == lane
-            _merge(slab, lane, query[chosen], rows.start + row[chosen], logit[chosen])
-        slab.exact[:] = self.quantiser.reach(slab.logits[:, :, -1]) + slab.codes.radius[:, None]
+            lists = queries.logits[:, lane], queries.positions[:, lane]
+            merge_best(*lists, query[chosen], rows.start + row[chosen], logit[chosen])
+        queries.exact[:] = self.quantiser.reach(queries.logits[:, :, -1]) + queries.codes.radius[:, None]
         hit = counted & (logit >= self.threshold)
-        return Matches(slab.start + query[hit], rows.start + row[hit], logit[hit], kind[hit].astype(np.int8))
+        return Matches(queries.start + query[hit], rows.start + row[hit], logit[hit], kind[hit].astype(np.int8))
 
     def logits(self, queries: np.ndarray, rows: np.ndarray, query: np.ndarray, row: np.ndarray) -> np.ndarray:
-        """Scores ``[n]`` of the pairs of these positions."""
+        """Scores ``[n]`` of the pairs (query[i], row[i]) of features ``[Q, D]`` and ``[G, D]``."""
         found = np.empty(len(query))
         step = max(NUMBERS // queries.shape[1], 1)
         for start in range(0, len(query), step):
@@ -92,23 +97,43 @@ class Scorer:
         return found
 
 
-def sampled_logits(features: Blocks, first: np.ndarray, second: np.ndarray, weight: Tensor, bias: Tensor) -> np.ndarray:
-    """Scores ``[n]`` of the pairs of these positions of one set."""
+def sampled_scores(features: ChunkedRows, first: np.ndarray, second: np.ndarray, similarity: Similarity) -> np.ndarray:
+    """Scores of chosen pairs of one set, a bounded number at a time.
+
+    Args:
+        features: ``[N, D]``.
+        first: Positions ``[n]``.
+        second: Positions ``[n]``.
+        similarity: Scores ``[m]`` of two tensors of features ``[m, D]``.
+
+    Returns:
+        ``[n]`` float64.
+    """
     found = np.empty(len(first))
     for start in range(0, len(first), SAMPLED):
         part = slice(start, start + SAMPLED)
         left, right = (torch.from_numpy(features.take(rows[part])) for rows in (first, second))
-        found[part] = pair_logits(left, right, weight, bias).numpy()
+        found[part] = similarity(left, right).numpy()
     return found
 
 
-def _merge(slab: Slab, lane: int, query: np.ndarray, position: np.ndarray, logit: np.ndarray) -> None:
-    """Into the list of the k best: higher logits first, of equal ones the lower position."""
-    count, k = slab.logits.shape[0], slab.logits.shape[2]
+def merge_best(
+    logits: np.ndarray, positions: np.ndarray, query: np.ndarray, position: np.ndarray, logit: np.ndarray
+) -> None:
+    """Merge scored pairs into lists of the k best: higher logits first, of equal ones the lower position.
+
+    Args:
+        logits: ``[Q, k]``, changed.
+        positions: ``[Q, k]``, changed.
+        query: The list that each pair belongs to, ``[n]``.
+        position: Position of each pair's gallery row, ``[n]``.
+        logit: Score of each pair, ``[n]``.
+    """
+    count, k = logits.shape
     owner = np.concatenate([np.repeat(np.arange(count), k), query])
-    logits = np.concatenate([slab.logits[:, lane].ravel(), logit])
-    positions = np.concatenate([slab.positions[:, lane].ravel(), position])
-    order = np.lexsort((positions, -logits, owner))
+    all_logits = np.concatenate([logits.ravel(), logit])
+    all_positions = np.concatenate([positions.ravel(), position])
+    order = np.lexsort((all_positions, -all_logits, owner))
     first = np.searchsorted(owner[order], np.arange(count))
     chosen = order[first[:, None] + np.arange(k)]
-    slab.logits[:, lane], slab.positions[:, lane] = logits[chosen], positions[chosen]
+    logits[:], positions[:] = all_logits[chosen], all_positions[chosen]

@@ -1,4 +1,4 @@
-"""The byte pass compiled by Numba (extra ``fast``): a tile of distances, counted and sifted while it is in the cache.
+"""The byte pass compiled by Numba (extra ``fast``): tiles of distances, counted and searched while in the cache.
 
 Distances are sums of absolute differences of bytes. On x86 their inner loop is written in LLVM's language: one
 instruction (``psadbw``) takes the differences of up to 64 bytes and adds them up, but LLVM's own vectoriser keeps to
@@ -18,7 +18,7 @@ from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from lcmem.scan.bounds import DIFFERENT, SAME, UNKNOWN, Bins, Rows, Slab
+from lcmem.scan.bounds import DIFFERENT, SAME, UNKNOWN, Bins, GalleryBlock, QueryBlock
 
 QUERIES, GALLERY = 256, 8192
 """Pairs of a step of a task."""
@@ -26,7 +26,7 @@ TILE, STRIDE = 1024, 1040
 """Gallery rows whose distances are looked at while the second-level cache holds them, and the columns they are kept in:
 not a power of two, or the rows of the tile would share a few lines of the first-level cache."""
 BLOCK = 64
-"""Pairs that are looked at one by one only if the nearest of them can matter."""
+"""Pairs per block; a block whose smallest distance exceeds the bound is skipped."""
 
 CACHED = 32
 """Gallery rows that stay in the first-level cache while the queries pass by."""
@@ -210,7 +210,7 @@ def _least(levels, radius):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _bounds(upper, exact, twice, floor, bound):  # type: ignore[no-untyped-def]
-    """As :meth:`lcmem.scan.bounds.Slab.bounds` for one query; return the level above which no pair matters."""
+    """As :meth:`lcmem.scan.bounds.QueryBlock.bounds` for one query; return the level above which no pair matters."""
     k = upper.shape[1]
     bound[:] = min(upper[0, k - 1] + twice, exact[0])
     for lane in range(1, len(upper)):
@@ -229,7 +229,7 @@ def _insert(best, most):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _sift(  # type: ignore[no-untyped-def]
+def _collect(  # type: ignore[no-untyped-def]
     tile, start, stop, query, row, radius, row_radius, identity, row_identity, upper, exact, floor,
     itself, counts, low, shift, out, found,
 ):  # fmt: skip
@@ -275,7 +275,7 @@ def _pass(  # type: ignore[no-untyped-def]
     for start in range(0, len(row_radius), step):
         stop = min(start + step, len(row_radius))
         byte_distances(levels, row_levels[start : start + step], split, tile, negative)
-        found = _sift(
+        found = _collect(
             tile, start, stop, query, row + start, radius, row_radius[start:stop], identity, row_identity[start:stop],
             upper, exact, floor, itself, counts, low, shift, out, found,
         )  # fmt: skip
@@ -287,29 +287,31 @@ def _padded(levels: np.ndarray, multiple: int) -> np.ndarray:
     return np.pad(levels, ((0, missing), (0, 0))) if missing else levels
 
 
-def sift(slab: Slab, rows: Rows, split: int, bins: Bins, counts: np.ndarray) -> Iterator[np.ndarray]:
+def find_candidates(
+    queries: QueryBlock, rows: GalleryBlock, split: int, bins: Bins, counts: np.ndarray
+) -> Iterator[np.ndarray]:
     """Count all pairs and find those that can matter.
 
     Args:
-        slab: The queries; ``upper`` is brought up to date.
+        queries: The queries; ``upper`` is brought up to date.
         rows: The gallery rows.
         split: First byte of the negative weights.
-        bins: Of the histogram.
+        bins: Bins of the histogram.
         counts: ``[3, bins]`` int64, to add to: pairs by kind and distance.
 
     Yields:
-        For each step ``[n, 3]`` int32: query (within the slab), row (within the rows), levels. It is overwritten.
+        For each step ``[n, 3]`` int32, overwritten by the next: position within the queries, within the rows, levels.
     """
-    queries = _padded(slab.codes.levels, QUERY_ROWS)
-    out = np.empty((len(slab.codes.radius) * GALLERY, 3), dtype=np.int32)
-    tile, negative = np.empty((2, len(queries), STRIDE), dtype=np.int32)
+    query_levels = _padded(queries.codes.levels, QUERY_ROWS)
+    out = np.empty((len(queries.codes.radius) * GALLERY, 3), dtype=np.int32)
+    tile, negative = np.empty((2, len(query_levels), STRIDE), dtype=np.int32)
     for start in range(0, len(rows.codes.radius), GALLERY):
         stop = min(start + GALLERY, len(rows.codes.radius))
         levels = _padded(rows.codes.levels[start:stop], GALLERY_ROWS)
         found = _pass(
-            queries, levels, split, tile, negative, TILE, slab.start, rows.start + start,
-            slab.codes.radius, rows.codes.radius[start:stop], slab.identities, rows.identities[start:stop],
-            slab.upper, slab.exact, slab.floor, slab.itself, counts, bins.low, bins.shift, out,
+            query_levels, levels, split, tile, negative, TILE, queries.start, rows.start + start,
+            queries.codes.radius, rows.codes.radius[start:stop], queries.identities, rows.identities[start:stop],
+            queries.upper, queries.exact, queries.floor, queries.itself, counts, bins.low, bins.shift, out,
         )  # fmt: skip
         out[:found, 1] += start
         yield out[:found]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lcmem.errors import LCMemError
-from lcmem.scan.bounds import DIFFERENT, NOTHING_YET, SAME, Bins, Rows, Slab
+from lcmem.scan.bounds import DIFFERENT, NOTHING_YET, SAME, Bins, GalleryBlock, QueryBlock
 
 QUERIES, GALLERY = 256, 4096
 WIDEST = 2**24 // 255
@@ -24,42 +24,42 @@ def _distances(queries: Tensor, rows: Tensor, split: int) -> Tensor:
     return found.to(torch.int64)
 
 
-def _kinds(slab: Slab, identities: np.ndarray, device: str) -> Tensor:
+def _kinds(queries: QueryBlock, identities: np.ndarray, device: str) -> Tensor:
     """``[Q, G]``."""
-    own = torch.from_numpy(slab.identities).to(device)[:, None]
+    own = torch.from_numpy(queries.identities).to(device)[:, None]
     others = torch.from_numpy(identities).to(device)[None]
     return torch.where((own >= 0) & (others >= 0), torch.where(own == others, SAME, DIFFERENT), 0)
 
 
-def sift(
-    slab: Slab, rows: Rows, split: int, bins: Bins, counts: np.ndarray, device: str = "cpu"
+def find_candidates(
+    queries: QueryBlock, rows: GalleryBlock, split: int, bins: Bins, counts: np.ndarray, device: str = "cpu"
 ) -> Iterator[np.ndarray]:
-    """As :func:`lcmem.scan.pass_numba.sift`, on a device."""
-    if slab.codes.levels.shape[1] > WIDEST:
+    """As :func:`lcmem.scan.pass_numba.find_candidates`, on a device."""
+    if queries.codes.levels.shape[1] > WIDEST:
         raise LCMemError(f"more than {WIDEST} features need Numba: pip install 'lcmem[fast]', and device 'cpu'")
-    queries = torch.from_numpy(slab.codes.levels).to(device).float()
-    mine = slab.start + torch.arange(len(queries), device=device)[:, None]
+    query_levels = torch.from_numpy(queries.codes.levels).to(device).float()
+    mine = queries.start + torch.arange(len(query_levels), device=device)[:, None]
     for start in range(0, len(rows.codes.radius), GALLERY):
         part = slice(start, start + GALLERY)
-        levels = _distances(queries, torch.from_numpy(rows.codes.levels[part]).to(device).float(), split)
-        kinds = _kinds(slab, rows.identities[part], device)
+        levels = _distances(query_levels, torch.from_numpy(rows.codes.levels[part]).to(device).float(), split)
+        kinds = _kinds(queries, rows.identities[part], device)
         theirs = rows.start + start + torch.arange(levels.shape[1], device=device)[None]
-        counted = theirs > mine if slab.itself else torch.ones_like(levels, dtype=torch.bool)
+        counted = theirs > mine if queries.itself else torch.ones_like(levels, dtype=torch.bool)
         cells = (kinds * bins.count + ((levels - bins.low) >> bins.shift))[counted]
         counts += torch.bincount(cells, minlength=3 * bins.count).reshape(3, -1).cpu().numpy()
         radius = torch.from_numpy(rows.codes.radius[part]).to(device)[None]
-        allowed = theirs != mine if slab.itself else torch.ones_like(counted)
-        _update_upper(slab, (levels + radius).masked_fill(~allowed, NOTHING_YET), kinds)
-        bounds = torch.from_numpy(slab.bounds()).to(device).gather(1, kinds)
-        floor = torch.from_numpy(slab.floor).to(device)[:, None]
+        allowed = theirs != mine if queries.itself else torch.ones_like(counted)
+        _update_upper(queries, (levels + radius).masked_fill(~allowed, NOTHING_YET), kinds)
+        bounds = torch.from_numpy(queries.bounds()).to(device).gather(1, kinds)
+        floor = torch.from_numpy(queries.floor).to(device)[:, None]
         least = levels - radius
         query, row = torch.nonzero(allowed & ((least <= bounds) | (counted & (least <= floor))), as_tuple=True)
         yield torch.stack([query, row + start, levels[query, row]], 1).cpu().numpy().astype(np.int32)
 
 
-def _update_upper(slab: Slab, most: Tensor, kinds: Tensor) -> None:
-    k = slab.upper.shape[2]
-    for lane in range(slab.lanes):
+def _update_upper(queries: QueryBlock, most: Tensor, kinds: Tensor) -> None:
+    k = queries.upper.shape[2]
+    for lane in range(queries.lanes):
         own = most if lane == 0 else most.masked_fill(kinds != lane, NOTHING_YET)
         best = own.topk(min(k, own.shape[1]), dim=1, largest=False).values.cpu().numpy()
-        slab.upper[:, lane] = np.sort(np.concatenate([slab.upper[:, lane], best], 1), axis=1)[:, :k]
+        queries.upper[:, lane] = np.sort(np.concatenate([queries.upper[:, lane], best], 1), axis=1)[:, :k]

@@ -77,7 +77,7 @@ class Quantiser:
     def __init__(self, weight: np.ndarray, bias: float) -> None:
         weight = np.asarray(weight, dtype=np.float64)
         if weight.ndim != 1 or not len(weight) or not np.isfinite(weight).all() or not np.isfinite(bias):
-            raise LCMemError("the head's weights and bias must be finite numbers; load the checkpoint anew")
+            raise LCMemError("the head's weights and bias must be finite numbers; the checkpoint is damaged")
         self.features, self.bias = len(weight), float(bias)
         copies = _copies(np.abs(weight))
         parts = [np.repeat(np.arange(len(weight)), np.where(sign * weight > 0, copies, 0)) for sign in (1, -1)]
@@ -108,7 +108,7 @@ class Quantiser:
             rows = slice(start, start + ROWS)
             values = np.asarray(features[rows])
             if not (values.min() >= 0 and values.max() <= 1):  # NaN fails both
-                raise LCMemError(f"{name}: features must lie in [0, 1] and not be NaN; extract them anew")
+                raise LCMemError(f"{name}: features must lie in [0, 1] and not be NaN; extract them again")
             exact = values.astype(np.float64)
             if self._spread:
                 exact = exact[:, self._source]
@@ -123,7 +123,7 @@ class Quantiser:
         return Codes(levels, radius)
 
     def reach(self, logits: np.ndarray | float) -> np.ndarray:
-        """Levels q above which, less both radii, no pair has a logit this high; int64, clipped to ±2·CLIP."""
+        """No pair whose levels − both radii exceed this has a logit this high; int64, clipped to ±2·CLIP."""
         levels = np.ceil((self.bias - np.asarray(logits, dtype=np.float64)) * self.scale) + 1
         return np.clip(levels, -2 * CLIP, 2 * CLIP).astype(np.int64)
 

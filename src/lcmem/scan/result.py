@@ -31,7 +31,7 @@ class Best:
 
     @classmethod
     def join(cls, parts: "Sequence[Best]") -> "Best":
-        """Those of queries one after the other."""
+        """Join the lists of consecutive ranges of queries."""
         return cls(np.concatenate([part.logits for part in parts]), np.concatenate([part.positions for part in parts]))
 
 
@@ -45,7 +45,7 @@ class Histogram:
     Attributes:
         edges: Logits ``[bins + 1]``, ascending.
         counts: For each of :data:`KINDS`: pairs ``[bins]``, int64.
-        error: Of one logit.
+        error: How far a logit can lie outside its bin.
     """
 
     edges: np.ndarray
@@ -88,7 +88,7 @@ class ScanResult:
 
     @classmethod
     def join(cls, parts: "Sequence[ScanResult]") -> "ScanResult":
-        """One scan from those of its queries' parts, in their order; it is what scanning all at once gives."""
+        """Join the results of consecutive ranges of queries; equal to scanning all queries at once."""
         first = parts[0]
         lists = {
             name: None if getattr(first, name) is None else Best.join([getattr(part, name) for part in parts])
@@ -113,8 +113,8 @@ class ScanResult:
         """All matches in memory: query, gallery (positions), logit and kind, by query and gallery position."""
         return _frame(Matches.join([self.held, *(read_matches(path) for path in self.files)]))
 
-    def parts(self) -> Iterator[pd.DataFrame]:
-        """The same in parts of bounded size, in the order in which they were found."""
+    def match_chunks(self) -> Iterator[pd.DataFrame]:
+        """All matches in chunks of bounded size, in the order in which they were found."""
         yield _frame(self.held)
         for path in self.files:
             yield _frame(read_matches(path))

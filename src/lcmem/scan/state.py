@@ -1,4 +1,4 @@
-"""How far a scan is and what it found so far: the part of it that survives a kill."""
+"""Resumable state of a scan, saved after every gallery chunk."""
 
 import hashlib
 import zipfile
@@ -9,8 +9,9 @@ import numpy as np
 
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
+from lcmem.scan.bounds import DIFFERENT, SAME
 from lcmem.scan.exact import Matches
-from lcmem.scan.result import write_matches
+from lcmem.scan.result import KINDS, Best, Histogram, ScanResult, write_matches
 
 STATE = "scan.npz"
 HELD = 20_000_000
@@ -18,19 +19,19 @@ HELD = 20_000_000
 
 
 @dataclass
-class Standing:
-    """Results over the gallery chunks that are done.
+class ScanState:
+    """Results over the gallery chunks that are done so far.
 
     Attributes:
-        logits: Best matches ``[Q, 1 or 3, k]``, see :class:`lcmem.scan.bounds.Slab`.
-        positions: The same shape.
-        counts: Histogram ``[3, bins]``.
-        matched: Matches by kind ``[3]``.
-        done: Gallery chunks.
-        radius: The largest of a gallery row, in levels.
-        fingerprint: Of everything that the results depend on.
-        out: Where to save; None saves nothing.
-        held: Matches in memory.
+        logits: Best matches ``[Q, 1 or 3, k]``, see :class:`lcmem.scan.bounds.QueryBlock`.
+        positions: Positions of these matches in the gallery, of the same shape.
+        counts: Histogram: pairs by kind and bin, ``[3, bins]``.
+        matched: Number of matches of each kind, ``[3]``.
+        done: Number of gallery chunks that are done.
+        radius: Largest rounding radius of a gallery row, in levels.
+        fingerprint: Hash of everything that the results depend on.
+        out: Folder to save to; None saves nothing.
+        held: Matches kept in memory, where there is no folder.
     """
 
     logits: np.ndarray
@@ -44,8 +45,8 @@ class Standing:
     held: list[Matches] = field(default_factory=list)
 
     @classmethod
-    def open(cls, out: Path | None, fingerprint: str, shape: tuple[int, int, int], bins: int) -> "Standing":
-        """An empty one, or the saved one of the same scan.
+    def open(cls, out: Path | None, fingerprint: str, shape: tuple[int, int, int], bins: int) -> "ScanState":
+        """The saved state of this scan, or an empty one.
 
         Raises:
             LCMemError: The folder holds another scan, or a damaged file.
@@ -59,12 +60,12 @@ class Standing:
         out.mkdir(parents=True, exist_ok=True)
         return fresh._load(out / STATE) if (out / STATE).is_file() else fresh
 
-    def _load(self, path: Path) -> "Standing":
+    def _load(self, path: Path) -> "ScanState":
         try:
             with np.load(path) as saved:
                 values = {name: saved[name] for name in saved.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise LCMemError(f"{path}: damaged ({error}); delete this folder to scan anew") from error
+            raise LCMemError(f"{path}: damaged ({error}); delete this folder to scan again") from error
         if str(values.get("fingerprint")) != self.fingerprint:
             raise LCMemError(
                 f"{path.parent}: holds another scan (other pictures, model or settings); choose another folder or "
@@ -76,7 +77,7 @@ class Standing:
         return self
 
     def finish_chunk(self, found: Matches, counts: np.ndarray, radius: int) -> None:
-        """A gallery chunk is done. Its matches are written first, so that the saved state never lacks any.
+        """Record a finished gallery chunk. Matches are written before the state, so that the state never lacks any.
 
         Raises:
             LCMemError: More matches than memory should hold.
@@ -89,7 +90,7 @@ class Standing:
             if self.matched.sum() > HELD:
                 raise LCMemError(f"more than {HELD} pairs reach the threshold; raise it, or give a folder to write to")
         else:  # also when there are none, so that no file of another, killed scan is taken for this one's
-            with replacing(self._part(self.done)) as partial:
+            with replacing(self._match_file(self.done)) as partial:
                 write_matches(partial, found)
         self.done += 1
         if self.out is not None:
@@ -102,17 +103,30 @@ class Standing:
                 done=self.done, radius=self.radius, fingerprint=self.fingerprint,
             )  # fmt: skip
 
-    def _part(self, chunk: int) -> Path:
+    def _match_file(self, chunk: int) -> Path:
         assert self.out is not None
         return self.out / f"matches-{chunk:06d}.parquet"
 
-    def files(self) -> list[Path]:
-        """Parquet files of the finished chunks. One that a killed run left behind the saved state is not among them."""
-        return [] if self.out is None else [self._part(n) for n in range(self.done)]
+    def result(self, threshold: float | None, histogram: Histogram) -> ScanResult:
+        """What the finished scan found.
 
-    def matches(self) -> Matches:
-        """Those in memory."""
-        return Matches.join(self.held)
+        Args:
+            threshold: What it was asked for.
+            histogram: Made of :attr:`counts`.
+        """
+        best = [Best(self.logits[:, lane], self.positions[:, lane]) for lane in range(self.logits.shape[1])]
+        return ScanResult(
+            best=best[0],
+            same=best[SAME] if len(best) > 1 else None,
+            different=best[DIFFERENT] if len(best) > 1 else None,
+            threshold=threshold,
+            pairs=int(self.counts.sum()),
+            match_counts=dict(zip(KINDS, self.matched.tolist(), strict=True)),
+            histogram=histogram,
+            # without the file of an unfinished chunk that a killed run may have left
+            files=[] if self.out is None else [self._match_file(number) for number in range(self.done)],
+            held=Matches.join(self.held),
+        )
 
 
 def fingerprint(*parts: bytes) -> str:

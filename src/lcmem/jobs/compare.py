@@ -1,0 +1,61 @@
+"""All pairs of two sets, or chosen ones, with whatever a detector compares by."""
+
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import expit
+
+from lcmem.detectors.base import Detector
+from lcmem.errors import LCMemError
+from lcmem.scan import ChunkedRows, ScanResult, scan, scan_tiles
+from lcmem.scan.chunked import Features
+from lcmem.scan.exact import sampled_scores
+from lcmem.stats.calibration import given_threshold
+
+
+def compare(queries: Features, gallery: Features | None, detector: Detector, **options: Any) -> ScanResult:
+    """Compare all pairs: by the exact scan where the detector has a head, else in tiles of its similarities.
+
+    Args:
+        queries: Features ``[Q, D]``.
+        gallery: Features ``[G, D]``; None takes the queries themselves.
+        detector: What made the features.
+        **options: ``k, threshold, query_identities, gallery_identities, title`` as of a scan; with a head also ``out``
+            and ``device``.
+    """
+    if detector.head is not None:
+        return scan(queries, gallery, detector.head, **options)
+    return scan_tiles(queries, gallery, detector.similarities, detector.span, **options)
+
+
+def score_pairs(features: ChunkedRows, first: np.ndarray, second: np.ndarray, detector: Detector) -> np.ndarray:
+    """Scores ``[n]`` of the pairs (first[i], second[i]) of features ``[N, D]``."""
+    return sampled_scores(features, first, second, detector.similarity)
+
+
+def highest_score(features: ChunkedRows, detector: Detector) -> float:
+    """The score of a picture with itself: a head's bias, 1 for a cosine."""
+    row = torch.from_numpy(features.take(np.zeros(1, dtype=np.int64)))
+    return float(detector.similarity(row, row))
+
+
+def probabilities(scores: np.ndarray, detector: Detector) -> np.ndarray:
+    """Scores as probabilities ``[n]``; NaN for a detector without a head, whose scores are no logits."""
+    return expit(scores) if detector.head is not None else np.full(len(scores), np.nan)
+
+
+def given_score(threshold: float, detector: Detector) -> float:
+    """The score that a threshold of the user's stands for: the logit of a probability, or a similarity as it is.
+
+    Raises:
+        LCMemError: The detector has a head and this is no probability, or it is not finite.
+    """
+    if detector.head is None:
+        if not isfinite(threshold):
+            raise LCMemError(f"the threshold is a similarity of {detector.name}, not {threshold}")
+        return threshold
+    if not 0 <= threshold <= 1:
+        raise LCMemError(f"the threshold is a probability between 0 and 1, not {threshold}")
+    return given_threshold(threshold).logit

