@@ -12,6 +12,7 @@ from lcmem.pictures.paths import check_size, is_bare_dicom, is_dicom
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.uid import UID
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
@@ -66,7 +67,7 @@ def _read_header(data: bytes, name: str) -> "Dataset":
     return dataset
 
 
-def _default_syntax(data: bytes) -> str:
+def _default_syntax(data: bytes) -> "UID":
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     return ExplicitVRLittleEndian if data[4:6].isupper() else ImplicitVRLittleEndian
