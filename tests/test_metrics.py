@@ -11,7 +11,6 @@ from lcmem.stats.roc import (
     auc,
     fnmr_at_fmr,
     fold_accuracies,
-    precision_at_recall,
     psnr,
     specificity_at_sensitivity,
 )
@@ -31,7 +30,7 @@ def test_metrics_equal_scikit_learn(scored, share):
     expected = 1 - false_positive[true_positive >= share - 1e-9].min()
     assert specificity_at_sensitivity(scores, same, share) == pytest.approx(expected)
     precision, recall, _ = precision_recall_curve(same, scores)
-    assert precision_at_recall(scores, same, share) == pytest.approx(precision[recall >= share - 1e-9][-1])
+    assert Roc.of(scores, same).precision(share) == pytest.approx(precision[recall >= share - 1e-9][-1])
 
 
 def test_weights_equal_scikit_learn_and_repeated_pairs(scored, rng):

@@ -49,9 +49,8 @@ def test_each_dataset_is_compared_within_itself(table):
 
 
 def test_the_calibrated_threshold_rejects_one_in_a_hundred_of_the_pictures_it_was_chosen_on(orl, tmp_path):
-    faces = Manifest(orl.rows(range(0, 400, 4)).table)
-    row = benchmark_one_vs_all(faces, faces, ["compact"], tmp_path).set_index("threshold_rule").loc["1 % of val"]
-    assert 1 <= row["false_rejects"] <= 2, "a match has two ends"
+    row = benchmark_one_vs_all(orl, orl, ["compact"], tmp_path).set_index("threshold_rule").loc["1 % of val"]
+    assert 1 <= row["false_rejects"] <= 4, "of 400 pictures"
 
 
 def test_a_detector_without_weighted_distance_is_reported(table):

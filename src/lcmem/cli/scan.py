@@ -1,6 +1,5 @@
 """``lcmem scan``: every pair of two sets."""
 
-from math import log
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,12 +47,13 @@ def scan(
     from lcmem.cli.pictures import read_pictures
     from lcmem.errors import LCMemError
     from lcmem.jobs.scan import scan_sets
+    from lcmem.stats.calibration import given_threshold
 
     if not 0 < threshold < 1:
         raise LCMemError(f"the threshold is a probability between 0 and 1, not {threshold}")
     one = read_pictures(queries, identity_pattern, identity_column, identities)
     two = None if gallery is None else read_pictures(gallery, identity_pattern, identity_column, identities)
-    logit = log(threshold / (1 - threshold))
+    logit = given_threshold(threshold).logit
     with resumable():
         detector = lcmem.load(model, device=device)
         summary = scan_sets(one, two, detector, out, k=top_k, threshold=logit, workers=workers, cluster=cluster)

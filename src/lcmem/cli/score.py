@@ -16,12 +16,12 @@ def compare(
     device: Device = "cpu",
 ) -> None:
     """Do two pictures show the same identity, or is one an edited copy of the other?"""
-    import math
+    from scipy.special import expit
 
     import lcmem
 
     logit = lcmem.load(model, device=device).score(a, b)
-    typer.echo(f"logit {logit:.6f}  probability {1 / (1 + math.exp(-logit)):.6f}")
+    typer.echo(f"logit {logit:.6f}  probability {expit(logit):.6f}")
 
 
 @app.command()

@@ -22,11 +22,10 @@ from lcmem.evaluation.tables import write_csv, write_figure
 from lcmem.jobs.scan import draw_histogram
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import ScanResult, scan
+from lcmem.stats.calibration import DEFAULT_RATE, conformal_quantile
 
 ALL = "all"
 """The row of all datasets in one gallery."""
-RATE = 0.01
-"""Share of validation pictures that match another identity at the calibrated threshold."""
 
 
 @dataclass(frozen=True)
@@ -131,11 +130,11 @@ def benchmark_one_vs_all(
 
 
 def _calibrated(known: _Set, detector: TrainedDetector, dataset: str) -> float:
-    """The logit that the share :data:`RATE` of pictures reaches with another identity's."""
+    """The logit that a picture reaches by chance in :data:`DEFAULT_RATE` of cases; NaN if there is one identity."""
     found = known.scan(detector, dataset, np.inf).different
     assert found is not None
     finite = found.logits[np.isfinite(found.logits[:, 0]), 0]
-    return float(np.quantile(finite, 1 - RATE, method="higher")) if len(finite) else float("nan")
+    return conformal_quantile(finite, DEFAULT_RATE)[0] if len(finite) else float("nan")
 
 
 def _row(dataset: str, rule: str, identities: int, found: ScanResult, seconds: float) -> dict[str, Any]:

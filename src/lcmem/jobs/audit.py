@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 from torch import Tensor
 
 from lcmem.atlas import Atlas
@@ -16,11 +17,15 @@ from lcmem.jobs.features import FeatureSet, extract_features, read_source
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.scan import Best, Blocks, scan
 from lcmem.scan.exact import sampled_logits
-from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, calibrate_tail, given_threshold
+from lcmem.stats.calibration import (
+    DEFAULT_RATE,
+    Calibration,
+    calibrate,
+    calibrate_tail,
+    given_threshold,
+    random_pairs,
+)
 from lcmem.stats.rates import excess, wilson
-
-TAIL_PAIRS = 500_000
-"""Random pairs from which the scatter of unrelated pictures is measured when there are no identities."""
 
 
 def audit(
@@ -139,10 +144,8 @@ def _calibration(
 
 
 def random_pair_logits(features: Blocks, weight: Tensor, bias: Tensor) -> np.ndarray:
-    """Logits of :data:`TAIL_PAIRS` random pairs of different pictures of one set, features ``[N, D]``."""
-    rng = np.random.default_rng(0)
-    first = rng.integers(len(features), size=TAIL_PAIRS)
-    second = (first + rng.integers(1, len(features), size=TAIL_PAIRS)) % len(features)
+    """Logits of random pairs of different pictures of one set, features ``[N, D]``."""
+    first, second = random_pairs(np.arange(len(features)))
     return sampled_logits(features, first, second, weight, bias)
 
 
@@ -156,7 +159,7 @@ def _match_table(synthetic: Manifest, real: Manifest, best: Best, threshold: flo
             "real": chosen["path"].to_numpy(),
             "identity": chosen["identity"].to_numpy(),
             "logit": flat,
-            "probability": 1 / (1 + np.exp(-flat)),
+            "probability": expit(flat),
             "rank": np.tile(np.arange(1, k + 1), count),
             "match": flat >= threshold,
         }

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy.special import expit
 
 from lcmem.atlas.atlas import Atlas
 from lcmem.cluster.encode import fill_atlas_distributed
@@ -114,7 +115,7 @@ def _best_table(result: ScanResult, queries: Manifest, gallery: Manifest) -> pd.
     mine, other = queries.table.iloc[query], gallery.table.iloc[at]
     columns = {"query": mine["path"].to_numpy(), "gallery": other["path"].to_numpy(), "rank": rank + 1}
     names = {"query_identity": mine["identity"].to_numpy(), "gallery_identity": other["identity"].to_numpy()}
-    return pd.DataFrame({**columns, **names, "logit": logits, "probability": 1 / (1 + np.exp(-logits))})
+    return pd.DataFrame({**columns, **names, "logit": logits, "probability": expit(logits)})
 
 
 def _write_matches(result: ScanResult, queries: np.ndarray, gallery: np.ndarray, target: Path) -> None:

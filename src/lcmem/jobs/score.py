@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import expit
 
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
@@ -47,7 +48,7 @@ def score_table(
         logits[part] = detector.logits(
             found.features[torch.from_numpy(a[part])], found.features[torch.from_numpy(b[part])]
         )
-    scored = table.assign(logit=logits, probability=1 / (1 + np.exp(-logits)))
+    scored = table.assign(logit=logits, probability=expit(logits))
     with replacing(target) as partial:
         if target.suffix == ".parquet":
             scored.to_parquet(partial, index=False)

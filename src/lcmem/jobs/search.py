@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import numpy as np
+from scipy.special import expit
 
 from lcmem.atlas.atlas import Atlas
 from lcmem.detectors.lcmem import LCMem
@@ -33,6 +33,6 @@ def search_atlas(atlas: Atlas, pictures: list[str], detector: LCMem, top_k: int)
     found = []
     for picture, logits, rows in zip(pictures, best.logits, best.positions, strict=True):
         matches = atlas.rows(rows)[["path", "identity"]].to_dict("records")
-        scores = [{"logit": float(logit), "probability": float(1 / (1 + np.exp(-logit)))} for logit in logits]
+        scores = [{"logit": float(logit), "probability": float(expit(logit))} for logit in logits]
         found.append({"picture": picture, "matches": [a | b for a, b in zip(matches, scores, strict=True)]})
     return found
