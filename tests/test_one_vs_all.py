@@ -37,6 +37,7 @@ def test_counts_are_those_of_a_loop_over_all_pairs(table):
         }
         assert (row.n_positive, row.n_negative, row.n_pictures) == (same.sum(), (~same).sum(), 70)
         assert row.n_identities == 35 and row.false_rejects == len(rejected)
+        assert row.false_reject_rate_low <= row.false_reject_rate <= row.false_reject_rate_high
         assert row.recall == pytest.approx(above[same].mean())
         assert row.false_positive_rate == pytest.approx(above[~same].mean())
 

@@ -28,6 +28,10 @@ def compare(
 def score(
     pairs: Annotated[Path, typer.Argument(help="CSV or Parquet table with the columns path_a and path_b.")],
     out: Annotated[Path | None, typer.Option(help="Table to write. Default: PAIRS.scored.csv.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Manifest to find the pictures in, for a list such as `lcmem benchmark reid` writes."),
+    ] = None,
     model: Model = "compact",
     device: Device = "cpu",
     workers: Workers = None,
@@ -35,9 +39,12 @@ def score(
     """Add logit and probability to each pair of a table; other columns stay, unreadable pictures leave them empty."""
     import lcmem
     from lcmem.jobs.score import score_table
+    from lcmem.pictures.manifest import Manifest
 
+    manifest = None if data is None else Manifest.read(data)
     target = out or pairs.with_name(pairs.stem + ".scored" + pairs.suffix)
-    scored, skipped = score_table(pairs, lcmem.load(model, device=device), target, workers=workers)
+    detector = lcmem.load(model, device=device)
+    scored, skipped = score_table(pairs, detector, target, data=manifest, workers=workers)
     typer.echo(f"{scored} pairs scored: {target}")
     for _, reason in skipped:
         typer.secho(f"skipped: {reason}", fg="yellow", err=True)
