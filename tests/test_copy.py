@@ -249,6 +249,8 @@ def test_table(table, run):
     folder, _, _ = run
     assert list(table.columns) == COLUMNS
     good = table[table["status"] == "ok"]
+    assert (good["transform"] == "strongest").sum() == 3 * 3, "each detector by each rule"
+    good = good[good["transform"] != "strongest"]
     assert len(good) == 3 * (2 + 1) * 5 * 3 and set(good["dataset"]) == {"faces", "unknown", "macro"}
     assert table.loc[table["detector"] == "gone", "status"].str.contains("nowhere").tolist() == [True]
     assert good.groupby("detector")["dims"].first().to_dict() == {"ncc": 3 * 64**2, "ssim": 3 * 64**2, "compact": 512}
@@ -358,8 +360,9 @@ def test_joint(table, run):
     found = pd.read_csv(folder / "out" / "joint.csv").set_index("detector")
     assert found.loc["compact", "auc"] == 0.9 and found.loc["compact", "dims"] == 512
     expected = strongest(table).groupby("detector")[["recall", "false_positive_rate"]].mean()
-    assert found.loc["ncc", "recall"] == pytest.approx(expected.loc["ncc", "recall"])
-    assert found.loc["ncc", "false_positive_rate"] == pytest.approx(expected.loc["ncc", "false_positive_rate"])
+    for name in ("recall", "false_positive_rate"):
+        assert found.loc["ncc", name] == pytest.approx(expected.loc["ncc", name], abs=1e-5)
+    assert found.loc["ncc", "recall_low"] <= found.loc["ncc", "recall"] <= found.loc["ncc", "recall_high"]
     assert found.loc[["ncc", "compact", "ssim"], "status"].tolist() == ["ok", "ok", "not in reid.csv"]
     assert "nowhere" in found.loc["gone", "status"]
     assert (folder / "out" / "joint.png").stat().st_size > 1000 and (folder / "out" / "joint.svg").is_file()

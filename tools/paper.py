@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
 PROTOCOLS = ("fixed", "paper")
 BASELINES = ("siamese", "ntxent", "ntxent-unsupervised")
-FIGURES = ("reid.png", "copy-strongest.png", "copy-strengths.png", "joint.png")
+FIGURES = ("reid.png", "reliability.png", "copy-strongest.png", "copy-strengths.png", "joint.png")
 TABLES = ("reid.csv", "copy.csv", "copy_map.csv", "joint.csv")
 
 
@@ -72,7 +72,7 @@ def build_page(out: Path) -> str:
     blocks = [(HERE / "page.md").read_text(encoding="utf-8").rstrip()]
     for protocol in PROTOCOLS:
         blocks.append(f"## Protocol `{protocol}`")
-        for task, figures in (("reid", FIGURES[:1]), ("copy", FIGURES[1:3])):
+        for task, figures in (("reid", FIGURES[:2]), ("copy", FIGURES[2:4])):
             blocks.append(demoted((out / protocol / f"{task}.md").read_text(encoding="utf-8")))
             blocks += [f"![{task}](benchmarks/{protocol}/{name})" for name in figures]
         blocks += ["### Both tasks", f"![both tasks](benchmarks/{protocol}/joint.png)"]

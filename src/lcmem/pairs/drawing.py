@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from lcmem.errors import LCMemError
 from lcmem.pictures.manifest import Manifest
 
+PROTOCOLS = ("fixed", "paper")
+"""See :func:`identity_pairs`."""
 PER_IDENTITY = 10
 """Positive pairs of one identity at most, so that none rules a dataset."""
 
@@ -61,7 +64,12 @@ def identity_pairs(
         protocol: ``fixed`` draws both pictures of a negative pair at random; ``paper`` takes every positive pair,
             whatever ``per_identity`` says, and in a negative one always the first picture of the other identity, as
             the official code does (so that pairs can come twice).
+
+    Raises:
+        LCMemError: There is no such protocol.
     """
+    if protocol not in PROTOCOLS:
+        raise LCMemError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
     table = manifest.table.reset_index(drop=True)
     parts = [
         _dataset_pairs(rows, seed, None if protocol == "paper" else per_identity, max_positives, protocol)

@@ -61,6 +61,8 @@ def reid(
     print_reid(table, split)
     typer.echo(f"tables: {out / 'reid.csv'}, {out / 'reid.md'}")
     typer.echo(f"figure: {out / 'reid.png'}, {out / 'reid.svg'}")
+    if (out / "reliability.png").is_file():
+        typer.echo(f"reliability: {out / 'reliability.png'}, {out / 'reliability.svg'}")
     typer.echo(f"pairs: {out / 'pairs.csv'}")
     if not (table["status"] == "ok").any():
         raise typer.Exit(1)

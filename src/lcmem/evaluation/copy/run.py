@@ -15,8 +15,8 @@ from lcmem.evaluation.copy.calibration import Calibration, average
 from lcmem.evaluation.copy.figures import strengths_figure, strongest_figure
 from lcmem.evaluation.copy.part import CopyPart
 from lcmem.evaluation.copy.sample import random_identities, random_pictures
-from lcmem.evaluation.copy.summary import strongest, summary
-from lcmem.evaluation.copy.variants import Variant, variants_of
+from lcmem.evaluation.copy.summary import STRONGEST, strongest, summary
+from lcmem.evaluation.copy.variants import PAPER, TRANSFORMS, Variant, variants_of
 from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pairing import Features
 from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
@@ -79,7 +79,8 @@ def benchmark_copy(
 
     Returns:
         The table of ``copy.csv``: ``dataset`` (``macro``: the mean over the datasets), ``detector``, ``protocol``,
-        ``transform``, ``strength``, ``threshold_rule``, ``recall`` and ``false_positive_rate`` each with ``_low`` and
+        ``transform`` (``strongest``: the mean over the paper's at their strongest), ``strength``, ``threshold_rule``,
+        ``recall`` and ``false_positive_rate`` each with ``_low`` and
         ``_high`` (95 % intervals over the identities that were copied, at the same threshold), ``threshold``,
         ``n_identities``, ``n_positive``, ``n_negative``, ``dims`` (numbers in a feature) and ``status`` (``ok``, or
         why a detector has no more than this row).
@@ -150,6 +151,14 @@ def _measure(
             scores = part.scores(detector, cache, features, variant, advance)
             rows += part.rows(variant, rules, scores)
     table = pd.DataFrame(rows)
+    macro = _macro(table)
+    tables = [part for part in (table, macro, _strongest_mean(macro)) if len(part)]
+    table = _with_intervals(pd.concat(tables, ignore_index=True))
+    return table.assign(dims=plain[0][0].dims).to_dict("records")
+
+
+def _macro(table: pd.DataFrame) -> pd.DataFrame:
+    """The means over the datasets."""
     keys = ["transform", "strength", "threshold_rule"]
     groups = table.groupby(keys, sort=False, as_index=False)
     rates = pd.DataFrame(
@@ -158,9 +167,19 @@ def _measure(
             for key, part in table.groupby(keys, sort=False)["rates"]
         ]
     )
-    macro = groups[MAPS].agg(_mean).merge(groups[COUNTS].sum(), on=keys).merge(rates, on=keys).assign(dataset=MACRO)
-    table = _with_intervals(pd.concat((table, macro), ignore_index=True))
-    return table.assign(dims=plain[0][0].dims).to_dict("records")
+    means = groups[MAPS].agg(_mean).merge(groups[COUNTS].sum(), on=keys)
+    return means.merge(rates, on=keys).assign(dataset=MACRO)
+
+
+def _strongest_mean(macro: pd.DataFrame) -> pd.DataFrame:
+    """For each rule a row of the mean over the paper's transforms at their strongest, of those that were measured."""
+    last = macro["transform"].map({name: TRANSFORMS[name][0][-1] for name in PAPER})
+    rows = []
+    for rule, part in macro[macro["strength"] == last].groupby("threshold_rule", sort=False):
+        same = part.iloc[0][[*COUNTS, "dataset"]].to_dict()
+        mean = {"rates": np.mean(np.stack([*part["rates"]]), axis=0)}
+        rows.append(same | mean | {"transform": STRONGEST, "strength": np.nan, "threshold_rule": rule})
+    return pd.DataFrame(rows)
 
 
 def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,8 @@ Protocol `{protocol}`. Each cell is recall / false positive rate at one threshol
 over {datasets}. 95 % intervals are in `copy.csv`.
 Recall alone can be bought with a low threshold: only the distance between the two numbers counts.
 """
+STRONGEST = "strongest"
+"""The transform of the row of the mean over the paper's transforms at their strongest."""
 HEADINGS = {
     "specificity-50": "Threshold of 50 % specificity on the validation split (the paper's choice)",
     "recall-95": "Threshold of 95 % recall on the validation split",

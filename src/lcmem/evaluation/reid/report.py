@@ -10,9 +10,10 @@ from lcmem.evaluation.reid.task import MIN_IDENTITIES
 from lcmem.evaluation.running import OK
 from lcmem.evaluation.tables import by_family, markdown, ranked, title, write_figure, write_text
 
-PROTOCOLS = {
-    "fixed": "Both pictures of a negative pair are drawn at random.",
-    "paper": "The second picture of a negative pair is always the first one of its identity, as in the official code.",
+HOW_DRAWN = {
+    "fixed": "Both pictures of a negative pair are drawn at random, at most 10 positive pairs of one identity.",
+    "paper": "All positive pairs; the second picture of a negative pair is always the first one of its identity, as in "
+    "the official code.",
     "list": "The pairs are those of a given list.",
     "lfw": "The pairs are those of an official list of LFW.",
 }
@@ -45,7 +46,7 @@ def write_markdown(
     failed = table[table["status"] != OK].drop_duplicates("detector")
     parts = [
         "# Re-identification",
-        f"Protocol `{protocol}`. {PROTOCOLS[protocol]} Split: {splits}. {len(pictures)} pictures at "
+        f"Protocol `{protocol}`. {HOW_DRAWN[protocol]} Split: {splits}. {len(pictures)} pictures at "
         f"{pictures.size}×{pictures.size} pixels, {len(pictures.skipped)} unreadable. Seed {seed}. "
         "Specificity is that at 99 % sensitivity; **best**, <u>second</u>; macro: mean over the datasets, micro: all "
         "pairs together.",

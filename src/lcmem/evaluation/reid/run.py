@@ -18,11 +18,10 @@ from lcmem.evaluation.reid.report import plot, plot_reliability, write_markdown
 from lcmem.evaluation.reid.task import MIN_IDENTITIES, NOT_EXHAUSTIVE, Outcome, Task, intervals
 from lcmem.evaluation.running import measure_each
 from lcmem.evaluation.tables import write_csv, write_text
-from lcmem.pairs import identity_pairs, read_pairs, split_by_dataset, write_pairs
+from lcmem.pairs import PROTOCOLS, identity_pairs, read_pairs, split_by_dataset, write_pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.bootstrap import METRICS
 
-PROTOCOLS = ("fixed", "paper")
 MACRO, MICRO = "macro", "micro"
 
 
