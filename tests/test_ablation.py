@@ -19,6 +19,7 @@ def test_recipes_are_trained_and_measured(people, tmp_path):
     pixels, latents = "ablation-01-resnet101-pixels", "ablation-02-resnet101"
     table = benchmark_ablation(people, [latents, pixels], tmp_path, settings=settings).set_index("recipe")
     assert table.loc[pixels, "status"] == "ok" and 0 <= table.loc[pixels, "accuracy"] <= 1
+    assert table.loc[pixels, "auc_low"] <= table.loc[pixels, "auc"] <= table.loc[pixels, "auc_high"]
     assert table.loc[pixels, "n_positive"] == table.loc[pixels, "n_negative"] > 0
     assert "--download" in table.loc[latents, "status"] and pd.isna(table.loc[latents, "auc"])
     written = pd.read_csv(tmp_path / "ablation.csv").set_index("recipe")

@@ -10,8 +10,6 @@ from scipy.stats import pearsonr
 from skimage.metrics import structural_similarity
 
 from lcmem.detectors.pixel import COLUMNS, NCC, SSIM, NegativeMSE
-from lcmem.errors import LCMemError
-from lcmem.evaluation.copy.edited import benchmark_edited
 from lcmem.pairs import copy_pairs, identity_pairs
 from lcmem.pictures.manifest import Manifest
 
@@ -38,12 +36,41 @@ def test_negatives_stay_in_their_dataset_and_unknown_identities_out():
     assert (names[pairs.first] == names[pairs.second]).all() and 7 not in {*pairs.first, *pairs.second}
 
 
+def as_set(pairs, chosen=slice(None)):
+    return set(zip(pairs.first[chosen].tolist(), pairs.second[chosen].tolist(), strict=True))
+
+
 def test_pairs_are_reproducible():
     names = [f"p{k // 3}" for k in range(60)]
     first, again, other = (identity_pairs(manifest(names), seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(first.second, again.second) and not np.array_equal(first.second, other.second)
     assert identity_pairs(manifest(names), max_positives=10).same.sum() == 10
-    assert first.second[~first.same][:5].tolist() == [30, 57, 8, 56, 18], "identical on every machine"
+    assert len(as_set(first)) == len(first), "no pair twice"
+    assert first.second[~first.same][:5].tolist() == [36, 31, 19, 46, 59], "identical on every machine"
+
+
+def test_pairs_of_a_dataset_do_not_depend_on_the_others():
+    names = [f"p{k // 3}" for k in range(60)]
+    alone = identity_pairs(manifest(names))
+    others = manifest([f"q{k // 2}" for k in range(50)], "a"), manifest(["z"] * 9, "z")
+    with_others = identity_pairs(Manifest(pd.concat([manifest(names).table, *(other.table for other in others)])))
+    assert as_set(with_others, with_others.first < 60) == as_set(alone)
+
+
+def test_one_more_picture_changes_few_pairs():
+    names = [f"p{k // 3}" for k in range(600)]
+    few, more = identity_pairs(manifest(names)), identity_pairs(manifest([*names, "p7"]))
+    assert len(as_set(few) - as_set(more)) < 0.01 * len(few) and more.same.sum() == few.same.sum() + 3
+
+
+def test_no_identity_rules_a_dataset():
+    names = ["often"] * 100 + [f"p{k // 2}" for k in range(60)]
+    capped, everything = identity_pairs(manifest(names)), identity_pairs(manifest(names), per_identity=None)
+    assert capped.same.sum() == 10 + 30 and everything.same.sum() == 100 * 99 / 2 + 30
+    often = {first for first, second in as_set(capped, ~capped.same) if first < 100}
+    often |= {second for first, second in as_set(capped, ~capped.same) if second < 100}
+    assert len(often) <= 10 and len(as_set(capped, capped.same & (capped.first < 100))) == 10
+    assert identity_pairs(manifest(names), protocol="paper").same.sum() == everything.same.sum()
 
 
 def test_no_positives():
@@ -83,12 +110,3 @@ def test_pixel_detectors(side, rng):
         table = detector.similarities(u, u)
         assert table[0, 0] > table[0, 1] and table[1, 0].item() == pytest.approx(table[0, 1].item(), abs=1e-5)
         torch.testing.assert_close(table.diagonal().float(), detector.similarity(u, u).float(), atol=1e-4, rtol=0)
-
-
-def test_copies_are_found_where_there_are_no_identities(orl, tmp_path):
-    manifest = Manifest(orl.table.assign(identity="")).rows(range(0, 400, 8))
-    table = benchmark_edited(manifest, ["mse", "compact"], tmp_path).set_index("detector")
-    assert (table["n_positive"] == 50).all() and (table["n_negative"] == 50).all()
-    assert table.loc["compact", "auc"] > max(0.7, table.loc["mse", "auc"])
-    with pytest.raises(LCMemError, match="every dataset has identities"):
-        benchmark_edited(orl.rows(range(20)), ["mse"], tmp_path)

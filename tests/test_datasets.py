@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from lcmem.datasets import DATASETS, DatasetWarning, hash_split, read_dataset
-from lcmem.datasets.assembly import hash_splits, unite_identities
+from lcmem.datasets.assembly import unite_identities
 from lcmem.datasets.ct_rate import choose_slices
 from lcmem.errors import LCMemError
 from lcmem.pictures.image import load_picture
+from lcmem.pictures.splits import hash_splits
 
 
 @pytest.fixture

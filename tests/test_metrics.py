@@ -6,12 +6,12 @@ import torch
 from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from lcmem.stats.bootstrap import Resampling, interval, measure
+from lcmem.stats.reliability import reliability
 from lcmem.stats.roc import (
     Roc,
     auc,
     fnmr_at_fmr,
     fold_accuracies,
-    precision_at_recall,
     psnr,
     specificity_at_sensitivity,
 )
@@ -31,7 +31,7 @@ def test_metrics_equal_scikit_learn(scored, share):
     expected = 1 - false_positive[true_positive >= share - 1e-9].min()
     assert specificity_at_sensitivity(scores, same, share) == pytest.approx(expected)
     precision, recall, _ = precision_recall_curve(same, scores)
-    assert precision_at_recall(scores, same, share) == pytest.approx(precision[recall >= share - 1e-9][-1])
+    assert Roc.of(scores, same).precision(share) == pytest.approx(precision[recall >= share - 1e-9][-1])
 
 
 def test_weights_equal_scikit_learn_and_repeated_pairs(scored, rng):
@@ -124,3 +124,19 @@ def test_a_pair_counts_as_often_as_its_identities_are_drawn(rng):
 def test_no_interval_where_nothing_is_known():
     low, high = interval(np.array([[np.nan, np.nan], [0.5, np.nan]]))
     assert np.isnan(low[0]) and np.isnan(high[0]) and low[1] == high[1] == 0.5
+
+
+def test_calibration_error_by_hand():
+    """Twice as many negatives, so each counts half; ten bins of equal mass."""
+    probabilities, same = np.repeat([0.9, 0.2, 0.1], [10, 10, 10]), np.repeat([True, False, False], 10)
+    assert reliability(probabilities, same).error == pytest.approx(0.5 * 0.1 + 0.25 * 0.2 + 0.25 * 0.1)
+    assert reliability(np.full(30, 0.5), same).error == pytest.approx(0, abs=1e-12)
+    assert reliability(np.full(30, 0.8), same).error == pytest.approx(0.3)
+
+
+def test_honest_probabilities_have_no_calibration_error(rng):
+    probabilities = rng.random(40_000)
+    same = rng.random(40_000) < probabilities
+    found = reliability(probabilities, same)
+    np.testing.assert_allclose(found.weight, 0.1, atol=1e-3)
+    assert found.error < 0.015 < reliability(probabilities**3, same).error

@@ -37,6 +37,7 @@ def test_counts_are_those_of_a_loop_over_all_pairs(table):
         }
         assert (row.n_positive, row.n_negative, row.n_pictures) == (same.sum(), (~same).sum(), 70)
         assert row.n_identities == 35 and row.false_rejects == len(rejected)
+        assert row.false_reject_rate_low <= row.false_reject_rate <= row.false_reject_rate_high
         assert row.recall == pytest.approx(above[same].mean())
         assert row.false_positive_rate == pytest.approx(above[~same].mean())
 
@@ -49,9 +50,8 @@ def test_each_dataset_is_compared_within_itself(table):
 
 
 def test_the_calibrated_threshold_rejects_one_in_a_hundred_of_the_pictures_it_was_chosen_on(orl, tmp_path):
-    faces = Manifest(orl.rows(range(0, 400, 4)).table)
-    row = benchmark_one_vs_all(faces, faces, ["compact"], tmp_path).set_index("threshold_rule").loc["1 % of val"]
-    assert 1 <= row["false_rejects"] <= 2, "a match has two ends"
+    row = benchmark_one_vs_all(orl, orl, ["compact"], tmp_path).set_index("threshold_rule").loc["1 % of val"]
+    assert 1 <= row["false_rejects"] <= 4, "of 400 pictures"
 
 
 def test_a_detector_without_weighted_distance_is_reported(table):

@@ -4,6 +4,7 @@ import csv
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -81,3 +82,19 @@ def test_unreadable_picture(monkeypatch, capsys, tmp_path):
     (tmp_path / "a.png").write_text("text")
     code, _, err = run(monkeypatch, capsys, "compare", tmp_path / "a.png", tmp_path / "a.png")
     assert code == 1 and "a.png" in err and "Traceback" not in err
+
+
+def test_a_list_of_the_benchmark_is_scored_where_its_pictures_are_named(monkeypatch, capsys, tmp_path, faces):
+    from lcmem.pairs import Pairs, write_pairs
+    from lcmem.pictures.manifest import Manifest
+
+    paths = [str(faces / person / name) for person in ("s1", "s2") for name in ("1.pgm", "2.pgm")]
+    manifest = Manifest.read(faces)
+    manifest = Manifest(manifest.table[manifest.table["path"].isin(paths)].reset_index(drop=True))
+    manifest.write(tmp_path / "manifest.csv")
+    write_pairs(manifest, Pairs(*np.array([[0, 0], [1, 2]]), np.array([True, False])), tmp_path / "pairs.csv")
+    code, _, err = run(monkeypatch, capsys, "score", tmp_path / "pairs.csv", "--workers", "0")
+    assert code == 1 and "--data MANIFEST" in err
+    options = ["--data", tmp_path / "manifest.csv", "--workers", "0"]
+    code, out, _ = run(monkeypatch, capsys, "score", tmp_path / "pairs.csv", *options)
+    assert code == 0 and "2 pairs scored" in out

@@ -34,6 +34,10 @@ def compare(
 def score(
     pairs: Annotated[Path, typer.Argument(help="CSV or Parquet table with the columns path_a and path_b.")],
     out: Annotated[Path | None, typer.Option(help="Table to write. Default: PAIRS.scored.csv.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Manifest to find the pictures in, for a list such as `lcmem benchmark reid` writes."),
+    ] = None,
     model: Model = "compact",
     device: Device = "cpu",
     workers: Workers = None,
@@ -43,9 +47,12 @@ def score(
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
     from lcmem.jobs.score import score_table
+    from lcmem.pictures.manifest import Manifest
 
+    manifest = None if data is None else Manifest.read(data)
     target = out or pairs.with_name(pairs.stem + ".scored" + pairs.suffix)
-    scored, skipped = score_table(pairs, load_detector(model, Options(device, download)), target, workers=workers)
+    detector = load_detector(model, Options(device, download))
+    scored, skipped = score_table(pairs, detector, target, data=manifest, workers=workers)
     typer.echo(f"{scored} pairs scored: {target}")
     for _, reason in skipped:
         typer.secho(f"skipped: {reason}", fg="yellow", err=True)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lcmem.datasets.assembly import DatasetWarning, hash_split
+from lcmem.datasets.assembly import DatasetWarning
 from lcmem.datasets.celeba import CELEBA
 from lcmem.datasets.ct_rate import CT_RATE
 from lcmem.datasets.imagenet_lt import IMAGENET_LT
@@ -14,6 +14,7 @@ from lcmem.datasets.nih_cxr import NIH_CXR, NIH_CXR_LT
 from lcmem.datasets.open_pack import OPEN_PACK
 from lcmem.errors import LCMemError
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.splits import hash_split
 
 __all__ = ["DATASETS", "DatasetInfo", "DatasetWarning", "hash_split", "read_dataset"]
 

@@ -1,6 +1,5 @@
 """A list of pictures becomes a manifest: splits by identity, absent pictures left out, both said."""
 
-import hashlib
 import warnings
 from pathlib import Path
 
@@ -13,23 +12,6 @@ from lcmem.pictures.manifest import Manifest
 
 class DatasetWarning(UserWarning):
     """Something of a data set was left out or changed; the command line prints it as a line."""
-
-
-def hash_split(identity: str, *, val: float = 0.1, test: float = 0.1) -> str:
-    """Train, val or test by a hash of the identity: the same on every machine, whatever else is in the set.
-
-    Args:
-        identity: Pictures of one identity always get the same answer.
-        val: Share of the identities that go to val.
-        test: Share that go to test.
-    """
-    drawn = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big") / 2**64
-    return "test" if drawn < test else "val" if drawn < test + val else "train"
-
-
-def hash_splits(identities: pd.Series, *, val: float = 0.1, test: float = 0.1) -> pd.Series:
-    """:func:`hash_split` of a column."""
-    return identities.map({identity: hash_split(identity, val=val, test=test) for identity in identities.unique()})
 
 
 def join_labels(table: pd.DataFrame, labels: list[str], positive: str) -> pd.Series:

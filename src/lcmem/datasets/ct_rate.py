@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lcmem.datasets.assembly import assemble, hash_splits, much, unite_identities, warn
+from lcmem.datasets.assembly import assemble, much, unite_identities, warn
 from lcmem.datasets.layout import DatasetInfo, index_pictures, require_table, wrong_layout
 from lcmem.errors import LCMemError, extra
 from lcmem.pictures.listing import SPLITS
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.splits import hash_splits
 from lcmem.progress import progress_bar
 
 VOLUMES = r"^(?!(.*/)?ts_seg/).*\b(train|valid)"

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from lcmem.datasets.assembly import assemble, hash_splits
+from lcmem.datasets.assembly import assemble
 from lcmem.datasets.layout import DatasetInfo, find_table, index_pictures, read_csv, require_table
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.splits import hash_splits
 
 
 def read_isic2020(root: Path) -> Manifest:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from lcmem.datasets.assembly import assemble, hash_splits
+from lcmem.datasets.assembly import assemble
 from lcmem.datasets.layout import DatasetInfo, find_table, index_pictures, wrong_layout
 from lcmem.errors import LCMemError
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.splits import hash_splits
 
 
 def read_lfw(root: Path) -> Manifest:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from lcmem.datasets.assembly import assemble, hash_splits, join_labels
+from lcmem.datasets.assembly import assemble, join_labels
 from lcmem.datasets.layout import DatasetInfo, find_table, index_pictures, read_csv, require_table
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.splits import hash_splits
 
 IDS = {"dicom_id", "study_id", "subject_id"}
 

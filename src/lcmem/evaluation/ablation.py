@@ -18,13 +18,16 @@ from lcmem.evaluation.running import OK
 from lcmem.evaluation.tables import write_csv
 from lcmem.pairs import identity_pairs
 from lcmem.pictures.manifest import Manifest
-from lcmem.stats.roc import auc
+from lcmem.stats.bootstrap import Resampling, interval
+from lcmem.stats.roc import Roc
 from lcmem.training.fit import RunOptions
 from lcmem.training.presets import load_recipe
 from lcmem.training.recipe import Recipe
 from lcmem.training.run import train
 
 COLUMNS = ["accuracy", "f1", "precision", "recall", "auc"]
+REPLICATES = 200
+"""Of the 95 % intervals."""
 
 
 def benchmark_ablation(
@@ -47,8 +50,9 @@ def benchmark_ablation(
         options: How to train.
 
     Returns:
-        ``recipe, backbone, encoder, size, bce_weight, stages, negatives, split, n_positive, n_negative, accuracy, f1,
-        precision, recall, auc, status``. A recipe that cannot be trained here has its reason as ``status``.
+        ``recipe, backbone, encoder, size, bce_weight, stages, negatives, split, n_identities, n_positive, n_negative``;
+        ``accuracy, f1, precision, recall, auc``, each with ``_low`` and ``_high``; ``status``. A recipe that cannot be
+        trained here has its reason as ``status``.
     """
     folder, options = Path(out), options or RunOptions()
     tested = manifest.select(split=split)
@@ -92,17 +96,36 @@ def _measured(checkpoint: Path, tested: Manifest, cache: Path, recipe: Recipe, o
     if not len(pairs):
         raise LCMemError("no identity has two pictures: nothing to classify")
     logits = detector.similarity(features[pairs.first], features[pairs.second]).numpy()
-    return {"n_positive": int(pairs.same.sum()), "n_negative": int((~pairs.same).sum())} | classify(logits, pairs.same)
+    people = np.array(pictures.manifest.identities, dtype=object)
+    ends = people[pairs.first], people[pairs.second]
+    drawn = Resampling.draw(*ends, pairs.same, replicates=REPLICATES, seed=0)
+    sizes = {"n_identities": len(set(np.concatenate(ends))), "n_positive": int(pairs.same.sum())}
+    return sizes | {"n_negative": int((~pairs.same).sum())} | with_intervals(logits, drawn)
 
 
-def classify(logits: np.ndarray, same: np.ndarray) -> dict[str, float]:
-    """The columns of table 4: logits ``[P]`` decided at p > 0.5, same ``[P]`` booleans. 0 where nothing is decided."""
+def with_intervals(logits: np.ndarray, drawn: Resampling) -> dict[str, float]:
+    """:func:`classify`, each number with ``_low`` and ``_high``: 95 % intervals over identities."""
+    found = classify(logits, drawn.same)
+    replicates = [classify(logits, drawn.same, weights) for weights in drawn.weights(drawn.counts)]
+    low, high = interval(np.array([[each[name] for each in replicates] for name in COLUMNS]))
+    ends = {f"{name}_low": float(value) for name, value in zip(COLUMNS, low, strict=True)}
+    return found | ends | {f"{name}_high": float(value) for name, value in zip(COLUMNS, high, strict=True)}
+
+
+def classify(logits: np.ndarray, same: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
+    """The columns of table 4, 0 where nothing is decided.
+
+    Args:
+        logits: Decided at p > 0.5, ``[P]``.
+        same: ``[P]`` booleans.
+        weights: How often each pair counts, ``[P]``; None for once.
+    """
     decided = logits > 0
     scores = {
-        "accuracy": accuracy_score(same, decided),
-        "f1": f1_score(same, decided, zero_division=0),
-        "precision": precision_score(same, decided, zero_division=0),
-        "recall": recall_score(same, decided, zero_division=0),
-        "auc": auc(logits, same),
+        "accuracy": accuracy_score(same, decided, sample_weight=weights),
+        "f1": f1_score(same, decided, zero_division=0, sample_weight=weights),
+        "precision": precision_score(same, decided, zero_division=0, sample_weight=weights),
+        "recall": recall_score(same, decided, zero_division=0, sample_weight=weights),
+        "auc": Roc.of(logits, same, weights).auc(),
     }
     return {name: float(scores[name]) for name in COLUMNS}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.evaluation.copy.summary import strongest
+from lcmem.evaluation.copy.summary import STRONGEST
 from lcmem.evaluation.running import OK
 from lcmem.evaluation.tables import FAMILIES, family, title, write_csv, write_figure
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-RATES = ["recall", "false_positive_rate"]
+AUC = ["auc", "auc_low", "auc_high"]
+RATES = ["recall", "recall_low", "recall_high", "false_positive_rate"]
 COLOURS = dict(zip(FAMILIES, ("#7f8c8d", "#2471a3", "#c0392b", "#b9770e", "#1e8449"), strict=True))
 
 
@@ -26,20 +27,23 @@ def joint(folder: str | os.PathLike[str]) -> pd.DataFrame:
         folder: With ``reid.csv`` and ``copy.csv``; gets ``joint.csv``, ``joint.png`` and ``joint.svg``.
 
     Returns:
-        ``detector, protocol, auc`` (re-identification, mean over the datasets), ``recall`` and ``false_positive_rate``
-        (means over the datasets and over the paper's transforms at their strongest, threshold of 50 % specificity),
-        ``dims`` (numbers in a feature) and ``status`` (``ok``, or why there is no number).
+        ``detector, protocol``; ``auc, auc_low, auc_high`` (re-identification, mean over the datasets); ``recall,
+        recall_low, recall_high, false_positive_rate`` (means over the datasets and over the paper's transforms at their
+        strongest, threshold of 50 % specificity); ``dims`` (numbers in a feature); ``status`` (``ok``, or why there is
+        no number).
 
     Raises:
         LCMemError: One of the two tables is not there, or no detector is in both with the same protocol.
     """
     place = Path(folder)
-    reid, copies = (_read(place / name) for name in ("reid.csv", "copy.csv"))
+    reid = _read(place / "reid.csv", AUC)
+    copies = _read(place / "copy.csv", [*RATES, "dims", "transform", "threshold_rule"])
     keys = ["detector", "protocol"]
-    macro = reid[reid["dataset"] == "macro"].groupby(keys, sort=False)["auc"].first()
-    strong = strongest(copies).groupby(keys, sort=False)
+    macro = reid[reid["dataset"] == "macro"].groupby(keys, sort=False)[AUC].first()
+    chosen = (copies["transform"] == STRONGEST) & (copies["threshold_rule"] == "specificity-50")
+    strong = copies[chosen].groupby(keys, sort=False)[[*RATES, "dims"]].first()
     known = pd.concat((reid[keys], copies[keys])).drop_duplicates().set_index(keys)
-    table = known.join(macro).join(strong[RATES].mean()).join(strong["dims"].first())
+    table = known.join(macro).join(strong)
     table = table.join(_reasons(reid, copies, keys)).reset_index()
     measured = {"not in reid.csv": table["auc"].notna(), "not in copy.csv": table["recall"].notna()}
     for reason, good in measured.items():
@@ -65,6 +69,8 @@ def joint_figure(table: pd.DataFrame) -> "Figure":
         if len(part):
             areas = 4 * part["dims"].astype(float) ** 0.5
             axes.scatter(part["auc"], part["recall"], areas, color=COLOURS[key], alpha=0.6)
+            axes.hlines(part["recall"], part["auc_low"], part["auc_high"], color=COLOURS[key], lw=0.8)
+            axes.vlines(part["auc"], part["recall_low"], part["recall_high"], color=COLOURS[key], lw=0.8)
             axes.scatter([], [], 40, color=COLOURS[key], label=heading)
             axes.scatter(part["auc"], part["false_positive_rate"], 40, color=COLOURS[key], marker="_")
             axes.vlines(part["auc"], part["false_positive_rate"], part["recall"], color=COLOURS[key], lw=0.6, ls=":")
@@ -73,7 +79,8 @@ def joint_figure(table: pd.DataFrame) -> "Figure":
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(0.15)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    figure.suptitle(f"marker size: feature dimension; protocol {', '.join(sorted(set(rows['protocol'])))}", fontsize=9)
+    protocols = ", ".join(sorted(set(rows["protocol"])))
+    figure.suptitle(f"area: feature dimension; lines: 95 % intervals; protocol {protocols}", fontsize=9)
     figure.draw_without_rendering()  # only then is it known where the markers are
     _label(axes, rows)
     return figure
@@ -101,11 +108,11 @@ def _reasons(reid: pd.DataFrame, copies: pd.DataFrame, keys: list[str]) -> pd.Se
     return both[both["status"] != OK].groupby(keys)["status"].first().astype(object)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: Path, numbers: list[str]) -> pd.DataFrame:
     if not path.is_file():
         raise LCMemError(f"{path}: not there; run 'lcmem benchmark {path.stem}' with the same --out first")
     table = pd.read_csv(path)
-    missing = {"dataset", "detector", "protocol", "status"} - {*table.columns}
+    missing = {"dataset", "detector", "protocol", "status", *numbers} - {*table.columns}
     if missing:
         raise LCMemError(f"{path}: no column {missing.pop()!r}; run 'lcmem benchmark {path.stem}' again")
     return table

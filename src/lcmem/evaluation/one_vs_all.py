@@ -21,33 +21,33 @@ from lcmem.evaluation.tables import write_csv, write_figure
 from lcmem.jobs.scan import draw_histogram
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import ScanResult, scan
+from lcmem.stats.bootstrap import draw_counts, interval
+from lcmem.stats.calibration import DEFAULT_RATE, conformal_quantile
 
 ALL = "all"
 """The row of all datasets in one gallery."""
-RATE = 0.01
-"""Share of validation pictures that match another identity at the calibrated threshold."""
+REPLICATES = 1000
+"""Of the 95 % intervals."""
 
 
 @dataclass(frozen=True)
 class _Set:
-    """Features, identities and datasets of one split, in the order of the manifest."""
+    """Features, identities (numbered and by name) and datasets of one split, in the order of the manifest."""
 
     features: np.ndarray
     identities: np.ndarray
+    names: np.ndarray
     datasets: np.ndarray
 
     @classmethod
     def of(cls, pictures: BenchmarkPictures, detector: Detector, cache: FeatureCache) -> "_Set":
         features = pictures.features(detector, cache, np.arange(len(pictures)))
-        identities = pd.factorize(pd.Series(pictures.manifest.identities))[0].astype(np.int64)
-        return cls(features.numpy(), identities, pictures.manifest.table["dataset"].to_numpy())
+        names = np.array(pictures.manifest.identities, dtype=object)
+        identities = pd.factorize(names)[0].astype(np.int64)
+        return cls(features.numpy(), identities, names, pictures.manifest.table["dataset"].to_numpy())
 
     def rows(self, dataset: str) -> np.ndarray:
         return np.flatnonzero((self.datasets == dataset) | (dataset == ALL))
-
-    def count(self, dataset: str) -> int:
-        """Identities of a dataset."""
-        return len(np.unique(self.identities[self.rows(dataset)]))
 
     def scan(self, detector: Detector, dataset: str, threshold: float) -> ScanResult:
         rows = self.rows(dataset)
@@ -92,7 +92,8 @@ def benchmark_one_vs_all(
     Returns:
         ``dataset, detector, threshold_rule, threshold, n_pictures, n_identities, n_positive, n_negative, recall``
         (share of positive pairs above the threshold), ``false_positive_rate`` (of negative pairs), ``false_rejects,
-        false_reject_rate, seconds, pairs_per_second, status``.
+        false_reject_rate`` with ``_low`` and ``_high`` (95 % interval over identities), ``seconds, pairs_per_second``
+        (of one scan for all thresholds) and ``status``.
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,11 +116,12 @@ def benchmark_one_vs_all(
                 calibrated = _calibrated(known, detector, dataset)
                 if np.isfinite(calibrated):  # else there is only one identity
                     thresholds["1 % of val"] = calibrated
-            for rule, threshold in thresholds.items():
-                began = time.perf_counter()
-                found = tested.scan(detector, dataset, threshold)
-                rows.append(_row(dataset, rule, tested.count(dataset), found, time.perf_counter() - began))
-                results.setdefault(dataset, found)
+            began = time.perf_counter()
+            found = tested.scan(detector, dataset, min(thresholds.values()))
+            seconds = time.perf_counter() - began
+            identities = tested.names[tested.rows(dataset)]
+            rows += [_row(dataset, rule, level, identities, found, seconds) for rule, level in thresholds.items()]
+            results[dataset] = found
         _plot(results, folder / f"one_vs_all-{detector.name}")
         return rows
 
@@ -129,29 +131,39 @@ def benchmark_one_vs_all(
 
 
 def _calibrated(known: _Set, detector: Detector, dataset: str) -> float:
-    """The logit that the share :data:`RATE` of pictures reaches with another identity's."""
+    """The logit that a picture reaches by chance in :data:`DEFAULT_RATE` of cases; NaN if there is one identity."""
     found = known.scan(detector, dataset, np.inf).different
     assert found is not None
     finite = found.logits[np.isfinite(found.logits[:, 0]), 0]
-    return float(np.quantile(finite, 1 - RATE, method="higher")) if len(finite) else float("nan")
+    return conformal_quantile(finite, DEFAULT_RATE)[0] if len(finite) else float("nan")
 
 
-def _row(dataset: str, rule: str, identities: int, found: ScanResult, seconds: float) -> dict[str, Any]:
+def _row(
+    dataset: str, rule: str, threshold: float, identities: np.ndarray, found: ScanResult, seconds: float
+) -> dict[str, Any]:
+    """One threshold, from a scan at this or a lower one; ``identities`` ``[N]`` are those of the pictures."""
     positive, negative = (int(found.histogram.counts[kind].sum()) for kind in ("same", "different"))
-    rejected = 0 if found.failures is None else len(found.failures)
-    pictures = len(found.best.logits)
+    matched = {kind: 0 for kind in ("same", "different")}
+    for part in found.chunks():
+        kinds = part["kind"][part["logit"] >= threshold].value_counts()
+        matched = {kind: count + int(kinds.get(kind, 0)) for kind, count in matched.items()}
+    rejected = np.zeros(len(identities)) if found.different is None else found.different.logits[:, 0] >= threshold
+    counts = draw_counts(identities, replicates=REPLICATES, seed=0)
+    low, high = interval(counts @ rejected / np.maximum(counts.sum(1), 1))
     return {
         "dataset": dataset,
         "threshold_rule": rule,
-        "threshold": found.threshold,
-        "n_pictures": pictures,
-        "n_identities": identities,
+        "threshold": threshold,
+        "n_pictures": len(identities),
+        "n_identities": len(set(identities)),
         "n_positive": positive,
         "n_negative": negative,
-        "recall": found.match_counts["same"] / positive if positive else float("nan"),
-        "false_positive_rate": found.match_counts["different"] / negative if negative else float("nan"),
-        "false_rejects": rejected,
-        "false_reject_rate": rejected / pictures,
+        "recall": matched["same"] / positive if positive else float("nan"),
+        "false_positive_rate": matched["different"] / negative if negative else float("nan"),
+        "false_rejects": int(rejected.sum()),
+        "false_reject_rate": float(rejected.mean()),
+        "false_reject_rate_low": float(low),
+        "false_reject_rate_high": float(high),
         "seconds": seconds,
         "pairs_per_second": found.pairs / seconds,
     }

@@ -74,13 +74,31 @@ def all_scores(detector: Detector, first: Features, second: Features, most: int 
         LCMemError: A score is not finite.
     """
     count = second.count if most is None else min(most, second.count)
-    scores = np.empty((first.count, count))
-    for top in range(0, first.count, BLOCK):
-        u = first.at(np.arange(top, min(top + BLOCK, first.count)))
-        for left in range(0, count, BLOCK):
-            v = second.at(np.arange(left, min(left + BLOCK, count)))
-            scores[top : top + len(u), left : left + len(v)] = detector.similarities(u, v).double().numpy()
-    return _finite(detector, scores)
+    strips = [strip_scores(detector, first.at(rows), second.at, count, BLOCK) for rows in _blocks(first.count, BLOCK)]
+    return np.concatenate([np.empty((0, count)), *strips])
+
+
+def strip_scores(
+    detector: Detector, u: Tensor, gallery: Callable[[np.ndarray], Tensor], count: int, block: int
+) -> np.ndarray:
+    """Scores ``[B, count]`` of a few pictures with every picture of a gallery.
+
+    Args:
+        detector: Compares.
+        u: Features of the few, ``[B, D]``.
+        gallery: Gives the features of pictures at some positions.
+        count: Pictures of the gallery.
+        block: Of these, how many to compare at once.
+
+    Raises:
+        LCMemError: A score is not finite.
+    """
+    parts = [detector.similarities(u, gallery(rows)).double().numpy() for rows in _blocks(count, block)]
+    return _finite(detector, np.concatenate(parts, axis=1))
+
+
+def _blocks(count: int, block: int) -> list[np.ndarray]:
+    return [np.arange(start, min(start + block, count)) for start in range(0, count, block)]
 
 
 def _finite(detector: Detector, scores: np.ndarray) -> np.ndarray:

@@ -35,6 +35,9 @@ def benchmark_speed(
 ) -> pd.DataFrame:
     """Pictures embedded and pairs scored in a second, by random pictures: speed does not depend on what they show.
 
+    A picture counts from its decoded pixels to its features. Pixel metrics have nothing to do there but to copy the
+    pixels: their work is in the pairs.
+
     Args:
         detectors: What :func:`~lcmem.detectors.registry.load_detector` takes.
         out: Folder for ``speed.csv``.

@@ -20,11 +20,8 @@ from lcmem.jobs.compare import compare, given_score, highest_score, probabilitie
 from lcmem.jobs.features import FeatureSet, extract_features, read_source
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.scan import Best, ChunkedRows
-from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, calibrate_tail
+from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, calibrate_tail, random_pairs
 from lcmem.stats.rates import excess, wilson
-
-TAIL_PAIRS = 500_000
-"""Random pairs from which the scatter of unrelated pictures is measured when there are no identities."""
 
 Source = ManifestLike | Atlas
 
@@ -173,10 +170,8 @@ def _calibration(real: FeatureSet, scores: dict[str, np.ndarray], detector: Dete
 
 
 def random_pair_logits(features: ChunkedRows, detector: Detector) -> np.ndarray:
-    """Scores of :data:`TAIL_PAIRS` random pairs of different pictures of one set, features ``[N, D]``."""
-    rng = np.random.default_rng(0)
-    first = rng.integers(len(features), size=TAIL_PAIRS)
-    second = (first + rng.integers(1, len(features), size=TAIL_PAIRS)) % len(features)
+    """Scores of random pairs of different pictures of one set, features ``[N, D]``."""
+    first, second = random_pairs(np.arange(len(features)))
     return score_pairs(features, first, second, detector)
 
 

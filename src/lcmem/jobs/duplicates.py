@@ -13,10 +13,7 @@ from lcmem.jobs.compare import compare, highest_score, score_pairs
 from lcmem.jobs.groups import connected_components
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import ChunkedRows
-from lcmem.stats.calibration import DEFAULT_RATE, calibrate_tail
-
-SAMPLE = 200_000
-"""Random pairs from which the scatter of unrelated pictures is measured."""
+from lcmem.stats.calibration import DEFAULT_RATE, calibrate_tail, random_pairs
 
 
 @dataclass(frozen=True)
@@ -89,8 +86,5 @@ def duplicate_threshold(manifest: Manifest, features: ChunkedRows, detector: Det
     identities = pd.factorize(pd.Series(manifest.identities))[0]
     if len(set(identities)) < 3:
         raise LCMemError("fewer than 3 identities are too few to find a threshold with; give --threshold")
-    rng = np.random.default_rng(0)
-    first, second = rng.integers(len(features), size=(2, SAMPLE))
-    apart = identities[first] != identities[second]
-    logits = score_pairs(features, first[apart], second[apart], detector)
+    logits = score_pairs(features, *random_pairs(identities), detector)
     return calibrate_tail(logits, highest_score(features, detector), len(features), DEFAULT_RATE).logit

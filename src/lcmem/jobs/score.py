@@ -11,46 +11,52 @@ from lcmem.errors import LCMemError
 from lcmem.files import replacing
 from lcmem.jobs.compare import probabilities
 from lcmem.jobs.features import extract_features
+from lcmem.pairs import read_pairs
 from lcmem.pictures.manifest import Manifest
 
 CHUNK = 4096
 
 
 def score_table(
-    source: Path, detector: Detector, target: Path, *, workers: int | None = None
+    source: Path, detector: Detector, target: Path, *, data: Manifest | None = None, workers: int | None = None
 ) -> tuple[int, list[tuple[str, str]]]:
     """Score a table with the columns ``path_a`` and ``path_b``: add ``logit`` and ``probability``.
 
     A detector without a head adds ``similarity`` instead.
 
     Args:
-        source: CSV or Parquet; relative paths are relative to its folder.
+        source: CSV or Parquet.
         detector: The model.
         target: CSV or Parquet to write. All other columns are kept; pairs with an unreadable picture get NaN.
+        data: Where the pictures are, by the end of their paths; None takes the paths as they are, relative ones from
+            the table's folder. See :func:`lcmem.pairs.read_pairs`.
         workers: Decoding processes.
 
     Returns:
         How many pairs got a score, and path and reason of each picture that could not be read.
 
     Raises:
-        LCMemError: The table is missing or damaged, or lacks a column.
+        LCMemError: The table is missing or damaged, or lacks a column, or none of its pairs can be scored.
     """
-    table = read_pairs(source)
-    root = source.absolute().parent
-    ends = [[str(root / str(path)) for path in table[column]] for column in ("path_a", "path_b")]
-    unique = sorted(set(ends[0]) | set(ends[1]))
+    listed = read_pairs(source, data)
+    unique = sorted(set(listed.paths.ravel()))
     manifest = Manifest(pd.DataFrame({"path": unique, "identity": "", "split": "", "dataset": ""}))
     found = extract_features(manifest, detector, None, workers=workers)
     row = {path: position for position, path in enumerate(found.manifest.paths)}
-    a, b = (np.array([row.get(path, -1) for path in end], dtype=int) for end in ends)
+    a, b = (np.array([row.get(path, -1) for path in end], dtype=int) for end in listed.paths.T)
     usable = np.flatnonzero((a >= 0) & (b >= 0))
-    logits = np.full(len(table), np.nan)
+    if not len(usable):
+        raise LCMemError(
+            f"{source}: no pair can be scored, for example {found.skipped[0][1]}; for a list with other paths, such as "
+            "lcmem benchmark reid writes, name the manifest of the pictures: --data MANIFEST"
+        )
+    logits = np.full(len(listed.table), np.nan)
     for start in range(0, len(usable), CHUNK):
         part = usable[start : start + CHUNK]
         logits[part] = detector.similarity(
             found.features[torch.from_numpy(a[part])], found.features[torch.from_numpy(b[part])]
         )
-    scored = table.assign(logit=logits, probability=probabilities(logits, detector))
+    scored = listed.table.assign(logit=logits, probability=probabilities(logits, detector))
     if detector.head is None:
         scored = scored.drop(columns="probability").rename(columns={"logit": "similarity"})
     with replacing(target) as partial:
@@ -59,21 +65,3 @@ def score_table(
         else:
             scored.to_csv(partial, index=False)
     return len(usable), found.skipped
-
-
-def read_pairs(source: Path) -> pd.DataFrame:
-    """The table of pairs, as it is.
-
-    Raises:
-        LCMemError: It is missing or damaged, or lacks ``path_a`` or ``path_b``.
-    """
-    if not source.is_file():
-        raise LCMemError(f"{source}: no such file")
-    try:
-        table = pd.read_parquet(source) if source.suffix == ".parquet" else pd.read_csv(source, dtype=str)
-    except Exception as error:
-        raise LCMemError(f"{source}: not a readable table ({error})") from error
-    for column in ("path_a", "path_b"):
-        if column not in table.columns:
-            raise LCMemError(f"{source}: no column {column!r} (found: {', '.join(map(str, table.columns))})")
-    return table

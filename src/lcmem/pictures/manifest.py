@@ -1,6 +1,5 @@
 """Which pictures, whose, which split: a folder, a zip file, a CSV or a Parquet file becomes a Manifest."""
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,6 +12,7 @@ import pandas as pd
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
 from lcmem.pictures.listing import list_folder, list_zip, match_identities, read_table, table_of
+from lcmem.pictures.splits import hash_share, hash_splits
 
 ManifestLike: TypeAlias = Union[str, os.PathLike[str], "Manifest"]
 
@@ -137,21 +137,25 @@ class Manifest:
         return Manifest(self.table.iloc[list(keep)].reset_index(drop=True))
 
     def with_splits(self, *, val: float = 0.1, test: float = 0.1) -> "Manifest":
-        """Divide the identities into train, val and test in the order of their hashes: the same on every machine.
+        """Divide the identities by :func:`lcmem.pictures.splits.hash_split`: the same on every machine.
+
+        More pictures change nobody's split, except in a small set, where the identities that are nearest to it are
+        taken so that val and test have two each.
 
         Args:
-            val: Share of the identities for val, at least two.
-            test: Share of the identities for test, at least two.
+            val: Share of the identities for val.
+            test: Share of the identities for test.
 
         Raises:
             LCMemError: Too few identities to leave three for train.
         """
         identities = pd.Series(self.identities)
-        order = sorted(identities.unique(), key=lambda name: hashlib.sha256(name.encode()).digest())
+        order = sorted(identities.unique(), key=hash_share)
         if len(order) < 7:
             raise LCMemError(f"{len(order)} identities are too few to divide into train, val and test (at least 7)")
-        counts = {"test": max(2, round(test * len(order))), "val": max(2, round(val * len(order)))}
-        ends = counts["test"], counts["test"] + counts["val"]
+        splits = hash_splits(pd.Series(order), val=val, test=test)
+        ends = [max(2, int((splits == "test").sum()))]
+        ends.append(max(ends[0] + 2, int((splits != "train").sum())))
         split = {name: "test" if k < ends[0] else "val" if k < ends[1] else "train" for k, name in enumerate(order)}
         return Manifest(self.table.assign(split=identities.map(split).to_numpy()))
 

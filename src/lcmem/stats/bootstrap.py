@@ -18,14 +18,30 @@ def measure(roc: Roc) -> np.ndarray:
     return np.stack((roc.auc(), roc.specificity(), roc.precision()))
 
 
+def draw_counts(names: np.ndarray, *, replicates: int, seed: int) -> np.ndarray:
+    """How often each picture counts when identities are drawn with replacement, ``[R, N]`` int16.
+
+    A Poisson number of the identity's own (Hanley and MacGibbon 2006), the same wherever it is met: then datasets with
+    people in common are drawn together.
+
+    Args:
+        names: Identity of each picture, ``[N]`` strings.
+        replicates: R.
+        seed: Changes the draws.
+    """
+    unique, codes = np.unique(names.astype(str), return_inverse=True)
+    seeds = [[seed, *hashlib.sha256(name.encode()).digest()[:8]] for name in unique]
+    counts = np.stack([np.random.default_rng(own).poisson(1, replicates) for own in seeds], axis=1)
+    return counts.astype(np.int16)[:, codes]
+
+
 @dataclass(frozen=True)
 class Resampling:
     """How often each identity is drawn in each replicate, and which identities each pair is of.
 
     Pairs of one identity are no independent observations. So identities are drawn with replacement: a positive pair
-    counts as often as its identity was drawn, a negative one as often as the product of both. How often is a Poisson
-    number of the identity's own (Hanley and MacGibbon 2006), the same in every dataset that shows it: then datasets
-    with people in common are drawn together.
+    counts as often as its identity was drawn, a negative one as often as the product of both. How often is told by
+    :func:`draw_counts`.
 
     Attributes:
         counts: ``[R, I]``.
@@ -53,9 +69,8 @@ class Resampling:
             seed: Of the draws.
         """
         names, codes = np.unique(np.concatenate((first, second)).astype(str), return_inverse=True)
-        seeds = [[seed, *hashlib.sha256(name.encode()).digest()[:8]] for name in names]
-        counts = np.stack([np.random.default_rng(own).poisson(1, replicates) for own in seeds], axis=1)
-        return cls(counts.astype(np.int16), codes[: len(first)], codes[len(first) :], same)
+        counts = draw_counts(names, replicates=replicates, seed=seed)
+        return cls(counts, codes[: len(first)], codes[len(first) :], same)
 
     @classmethod
     def pool(cls, parts: Sequence["Resampling"]) -> "Resampling":

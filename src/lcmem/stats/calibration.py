@@ -7,13 +7,17 @@ and the holdout against the real set.
 """
 
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
+from scipy.special import expit, logit
 from scipy.stats import norm
+
+from lcmem.stats.thresholds import keeping_out
 
 DEFAULT_RATE = 0.01
 """Share of pictures of unseen identities that may be taken for a match by mistake."""
+PAIRS = 500_000
+"""Random pairs that :func:`random_pairs` draws."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +39,19 @@ class Calibration:
     @property
     def probability(self) -> float:
         """The threshold as a probability."""
-        return float(1 / (1 + np.exp(-self.logit)))
+        return float(expit(self.logit))
 
 
 def given_threshold(probability: float) -> Calibration:
-    """A threshold that the user chose (the paper's equation 4 takes 0.5)."""
-    logit = float(np.log(probability) - np.log1p(-probability)) if 0 < probability < 1 else np.inf * (probability - 0.5)
-    return Calibration(logit, None, "given", f"The threshold {probability:g} was given.")
+    """A threshold in [0, 1] that the user chose (the paper's equation 4 takes 0.5)."""
+    return Calibration(float(logit(probability)), None, "given", f"The threshold {probability:g} was given.")
 
 
 def conformal_quantile(chance: np.ndarray, rate: float) -> tuple[float, float]:
-    """The lowest threshold that a further draw from where ``chance`` came from exceeds with at most this probability.
+    """Split-conformal threshold: a new draw from where ``chance`` came from reaches it with at most this probability.
+
+    The one rule for chance matches of unseen identities. It is :func:`lcmem.stats.thresholds.keeping_out` with the
+    share raised by ``(n + 1) / n``, as the new draw is one more than those that the threshold was taken from.
 
     Args:
         chance: Best logits ``[n]`` of pictures that have no true match.
@@ -55,9 +61,25 @@ def conformal_quantile(chance: np.ndarray, rate: float) -> tuple[float, float]:
         The threshold (just above one of the values) and the probability reached: ``rate`` or less, or 1 / (n + 1)
         where n is too small for ``rate``.
     """
-    ordered = np.sort(chance)
-    position = min(ceil((len(ordered) + 1) * (1 - rate)), len(ordered))
-    return float(np.nextafter(ordered[position - 1], np.inf)), max(rate, 1 / (len(ordered) + 1))
+    count = len(chance)
+    share = min((1 - rate) * (count + 1) / count, 1.0)
+    return keeping_out(chance, share), max(rate, 1 / (count + 1))
+
+
+def random_pairs(identities: np.ndarray, *, count: int = PAIRS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of pictures for :func:`calibrate_tail`.
+
+    Args:
+        identities: Of each picture, ``[N]``; where they are not known, a number of its own for each picture.
+        count: How many pairs to draw; those of one identity are then left out.
+        seed: Of the draws.
+
+    Returns:
+        Positions of the first and of the second pictures, ``[P]`` each, P ≤ ``count``.
+    """
+    first, second = np.random.default_rng(seed).integers(len(identities), size=(2, count))
+    apart = identities[first] != identities[second]
+    return first[apart], second[apart]
 
 
 def calibrate(identity_chance: np.ndarray | None, holdout_chance: np.ndarray | None, rate: float) -> Calibration:
@@ -76,7 +98,7 @@ def calibrate(identity_chance: np.ndarray | None, holdout_chance: np.ndarray | N
     levels = {name: conformal_quantile(chance, rate) for name, chance in sources.items() if chance is not None}
     if not levels:
         raise ValueError("nothing to calibrate on")
-    logit = max(level for level, _ in levels.values())
+    threshold = max(level for level, _ in levels.values())
     reached = max(probability for _, probability in levels.values())
     texts = {
         "identities": "real pictures against all real pictures of other identities",
@@ -84,7 +106,7 @@ def calibrate(identity_chance: np.ndarray | None, holdout_chance: np.ndarray | N
     }
     origin = " and ".join(f"{len(sources[name])} {texts[name]}" for name in levels)  # type: ignore[arg-type]
     return Calibration(
-        logit,
+        threshold,
         reached,
         " and ".join(levels),
         f"Chance matches were measured on {origin}. At this threshold at most {reached:.2%} of pictures that show "
@@ -101,7 +123,7 @@ def calibrate_tail(logits: np.ndarray, bias: float, gallery: int, rate: float) -
     ``rate / gallery`` that one pair must not exceed.
 
     Args:
-        logits: Of random pairs of the real set ``[P]``.
+        logits: Of random pairs of the real set ``[P]``, see :func:`random_pairs`.
         bias: The logit of a picture with itself; the distance of a pair is how far its logit lies below.
         gallery: Number of real pictures.
         rate: As for :func:`calibrate`.
@@ -109,9 +131,9 @@ def calibrate_tail(logits: np.ndarray, bias: float, gallery: int, rate: float) -
     shares = np.geomspace(0.1, 0.005, 12)
     distances = np.maximum(bias - np.quantile(logits, 1 - shares), 1e-6)
     slope, offset = np.polyfit(norm.ppf(shares), np.log(distances), 1)
-    logit = float(bias - np.exp(offset + slope * norm.ppf(rate / gallery)))
+    threshold = float(bias - np.exp(offset + slope * norm.ppf(rate / gallery)))
     return Calibration(
-        logit,
+        threshold,
         rate,
         "tail",
         f"The real pictures carry no identities and there is no holdout, so the threshold is extrapolated from the "

@@ -1,10 +1,8 @@
 """Rates with an error bar."""
 
 from dataclasses import dataclass
-from math import sqrt
 
-Z95 = 1.959963984540054
-"""Two-sided 95 % quantile of the normal distribution."""
+from scipy.stats import binomtest
 
 
 @dataclass(frozen=True)
@@ -39,15 +37,17 @@ def wilson(count: int, total: int) -> Rate:
     """Wilson's score interval of a proportion (Wilson 1927), which is sensible at 0 and 1 too."""
     if total == 0:
         return Rate(0, 0, float("nan"), 0.0, 1.0)
-    share, square = count / total, Z95**2 / total
-    centre = (share + square / 2) / (1 + square)
-    spread = Z95 / (1 + square) * sqrt(share * (1 - share) / total + square / (4 * total))
-    return Rate(count, total, share, max(0.0, centre - spread), min(1.0, centre + spread))
+    low, high = binomtest(count, total).proportion_ci(0.95, "wilson")
+    return Rate(count, total, count / total, float(low), float(high))
 
 
 def excess(rate: Rate, control: Rate) -> Difference:
     """``rate − control`` with the interval that Newcombe (1998, method 10) builds from both Wilson intervals."""
-    low = sqrt((rate.value - rate.low) ** 2 + (control.high - control.value) ** 2)
-    high = sqrt((rate.high - rate.value) ** 2 + (control.value - control.low) ** 2)
-    value = rate.value - control.value
-    return Difference(value, max(-1.0, value - low), min(1.0, value + high))
+    if not rate.total or not control.total:
+        return Difference(float("nan"), -1.0, 1.0)
+    from statsmodels.stats.proportion import confint_proportions_2indep  # takes a second; few audits need it
+
+    low, high = confint_proportions_2indep(
+        rate.count, rate.total, control.count, control.total, method="newcomb", compare="diff"
+    )
+    return Difference(rate.value - control.value, float(low), float(high))

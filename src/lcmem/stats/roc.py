@@ -80,11 +80,6 @@ def specificity_at_sensitivity(scores: np.ndarray, same: np.ndarray, sensitivity
     return float(Roc.of(scores, same).specificity(sensitivity))
 
 
-def precision_at_recall(scores: np.ndarray, same: np.ndarray, recall: float = 0.99) -> float:
-    """:meth:`Roc.precision` of scores ``[P]``, same ``[P]``."""
-    return float(Roc.of(scores, same).precision(recall))
-
-
 def fnmr_at_fmr(genuine: np.ndarray, impostors: np.ndarray, n_impostor: int, fmr: float) -> float:
     """False non-match rate at the lowest threshold whose false match rate is not above ``fmr`` (ISO/IEC 19795-1).
 

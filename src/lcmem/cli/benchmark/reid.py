@@ -61,6 +61,8 @@ def reid(
     print_reid(table, split)
     typer.echo(f"tables: {out / 'reid.csv'}, {out / 'reid.md'}")
     typer.echo(f"figure: {out / 'reid.png'}, {out / 'reid.svg'}")
+    if (out / "reliability.png").is_file():
+        typer.echo(f"reliability: {out / 'reliability.png'}, {out / 'reliability.svg'}")
     typer.echo(f"pairs: {out / 'pairs.csv'}")
     if not (table["status"] == "ok").any():
         raise typer.Exit(1)
@@ -81,12 +83,13 @@ def print_reid(table: "pd.DataFrame", split: str | None) -> None:
     }
     known = {name: title for name, title in shown.items() if name in table}
     title = f"re-identification, protocol {table['protocol'].iloc[0]}, split {split or 'all'}"
-    lines = Table("dataset", "detector", "pairs", "AUC", "95 % interval", *known.values(), title=title)
+    lines = Table("dataset", "detector", "identities", "pairs", "AUC", "95 % interval", *known.values(), title=title)
     for row in table[table["status"] == "ok"].to_dict("records"):
         numbers = ["–" if row[name] != row[name] else f"{row[name]:.3f}" for name in ("auc", *known)]
         interval = f"{row['auc_low']:.3f} to {row['auc_high']:.3f}"
         pairs = str(row["n_positive"] + row["n_negative"])
-        lines.add_row(row["dataset"], row["detector"], pairs, numbers[0], interval, *numbers[1:])
+        people = str(row["n_identities"])
+        lines.add_row(row["dataset"], row["detector"], people, pairs, numbers[0], interval, *numbers[1:])
     console = Console()
     console.print(lines)
     for row in table[table["status"] != "ok"].drop_duplicates("detector").itertuples():

@@ -33,6 +33,8 @@ def strongest_figure(table: pd.DataFrame) -> "Figure":
         part = part.set_index("detector").loc[order]
         places = range(len(order))
         axes.hlines(places, part["false_positive_rate"], part["recall"], color="0.8", lw=1.5, zorder=1)
+        if "recall_low" in part:
+            axes.hlines(places, part["recall_low"], part["recall_high"], color="#2471a3", lw=1, zorder=1)
         axes.scatter(part["recall"], places, s=28, color="#2471a3", label="recall")
         axes.scatter(
             part["false_positive_rate"], places, s=28, facecolor="white", color="#c0392b", label="false positive rate"

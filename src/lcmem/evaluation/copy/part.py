@@ -14,11 +14,15 @@ from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pairing import Features, all_scores, pair_scores
 from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.progress import Advance
+from lcmem.stats.bootstrap import draw_counts
+from lcmem.stats.roc import Roc
 
 NEAREST = 3
 """Pictures of the background whose mean similarity to a query is taken off its scores (Pizzi et al. 2022)."""
 BACKGROUND = 128
 """Validation pictures that make up the background: in the order of their hashes, by chance."""
+REPLICATES = 200
+"""Of the 95 % intervals."""
 NEGATIVES = 2
 """Other pictures that each copy is compared with where a detector is too slow for all of them."""
 
@@ -28,23 +32,55 @@ class CopyScores:
     """Scores of the edited copies of N pictures.
 
     Attributes:
-        own: Of each copy with its original, ``[N]``.
-        others: Of copies with originals of other identities, ``[M]``.
-        map: µAP: the average precision of all these pairs in one queue; NaN where ``others`` are only a few.
+        table: Of each copy (row) with each original, ``[N, N]``; NaN where they were not compared.
+        strangers: Which of them show different identities, ``[N, N]``.
+        map: µAP: the average precision of these pairs in one queue; NaN where only a few were compared.
         map_normalised: The same, after score normalisation.
     """
 
-    own: np.ndarray
-    others: np.ndarray
+    table: np.ndarray
+    strangers: np.ndarray
     map: float
     map_normalised: float
 
-    def rates(self, threshold: float) -> dict[str, float]:
-        """Recall, and what it is bought with: shares of both kinds of pairs that reach the threshold."""
-        return {
-            "recall": float((self.own >= threshold).mean()),
-            "false_positive_rate": float((self.others >= threshold).mean()) if len(self.others) else float("nan"),
-        }
+    @property
+    def own(self) -> np.ndarray:
+        """Scores of each copy with its original, ``[N]``."""
+        return np.diagonal(self.table)
+
+    @property
+    def others(self) -> np.ndarray:
+        """Scores of copies with originals of other identities, ``[M]``."""
+        return self.table[self._apart]
+
+    @property
+    def _apart(self) -> np.ndarray:
+        return self.strangers & ~np.isnan(self.table)
+
+    def rates(self, threshold: float, counts: np.ndarray) -> np.ndarray:
+        """Recall, and what it is bought with: shares of both kinds of pairs that reach the threshold, ``[2, R]``.
+
+        Args:
+            threshold: A score.
+            counts: How often each picture counts in each replicate, ``[R, N]``; a pair of two as often as their
+                product.
+        """
+        weights, reached = counts.astype(np.float64), self.table >= threshold
+        with np.errstate(invalid="ignore"):  # NaN where nothing is drawn or there is nobody else
+            recall = weights @ np.diagonal(reached) / weights.sum(1)
+            return np.stack((recall, _pair_sums(weights, self._apart & reached) / _pair_sums(weights, self._apart)))
+
+    def separation(self) -> dict[str, float]:
+        """AUC and specificity at 99 % sensitivity, and both µAP."""
+        same = np.arange(len(self.own) + len(self.others)) < len(self.own)
+        roc = Roc.of(np.concatenate((self.own, self.others)), same)
+        found = {"auc": float(roc.auc()), "specificity_at_99_sensitivity": float(roc.specificity())}
+        return found | {"map": self.map, "map_normalised": self.map_normalised}
+
+
+def _pair_sums(weights: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Sum over chosen pairs ``[N, N]`` of the product of both weights ``[R, N]``: ``[R]``."""
+    return ((weights @ chosen.astype(np.float64)) * weights).sum(1)
 
 
 @dataclass(frozen=True)
@@ -68,6 +104,13 @@ class CopyPart:
         return {"copied": self.test, "threshold": self.calibration.pictures}
 
     @cached_property
+    def counts(self) -> np.ndarray:
+        """How often each original counts: once in the first row, then in each replicate, ``[1 + R, N]``."""
+        identities = np.array(self.test.manifest.identities, dtype=object)
+        drawn = draw_counts(identities, replicates=REPLICATES, seed=0)
+        return np.concatenate((np.ones((1, len(identities)), dtype=drawn.dtype), drawn))
+
+    @cached_property
     def strangers(self) -> np.ndarray:
         """Which originals show another identity than each copy, ``[N, N]``."""
         identities = np.array(self.test.manifest.identities, dtype=object)
@@ -85,24 +128,22 @@ class CopyPart:
         table = all_scores(detector, edited, originals)
         offset = nearest_mean(all_scores(detector, edited, background, BACKGROUND))
         return CopyScores(
-            np.diagonal(table),
-            table[self.strangers],
+            table,
+            self.strangers,
             micro_average_precision(table, self.strangers),
             micro_average_precision(table - offset[:, None], self.strangers),
         )
 
     def _few(self, detector: Detector, edited: Features, originals: Features) -> CopyScores:
-        rows = np.arange(len(self.test))
-        own = pair_scores(detector, originals, edited, rows, rows)
-        others = [self._shifted(detector, edited, originals, shift) for shift in range(1, 1 + NEGATIVES)]
-        return CopyScores(own, np.concatenate(others), float("nan"), float("nan"))
-
-    def _shifted(self, detector: Detector, edited: Features, originals: Features, shift: int) -> np.ndarray:
-        """Scores with the original ``shift`` places further on: they lie in the order of their hashes, by chance."""
-        copy = np.arange(len(self.test))
-        original = np.roll(copy, -shift)
-        strange = self.strangers[copy, original]
-        return pair_scores(detector, originals, edited, original[strange], copy[strange])
+        """With the own original and those up to :data:`NEGATIVES` places further on, in the order of their hashes."""
+        copies = np.arange(len(self.test))
+        table = np.full((len(copies), len(copies)), np.nan)
+        for shift in range(1 + NEGATIVES):
+            others = np.roll(copies, -shift)
+            chosen = self.strangers[copies, others] | (others == copies)
+            first, second = others[chosen], copies[chosen]
+            table[second, first] = pair_scores(detector, originals, edited, first, second)
+        return CopyScores(table, self.strangers, float("nan"), float("nan"))
 
     def plain(self, detector: Detector, cache: FeatureCache, tell: Advance) -> tuple[Features, Features]:
         """Features of the originals and of the validation pictures."""
@@ -112,20 +153,21 @@ class CopyPart:
         )
         return originals, background
 
-    def row(self, variant: Variant, rule: str, threshold: float, scores: CopyScores) -> dict[str, Any]:
-        """A row of the table."""
-        return {
+    def rows(self, variant: Variant, rules: dict[str, float], scores: CopyScores) -> list[dict[str, Any]]:
+        """A row of the table for each threshold; ``rates`` are recall and false positive rate, ``[2, 1 + R]``."""
+        common = {
             "dataset": self.name,
             "transform": variant.transform,
             "strength": variant.strength,
-            "threshold_rule": rule,
-            **scores.rates(threshold),
-            "threshold": threshold,
+            "n_identities": len(set(self.test.manifest.identities)),
             "n_positive": len(scores.own),
             "n_negative": len(scores.others),
-            "map": scores.map,
-            "map_normalised": scores.map_normalised,
+            **scores.separation(),
         }
+        return [
+            common | {"threshold_rule": rule, "threshold": threshold, "rates": scores.rates(threshold, self.counts)}
+            for rule, threshold in rules.items()
+        ]
 
 
 def nearest_mean(scores: np.ndarray, count: int = NEAREST) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lcmem.detectors.base import Detector
@@ -14,8 +15,8 @@ from lcmem.evaluation.copy.calibration import Calibration, average
 from lcmem.evaluation.copy.figures import strengths_figure, strongest_figure
 from lcmem.evaluation.copy.part import CopyPart
 from lcmem.evaluation.copy.sample import random_identities, random_pictures
-from lcmem.evaluation.copy.summary import strongest, summary
-from lcmem.evaluation.copy.variants import Variant, variants_of
+from lcmem.evaluation.copy.summary import STRONGEST, strongest, summary
+from lcmem.evaluation.copy.variants import PAPER, TRANSFORMS, Variant, variants_of
 from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pairing import Features
 from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
@@ -23,6 +24,7 @@ from lcmem.evaluation.running import measure_each
 from lcmem.evaluation.tables import write_csv, write_figure, write_text
 from lcmem.pictures.manifest import Manifest
 from lcmem.progress import Advance, progress_bar
+from lcmem.stats.bootstrap import interval
 from lcmem.stats.thresholds import RULES
 
 MACRO = "macro"
@@ -31,9 +33,10 @@ VALIDATION = 400
 """Most validation pictures of each dataset that thresholds are taken from."""
 VARIANT = ["dataset", "detector", "protocol", "transform", "strength"]
 RATES = ["recall", "false_positive_rate"]
-COUNTS = ["n_positive", "n_negative"]
-MAPS = ["map", "map_normalised"]
-COLUMNS = [*VARIANT, "threshold_rule", *RATES, "threshold", *COUNTS, "dims", "status"]
+WITH_INTERVALS = [name + end for name in RATES for end in ("", "_low", "_high")]
+COUNTS = ["n_identities", "n_positive", "n_negative"]
+MAPS = ["auc", "specificity_at_99_sensitivity", "map", "map_normalised"]
+COLUMNS = [*VARIANT, "threshold_rule", *WITH_INTERVALS, "threshold", *COUNTS, "dims", "status"]
 
 
 def benchmark_copy(
@@ -60,9 +63,10 @@ def benchmark_copy(
     Args:
         manifest: Pictures with splits.
         detectors: As :func:`lcmem.detectors.registry.load_detector` takes them.
-        out: Folder for ``copy.csv``, ``copy_map.csv`` (µAP without and with score normalisation, one queue for each
-            dataset), ``copy_pictures.csv`` (which pictures were taken), ``copy.md``, the figures ``copy-strongest``
-            and ``copy-strengths`` (PNG and SVG), and features that a second run needs not make again.
+        out: Folder for ``copy.csv``, ``copy_map.csv`` (what needs no threshold: AUC, specificity at 99 % sensitivity,
+            µAP without and with score normalisation, one queue for each dataset), ``copy_pictures.csv`` (which pictures
+            were taken), ``copy.md``, the figures ``copy-strongest`` and ``copy-strengths`` (PNG and SVG), and features
+            that a second run needs not make again.
         pictures: Test pictures, over all datasets.
         transforms: Some of :data:`lcmem.evaluation.copy.variants.TRANSFORMS`; None for all.
         protocol: ``fixed`` or ``paper``.
@@ -75,9 +79,11 @@ def benchmark_copy(
 
     Returns:
         The table of ``copy.csv``: ``dataset`` (``macro``: the mean over the datasets), ``detector``, ``protocol``,
-        ``transform``, ``strength``, ``threshold_rule``, ``recall``, ``false_positive_rate``, ``threshold``,
-        ``n_positive``, ``n_negative``, ``dims`` (numbers in a feature) and ``status`` (``ok``, or why a detector has
-        no more than this row).
+        ``transform`` (``strongest``: the mean over the paper's at their strongest), ``strength``, ``threshold_rule``,
+        ``recall`` and ``false_positive_rate`` each with ``_low`` and
+        ``_high`` (95 % intervals over the identities that were copied, at the same threshold), ``threshold``,
+        ``n_identities``, ``n_positive``, ``n_negative``, ``dims`` (numbers in a feature) and ``status`` (``ok``, or
+        why a detector has no more than this row).
 
     Raises:
         LCMemError: No such transform or split, no dataset with a threshold, or no picture can be read.
@@ -98,7 +104,7 @@ def benchmark_copy(
         rows = measure_each(detectors, [MACRO], measure, options)
     table = pd.DataFrame(rows).assign(protocol=protocol)
     table = table.reindex(columns=COLUMNS + MAPS).astype(dict.fromkeys([*COUNTS, "dims"], "Int64"))
-    maps = table.drop_duplicates(VARIANT)[VARIANT + MAPS].dropna()
+    maps = table.drop_duplicates(VARIANT)[VARIANT + MAPS].dropna(subset="auc")
     table = table[COLUMNS]
     write_csv(table, folder / "copy.csv")
     write_csv(maps, folder / "copy_map.csv")
@@ -143,13 +149,45 @@ def _measure(
     for part, features, rules in zip(parts, plain, limits, strict=True):
         for variant in variants:
             scores = part.scores(detector, cache, features, variant, advance)
-            rows += [part.row(variant, rule, threshold, scores) for rule, threshold in rules.items()]
+            rows += part.rows(variant, rules, scores)
     table = pd.DataFrame(rows)
+    macro = _macro(table)
+    tables = [part for part in (table, macro, _strongest_mean(macro)) if len(part)]
+    table = _with_intervals(pd.concat(tables, ignore_index=True))
+    return table.assign(dims=plain[0][0].dims).to_dict("records")
+
+
+def _macro(table: pd.DataFrame) -> pd.DataFrame:
+    """The means over the datasets."""
     keys = ["transform", "strength", "threshold_rule"]
     groups = table.groupby(keys, sort=False, as_index=False)
-    macro = groups[RATES + MAPS].agg(_mean).merge(groups[COUNTS].sum(), on=keys).assign(dataset=MACRO)
-    table = pd.concat((table, macro))
-    return table.assign(dims=plain[0][0].dims).to_dict("records")
+    rates = pd.DataFrame(
+        [
+            dict(zip(keys, key, strict=True)) | {"rates": np.mean(np.stack([*part]), axis=0)}
+            for key, part in table.groupby(keys, sort=False)["rates"]
+        ]
+    )
+    means = groups[MAPS].agg(_mean).merge(groups[COUNTS].sum(), on=keys)
+    return means.merge(rates, on=keys).assign(dataset=MACRO)
+
+
+def _strongest_mean(macro: pd.DataFrame) -> pd.DataFrame:
+    """For each rule a row of the mean over the paper's transforms at their strongest, of those that were measured."""
+    last = macro["transform"].map({name: TRANSFORMS[name][0][-1] for name in PAPER})
+    rows = []
+    for rule, part in macro[macro["strength"] == last].groupby("threshold_rule", sort=False):
+        same = part.iloc[0][[*COUNTS, "dataset"]].to_dict()
+        mean = {"rates": np.mean(np.stack([*part["rates"]]), axis=0)}
+        rows.append(same | mean | {"transform": STRONGEST, "strength": np.nan, "threshold_rule": rule})
+    return pd.DataFrame(rows)
+
+
+def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Recall and false positive rate with intervals, from ``rates`` ``[2, 1 + R]`` of each row."""
+    rates = np.stack([*table["rates"]])
+    low, high = interval(rates[..., 1:])
+    columns = np.stack((rates[..., 0], low, high), axis=-1).reshape(len(table), -1)
+    return table.drop(columns="rates").join(pd.DataFrame(columns, columns=WITH_INTERVALS))
 
 
 def _mean(values: pd.Series) -> float:

@@ -11,8 +11,11 @@ from lcmem.evaluation.tables import markdown, title
 EXPLANATION = """# Copy detection
 
 Protocol `{protocol}`. Each cell is recall / false positive rate at one threshold, on the strongest edit, as the mean
-over {datasets}. Recall alone can be bought with a low threshold: only the distance between the two numbers counts.
+over {datasets}. 95 % intervals are in `copy.csv`.
+Recall alone can be bought with a low threshold: only the distance between the two numbers counts.
 """
+STRONGEST = "strongest"
+"""The transform of the row of the mean over the paper's transforms at their strongest."""
 HEADINGS = {
     "specificity-50": "Threshold of 50 % specificity on the validation split (the paper's choice)",
     "recall-95": "Threshold of 95 % recall on the validation split",
@@ -30,12 +33,13 @@ def strongest(table: pd.DataFrame, rule: str = "specificity-50", transforms: Seq
         transforms: Those wanted; of them, what the table has.
 
     Returns:
-        ``detector, protocol, transform, strength, recall, false_positive_rate, dims``.
+        ``detector, protocol, transform, strength, recall, recall_low, recall_high, false_positive_rate, dims``.
     """
     strengths = {name: TRANSFORMS[name][0][-1] for name in transforms}
     chosen = (table["dataset"] == "macro") & (table["threshold_rule"] == rule)
     chosen &= table["strength"] == table["transform"].map(strengths)
-    columns = ["detector", "protocol", "transform", "strength", "recall", "false_positive_rate", "dims"]
+    columns = ["detector", "protocol", "transform", "strength", "recall", "recall_low", "recall_high"]
+    columns += ["false_positive_rate", "dims"]
     return table.loc[chosen, columns].reset_index(drop=True)
 
 
@@ -43,8 +47,10 @@ def summary(table: pd.DataFrame, maps: pd.DataFrame) -> str:
     """Markdown of ``copy.csv`` and ``copy_map.csv``."""
     good, failed = table[table["status"] == OK], table[table["status"] != OK]
     protocols = sorted(set(table["protocol"]))
-    copied = good[good["dataset"] != "macro"].groupby("dataset")["n_positive"].max()
-    datasets = ", ".join(f"{name} ({count} pictures copied)" for name, count in copied.items())
+    copied = good[good["dataset"] != "macro"].groupby("dataset")[["n_positive", "n_identities"]].max()
+    datasets = ", ".join(
+        f"{name} ({count} pictures of {people} identities)" for name, count, people in copied.itertuples()
+    )
     blocks = [EXPLANATION.format(protocol=", ".join(protocols), datasets=datasets or "no dataset")]
     for rule, heading in HEADINGS.items():
         if rule == "recall-95" and protocols == ["paper"]:
@@ -63,6 +69,7 @@ def _rates(rows: pd.DataFrame) -> str:
 
 
 def _maps(maps: pd.DataFrame) -> str:
+    maps = maps.dropna(subset="map")
     last = maps["transform"].map({name: strengths[-1] for name, (strengths, _) in TRANSFORMS.items()})
     return _grid(maps[(maps["dataset"] == "macro") & (maps["strength"] == last)], ("map", "map_normalised"))
 

@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from lcmem.detectors.base import Detector
-from lcmem.errors import LCMemError
+from lcmem.evaluation.pairing import strip_scores
 from lcmem.progress import progress_bar
 from lcmem.stats.roc import fnmr_at_fmr
 
@@ -76,7 +76,7 @@ def compare_all(detector: Detector, features: Tensor, identities: np.ndarray, ke
         title: For the progress bar.
 
     Raises:
-        LCMemError: A score is not a number.
+        LCMemError: A score is not finite.
     """
     count = len(features)
     block = max(1, min(ROWS, CELLS // max(features.shape)))
@@ -85,7 +85,7 @@ def compare_all(detector: Detector, features: Tensor, identities: np.ndarray, ke
     with progress_bar(f"{detector.name}: all pairs of {title}", count) as advance:
         for start in range(0, count, block):
             rows = np.arange(start, min(start + block, count))
-            scores = _strip(detector, features, rows, block)
+            scores = strip_scores(detector, features[rows], features.__getitem__, count, block)
             same = identities[rows, None] == identities
             later = np.arange(count) > rows[:, None]  # each pair once, none with itself
             genuine.append(scores[same & later])
@@ -101,15 +101,6 @@ def compare_all(detector: Detector, features: Tensor, identities: np.ndarray, ke
     return Exhaustive(
         np.concatenate(genuine), best, count_impostors(identities), np.concatenate(precision), np.concatenate(first)
     )
-
-
-def _strip(detector: Detector, features: Tensor, rows: np.ndarray, block: int) -> np.ndarray:
-    u = features[rows[0] : rows[-1] + 1]
-    parts = [detector.similarities(u, features[at : at + block]).numpy() for at in range(0, len(features), block)]
-    scores = np.concatenate(parts, axis=1)
-    if np.isnan(scores).any():
-        raise LCMemError(f"{detector.name}: scores that are not numbers (NaN)")
-    return scores
 
 
 def _highest(values: np.ndarray, keep: int) -> np.ndarray:

@@ -1,22 +1,26 @@
 """The re-identification table as Markdown, laid out as the paper's table 2, and as a figure."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from lcmem.evaluation.pictures import BenchmarkPictures
+from lcmem.evaluation.reid.task import MIN_IDENTITIES
 from lcmem.evaluation.running import OK
 from lcmem.evaluation.tables import by_family, markdown, ranked, title, write_figure, write_text
 
-PROTOCOLS = {
-    "fixed": "Both pictures of a negative pair are drawn at random.",
-    "paper": "The second picture of a negative pair is always the first one of its identity, as in the official code.",
+HOW_DRAWN = {
+    "fixed": "Both pictures of a negative pair are drawn at random, at most 10 positive pairs of one identity.",
+    "paper": "All positive pairs; the second picture of a negative pair is always the first one of its identity, as in "
+    "the official code.",
     "list": "The pairs are those of a given list.",
     "lfw": "The pairs are those of an official list of LFW.",
 }
 TABLE2 = {"auc": "AUC", "specificity_at_99_sensitivity": "specificity"}
 OTHERS = {
     "precision_at_99_recall": "precision at 99 % recall",
+    "ece": "calibration error",
     "fnmr_at_fmr_1e-3": "FNMR at FMR 1e-3",
     "fnmr_at_fmr_1e-4": "FNMR at FMR 1e-4",
     "map_at_r": "MAP@R",
@@ -24,6 +28,7 @@ OTHERS = {
     "accuracy": "accuracy",
     "accuracy_se": "± standard error",
 }
+TOO_FEW = f"fewer than {MIN_IDENTITIES} identities with two or more pictures"
 COLUMNS = 5
 """Datasets in one row of the figure."""
 
@@ -36,22 +41,25 @@ def write_markdown(
     protocol = table["protocol"].iloc[0]
     splits = ", ".join(sorted(set(pictures.manifest.table["split"]) - {""})) or "not divided"
     sizes = table.drop_duplicates("dataset")[["dataset", "n_identities", "n_positive", "n_negative"]]
+    small = ", ".join(table.loc[~table["in_macro"] & ~table["dataset"].isin(["macro", "micro"]), "dataset"].unique())
     without = ", ".join(sorted(set(pictures.datasets) - set(table["dataset"])))
     failed = table[table["status"] != OK].drop_duplicates("detector")
     parts = [
         "# Re-identification",
-        f"Protocol `{protocol}`. {PROTOCOLS[protocol]} Split: {splits}. {len(pictures)} pictures at "
+        f"Protocol `{protocol}`. {HOW_DRAWN[protocol]} Split: {splits}. {len(pictures)} pictures at "
         f"{pictures.size}×{pictures.size} pixels, {len(pictures.skipped)} unreadable. Seed {seed}. "
         "Specificity is that at 99 % sensitivity; **best**, <u>second</u>; macro: mean over the datasets, micro: all "
         "pairs together.",
         _wide(table),
         f"95 % intervals from {replicates} replicates in which the identities are drawn again:",
         _with_intervals(table),
-        "Precision is taken on the same pairs; error rates and retrieval on every pair of pictures of a dataset (a "
-        "dash: too few of them, a detector too slow for all of them, or a given list):",
+        "Precision and expected calibration error (10 bins of equal mass; a dash: scores are no logits) are taken on "
+        "the same pairs; error rates and retrieval on every pair of pictures of a dataset (a dash: too few of them, a "
+        "detector too slow for all of them, or a given list):",
         _others(table),
         "Pairs:",
         markdown([*sizes], [[str(cell) for cell in row] for row in sizes.itertuples(index=False)]),
+        *([f"Shown, but not counted in macro ({TOO_FEW}): {small}."] if small else []),
         *([f"Without two pictures of one identity, so left out: {without}."] if without else []),
         *(f"Not measured: {title(row.detector)} ({row.status})." for row in failed.itertuples()),
     ]
@@ -125,3 +133,35 @@ def plot(table: pd.DataFrame, folder: Path) -> None:
     panels[0].set_ylim(len(names) - 0.5, -0.5)
     figure.supxlabel(f"AUC, 95 % intervals over identities; protocol {table['protocol'].iloc[0]}", fontsize=10)
     write_figure(figure, folder / "reid")
+
+
+def plot_reliability(rows: list[dict[str, Any]], folder: Path) -> None:
+    """Share of positive pairs by stated probability, a panel for each dataset: ``reliability.png`` and ``.svg``.
+
+    Args:
+        rows: With ``dataset``, ``detector`` and ``curve``; those without a curve are left out.
+        folder: Where; nothing is written if there is no curve.
+    """
+    from matplotlib.figure import Figure
+
+    known = [row for row in rows if row.get("curve") is not None]
+    datasets = list(dict.fromkeys(row["dataset"] for row in known))
+    if not known:
+        return
+    columns = min(COLUMNS, len(datasets))
+    lines = -(-len(datasets) // columns)
+    figure = Figure(figsize=(2.6 * columns, 2.6 * lines + 0.5), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for panel, dataset in zip(panels, datasets, strict=False):
+        panel.plot((0, 1), (0, 1), color="#7f8c8d", lw=1, ls=":")
+        for row in known:
+            if row["dataset"] == dataset:
+                panel.plot(row["curve"].probability, row["curve"].share, "o-", ms=3, lw=1, label=title(row["detector"]))
+        panel.set_title(dataset, fontsize=10)
+        panel.legend(frameon=False, fontsize=7)
+        panel.spines[["top", "right"]].set_visible(False)
+    for panel in panels[len(datasets) :]:
+        panel.set_visible(False)
+    figure.supxlabel("probability of a match (10 bins of equal mass)", fontsize=10)
+    figure.supylabel("share of positive pairs, both kinds weighted to one half", fontsize=9)
+    write_figure(figure, folder / "reliability")

@@ -3,19 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from scipy.special import expit
 from torch import Tensor
 
 from lcmem.detectors.base import Detector
+from lcmem.detectors.trained import TrainedDetector
 from lcmem.errors import LCMemError
 from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.evaluation.reid.all_pairs import CELLS, RATES, Exhaustive, compare_all
 from lcmem.pairs import Pairs
 from lcmem.progress import progress_bar
 from lcmem.stats.bootstrap import METRICS, Resampling, interval, measure
+from lcmem.stats.reliability import reliability
 from lcmem.stats.roc import Roc, fold_accuracies
 
+MIN_IDENTITIES = 20
+"""Identities with two or more pictures that a dataset needs to count in the macro mean (unless none has as many)."""
 CHUNK = 4096
 """Pairs at a time at most."""
 
@@ -60,6 +66,11 @@ class Task:
         return cls(name, rows, people, Pairs(first, second, pairs.same, pairs.fold), listed, resampling)
 
     @property
+    def repeated(self) -> int:
+        """Identities with two or more pictures."""
+        return int((np.unique(self.identities.astype(str), return_counts=True)[1] > 1).sum())
+
+    @property
     def sizes(self) -> dict[str, int]:
         """``n_identities, n_positive, n_negative``."""
         positive = int(self.pairs.same.sum())
@@ -84,7 +95,8 @@ class Task:
         everything = None
         if detector.exhaustive and not self.listed:
             everything = compare_all(detector, features, self.identities, keep, self.name)
-        return Outcome(scores, self.resampling, self.pairs.fold, everything)
+        logits = isinstance(detector, TrainedDetector) and not detector.contrastive
+        return Outcome(scores, self.resampling, self.pairs.fold, everything, logits)
 
     def _score(self, detector: Detector, features: Tensor) -> np.ndarray:
         pairs, parts = self.pairs, []
@@ -109,12 +121,14 @@ class Outcome:
         resampling: Of the pairs.
         fold: Of the pairs, ``[P]``, or None.
         everything: What all pairs left behind, or None.
+        logits: Whether the scores are log-odds.
     """
 
     scores: np.ndarray
     resampling: Resampling
     fold: np.ndarray | None
     everything: Exhaustive | None
+    logits: bool
 
     @classmethod
     def pool(cls, parts: Sequence["Outcome"]) -> "Outcome":
@@ -126,6 +140,7 @@ class Outcome:
             Resampling.pool([part.resampling for part in parts]),
             np.concatenate(folds) if folds else None,
             Exhaustive.pool(found) if found else None,
+            all(part.logits for part in parts),
         )
 
     @cached_property
@@ -138,9 +153,13 @@ class Outcome:
         """The :data:`METRICS` in every replicate, ``[3, R]``."""
         return self.resampling.measure(self.scores)
 
-    def numbers(self) -> dict[str, float]:
-        """All columns of the table that depend on the scores."""
-        found = intervals(self.point, self.replicates)
+    def numbers(self) -> dict[str, Any]:
+        """All columns of the table that depend on the scores, and the reliability ``curve`` where scores are logits."""
+        found: dict[str, Any] = intervals(self.point, self.replicates)
+        found |= {"ece": float("nan"), "curve": None}
+        if self.logits and 0 < self.resampling.same.sum() < len(self.scores):
+            curve = reliability(expit(self.scores), self.resampling.same)
+            found |= {"ece": curve.error, "curve": curve}
         found |= self.everything.measure() if self.everything else NOT_EXHAUSTIVE
         if self.fold is not None and len(set(self.fold)) > 1:
             shares = fold_accuracies(self.scores, self.resampling.same, self.fold)

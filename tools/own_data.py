@@ -1,6 +1,6 @@
 """Training on one's own pictures: one command for each set, measured on identities that the training never saw.
 
-    python benchmarks/own_data.py [--data PACK] [--json OUT] [--out RUNS]
+    python tools/own_data.py [--data PACK] [--json OUT] [--out RUNS]
 
 - ORL faces (extra demo), 40 people × 10: ``lcmem train finetune`` on 24 people, 6 for validation, 10 for the test.
 - HAM10000, skin lesions, if ``--data`` names the data pack: ``lcmem train small``, from random weights, on the pack's

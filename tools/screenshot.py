@@ -1,4 +1,4 @@
-"""Take docs/report.png from the demo's report: ``lcmem demo``, then ``python docs/screenshot.py``.
+"""Take docs/report.png from the demo's report: ``lcmem demo``, then ``python tools/screenshot.py``.
 
 Needs Playwright (extra ``test``) and Chromium.
 """
@@ -15,5 +15,5 @@ with sync_playwright() as playwright:
     browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
     page = browser.new_page(viewport={"width": 1120, "height": 1250})
     page.goto(REPORT.absolute().as_uri())
-    page.screenshot(path=Path(__file__).with_name("report.png"))
+    page.screenshot(path=Path(__file__).parent.parent / "docs" / "report.png")
     browser.close()

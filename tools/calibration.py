@@ -1,6 +1,6 @@
 """Does the calibrated threshold keep its promise? False alarms and detections of audits whose truth is known.
 
-    python benchmarks/calibration.py DATA [--split val] [--model compact] [--json OUT]
+    python tools/calibration.py DATA [--split val] [--model compact] [--json OUT]
 
 DATA is a folder in the layout ``open-pack``. In each labelled dataset the identities are split: 60 % are the real set,
 20 % the holdout, 20 % are unseen. The queries are all pictures of unseen identities (every match is a false alarm), an

@@ -1,9 +1,9 @@
 """Put a trained detector into the package: checkpoint, card with its measurements, and docs/models.md.
 
-    python benchmarks/release.py RUN/stage2 MEASURED
+    python tools/release.py RUN/stage2 MEASURED
 
-MEASURED is the folder that ``lcmem benchmark reid``, ``benchmarks/edited.py`` and ``lcmem benchmark autoencoder`` wrote
-for this checkpoint, all on the test split. Nothing is measured here.
+MEASURED is the folder that ``lcmem benchmark reid``, ``lcmem benchmark copy --transforms stage-2`` and
+``lcmem benchmark autoencoder`` wrote for this checkpoint, all on the test split. Nothing is measured here.
 """
 
 import argparse
@@ -42,17 +42,22 @@ def release(checkpoint: Path, measured: Path, name: str) -> None:
 def card_metrics(measured: Path) -> pd.DataFrame:
     """Each dataset by what it allows: re-identification where it has identities, else edited copies."""
     reid = pd.read_csv(measured / "reid.csv").assign(task="re-identification")
-    edited = pd.read_csv(measured / "edited.csv").assign(task="copy")
-    both = pd.concat([reid[~reid["dataset"].isin(["macro", "micro"])], edited], ignore_index=True)
-    columns = ["dataset", "task", "detector", "n_positive", "n_negative", "auc", "specificity_at_99_sensitivity"]
-    return both[columns]
+    copies = pd.read_csv(measured / "copy_map.csv").query("transform == 'stage-2'").assign(task="copy")
+    sizes = pd.read_csv(measured / "copy.csv").query("transform == 'stage-2'")
+    keys, counts = ["dataset", "detector"], ["n_identities", "n_positive", "n_negative"]
+    copies = copies.merge(sizes.drop_duplicates(keys)[keys + counts], on=keys)
+    copies = copies[~copies["dataset"].isin([*reid["dataset"], "macro"])]
+    both = pd.concat([reid[~reid["dataset"].isin(["macro", "micro"])], copies], ignore_index=True)
+    return both[["dataset", "task", "detector", *counts, "auc", "specificity_at_99_sensitivity"]]
 
 
 def wide(reid: pd.DataFrame, column: str) -> str:
     order = list(dict.fromkeys(reid["detector"]))
-    table = reid.pivot(index=["task", "dataset", "n_positive"], columns="detector", values=column)[order]
+    table = reid.pivot(index=["task", "dataset", "n_identities", "n_positive"], columns="detector", values=column)[
+        order
+    ]
     table = table.sort_index(level="task", ascending=False, sort_remaining=True).reset_index()
-    return markdown(table.rename(columns={"n_positive": "pairs each"}))
+    return markdown(table.rename(columns={"n_identities": "identities", "n_positive": "positive pairs"}))
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -74,7 +79,7 @@ def document(card: dict, reid: pd.DataFrame, psnr: pd.DataFrame) -> str:
     )
     return f"""# The bundled models
 
-This page is written by `benchmarks/release.py` from measured files; see CONTRIBUTING.md for the commands.
+This page is written by `tools/release.py` from measured files; see CONTRIBUTING.md for the commands.
 
 ## `{card["name"]}`
 
@@ -89,7 +94,8 @@ report.
 All numbers below: test split, identities never seen in training, nothing tuned on it. Negatives are of the same
 dataset. "re-identification" compares different pictures of one identity; "copy" compares a picture with an edited copy
 of itself (rotation, crop, flip, blur, noise, brightness, contrast, JPEG, shrinking, grey, combined at random), for the
-sets without identities. Every detector got the same pairs at 256×256 pixels.
+sets without identities; there every copy is compared with every other picture too. Every detector got the same pairs at
+256×256 pixels.
 
 ### AUC
 

@@ -1,0 +1,45 @@
+"""Do probabilities mean what they say?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Pairs by how probable a match they are said to be.
+
+    Attributes:
+        probability: Mean of each bin, ``[K]``.
+        share: Share of positive pairs in each bin, ``[K]``.
+        weight: Share of all pairs, ``[K]``.
+    """
+
+    probability: np.ndarray
+    share: np.ndarray
+    weight: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: the mean distance of probability and share (Naeini et al. 2015)."""
+        return float((self.weight * np.abs(self.probability - self.share)).sum())
+
+
+def reliability(probabilities: np.ndarray, same: np.ndarray, bins: int = 10) -> Reliability:
+    """Bins of equal mass, positive and negative pairs weighted so that both are half of all.
+
+    Args:
+        probabilities: ``[P]`` in [0, 1].
+        same: ``[P]`` booleans, of both kinds.
+        bins: K at most; equal probabilities are never divided.
+    """
+    weights = np.where(same, 0.5 / same.sum(), 0.5 / (~same).sum())
+    levels, level = np.unique(probabilities, return_inverse=True)
+    mass = np.bincount(level, weights)
+    middle = np.cumsum(mass) - mass / 2
+    number = np.minimum((middle * bins).astype(int), bins - 1)
+    total = np.bincount(number, mass, bins)
+    positive = np.bincount(number[level], weights * same, bins)
+    filled = total > 0
+    probability = np.bincount(number, mass * levels, bins)[filled] / total[filled]
+    return Reliability(probability, positive[filled] / total[filled], total[filled])
