@@ -144,7 +144,7 @@ def _row(
     """One threshold, from a scan at this or a lower one; ``identities`` ``[N]`` are those of the pictures."""
     positive, negative = (int(found.histogram.counts[kind].sum()) for kind in ("same", "different"))
     matched = {kind: 0 for kind in ("same", "different")}
-    for part in found.chunks():
+    for part in found.match_chunks():
         kinds = part["kind"][part["logit"] >= threshold].value_counts()
         matched = {kind: count + int(kinds.get(kind, 0)) for kind, count in matched.items()}
     rejected = np.zeros(len(identities)) if found.different is None else found.different.logits[:, 0] >= threshold
