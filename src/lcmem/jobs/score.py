@@ -7,8 +7,7 @@ import pandas as pd
 import torch
 
 from lcmem.detectors.lcmem import LCMem
-from lcmem.errors import LCMemError
-from lcmem.files import replacing
+from lcmem.files import read_table, write_table
 from lcmem.jobs.features import extract_features
 from lcmem.pictures.manifest import Manifest
 
@@ -32,7 +31,7 @@ def score_table(
     Raises:
         LCMemError: The table is missing or damaged, or lacks a column.
     """
-    table = read_pairs(source)
+    table = read_table(source, {"path_a", "path_b"})
     root = source.absolute().parent
     ends = [[str(root / str(path)) for path in table[column]] for column in ("path_a", "path_b")]
     unique = sorted(set(ends[0]) | set(ends[1]))
@@ -48,27 +47,5 @@ def score_table(
             found.features[torch.from_numpy(a[part])], found.features[torch.from_numpy(b[part])]
         )
     scored = table.assign(logit=logits, probability=1 / (1 + np.exp(-logits)))
-    with replacing(target) as partial:
-        if target.suffix == ".parquet":
-            scored.to_parquet(partial, index=False)
-        else:
-            scored.to_csv(partial, index=False)
+    write_table(scored, target)
     return len(usable), found.skipped
-
-
-def read_pairs(source: Path) -> pd.DataFrame:
-    """The table of pairs, as it is.
-
-    Raises:
-        LCMemError: It is missing or damaged, or lacks ``path_a`` or ``path_b``.
-    """
-    if not source.is_file():
-        raise LCMemError(f"{source}: no such file")
-    try:
-        table = pd.read_parquet(source) if source.suffix == ".parquet" else pd.read_csv(source, dtype=str)
-    except Exception as error:
-        raise LCMemError(f"{source}: not a readable table ({error})") from error
-    for column in ("path_a", "path_b"):
-        if column not in table.columns:
-            raise LCMemError(f"{source}: no column {column!r} (found: {', '.join(map(str, table.columns))})")
-    return table

@@ -10,9 +10,9 @@ from typing import TypeAlias, Union
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
+from lcmem.files import write_table
 from lcmem.pictures.image import SUFFIXES
-from lcmem.pictures.listing import folder_pictures, match_identities, read_table, table_of, zip_pictures
+from lcmem.pictures.listing import folder_pictures, match_identities, read_listing, table_of, zip_pictures
 
 ManifestLike: TypeAlias = Union[str, os.PathLike[str], "Manifest"]
 
@@ -69,13 +69,13 @@ class Manifest:
         if path.is_dir():
             table = table_of(folder_pictures(path), path.name)
             if table.empty and (path / "manifest.csv").is_file():  # pictures in zip files beside their table
-                table = read_table(path / "manifest.csv", identity_column)
+                table = read_listing(path / "manifest.csv", identity_column)
         elif not path.exists():
             raise LCMemError(f"{path}: no such file or folder")
         elif path.suffix == ".zip":
             table = table_of(zip_pictures(path), path.stem)
         elif path.suffix in {".csv", ".parquet"}:
-            table = read_table(path, identity_column)
+            table = read_listing(path, identity_column)
         else:
             raise LCMemError(f"{path}: expected a folder, a .zip of pictures, or a .csv or .parquet table")
         if table.empty:
@@ -165,9 +165,4 @@ class Manifest:
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Save as CSV or Parquet, by the file's suffix."""
-        target = Path(path)
-        with replacing(target) as partial:
-            if target.suffix == ".parquet":
-                self.table.to_parquet(partial, index=False)
-            else:
-                self.table.to_csv(partial, index=False)
+        write_table(self.table, Path(path))
