@@ -8,7 +8,7 @@ import typer
 from lcmem.cli.app import Cluster, Device, Identities, IdentityColumn, IdentityPattern, Model, Workers, app, resumable
 
 if TYPE_CHECKING:
-    from lcmem.atlas import Filling
+    from lcmem.store import Filled
 
 
 @app.command()
@@ -26,7 +26,7 @@ def index(
     """Put the features of pictures into an atlas. Run again, it encodes only what is new or changed."""
     import lcmem
     from lcmem.atlas import Atlas, fill_atlas
-    from lcmem.cluster.encode import fill_atlas_distributed
+    from lcmem.cluster.encode import encoded_distributed
     from lcmem.pictures.manifest import Manifest
 
     manifest = Manifest.read(
@@ -35,15 +35,13 @@ def index(
     detector = lcmem.load(model, device=device)
     atlas = Atlas.create(out, detector)
     with resumable():
-        if cluster is None:
-            done = fill_atlas(manifest, detector, atlas, workers=workers)
-        else:
-            done = fill_atlas_distributed(manifest, detector, atlas, workers=cluster, device=str(detector.device))
+        encode = None if cluster is None else encoded_distributed(detector, cluster, str(detector.device))
+        done = fill_atlas(manifest, detector, atlas, workers=workers, encode=encode)
     print_filling(done)
     typer.echo(f"atlas: {out} ({len(atlas)} pictures)")
 
 
-def print_filling(done: "Filling") -> None:
+def print_filling(done: "Filled") -> None:
     """What was encoded, how fast, and what was skipped and why."""
     reused = len(done.stored) - done.encoded
     speed = f" at {done.encoded / done.seconds:.1f} a second" if done.encoded else ""

@@ -15,11 +15,10 @@ from uuid import uuid4
 import numpy as np
 import torch
 
-from lcmem.atlas.atlas import Atlas
 from lcmem.cluster.encode import check_ray
 from lcmem.errors import LCMemError
 from lcmem.progress import progress_bar
-from lcmem.scan.chunked import Blocks, Features, as_blocks
+from lcmem.scan.chunked import Blocks, Features, Part, as_blocks
 from lcmem.scan.engine import scan
 from lcmem.scan.result import ScanResult
 
@@ -45,7 +44,7 @@ def scan_distributed(
     is in the result once.
 
     Args:
-        queries: Features ``[Q, D]``. The workers open an atlas's themselves, others are sent to them.
+        queries: Features ``[Q, D]``. The workers open stored ones themselves, others are sent to them.
         gallery: Features ``[G, D]``, likewise; None takes the queries themselves.
         weight: The head's weights ``[D]``.
         bias: The head's bias.
@@ -62,7 +61,7 @@ def scan_distributed(
     out.mkdir(parents=True, exist_ok=True)
     weight, bias = (torch.as_tensor(value).detach().cpu() for value in (weight, bias))
     own, other = as_blocks(queries), None if gallery is None else as_blocks(gallery)
-    job = _Job(_sendable(own), None if other is None else _sendable(other), weight, bias, device, options, out)
+    job = _Job(own.parts, None if other is None else other.parts, weight, bias, device, options, out)
     size = max(1, min(PART, -(-len(own) // workers)))
     parts = [range(start, min(start + size, len(own))) for start in range(0, max(len(own), 1), size)]
     _spread([part for part in parts if not job.folder(part).is_dir()], job, workers)
@@ -76,10 +75,10 @@ def scan_distributed(
 
 @dataclass
 class _Job:
-    """What a worker needs for any part; features are arrays or the folder of an atlas."""
+    """What a worker needs for any part; stored features are opened there, not sent."""
 
-    queries: list[np.ndarray] | Path
-    gallery: list[np.ndarray] | Path | None
+    queries: list[Part]
+    gallery: list[Part] | None
     weight: torch.Tensor
     bias: torch.Tensor
     device: str
@@ -89,7 +88,7 @@ class _Job:
     @cached_property
     def blocks(self) -> tuple[Blocks, Blocks | None]:
         """Queries and gallery, opened and hashed once in each process, after the job was sent to it."""
-        return _opened(self.queries), None if self.gallery is None else _opened(self.gallery)
+        return Blocks(self.queries), None if self.gallery is None else Blocks(self.gallery)
 
     def folder(self, part: range) -> Path:
         """Of a finished part."""
@@ -107,14 +106,6 @@ class _Job:
             partial.rename(self.folder(part))
         if not self.folder(part).is_dir():
             raise LCMemError(f"{self.folder(part)}: cannot be written")
-
-
-def _sendable(features: Blocks) -> list[np.ndarray] | Path:
-    return features.parts if features.folder is None else features.folder.absolute()
-
-
-def _opened(source: list[np.ndarray] | Path) -> Blocks:
-    return Blocks(Atlas.open(source).blocks() if isinstance(source, Path) else source)
 
 
 def _spread(parts: list[range], job: _Job, workers: int) -> None:

@@ -12,7 +12,7 @@ from lcmem.atlas import Atlas
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
 from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.features import FeatureSet, extract_features, read_source
+from lcmem.jobs.features import FeatureSet, extract_features, open_features, read_source
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.scan import Best, Blocks, scan
 from lcmem.scan.exact import sampled_logits
@@ -71,9 +71,9 @@ def audit(
         shared = set(sources["holdout"].paths) & set(sources["real"].paths)
         if shared:
             raise LCMemError(f"{len(shared)} pictures are in the real set and in the holdout, e.g. {min(shared)}")
-    atlas = None if out is None else Atlas.create(Path(out) / "atlas", detector, working=True)
+    store = None if out is None else open_features(Path(out) / "features", detector)
     sets = {
-        name: extract_features(source, detector, atlas, title=f"encoding {name}", workers=workers)
+        name: extract_features(source, detector, store, title=f"encoding {name}", workers=workers)
         for name, source in sources.items()
     }
     for name, found in sets.items():

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lcmem.atlas.atlas import Atlas
-from lcmem.cluster.encode import fill_atlas_distributed
+from lcmem.cluster.encode import encoded_distributed
 from lcmem.cluster.scan import scan_distributed
 from lcmem.detectors.lcmem import LCMem
 from lcmem.files import replacing
-from lcmem.jobs.features import FeatureSet, extract_features, gather
+from lcmem.jobs.features import FeatureSet, extract_features, open_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan.engine import scan
 from lcmem.scan.result import Histogram, ScanResult
@@ -56,7 +56,7 @@ def scan_sets(
         The summary.
     """
     out.mkdir(parents=True, exist_ok=True)
-    features = functools.partial(_features, detector=detector, atlas=out / "atlas", workers=workers, cluster=cluster)
+    features = functools.partial(_features, detector=detector, out=out, workers=workers, cluster=cluster)
     one = features(queries)
     two = one if gallery is None else features(gallery)
     codes = _codes([one.manifest, two.manifest])
@@ -87,16 +87,14 @@ def scan_sets(
 
 
 def _features(
-    source: Manifest | Atlas, detector: LCMem, atlas: Path, workers: int | None, cluster: int | None
+    source: Manifest | Atlas, detector: LCMem, out: Path, workers: int | None, cluster: int | None
 ) -> FeatureSet:
-    """Pictures are put into a working atlas first, so that none is encoded twice."""
+    """Features of pictures are stored first, so that none is encoded twice."""
     if isinstance(source, Atlas):
         return extract_features(source, detector, None)
-    working = Atlas.create(atlas, detector, working=True)
-    if cluster is None:
-        return extract_features(source, detector, working, workers=workers)
-    done = fill_atlas_distributed(source, detector, working, workers=cluster, device=str(detector.device))
-    return gather(source, working, done)
+    encode = None if cluster is None else encoded_distributed(detector, cluster, str(detector.device))
+    store = open_features(out / "features", detector)
+    return extract_features(source, detector, store, workers=workers, encode=encode)
 
 
 def _codes(manifests: Sequence[Manifest]) -> list[np.ndarray | None]:

@@ -16,7 +16,7 @@ from lcmem.latents.statistics import picture_moments
 from lcmem.latents.store import MOMENTS, LatentStore, latent_card
 from lcmem.pictures.loading import iterate_pictures, to_float
 from lcmem.pictures.manifest import Manifest
-from lcmem.store import Encoded, Filled, Store, StoredRows, fill
+from lcmem.store import Encoded, Filled, Store, fill
 from lcmem.store.index import OWN, write_skipped
 
 CHUNK = 1024
@@ -85,13 +85,17 @@ def _record(store: Store, manifest: Manifest, done: Filled) -> None:
     """Write the index and the list of skipped pictures; with the index the store is finished."""
     pictures = manifest.rows(done.stored).table.drop(columns=[*OWN, *MOMENTS], errors="ignore")
     contents = done.contents.iloc[done.stored][["stamp", "sha256"]].reset_index(drop=True)
-    moments = _moments(store.rows(store.find(done.keys)))
+    moments = _moments(store, done.keys)
     write_skipped(store.folder, done.contents[done.contents["reason"] != ""])
     store.record(pd.concat((pictures, contents, moments), axis=1))
 
 
-def _moments(rows: StoredRows) -> pd.DataFrame:
-    """Mean and variance of each picture's channels: two columns of lists ``[C]``."""
-    parts = [picture_moments(rows[start : start + CHUNK][:, 0]) for start in range(0, len(rows), CHUNK)]
-    values = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return pd.DataFrame({name: list(column) for name, column in zip(MOMENTS, values, strict=True)})
+def _moments(store: Store, keys: list[str]) -> pd.DataFrame:
+    """Mean and variance of each picture's channels, two columns of lists ``[C]``; latents are read only once for it."""
+    known = store.index.read(["sha256", *MOMENTS]).drop_duplicates("sha256").set_index("sha256")
+    new = [key for key in dict.fromkeys(keys) if key not in known.index]
+    rows, found = store.rows(store.find(new)), []
+    for start in range(0, len(rows), CHUNK):
+        found += list(zip(*picture_moments(rows[start : start + CHUNK][:, 0]), strict=True))
+    fresh = pd.DataFrame({name: [each[at] for each in found] for at, name in enumerate(MOMENTS)}, index=new)
+    return pd.concat((known, fresh)).loc[keys].reset_index(drop=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.pictures.content import content_table
+from lcmem.pictures.content import content_table, file_stamp
 from lcmem.progress import progress_bar
 from lcmem.store.shards import Writer
 from lcmem.store.store import Store
@@ -79,13 +79,13 @@ def fill(
         paths: What :func:`lcmem.pictures.image.load_picture` takes.
         encode: Makes the rows of such paths, in any order, in batches; what is lost at most when the run is killed.
         title: Of the progress bar.
-        keys: The pictures' content hashes where they are known already.
+        keys: The pictures' content hashes, "" where one is not known; by default those of the index are known.
 
     Raises:
         LCMemError: A row is not finite, or of another shape than the store's.
     """
     began = time.perf_counter()
-    contents = content_table(paths, store.index.known(paths)) if keys is None else _hashed(paths, keys)
+    contents = content_table(paths, store.index.known(paths) if keys is None else _known(paths, keys))
     wanted = contents[contents["reason"] == ""].drop_duplicates("sha256")
     missing = wanted[store.find(wanted["sha256"])[:, 0] < 0].reset_index(drop=True)
     failures: dict[str, str] = {}
@@ -103,8 +103,8 @@ def fill(
     return Filled(contents, len(missing) - len(failures), time.perf_counter() - began)
 
 
-def _hashed(paths: list[str], keys: Sequence[str]) -> pd.DataFrame:
-    return pd.DataFrame({"path": paths, "stamp": "", "sha256": list(keys), "reason": ""}, dtype=str)
+def _known(paths: list[str], keys: Sequence[str]) -> dict[tuple[str, str], str]:
+    return {(path, file_stamp(path)): key for path, key in zip(paths, keys, strict=True)}
 
 
 def _store(batch: Encoded, missing: pd.DataFrame, store: Store, writer: Writer) -> None:
@@ -124,6 +124,6 @@ def check_finite(rows: np.ndarray, paths: Iterable[str], store: Store) -> None:
     if not finite.all():
         path, card = list(paths)[int(finite.argmin())], store.card
         raise LCMemError(
-            f"{path}: its {card.words.rows} by {card.title} are not finite, or too large for {card.dtype}; leave the "
-            f"picture out, or take another {card.words.maker}"
+            f"{path}: its {card.words.rows} are not finite, or too large for {card.dtype}; leave the picture out, or "
+            f"take another {card.words.maker} than {card.title}"
         )

@@ -92,6 +92,18 @@ class Index:
             (path, stamp): key for path, stamp, key in zip(rows["path"], rows["stamp"], rows["sha256"], strict=True)
         }
 
+    def check_current(self) -> None:
+        """Whether it is as this process knows it.
+
+        Raises:
+            LCMemError: Another process has changed it.
+        """
+        if self._state() != self._seen:
+            noun = self.card.words.noun.partition(" ")[2]
+            raise LCMemError(
+                f"{self.path.parent}: another process has changed this {noun} meanwhile; run the command again"
+            )
+
     def write(self, table: pd.DataFrame, following: int) -> None:
         """Replace it.
 
@@ -102,9 +114,7 @@ class Index:
         Raises:
             LCMemError: Another process has changed it.
         """
-        if self._state() != self._seen:
-            noun = self.card.words.noun.partition(" ")[2]
-            raise LCMemError(f"{self.path.parent}: another process has changed this {noun} meanwhile; run it again")
+        self.check_current()
         found = pa.Table.from_pandas(table, preserve_index=False)
         found = found.replace_schema_metadata({**(found.schema.metadata or {}), b"next": str(following).encode()})
         with replacing(self.path) as partial:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.store.card import Card
-from lcmem.store.index import Index
+from lcmem.store.index import Index, merged
 from lcmem.store.rows import StoredRows
 from lcmem.store.shards import Shards, Writer
 
@@ -126,6 +126,12 @@ class Store:
             except LCMemError as error:
                 problems.append(str(error))
         return problems
+
+    def remember(self, pictures: pd.DataFrame) -> None:
+        """Add ``path, stamp, sha256`` of pictures to the index, so that they need not be read again."""
+        table = merged(self.index.read(), pictures)
+        if table is not None:
+            self.record(table)
 
     def record(self, table: pd.DataFrame) -> None:
         """Replace the index.
