@@ -36,7 +36,7 @@ class Shards:
 
     def __getstate__(self) -> dict[str, Any]:
         # a pickled memory map is a copy of the whole file: processes that are handed a store open their own
-        return {"folder": self.folder, "card": self.card, "_lines": {}, "_maps": {}}
+        return {"folder": self.folder.absolute(), "card": self.card, "_lines": {}, "_maps": {}}
 
     def path(self, number: int, suffix: str = "rows") -> Path:
         """Of a shard's ``rows`` or ``keys``."""
