@@ -2,8 +2,8 @@
 
     python benchmarks/audit.py DATA [--json OUT]
 
-DATA is a folder in the layout ``open-pack``. The second run takes every feature from the atlas. Peak memory is that of
-the largest process, as the operating system counts it.
+DATA is a folder in the layout ``open-pack``. The second run finds every feature in OUT/features/. Peak memory is that
+of the largest process, as the operating system counts it.
 """
 
 import argparse

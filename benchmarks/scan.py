@@ -89,7 +89,7 @@ def million(folder: Path) -> dict[str, Any]:
 
     detector = LCMem.load("compact")
     queries, gallery = (Atlas.open(folder / name) for name in ("queries", "gallery"))
-    few = gallery.blocks()[0][:64].copy()
+    few = gallery.blocks()[:64].copy()
     ours(few, [few], detector.head)()
     seconds = timed(lambda: scan_sets(queries, gallery, detector, folder / "scan", k=1, threshold=THRESHOLD))
     return row("ours", len(queries), len(gallery), seconds)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,13 +14,15 @@ import pandas as pd
 import pytest
 import torch
 
-from lcmem.atlas import Atlas, atlas, fill_atlas, shard, verify
-from lcmem.atlas import stored as stored_module
-from lcmem.atlas.card import AtlasCard
-from lcmem.atlas.shard import join_shards
+from lcmem.atlas import Atlas, atlas, fill_atlas, verify
+from lcmem.atlas.card import feature_card
 from lcmem.errors import LCMemError
-from lcmem.jobs.features import extract_features
+from lcmem.jobs.features import extract_features, open_features
 from lcmem.pictures.manifest import Manifest
+from lcmem.store import card as card_module
+from lcmem.store import index as index_module
+from lcmem.store import shards as shards_module
+from lcmem.store import store as store_module
 
 D = 8
 
@@ -48,19 +51,25 @@ def stored(tmp_path, files):
     made = Atlas.create(tmp_path / "atlas", model())
     made.append(pictures(files[:9], "ann", "set"), vectors(files[:9]))
     made.append(pictures(files[9:], "", "set"), vectors(files[9:]))
-    assert len(made.card.shards) == 2
+    assert made.store.shards.numbers() == [0, 1]
     return made
+
+
+def sizes(found):
+    """Rows of each shard."""
+    return [len(found.store.shards.lines(number)) for number in found.store.shards.numbers()]
 
 
 def check(folder, paths):
     """A fresh reader sees exactly these pictures, each with its own features."""
     found = Atlas.open(folder)
     assert sorted(found.paths) == sorted(paths) and len(found) == len(paths) and verify(found) == []
-    blocks = found.blocks()
-    assert all(block.dtype == np.float32 and block.shape[1] == D for block in blocks)
-    np.testing.assert_array_equal(np.concatenate([np.empty((0, D)), *blocks]), vectors(found.paths))
+    (block,) = found.blocks().parts
+    assert block.dtype == np.float32 and block.shape == (len(paths), D)
+    np.testing.assert_array_equal(found.blocks()[:], vectors(found.paths))
     np.testing.assert_array_equal(found.features(), vectors(found.paths))
-    assert sorted(path.name for path in folder.glob("*.arrow*")) == sorted(found.card.shards)
+    assert sum(sizes(found)) == len(set(found.table["sha256"])), "nothing else is kept"
+    assert not list(folder.rglob("*.partial"))
 
 
 def test_it_gives_back_what_was_stored(stored, files):
@@ -68,28 +77,37 @@ def test_it_gives_back_what_was_stored(stored, files):
     found = Atlas.open(stored.folder)
     assert found.identities.tolist() == ["ann"] * 9 + ["\0" + files[9]] and set(found.datasets) == {"set"}
     assert found.manifest.table["identity"].tolist() == ["ann"] * 9 + [""]
-    known, features = found.lookup([files[9], "nowhere.png", files[2]])
-    assert known.tolist() == [True, False, True]
-    np.testing.assert_array_equal(features[[0, 2]], vectors([files[9], files[2]]))
+    assert found.rows(np.array([9, 2]))["path"].tolist() == [files[9], files[2]]
+    np.testing.assert_array_equal(found.features(np.array([9, 2])), vectors([files[9], files[2]]))
 
 
 def test_blocks_are_the_mapped_file(stored):
-    block = Atlas.open(stored.folder).blocks()[0]
+    block = Atlas.open(stored.folder).blocks()[0:9]
     assert not block.flags.owndata and not block.flags.writeable
-    path, vector = stored.folder / "shard-00000.arrow", block[0].tobytes()
+    path, vector = stored.folder / "shards" / "00000.rows", block[0].tobytes()
     with path.open("r+b") as file:
         file.seek(path.read_bytes().index(vector))
         file.write(np.full(D, -1, dtype=np.float32).tobytes())
     assert (block[0] == -1).all(), "what is written to the file is seen in the block"
 
 
-def test_a_changed_picture_is_forgotten_and_a_moved_one_is_not(stored, files, save_noise, tmp_path):
+def test_a_changed_picture_is_forgotten_and_a_moved_one_is_not(tmp_path, compact, save_noise, monkeypatch):
+    files = [str(save_noise(f"{k}.png")) for k in range(5)]
+    made = Atlas.create(tmp_path / "atlas", compact)
+    fill_atlas(pictures(files), compact, made, workers=0)
     save_noise("2.png", (50, 50))
     os.utime(files[3])
     shutil.move(files[4], tmp_path / "moved.png")
-    known, features = stored.lookup([files[1], files[2], files[3], str(tmp_path / "moved.png"), files[4]])
-    assert known.tolist() == [True, False, True, True, False]
-    np.testing.assert_array_equal(features[[0, 2, 3]], vectors([files[1], files[3], files[4]]))
+    given = []
+    original = compact.stream
+    monkeypatch.setattr(compact, "stream", lambda paths, **options: given.extend(paths) or original(paths, workers=0))
+    paths = [files[1], files[2], files[3], str(tmp_path / "moved.png"), files[4]]
+    done = fill_atlas(pictures(paths), compact, Atlas.create(tmp_path / "atlas", compact))
+    assert given == [files[2]] and done.stored.tolist() == [0, 1, 2, 3] and len(done.skipped) == 1
+    found = Atlas.open(tmp_path / "atlas")
+    at = [found.paths.tolist().index(path) for path in paths[:4]]
+    expected = compact.features(paths[:4])
+    torch.testing.assert_close(torch.from_numpy(found.features(np.array(at))), expected, atol=1e-5, rtol=0)
 
 
 def test_a_path_is_there_once(stored, files):
@@ -120,16 +138,14 @@ def test_merge(tmp_path, stored, files, save_noise):
 
 
 def test_many_small_shards_become_few(tmp_path, files, monkeypatch):
-    monkeypatch.setattr(shard, "SHARD_ROWS", 6)
+    monkeypatch.setattr("lcmem.atlas.card.Card", partial(card_module.Card, shard_rows=6))
     made = Atlas.create(tmp_path / "atlas", model())
-    sizes = []
+    seen = []
     for path in files:
         made.append(pictures([path]), vectors([path]))
-        sizes.append(list(made.card.shards.values()))
-    assert sizes[2] == [2, 1] and sizes[3] == [4] and sizes[-1] == [4, 4, 2]
+        seen.append(sizes(made))
+    assert seen[2] == [2, 1] and seen[3] == [4] and seen[-1] == [4, 4, 2]
     check(made.folder, files)
-    lengths = [len(part) for part in join_shards([], made.shards[0])]
-    assert lengths == [4]
 
 
 @pytest.mark.parametrize("fingerprint", ["b" * 64])
@@ -168,39 +184,40 @@ def of_another_dimension(path, tmp_path):
     other = Atlas.create(tmp_path / "wide", model(features=9))
     manifest = pictures([str(tmp_path / f"{k}.png") for k in range(9)])
     other.append(manifest, np.ones((9, 9), dtype=np.float32))
-    shutil.copy(tmp_path / "wide" / "shard-00000.arrow", path)
+    shutil.copy(tmp_path / "wide" / "shards" / "00000.rows", path)
 
 
 def of_other_rows(path, _):
-    shutil.copy(path.with_name("shard-00001.arrow"), path)
+    shutil.copy(path.with_name("00001.rows"), path)
 
 
 def with_nan(path, _):
     data = path.read_bytes()
-    vector = vectors([str(path.parent.parent / "0.png")]).tobytes()
+    vector = vectors([str(path.parents[2] / "2.png")]).tobytes()
     assert vector in data
     path.write_bytes(data.replace(vector, np.full(D, np.nan, dtype=np.float32).tobytes()))
 
 
 DAMAGE = {
-    truncated: "damaged",
-    halved: "damaged",
-    emptied: "damaged",
-    of_another_dimension: "9 features a picture instead of 8",
-    of_other_rows: "1 pictures instead of 9",
+    truncated: "truncated, 188 of 288 bytes",
+    halved: "truncated, 144 of 288 bytes",
+    emptied: "truncated, 0 of 288 bytes",
+    of_another_dimension: "not what was written",
+    of_other_rows: "truncated, 32 of 288 bytes",
     with_nan: "NaN",
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_shard_is_named_and_its_pictures_are_done_anew(stored, files, tmp_path, damage):
-    path = stored.folder / "shard-00000.arrow"
+    path = stored.folder / "shards" / "00000.rows"
     damage(path, tmp_path)
-    with pytest.raises(LCMemError, match=rf"{path}: damaged .*delete this file") as raised:
+    with pytest.raises(LCMemError, match=rf"{path}: damaged .*delete this file and run lcmem index again") as raised:
         Atlas.open(stored.folder).features()
     assert DAMAGE[damage] in str(raised.value)
     problems = verify(Atlas.open(stored.folder))
-    assert len(problems) == 1 and str(path) in problems[0] and DAMAGE[damage] in problems[0]
+    assert len(problems) == 1 and str(path) in problems[0]
+    assert ("1 rows are not what was written" if damage is with_nan else DAMAGE[damage]) in problems[0]
     path.unlink()
     with pytest.raises(LCMemError, match=rf"{path}: missing; run lcmem index"):
         Atlas.open(stored.folder).blocks()
@@ -243,12 +260,13 @@ class Killed(BaseException):
 
 
 def stop_at(step):
-    """Trace function that raises at the n-th line run in the modules that write shards."""
-    count = 0
+    """Trace function that raises at the n-th line run in the modules that write shards and index."""
+    count, modules = 0, (atlas, index_module, shards_module, store_module)
+    files = {module.__file__ for module in modules}
 
     def trace(frame, event, _):
         nonlocal count
-        if frame.f_code.co_filename not in (atlas.__file__, shard.__file__):
+        if frame.f_code.co_filename not in files:
             return None
         count += event == "line"
         if event == "line" and count == step:
@@ -263,7 +281,7 @@ def test_killed_at_any_line_of_a_change_all_or_nothing_is_there(stored, files, s
     new = str(save_noise("new.png"))
     before, after = files, [*files, new]
     seen = set()
-    for step in range(1, 400):
+    for step in range(1, 2000):
         copy = tmp_path / f"copy{step}"
         shutil.copytree(stored.folder, copy)
         changed = Atlas.open(copy)
@@ -316,14 +334,14 @@ def test_sigkill_while_appending(tmp_path, wait):
     assert reported <= len(found) <= reported + 40 and verify(found) == []
     assert sorted(int(path[:-4]) for path in found.paths) == list(range(len(found)))
     np.testing.assert_array_equal(found.features()[:, 7], [float(path[:-4]) for path in found.paths])
-    Atlas.create(tmp_path / "a", model(features=512))
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == sorted(["atlas.json", *found.card.shards])
+    again = Atlas.create(tmp_path / "a", model(features=512))
+    assert sum(sizes(again)) in (len(found), len(found) + 40), "what was stored, and perhaps what was not indexed yet"
+    assert not list((tmp_path / "a").rglob("*.partial"))
 
 
 def test_interrupted_extraction_goes_on(tmp_path, orl, compact, monkeypatch):
     manifest = orl.rows(range(24))
     reference = extract_features(manifest, compact, None).features
-    made = Atlas.create(tmp_path / "atlas", compact)
     original = compact.stream
 
     def interrupted(paths, **options):
@@ -334,9 +352,12 @@ def test_interrupted_extraction_goes_on(tmp_path, orl, compact, monkeypatch):
 
     monkeypatch.setattr(compact, "stream", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        extract_features(manifest, compact, made)
+        extract_features(manifest, compact, open_features(tmp_path / "features", compact))
+    with pytest.raises(KeyboardInterrupt):
+        fill_atlas(manifest, compact, Atlas.create(tmp_path / "atlas", compact))
     monkeypatch.undo()
-    rest = extract_features(manifest, compact, Atlas.create(tmp_path / "atlas", compact))
+    assert fill_atlas(manifest, compact, Atlas.create(tmp_path / "atlas", compact)).encoded == 8
+    rest = extract_features(manifest, compact, open_features(tmp_path / "features", compact))
     assert rest.encoded == 8, "the 16 pictures that were finished are not encoded again"
     torch.testing.assert_close(rest.features, reference, atol=1e-5, rtol=0)
 
@@ -354,19 +375,19 @@ def test_filling_encodes_each_content_once_and_follows_the_manifest(tmp_path, or
     again = fill_atlas(pictures(every[1:5], "bob"), compact, made, workers=0)
     assert again.encoded == 0 and len(made) == 5
     assert made.table.set_index("path").loc[every[:5], "identity"].tolist() == ["ann"] + ["bob"] * 4
-    card = made.card
+    before = (made.folder / "index.parquet").stat()
     fill_atlas(pictures(every[1:5], "bob"), compact, made, workers=0)
-    assert made.card == card, "what is the same is not written again"
-    torch.testing.assert_close(
-        torch.from_numpy(made.lookup(every[:5])[1]), compact.features(every[:5]), atol=1e-5, rtol=0
-    )
+    assert (made.folder / "index.parquet").stat() == before, "what is the same is not written again"
+    at = np.array([made.paths.tolist().index(path) for path in every[:5]])
+    torch.testing.assert_close(torch.from_numpy(made.features(at)), compact.features(every[:5]), atol=1e-5, rtol=0)
 
 
 def test_opening_reads_no_features(stored, monkeypatch):
-    monkeypatch.setattr(stored_module, "read_shard", None)
+    monkeypatch.setattr(shards_module, "np", None)
     assert len(Atlas.open(stored.folder)) == 10
 
 
 def test_card_of_a_detector(compact):
-    card = AtlasCard.of(compact)
-    assert (card.model, card.features, card.pictures) == ("compact", 512, 0) and card.fingerprint == compact.fingerprint
+    card = feature_card(compact)
+    assert (card.about["model"], card.shape, card.dtype) == ("compact", (512,), "float32")
+    assert card.maker == {"fingerprint": compact.fingerprint}

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,13 @@ from statsmodels.stats.proportion import proportion_confint
 
 import lcmem
 from lcmem.atlas import Atlas, fill_atlas
-from lcmem.atlas.card import AtlasCard
 from lcmem.errors import LCMemError
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.pictures.image import load_picture
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import calibrate, calibrate_tail, conformal_quantile, given_threshold
 from lcmem.stats.rates import excess, wilson
+from lcmem.store import StoredRows
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 10), (3, 10), (10, 10), (1, 2000), (500, 501)])
@@ -248,26 +249,42 @@ def test_atlases_take_the_place_of_pictures(result, sets, compact, tmp_path):
 
 def test_what_an_audit_keeps_stands_for_no_set(result, sets, compact, tmp_path):
     """It holds the generated pictures too: taken for the real ones, each would match itself."""
-    working = sets / "out" / "atlas"
-    for source in (working, str(working), Atlas.open(working)):
+    kept = sets / "out" / "features"
+    for source in (kept, str(kept)):
         with pytest.raises(LCMemError, match="stands for no set of pictures"):
             lcmem.audit(source, sets / "generated", model=compact)
     with pytest.raises(LCMemError, match="stands for no set"):
-        lcmem.audit(sets / "real", sets / "generated", holdout=working, model=compact)
-    with pytest.raises(LCMemError, match="stands for no set"):
-        Atlas.create(working, compact)
-    clean = Atlas.create(tmp_path / "out" / "atlas", compact)
-    with pytest.raises(LCMemError, match="stands for no set"):
-        clean.merge([working])
-    with pytest.raises(LCMemError, match="would mix"):
+        lcmem.audit(sets / "real", sets / "generated", holdout=kept, model=compact)
+    with pytest.raises(LCMemError, match="not an atlas"):
+        Atlas.open(kept)
+    with pytest.raises(LCMemError, match="holds a store of features, not an atlas; choose another folder"):
+        Atlas.create(kept, compact)
+    clean = Atlas.create(tmp_path / "out" / "features", compact)
+    with pytest.raises(LCMemError, match="not an atlas"):
+        clean.merge([kept])
+    with pytest.raises(LCMemError, match="holds an atlas, not a store of features; choose another folder"):
         lcmem.audit(sets / "real", sets / "generated", model=compact, out=tmp_path / "out", workers=0)
     assert not len(Atlas.open(clean.folder))
 
 
+def test_features_that_an_audit_keeps_are_read_where_they_lie(result, sets, compact, tmp_path, monkeypatch):
+    """Of a million pictures they would be two gigabytes."""
+    copied = []
+    shutil.copytree(sets / "out" / "features", tmp_path / "features")
+    original = StoredRows._gathered
+    monkeypatch.setattr(
+        StoredRows, "_gathered", lambda self, places, parts: copied.append(len(places)) or original(self, places, parts)
+    )
+    real = Manifest.read(sets / "real", identities=False)
+    again = lcmem.audit(real, sets / "real", model=compact, threshold=0.9, out=tmp_path, workers=0)
+    assert again.about["pictures_encoded"] == 0 and not copied
+
+
 def test_an_atlas_of_another_model_is_refused(sets, tmp_path, compact):
-    Atlas(tmp_path, AtlasCard("0" * 64, "other", 512)).card.write(tmp_path)
+    other = SimpleNamespace(fingerprint="0" * 64, weight=compact.weight, card={"name": "other"})
+    made = Atlas.create(tmp_path, other)
     with pytest.raises(LCMemError, match="holds no pictures"):
         lcmem.audit(tmp_path, sets / "generated", model=compact)
-    AtlasCard("0" * 64, "other", 512, {"shard-00000.arrow": 3}, 1).write(tmp_path)
+    made.append(Manifest.read(sets / "real" / "s1"), np.zeros((4, 512), dtype=np.float32))
     with pytest.raises(LCMemError, match="another model"):
         lcmem.audit(tmp_path, sets / "generated", model=compact)

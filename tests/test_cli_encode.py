@@ -33,7 +33,7 @@ def test_encode_again_with_one_new_picture_and_a_bad_one(faces, tmp_path):
     assert f"store: {tmp_path / 'store'} (" in second.stdout
     store = LatentStore.open(tmp_path / "store")
     statistics = store.statistics()
-    assert store.card.views == 2 and store.manifest.table["identity"].nunique() == 2
+    assert store.views == 2 and store.manifest.table["identity"].nunique() == 2
     for value in (*statistics.mean, *statistics.std):
         assert f"{value:.3f}" in second.stdout
 
@@ -73,7 +73,7 @@ def test_interrupted_and_started_again(orl, tmp_path):
     orl.write(tmp_path / "m.csv")
     arguments = ["encode", tmp_path / "m.csv", "--mirror", "--out", tmp_path / "store"]
     process = subprocess.Popen([*LCMEM, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
-    journal, deadline = tmp_path / "store/shards/00000.jsonl", time.monotonic() + 200
+    journal, deadline = tmp_path / "store/shards/00000.keys", time.monotonic() + 200
     while not (journal.exists() and journal.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGINT)

@@ -67,7 +67,7 @@ def test_pictures_against_an_atlas(atlas, compact, people, tmp_path):
     assert again == summary
     anonymous = Manifest(few.table.assign(identity=""))
     with pytest.raises(LCMemError, match="stands for no set"):
-        read_source(tmp_path / "atlas")
+        read_source(tmp_path / "features")
     assert scan_sets(anonymous, atlas, compact, tmp_path / "b", k=1)["pairs_of_each_kind"]["unknown"] == 80
 
 

@@ -21,6 +21,7 @@ from lcmem.evaluation.copy.variants import PAPER, TRANSFORMS, EditedCopies, Vari
 from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.joint import joint
 from lcmem.evaluation.pictures import BenchmarkPictures
+from lcmem.pictures import content
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.thresholds import thresholds
@@ -347,6 +348,16 @@ def test_a_detector_without_a_number_is_reported(run, tmp_path, monkeypatch):
         manifest, ["ncc", "mse"], tmp_path, pictures=4, size=64, transforms=["grey"], cache=folder / "out" / "cache"
     ).set_index("detector")
     assert "not finite" in found.loc["ncc", "status"] and set(found.loc["mse", "status"]) == {"ok"}
+
+
+def test_each_file_is_hashed_once(run, tmp_path, monkeypatch):
+    hashed, original = [], content._hash_file
+    monkeypatch.setattr(content, "_hash_file", lambda file: hashed.append(file) or original(file))
+    _, manifest, _ = run
+    options = {"pictures": 4, "size": 32, "transforms": ["grey"]}
+    benchmark_copy(manifest, ["mse"], tmp_path, **options)
+    used = manifest.table["path"][manifest.table["split"].isin(["test", "val"])]
+    assert sorted(hashed) == sorted(used)
 
 
 def test_joint(table, run):

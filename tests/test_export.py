@@ -1,6 +1,7 @@
 """Claims: what another engine finds by Manhattan distance is what the scan finds, with the same score."""
 
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,11 +9,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from lcmem.atlas import Atlas, export, shard
+from lcmem.atlas import Atlas, export
 from lcmem.atlas.export import export_atlas, scaled
 from lcmem.errors import LCMemError
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import scan
+from lcmem.store import Card
 
 COUNT = 300
 
@@ -20,7 +22,7 @@ COUNT = 300
 @pytest.fixture(params=[300, 64], ids=["one shard", "several shards and chunks"])
 def atlas(tmp_path, compact, rng, request, monkeypatch):
     """Random features: in a real atlas the neighbours of a picture are much easier to find."""
-    monkeypatch.setattr(shard, "SHARD_ROWS", request.param)
+    monkeypatch.setattr("lcmem.atlas.card.Card", partial(Card, shard_rows=request.param))
     monkeypatch.setattr(export, "CHUNK", request.param)
     made = Atlas.create(tmp_path / "atlas", compact)
     paths = [f"{k}.png" for k in range(COUNT)]

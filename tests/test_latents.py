@@ -33,7 +33,7 @@ def pictures(orl):
 def store(pictures, tmp_path_factory):
     """In shards of 32 pictures, so that one read crosses several."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lcmem.latents.card.SHARD_ROWS", 32)
+        patch.setattr("lcmem.latents.store.SHARD_ROWS", 32)
         folder = tmp_path_factory.mktemp("latents")
         return build_store(pictures, load_encoder(), SIZE, folder, mirror=True, batch_size=20)
 
@@ -43,9 +43,9 @@ def everything(store, **options):
 
 
 def test_shards_are_full_but_for_the_last(store):
-    sizes = [path.stat().st_size for path in sorted((store.folder / "shards").glob("*.f16"))]
+    sizes = [path.stat().st_size for path in sorted((store.folder / "shards").glob("*.rows"))]
     assert sizes == [rows * 2 * 4 * 8 * 8 * 2 for rows in (32, 32, 32, 4)]
-    assert not list(store.folder.rglob("*.jsonl")) and not list(store.folder.rglob("*.partial"))
+    assert not list(store.folder.rglob("*.partial"))
 
 
 @pytest.mark.parametrize("view", [0, 1])

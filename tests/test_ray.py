@@ -9,17 +9,17 @@ import pandas as pd
 import pytest
 import torch
 
-from lcmem.atlas import Atlas, verify
+from lcmem.atlas import Atlas, fill_atlas, verify
 from lcmem.cluster import encode as distributed
 from lcmem.cluster import scan as parts
-from lcmem.cluster.encode import fill_atlas_distributed
+from lcmem.cluster.encode import encoded_distributed
 from lcmem.cluster.scan import scan_distributed
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
-from lcmem.jobs.features import extract_features, gather
+from lcmem.jobs.features import extract_features, open_features
 from lcmem.jobs.scan import scan_sets
 from lcmem.pictures.manifest import Manifest
-from lcmem.scan import ChunkedRows, engine, scan
+from lcmem.scan import engine, scan
 from scan_reference import head
 from test_scan_engine import same
 
@@ -75,20 +75,21 @@ def test_a_cluster_stores_what_one_process_stores(cluster, manifest, compact, tm
     monkeypatch.setattr(distributed, "BATCH", 16)  # two blocks, so that both workers have something to do
     local = extract_features(manifest, compact, None, workers=0)
     atlas = Atlas.create(tmp_path / "atlas", compact)
-    done = fill_atlas_distributed(manifest, mortal(tmp_path / "died"), atlas, ray_workers=2)
-    found = gather(manifest, atlas, done)
+    done = fill_atlas(manifest, compact, atlas, encode=encoded_distributed(mortal(tmp_path / "died")))
+    store = open_features(tmp_path / "features", compact)
+    found = extract_features(manifest, compact, store, encode=encoded_distributed(compact))
     assert (tmp_path / "died").exists()
     assert found.manifest.paths == local.manifest.paths and done.encoded == 40
     torch.testing.assert_close(found.features, local.features, atol=1e-5, rtol=0)
     assert done.skipped == local.skipped and len(done.skipped) == 1
     assert len(atlas) == 40 == len(np.unique(atlas.paths)) and verify(Atlas.open(atlas.folder)) == []
-    assert fill_atlas_distributed(found.manifest, compact, atlas, ray_workers=2).encoded == 0
+    assert fill_atlas(found.manifest, compact, atlas, encode=encoded_distributed(compact)).encoded == 0
 
 
 def test_pictures_are_encoded_and_compared(cluster, manifest, compact, tmp_path):
     far, near = tmp_path / "far", tmp_path / "near"
     found = scan_sets(manifest, None, compact, far, threshold=1.0, ray_workers=2)
-    shutil.copytree(far / "atlas", near / "atlas")
+    shutil.copytree(far / "features", near / "features")
     assert scan_sets(manifest, None, compact, near, threshold=1.0, workers=0) == found
     assert found["pairs"] == 40 * 39 // 2 and 0 < sum(found["matches"].values()) < found["pairs"]
     for name in ("best.csv", "histogram.csv", "skipped.csv"):
@@ -109,7 +110,7 @@ def atlas(tmp_path):
         rows = Manifest(pd.DataFrame({"path": paths, "identity": "", "split": "", "dataset": ""}))
         contents = pd.DataFrame({"path": paths, "stamp": "", "sha256": paths, "reason": ""})
         made.append(rows, rng.integers(0, 2, (count, D)).astype(np.float32), contents)
-    assert len(made.card.shards) == 2
+    assert made.store.shards.numbers() == [0, 1]
     return made
 
 
@@ -135,7 +136,7 @@ def test_a_cluster_finds_what_one_process_finds(cluster, atlas, tmp_path, itself
     if itself:
         monkeypatch.setattr(parts, "_Worker", DyingWorker)
     rng = np.random.default_rng(1)
-    weight, stored = rng.choice([-0.25, 0.5, 1.0], D), ChunkedRows(atlas.blocks(), atlas.folder)
+    weight, stored = rng.choice([-0.25, 0.5, 1.0], D), atlas.blocks()
     queries, gallery = (stored, None) if itself else (rng.integers(0, 2, (70, D)).astype(np.float32), stored)
     options = {"k": 3, "threshold": 0.5, "query_identities": rng.integers(-1, 5, len(queries))}
     options["gallery_identities"] = None if itself else rng.integers(-1, 5, len(stored))

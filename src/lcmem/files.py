@@ -1,8 +1,15 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there: text, JSON, and tables as CSV or Parquet."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lcmem.errors import LCMemError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -22,3 +29,70 @@ def replacing(target: Path) -> Iterator[Path]:
     except BaseException:  # an interrupted write leaves as little behind as a failed one
         partial.unlink(missing_ok=True)
         raise
+
+
+def write_text(text: str, target: Path) -> None:
+    """Write a file of text, with a line end at its end."""
+    with replacing(target) as partial:
+        partial.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+
+
+def write_json(content: Any, target: Path) -> None:
+    """Write a JSON file for people to read as well.
+
+    Raises:
+        ValueError: A number is not finite, which JSON does not know.
+    """
+    write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False), target)
+
+
+def read_json(source: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        LCMemError: It is missing or damaged.
+    """
+    try:
+        return json.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LCMemError(f"{source}: not a readable JSON file ({error})") from error
+
+
+def write_table(table: "pd.DataFrame", target: Path, **options: Any) -> None:
+    """Write a table as Parquet or CSV, by the file's suffix.
+
+    Args:
+        table: The table; its row labels are left out.
+        target: ``.parquet`` for Parquet, anything else for CSV.
+        **options: Of :meth:`pandas.DataFrame.to_csv`, for CSV only.
+    """
+    with replacing(target) as partial:
+        if target.suffix == ".parquet":
+            table.to_parquet(partial, index=False)
+        else:
+            table.to_csv(partial, index=False, **options)
+
+
+def read_table(source: Path, columns: Collection[str] = (), **options: Any) -> "pd.DataFrame":
+    """Read a Parquet or CSV file, by its suffix; all columns of a CSV file are read as strings.
+
+    Args:
+        source: The file.
+        columns: Columns that must be there.
+        **options: Of :func:`pandas.read_csv`, for CSV only.
+
+    Raises:
+        LCMemError: It is missing or damaged, or lacks a column.
+    """
+    import pandas as pd
+
+    if not source.is_file():
+        raise LCMemError(f"{source}: no such file")
+    try:
+        table = pd.read_parquet(source) if source.suffix == ".parquet" else pd.read_csv(source, dtype=str, **options)
+    except Exception as error:  # pandas, pyarrow and gzip raise many kinds on damaged files
+        raise LCMemError(f"{source}: not a readable table ({error})") from error
+    for column in sorted(columns):
+        if column not in table.columns:
+            raise LCMemError(f"{source}: no column {column!r} (found: {', '.join(map(str, table.columns))})")
+    return table

@@ -2,6 +2,6 @@
 
 from lcmem.atlas.atlas import Atlas
 from lcmem.atlas.check import verify
-from lcmem.atlas.fill import Filling, fill_atlas
+from lcmem.atlas.fill import fill_atlas
 
-__all__ = ["Atlas", "Filling", "fill_atlas", "verify"]
+__all__ = ["Atlas", "fill_atlas", "verify"]

@@ -2,31 +2,43 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from lcmem.atlas.card import CARD, AtlasCard
-from lcmem.atlas.shard import SHARD_ROWS, Shard, clean, join_shards, new_shard, write_shard
-from lcmem.atlas.stored import StoredFeatures
+from lcmem.atlas.card import KIND, feature_card
 from lcmem.errors import LCMemError
 from lcmem.pictures.content import content_table
 from lcmem.pictures.manifest import Manifest
+from lcmem.scan.chunked import ChunkedRows
+from lcmem.store import Card, Store
+from lcmem.store.fill import check_finite
+from lcmem.store.index import merged
 
 if TYPE_CHECKING:
     from lcmem.detectors.base import Detector
 
+COLUMNS = ["path", "stamp", "sha256", "identity", "dataset"]
+"""What is known of a picture beside its features; sha256 as of :func:`lcmem.pictures.content.content_table`."""
+CHUNK = 16384
+"""Rows that are copied at once."""
 
-class Atlas(StoredFeatures):
-    """A folder of Arrow shards and a card that lists them; one row for each path.
 
-    New shards are written first and listed then, all at once. Whatever kills a writer, its last change is there as a
-    whole or not at all. Any number of processes may read an atlas, one may write to it.
+class Atlas:
+    """A manifest and the features of its pictures: a store whose index has one row for each path.
+
+    Whatever kills a writer, its last change is there as a whole or not at all. Any number of processes may read an
+    atlas, one may write to it.
+
+    Attributes:
+        store: Where everything is.
     """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> "Atlas":
@@ -35,10 +47,10 @@ class Atlas(StoredFeatures):
         Raises:
             LCMemError: Not an atlas, or its card is damaged.
         """
-        return cls(Path(folder), AtlasCard.read(Path(folder)))
+        return cls(Store.open(Path(folder), KIND))
 
     @classmethod
-    def create(cls, folder: str | os.PathLike[str], detector: "Detector", *, working: bool = False) -> "Atlas":
+    def create(cls, folder: str | os.PathLike[str], detector: "Detector") -> "Atlas":
         """Open an atlas for adding to it, or make a new one.
 
         Shards that were deleted because they were damaged are struck off, so that their pictures are done anew.
@@ -46,26 +58,21 @@ class Atlas(StoredFeatures):
         Args:
             folder: Where it is.
             detector: The model.
-            working: Whether a job keeps all its pictures here; see :class:`lcmem.atlas.card.AtlasCard`.
 
         Raises:
-            LCMemError: The folder holds another model's features, or the atlas is for the other purpose.
+            LCMemError: The folder holds another model's features, or something else, or a shard is damaged.
         """
-        place, card = Path(folder), AtlasCard.of(detector, working=working)
-        if (place / CARD).is_file():
-            found = AtlasCard.read(place)
-            found.check_same(card, place)
-            if not working:
-                found.check_set(place)
-            elif not found.working:
-                raise LCMemError(
-                    f"{place}: holds a set of pictures that this job would mix with others; choose another folder"
-                )
-            card = replace(found, shards={name: n for name, n in found.shards.items() if (place / name).is_file()})
-        place.mkdir(parents=True, exist_ok=True)
-        card.write(place)
-        clean(place, card.shards)
-        return cls(place, card)
+        store = Store.claim(Path(folder), feature_card(detector))
+        table = store.index.read()
+        found = store.find(table["sha256"])[:, 0] >= 0
+        if not found.all():
+            store.record(table[found])
+        used = set(store.index.places()[:, 0].tolist())
+        for number in store.shards.numbers():  # what a killed run had replaced, but not deleted yet
+            if number < store.index.next and number not in used:
+                store.shards.delete(number)
+        store.reload()
+        return cls(store)
 
     def check(self, detector: "Detector") -> None:
         """Whether the features are this model's.
@@ -73,7 +80,85 @@ class Atlas(StoredFeatures):
         Raises:
             LCMemError: They are not.
         """
-        self.card.check_same(AtlasCard.of(detector), self.folder)
+        self.card.check_same(feature_card(detector), self.folder)
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        return self.store.folder
+
+    @property
+    def card(self) -> Card:
+        """Of its store."""
+        return self.store.card
+
+    @property
+    def model(self) -> str:
+        """Name of the model whose features it holds."""
+        return str(self.card.about["model"])
+
+    @property
+    def dims(self) -> int:
+        """Features D of a picture."""
+        return self.card.shape[0]
+
+    def __len__(self) -> int:
+        return len(self.store.index)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """All pictures: ``path, stamp, sha256, identity, dataset``."""
+        return self.store.index.read().reindex(columns=COLUMNS)
+
+    def rows(self, at: np.ndarray) -> pd.DataFrame:
+        """Some rows ``[n]`` of :attr:`table`; most of the others are not read."""
+        return self.store.index.take(at, COLUMNS)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The pictures, in the order of the rows."""
+        return Manifest(self.table[["path", "identity"]].assign(split="", dataset=self.table["dataset"]))
+
+    @property
+    def paths(self) -> np.ndarray:
+        """``[N]`` paths."""
+        return self.table["path"].to_numpy(dtype=object)
+
+    @property
+    def identities(self) -> np.ndarray:
+        """``[N]``; as in :attr:`lcmem.pictures.manifest.Manifest.identities`, a picture without one is its own."""
+        return np.array(self.manifest.identities, dtype=object)
+
+    @property
+    def datasets(self) -> np.ndarray:
+        """``[N]`` names of datasets, "" where there is none."""
+        return self.table["dataset"].to_numpy(dtype=object)
+
+    def blocks(self) -> ChunkedRows:
+        """Features ``[N, D]`` float32 where they lie on the disk, in the order of the rows; nothing is copied.
+
+        Raises:
+            LCMemError: A shard is missing, truncated or damaged. Values are not looked at: what is appended is checked,
+                and :func:`lcmem.atlas.check.verify` reads everything again.
+        """
+        return ChunkedRows([self.store.rows(self.store.index.places())])
+
+    def features(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """A copy of the features of some rows ``[n]``, or of all.
+
+        Returns:
+            ``[n, D]`` float32.
+
+        Raises:
+            LCMemError: A shard cannot be used, or holds NaN.
+        """
+        places = self.store.index.places()
+        places = places if rows is None else places[rows]
+        values = np.array(self.store.rows(places)[:])
+        broken = ~np.isfinite(values).all(1)
+        if broken.any():
+            raise self.store.shards.damaged(int(places[broken.argmax(), 0]), "holds NaN")
+        return values
 
     def append(self, manifest: Manifest, features: np.ndarray, contents: pd.DataFrame | None = None) -> None:
         """Add pictures; a path that is there already is replaced.
@@ -84,22 +169,44 @@ class Atlas(StoredFeatures):
             contents: Their ``stamp`` and ``sha256`` from before they were encoded; None reads them now.
 
         Raises:
-            LCMemError: Features of another shape or not finite, or another process has changed the atlas.
+            LCMemError: Features of another shape or not finite, an unreadable picture, or another process has changed
+                the atlas.
         """
         contents = content_table(manifest.paths, {}) if contents is None else contents
-        for start in range(0, len(manifest), SHARD_ROWS):
-            part = slice(start, start + SHARD_ROWS)
-            rows = manifest.rows(range(len(manifest))[part])
-            self._put(new_shard(rows, contents.iloc[part], features[part], self.card.features))
+        keys = contents["sha256"].reset_index(drop=True)
+        if (keys == "").any():
+            raise LCMemError(f"{manifest.paths[int((keys == '').argmax())]}: cannot be read, so it cannot be stored")
+        if features.shape != (len(manifest), self.dims):
+            raise LCMemError(f"features of shape {features.shape} for {len(manifest)} pictures × {self.dims} features")
+        check_finite(features, manifest.paths, self.store)
+        self._add(keys, features)
+        self.record(manifest, contents)
+
+    def _add(self, keys: pd.Series, features: np.ndarray) -> None:
+        """Store the rows ``[n, D]`` of those contents that are not there."""
+        new = ~keys.duplicated().to_numpy() & (self.store.find(keys)[:, 0] < 0)
+        self.store.writer().append(list(keys[new]), features[new])
+        self.store.reload()
+
+    def record(self, manifest: Manifest, contents: pd.DataFrame) -> None:
+        """Index N pictures whose features are stored, with their ``stamp`` and ``sha256``; replaces the same paths."""
+        rows = manifest.table[["path", "identity", "dataset"]].reset_index(drop=True)
+        rows = pd.concat((rows, contents[["stamp", "sha256"]].reset_index(drop=True)), axis=1)
+        self._update(rows[COLUMNS])
+
+    def _update(self, rows: pd.DataFrame) -> None:
+        table = merged(self.store.index.read(), rows)
+        if table is not None:
+            self._commit(table)
 
     def remove(self, paths: Iterable[str]) -> int:
-        """Forget pictures; the shards that hold them are written anew.
+        """Forget pictures; the shards that hold their features are written anew.
 
         Returns:
             How many there were.
         """
-        before, gone = len(self), pa.array(list(paths), pa.string())
-        self._commit(self._without(gone))
+        before, table = len(self), self.store.index.read().reindex(columns=COLUMNS)
+        self._commit(table[~table["path"].isin(list(paths))])
         return before - len(self)
 
     def merge(self, others: Iterable[str | os.PathLike[str]]) -> None:
@@ -108,40 +215,29 @@ class Atlas(StoredFeatures):
         Killed in between, the same call goes on.
 
         Raises:
-            LCMemError: One is not an atlas, holds another model's features or a job's; then nothing was added.
+            LCMemError: One is not an atlas, is damaged or holds another model's features; then nothing was added.
         """
         opened = [Atlas.open(other) for other in others]
         for other in opened:
             self.card.check_same(other.card, self.folder)
-            other.card.check_set(other.folder)
-        for shard in [shard for other in opened for shard in other.shards]:
-            self._put(shard)
+        stored = [other.blocks() for other in opened]
+        for other, blocks in zip(opened, stored, strict=True):
+            for start in range(0, len(blocks), CHUNK):
+                part = slice(start, start + CHUNK)
+                self._add(other.table["sha256"][part].reset_index(drop=True), blocks[part])
+        for other in opened:
+            self._update(other.table)
 
-    def _put(self, added: Shard) -> None:
-        paths = added.table["path"].combine_chunks()
-        self._commit(join_shards(self._without(paths), added))
-
-    def _without(self, paths: pa.Array) -> list[Shard]:
-        self._check_current()
-        kept = [shard.without(paths) for shard in self.shards]
-        return [shard for shard in kept if len(shard)]
-
-    def _commit(self, shards: list[Shard]) -> None:
-        """Make these the shards of the atlas, in one step."""
-        listed, number = {}, self.card.next
-        for shard in shards:
-            name = f"shard-{number:05d}.arrow" if shard.path is None else shard.path.name
-            if shard.path is None:
-                write_shard(self.folder / name, shard)
-                number += 1
-            listed[name] = len(shard)
-        self._check_current()
-        self.card = replace(self.card, shards=listed, next=number)
-        self.card.write(self.folder)
-        for name in ("shards", "table"):
-            self.__dict__.pop(name, None)
-        clean(self.folder, listed)
-
-    def _check_current(self) -> None:
-        if AtlasCard.read(self.folder) != self.card:
-            raise LCMemError(f"{self.folder}: another process has changed this atlas meanwhile; run the command again")
+    def _commit(self, table: pd.DataFrame) -> None:
+        """Make this the index, in one step, and delete the features that it needs no more."""
+        store = self.store
+        store.index.check_current()
+        gone = set(store.index.read(["sha256"])["sha256"]) - set(table["sha256"])
+        worn = {int(number) for number in store.find(gone)[:, 0] if number >= 0} | store.small()
+        store.copy(sorted(worn), gone)
+        places = store.find(table["sha256"])
+        store.record(table.iloc[np.lexsort((places[:, 1], places[:, 0]))])
+        for number in worn:
+            store.shards.delete(number)
+        store.reload()
+        self.__dict__.pop("table", None)

@@ -1,15 +1,12 @@
 """Whether an atlas is whole: everything is read again."""
 
-import numpy as np
-
 from lcmem.atlas.atlas import Atlas
-from lcmem.atlas.shard import read_shard
 from lcmem.errors import LCMemError
 from lcmem.pictures.content import content_table
 
 
 def verify(atlas: Atlas, *, pictures: bool = False) -> list[str]:
-    """Read every shard: there, of the right dimension and number of rows, finite, no path twice.
+    """Read every shard: there, each row as it was written, each picture's row in it, no path twice.
 
     Args:
         atlas: The atlas.
@@ -18,20 +15,17 @@ def verify(atlas: Atlas, *, pictures: bool = False) -> list[str]:
     Returns:
         What is wrong, a line for each shard or picture; empty if nothing is.
     """
-    problems = []
-    for name, rows in atlas.card.shards.items():
-        try:
-            shard = read_shard(atlas.folder / name, rows, atlas.card.features)
-            shard.table.validate(full=True)
-            broken = int((~np.isfinite(shard.features).all(1)).sum())
-            if broken:
-                problems.append(f"{shard.path}: NaN in {broken} pictures; delete this file and index them anew")
-        except (LCMemError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
-            problems.append(str(error))
+    problems = atlas.store.verify()
     if problems:
         return problems
-    repeated = atlas.table["path"][atlas.table["path"].duplicated()]
-    problems += [f"{path}: in the atlas more than once; remove it and index it anew" for path in repeated]
+    try:
+        atlas.blocks()
+    except LCMemError as error:
+        return [str(error)]
+    wrong = atlas.table["path"].duplicated() | (atlas.store.find(atlas.table["sha256"])[:, 0] < 0)
+    problems += [
+        f"{path}: in the atlas more than once, or without features; index it anew" for path in atlas.paths[wrong]
+    ]
     return problems + (_changed(atlas) if pictures else [])
 
 

@@ -3,7 +3,6 @@
 ``logit = bias − Σ_k |w_k u_k − w_k u'_k|``: an engine that knows the L1 distance needs to know nothing of the model.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 from lcmem.atlas.atlas import Atlas
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError, extra
-from lcmem.files import replacing
+from lcmem.files import replacing, write_json
 from lcmem.progress import progress_bar
 
 CARD, INDEX, ROWS = "export.json", "index.faiss", "rows.parquet"
@@ -59,16 +58,15 @@ def export_atlas(atlas: Atlas, detector: LCMem, kind: str, out: Path) -> None:
     if kind not in ("faiss-flat", "faiss-hnsw", "table"):
         raise LCMemError(f"unknown format {kind!r}; choose faiss-flat, faiss-hnsw or table")
     atlas.check(detector)
-    scaled(np.empty((0, atlas.card.features)), detector)
-    index = None if kind == "table" else _new_index(kind, atlas.card.features)
+    scaled(np.empty((0, atlas.dims)), detector)
+    index = None if kind == "table" else _new_index(kind, atlas.dims)
     out.mkdir(parents=True, exist_ok=True)
     (out / CARD).unlink(missing_ok=True)
     (out / INDEX).unlink(missing_ok=True)
     if index is not None:
         _write_index(atlas, detector, index, out / INDEX)
     _write_rows(atlas, detector, out / ROWS, vectors=index is None)
-    with replacing(out / CARD) as partial:
-        partial.write_text(json.dumps(_card(atlas, detector, kind), indent=2, ensure_ascii=False), encoding="utf-8")
+    write_json(_card(atlas, detector, kind), out / CARD)
 
 
 def _card(atlas: Atlas, detector: LCMem, kind: str) -> dict[str, Any]:
@@ -76,10 +74,10 @@ def _card(atlas: Atlas, detector: LCMem, kind: str) -> dict[str, Any]:
         "kind": "export",
         "version": 1,
         "format": kind,
-        "model": atlas.card.model,
-        "fingerprint": atlas.card.fingerprint,
+        "model": atlas.model,
+        "fingerprint": atlas.card.maker["fingerprint"],
         "pictures": len(atlas),
-        "features": atlas.card.features,
+        "features": atlas.dims,
         "score": "logit = bias − L1 distance of features × weight",
         "bias": float(detector.bias),
         "weight": detector.weight.tolist(),
@@ -116,7 +114,7 @@ def _write_rows(atlas: Atlas, detector: LCMem, path: Path, *, vectors: bool) -> 
     """``row, path, identity, dataset`` and, for engines that load tables, ``vector``."""
     fields = [pa.field("row", pa.int64()), *(pa.field(name, pa.string()) for name in ("path", "identity", "dataset"))]
     if vectors:
-        fields.append(pa.field("vector", pa.list_(pa.float32(), atlas.card.features)))
+        fields.append(pa.field("vector", pa.list_(pa.float32(), atlas.dims)))
     schema = pa.schema(fields)
     with replacing(path) as partial, pq.ParquetWriter(partial, schema) as writer:
         for rows in _chunks(atlas):
@@ -124,5 +122,5 @@ def _write_rows(atlas: Atlas, detector: LCMem, path: Path, *, vectors: bool) -> 
             columns += [pa.array(atlas.table[name].iloc[rows].to_list(), pa.string()) for name in schema.names[1:4]]
             if vectors:
                 flat = pa.array(scaled(atlas.features(rows), detector).reshape(-1))
-                columns.append(pa.FixedSizeListArray.from_arrays(flat, atlas.card.features))
+                columns.append(pa.FixedSizeListArray.from_arrays(flat, atlas.dims))
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))

@@ -29,8 +29,8 @@ def verify(
         typer.secho(problem, fg="red", err=True)
     if problems:
         raise typer.Exit(1)
-    count = len(opened.card.shards)
-    typer.echo(f"{atlas}: {len(opened)} pictures in {count} shards, model {opened.card.model}: nothing is wrong")
+    count = len(opened.store.shards.numbers())
+    typer.echo(f"{atlas}: {len(opened)} pictures in {count} shards, model {opened.model}: nothing is wrong")
 
 
 @atlas_app.command()

@@ -19,7 +19,7 @@ from lcmem.cli.app import (
 )
 
 if TYPE_CHECKING:
-    from lcmem.atlas import Filling
+    from lcmem.store import Filled
 
 
 @app.command()
@@ -37,7 +37,7 @@ def index(
 ) -> None:
     """Put the features of pictures into an atlas. Run again, it encodes only what is new or changed."""
     from lcmem.atlas import Atlas, fill_atlas
-    from lcmem.cluster.encode import fill_atlas_distributed
+    from lcmem.cluster.encode import encoded_distributed
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
     from lcmem.pictures.manifest import Manifest
@@ -48,15 +48,13 @@ def index(
     detector = load_detector(model, Options(device, download))
     atlas = Atlas.create(out, detector)
     with resumable():
-        if ray_workers is None:
-            done = fill_atlas(manifest, detector, atlas, workers=workers)
-        else:
-            done = fill_atlas_distributed(manifest, detector, atlas, ray_workers=ray_workers)
+        encode = None if ray_workers is None else encoded_distributed(detector, ray_workers)
+        done = fill_atlas(manifest, detector, atlas, workers=workers, encode=encode)
     print_filling(done)
     typer.echo(f"atlas: {out} ({len(atlas)} pictures)")
 
 
-def print_filling(done: "Filling") -> None:
+def print_filling(done: "Filled") -> None:
     """What was encoded, how fast, and what was skipped and why."""
     reused = len(done.stored) - done.encoded
     speed = f" at {done.encoded / done.seconds:.1f} a second" if done.encoded else ""

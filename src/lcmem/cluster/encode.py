@@ -1,36 +1,28 @@
-"""Encoding on many machines: Ray Data spreads batches of paths over workers, one process writes the atlas."""
+"""Encoding on many machines: Ray Data spreads batches of paths over workers, one process stores the features."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from lcmem.atlas.atlas import Atlas
-from lcmem.atlas.fill import Filling, fill_from
 from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError, extra
-from lcmem.pictures.loading import PictureBatch
-from lcmem.pictures.manifest import Manifest
+from lcmem.store import Encoded
 
 BATCH = 64
 """Pictures that a worker encodes at once; what is done again when it dies."""
 
 
-def fill_atlas_distributed(manifest: Manifest, detector: Detector, atlas: Atlas, *, ray_workers: int = 2) -> Filling:
-    """As :func:`lcmem.atlas.fill_atlas`, on the workers of a Ray cluster.
+def encoded_distributed(detector: Detector, ray_workers: int = 2) -> Callable[[list[str]], Iterable[Encoded]]:
+    """As :func:`lcmem.atlas.fill.encoded`, on the workers of a Ray cluster.
 
     Workers get the model from here and read the pictures themselves, so the paths must be valid there too. They only
-    encode. Ray repeats the batch of a worker that died; the atlas is written by this process alone, one row for each
-    path, so nothing is there twice. Killed, the same call goes on where it stopped.
+    encode. Ray repeats the batch of a worker that died; features are stored by this process alone, each content once.
 
     Args:
-        manifest: The pictures.
         detector: A checkpoint; the workers encode on the device that it is on.
-        atlas: Where to look first and to store; of this model.
         ray_workers: Processes that encode, each with one core, or with one GPU for a ``cuda`` device.
 
     Raises:
@@ -39,9 +31,7 @@ def fill_atlas_distributed(manifest: Manifest, detector: Detector, atlas: Atlas,
     check_ray()
     if not isinstance(detector, LCMem):
         raise LCMemError(f"{detector.name}: a cluster encodes with checkpoints only; leave --ray out")
-    atlas.check(detector)
-    stream = partial(_stream, detector=detector, ray_workers=ray_workers, device=str(detector.device))
-    return fill_from(manifest, atlas, stream, "encoding")
+    return partial(_stream, detector=detector, ray_workers=ray_workers, device=str(detector.device))
 
 
 def check_ray() -> None:
@@ -54,10 +44,8 @@ def check_ray() -> None:
         import ray.data  # noqa: F401
 
 
-def _stream(
-    paths: list[str], *, detector: LCMem, ray_workers: int, device: str
-) -> Iterator[tuple[PictureBatch, Tensor]]:
-    """Like :meth:`lcmem.detectors.lcmem.LCMem.stream`, in whatever order the workers are done."""
+def _stream(paths: list[str], *, detector: LCMem, ray_workers: int, device: str) -> Iterator[Encoded]:
+    """In whatever order the workers are done."""
     import ray.data
 
     if not paths:
@@ -74,8 +62,7 @@ def _stream(
     for batch in encoded.iter_batches(batch_size=None):
         good = batch["reason"] == ""
         failures = list(zip(batch["at"][~good].tolist(), batch["reason"][~good].tolist(), strict=True))
-        features = torch.from_numpy(batch["features"][good].astype(np.float32))
-        yield PictureBatch(batch["at"][good].tolist(), torch.empty(0, dtype=torch.uint8), failures), features
+        yield Encoded(batch["at"][good].tolist(), batch["features"][good].astype(np.float32), failures)
 
 
 class _Worker:

@@ -15,12 +15,11 @@ from uuid import uuid4
 
 import numpy as np
 
-from lcmem.atlas.atlas import Atlas
 from lcmem.cluster.encode import check_ray
 from lcmem.errors import LCMemError
 from lcmem.model import Head
 from lcmem.progress import progress_bar
-from lcmem.scan.chunked import ChunkedRows, Features, as_chunked
+from lcmem.scan.chunked import ChunkedRows, Features, Part, as_chunked
 from lcmem.scan.engine import scan
 from lcmem.scan.result import ScanResult
 
@@ -45,7 +44,7 @@ def scan_distributed(
     is in the result once.
 
     Args:
-        queries: Features ``[Q, D]``. The workers open an atlas's themselves, others are sent to them.
+        queries: Features ``[Q, D]``. The workers open stored ones themselves, others are sent to them.
         gallery: Features ``[G, D]``, likewise; None takes the queries themselves.
         head: Weights ``[D]`` and bias.
         out: Folder that all machines see under this path.
@@ -61,8 +60,8 @@ def scan_distributed(
     out.mkdir(parents=True, exist_ok=True)
     own, other = as_chunked(queries), None if gallery is None else as_chunked(gallery)
     job = _Job(
-        queries=_sendable(own),
-        gallery=None if other is None else _sendable(other),
+        queries=own.arrays,
+        gallery=None if other is None else other.arrays,
         head=copy.deepcopy(head).cpu(),
         device=device,
         options=options,
@@ -81,10 +80,10 @@ def scan_distributed(
 
 @dataclass
 class _Job:
-    """What a worker needs for any part; features are arrays or the folder of an atlas."""
+    """What a worker needs for any part; stored features are opened there, not sent."""
 
-    queries: list[np.ndarray] | Path
-    gallery: list[np.ndarray] | Path | None
+    queries: list[Part]
+    gallery: list[Part] | None
     head: Head
     device: str
     options: dict[str, Any]
@@ -93,7 +92,7 @@ class _Job:
     @cached_property
     def rows(self) -> tuple[ChunkedRows, ChunkedRows | None]:
         """Queries and gallery, opened and hashed once in each process, after the job was sent to it."""
-        return _opened(self.queries), None if self.gallery is None else _opened(self.gallery)
+        return ChunkedRows(self.queries), None if self.gallery is None else ChunkedRows(self.gallery)
 
     def folder(self, part: range) -> Path:
         """Where the result of a finished part lies."""
@@ -111,14 +110,6 @@ class _Job:
             partial.rename(self.folder(part))
         if not self.folder(part).is_dir():
             raise LCMemError(f"{self.folder(part)}: cannot be written")
-
-
-def _sendable(features: ChunkedRows) -> list[np.ndarray] | Path:
-    return features.arrays if features.folder is None else features.folder.absolute()
-
-
-def _opened(source: list[np.ndarray] | Path) -> ChunkedRows:
-    return ChunkedRows(Atlas.open(source).blocks() if isinstance(source, Path) else source)
 
 
 def _spread(parts: list[range], job: _Job, ray_workers: int) -> None:

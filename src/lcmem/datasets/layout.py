@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from lcmem.errors import LCMemError
+from lcmem.files import read_table
 from lcmem.pictures.manifest import Manifest
 
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -74,14 +75,7 @@ def read_csv(path: Path, columns: set[str], **options: object) -> pd.DataFrame:
     Raises:
         LCMemError: Not a table, or a column is missing.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, **options)
-    except Exception as error:  # pandas and gzip raise many kinds on damaged files
-        raise LCMemError(f"{path}: not a readable table ({error})") from error
-    missing = columns - set(table.columns)
-    if missing:
-        raise LCMemError(f"{path}: no column {sorted(missing)[0]!r} (found: {', '.join(map(str, table.columns))})")
-    return table
+    return read_table(path, columns, keep_default_na=False, **options)
 
 
 def index_pictures(root: Path, suffixes: tuple[str, ...] = PICTURES, *, within: str = "") -> pd.Series:

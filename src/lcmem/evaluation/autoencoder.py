@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lcmem.cache import cached_pictures
 from lcmem.encoders import LatentEncoder
 from lcmem.pictures.loading import to_float
 from lcmem.pictures.manifest import Manifest
 from lcmem.progress import progress_bar
 from lcmem.stats.roc import psnr
+from lcmem.store.pictures import decode_pictures
 
 BATCH = 32
 
@@ -29,7 +29,8 @@ def benchmark_autoencoder(
         ``out/autoencoder.csv``. ``encode_ms`` is the time for one picture in batches of 32, without decoding the file.
     """
     folder = Path(out)
-    pictures, kept, _ = cached_pictures(manifest, size, folder / "cache")
+    found = decode_pictures(manifest, size, folder / "cache")
+    pictures, kept = found.pixels, found.manifest
     values, seconds = np.empty(len(kept)), np.empty(len(kept))
     with progress_bar("round trips", len(kept)) as advance:
         for start in range(0, len(kept), BATCH):

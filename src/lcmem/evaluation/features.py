@@ -1,25 +1,25 @@
 """Features of the benchmarks' pictures, kept by content and detector: a new detector costs only its own encoding."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
 from lcmem.progress import Advance, progress_bar
+from lcmem.store import Card, Store
+from lcmem.store.shards import Writer
 
 BATCH = 64
+KIND = "features"
 
 
 class FeatureCache:
-    """A folder with one Parquet file for each detector and variant of the pictures.
+    """A folder with one store for each detector and variant of the pictures.
 
     Args:
         folder: Where; made when needed.
@@ -40,7 +40,7 @@ class FeatureCache:
 
         Args:
             detector: Whose.
-            variant: What was done to the pictures, size included: part of the file's name.
+            variant: What was done to the pictures, size included: part of the store's name.
             keys: Content hash of each picture, ``[N]``.
             pictures: Gives the uint8 pictures ``[B, 3, S, S]`` of some positions ``[B]``.
             advance: Of a progress bar that counts all N; by default there is one of those that are embedded.
@@ -51,45 +51,52 @@ class FeatureCache:
         Raises:
             LCMemError: A feature is not finite.
         """
-        path = self.folder / f"{detector.name}-{detector.fingerprint[:16]}-{variant}.parquet"
-        known = _read(path) if detector.fingerprint else {}
-        missing = np.array([at for at, key in enumerate(keys) if key not in known], dtype=np.int64)
+        place = self.folder / f"{detector.name}-{detector.fingerprint[:16]}-{variant}"
+        store = Store.open(place, KIND) if detector.fingerprint and (place / f"{KIND}.json").is_file() else None
+        known = np.zeros(len(keys), dtype=bool) if store is None else store.find(keys)[:, 0] >= 0
+        missing = np.flatnonzero(~known)
         if advance is not None:
             advance(len(keys) - len(missing))
         bar = progress_bar(f"{detector.name}: {variant}", len(missing)) if advance is None else nullcontext(advance)
         with bar as embedded:
-            fresh = _embed(detector, missing, pictures, embedded)
-        if detector.fingerprint and len(missing):
-            known |= {keys[at]: row for at, row in zip(missing, fresh.numpy(), strict=True)}
-            _write(path, known)
-        if not detector.fingerprint:
-            return fresh
-        return torch.from_numpy(np.stack([known[key] for key in keys]))
+            batches = _embed(detector, missing, pictures, embedded)
+            if not detector.fingerprint:
+                return torch.cat([features for _, features in batches] or [torch.empty(0, 0)])
+            store = _keep(batches, keys, store, lambda row: Store.claim(place, _card(detector, variant, row)))
+        return torch.empty(0, 0) if store is None else torch.from_numpy(np.array(store.rows(store.find(keys))[:]))
 
 
-def _embed(detector: Detector, rows: np.ndarray, pictures: Callable[[np.ndarray], Tensor], advance: Advance) -> Tensor:
-    parts = []
+def _embed(
+    detector: Detector, rows: np.ndarray, pictures: Callable[[np.ndarray], Tensor], advance: Advance
+) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Positions and features, a batch at a time."""
     for start in range(0, len(rows), BATCH):
         at = rows[start : start + BATCH]
-        parts.append(detector.embed(pictures(at)))
-        if not torch.isfinite(parts[-1]).all():
+        features = detector.embed(pictures(at))
+        if not torch.isfinite(features).all():
             raise LCMemError(f"{detector.name}: features that are not finite (NaN)")
+        yield at, features
         advance(len(at))
-    return torch.cat(parts) if parts else torch.empty(0, 0)
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        return {}
-    table = pq.read_table(path)
-    features = table["feature"].combine_chunks()
-    rows = features.flatten().to_numpy().reshape(len(features), -1)
-    return dict(zip(table["sha256"].to_pylist(), rows, strict=True))
+def _keep(
+    batches: Iterator[tuple[np.ndarray, Tensor]],
+    keys: Sequence[str],
+    store: Store | None,
+    make: Callable[[np.ndarray], Store],
+) -> Store | None:
+    """Store features as they come; the store is made with the first row, which says how many features there are."""
+    writer: Writer | None = None
+    for at, features in batches:
+        rows = features.numpy()
+        store = store or make(rows[0])
+        writer = writer or store.writer()
+        writer.append([keys[position] for position in at], rows)
+    if store is not None:
+        store.reload()
+    return store
 
 
-def _write(path: Path, known: dict[str, np.ndarray]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = np.stack([*known.values()])
-    feature = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
-    with replacing(path) as partial:
-        pq.write_table(pa.table({"sha256": pa.array([*known]), "feature": feature}), partial)
+def _card(detector: Detector, variant: str, row: np.ndarray) -> Card:
+    maker = {"fingerprint": detector.fingerprint, "variant": variant}
+    return Card(KIND, maker, f"{detector.name}: {variant}", row.shape, str(row.dtype), {"model": detector.name})

@@ -1,5 +1,6 @@
 """The pictures of a benchmark, decoded once and named by what their files hold."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lcmem.cache import cached_pictures
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.evaluation.features import FeatureCache
-from lcmem.pictures.content import content_table
 from lcmem.pictures.manifest import Manifest
+from lcmem.store import StoredRows
+from lcmem.store.pictures import decode_pictures
 
 SIZE = 256
 """Side in pixels at which every detector gets the pictures, unless something else is asked for."""
@@ -24,32 +25,36 @@ class BenchmarkPictures:
 
     Attributes:
         manifest: The N pictures that could be read.
-        pixels: ``[N, 3, S, S]`` uint8, mapped from a file.
+        pixels: ``[N, 3, S, S]`` uint8, read from the disk when they are asked for.
         keys: Content hash of each picture, ``[N]``: what features are kept by.
         skipped: Why the others could not be read.
     """
 
     manifest: Manifest
-    pixels: np.ndarray
+    pixels: StoredRows
     keys: list[str]
     skipped: list[str]
 
     @classmethod
-    def read(cls, manifest: Manifest, folder: Path, size: int = SIZE) -> "BenchmarkPictures":
+    def read(
+        cls, manifest: Manifest, folder: Path, size: int = SIZE, keys: Sequence[str] | None = None
+    ) -> "BenchmarkPictures":
         """Decode the pictures, or find them decoded.
 
         Args:
             manifest: The pictures.
             folder: Where decoded pictures are kept.
             size: Side of the square that every picture is squeezed into, in pixels.
+            keys: Content hashes of the pictures, "" where one is not known; by default they are found.
 
         Raises:
             LCMemError: Not one of them can be read.
         """
-        pixels, kept, skipped = cached_pictures(manifest, size, folder)
-        if not len(kept):
+        found = decode_pictures(manifest, size, folder, keys)
+        skipped = [reason for _, reason in found.skipped]
+        if not len(found.manifest):
             raise LCMemError(f"none of the {len(manifest)} pictures can be read, for example {skipped[0]}")
-        return cls(kept, pixels, list(content_table(kept.paths, {})["sha256"]), skipped)
+        return cls(found.manifest, found.pixels, found.keys, skipped)
 
     def __len__(self) -> int:
         return len(self.manifest)

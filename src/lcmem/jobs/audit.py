@@ -17,7 +17,7 @@ from lcmem.detectors.registry import load_detector
 from lcmem.errors import LCMemError
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.compare import compare, given_score, highest_score, probabilities, score_pairs
-from lcmem.jobs.features import FeatureSet, extract_features, read_source
+from lcmem.jobs.features import FeatureSet, extract_features, open_features, read_source
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.scan import Best, ChunkedRows
 from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, calibrate_tail, random_pairs
@@ -102,9 +102,9 @@ def _features(
     workers: int | None,
 ) -> dict[str, FeatureSet]:
     stored = out is not None and detector.fingerprint
-    atlas = Atlas.create(Path(out) / "atlas", detector, working=True) if out is not None and stored else None
+    store = open_features(Path(out) / "features", detector) if out is not None and stored else None
     sets = {
-        name: extract_features(source, detector, atlas, title=f"encoding {name}", workers=workers)
+        name: extract_features(source, detector, store, title=f"encoding {name}", workers=workers)
         for name, source in sources.items()
     }
     for name, found in sets.items():

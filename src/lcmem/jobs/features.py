@@ -1,20 +1,25 @@
-"""Pictures to features, through the atlas: what an earlier run finished is not done again."""
+"""Pictures to features, through a store: what an earlier run finished is not done again."""
 
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lcmem.atlas.atlas import Atlas
-from lcmem.atlas.card import is_atlas
-from lcmem.atlas.fill import Filling, fill_atlas
+from lcmem.atlas.card import feature_card, is_atlas
+from lcmem.atlas.fill import encoded
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.progress import progress_bar
 from lcmem.scan.chunked import ChunkedRows
+from lcmem.store import Encoded, Store, fill
+
+KIND = "features"
 
 
 @dataclass(frozen=True)
@@ -23,9 +28,9 @@ class FeatureSet:
 
     Attributes:
         manifest: These pictures.
-        blocks: Features ``[N, D]`` float32, in the manifest's order; those of an atlas lie on the disk.
+        blocks: Features ``[N, D]`` float32, in the manifest's order; those of a store lie on the disk.
         skipped: Path and reason for each picture that could not be read.
-        encoded: How many were encoded in this run; the others came from the atlas.
+        encoded: How many were encoded in this run; the others were stored already.
         seconds: What this run spent on encoding.
     """
 
@@ -46,62 +51,80 @@ def read_source(source: ManifestLike | Atlas) -> Manifest | Atlas:
     """Pictures, or an atlas where the folder is one; see :meth:`lcmem.pictures.manifest.Manifest.read`.
 
     Raises:
-        LCMemError: Neither, an atlas without pictures, or one that holds whatever an audit was given.
+        LCMemError: Neither, an atlas without pictures, or what an audit or a scan keeps.
     """
     if isinstance(source, Atlas) or is_atlas(source):
         atlas = source if isinstance(source, Atlas) else Atlas.open(source)  # type: ignore[arg-type]
-        atlas.card.check_set(atlas.folder)
         if not len(atlas):
             raise LCMemError(f"{atlas.folder}: the atlas holds no pictures; lcmem index adds some")
         return atlas
+    if not isinstance(source, Manifest) and (Path(source) / f"{KIND}.json").is_file():
+        raise LCMemError(
+            f"{source}: what an audit or a scan keeps of all its pictures, real and synthetic ones alike, so it stands "
+            "for no set of pictures; give the pictures themselves, or an atlas made with lcmem index"
+        )
     return Manifest.read(source)
+
+
+def open_features(folder: Path, detector: Detector) -> Store:
+    """Where a job keeps the features of all pictures that it is given.
+
+    Raises:
+        LCMemError: The folder holds another model's features, or something else.
+    """
+    return Store.claim(folder, feature_card(detector, KIND))
 
 
 def extract_features(
     source: Manifest | Atlas,
     detector: Detector,
-    atlas: Atlas | None,
+    store: Store | None,
     *,
     title: str = "encoding",
     workers: int | None = None,
+    encode: Callable[[list[str]], Iterable[Encoded]] | None = None,
 ) -> FeatureSet:
     """Features of every picture.
 
     Args:
         source: The pictures; or an atlas, whose features are taken as they are, whether its pictures are here or not.
         detector: The model.
-        atlas: Where to look first and to store; None stores nothing.
+        store: Where to look first and to store; None stores nothing.
         title: Of the progress bar.
         workers: Decoding processes.
+        encode: What makes the features; by default :func:`lcmem.atlas.fill.encoded`.
 
     Raises:
         LCMemError: An atlas of another model, or with a damaged shard.
     """
     if isinstance(source, Atlas):
         source.check(detector)
-        return FeatureSet(source.manifest, ChunkedRows(source.blocks(), source.folder), [], 0, 0.0)
-    if atlas is None:
-        return _encode(source, detector, title, workers)
-    return gather(source, atlas, fill_atlas(source, detector, atlas, title=title, workers=workers))
+        return FeatureSet(source.manifest, source.blocks(), [], 0, 0.0)
+    encode = encode or encoded(detector, workers)
+    return _once(source, detector, encode, title) if store is None else _stored(source, store, encode, title)
 
 
-def gather(manifest: Manifest, atlas: Atlas, done: Filling) -> FeatureSet:
-    """Features of the pictures that an atlas was filled with."""
-    rows = atlas.find(done.contents["sha256"].iloc[done.stored])
-    features = ChunkedRows(atlas.features(rows))
-    return FeatureSet(manifest.rows(done.stored), features, done.skipped, done.encoded, done.seconds)
+def _stored(
+    manifest: Manifest, store: Store, encode: Callable[[list[str]], Iterable[Encoded]], title: str
+) -> FeatureSet:
+    done = fill(store, manifest.paths, encode, title=title)
+    store.remember(done.contents.iloc[done.stored][["path", "stamp", "sha256"]])
+    rows = store.rows(store.find(done.keys))
+    return FeatureSet(manifest.rows(done.stored), ChunkedRows([rows]), done.skipped, done.encoded, done.seconds)
 
 
-def _encode(manifest: Manifest, detector: Detector, title: str, workers: int | None) -> FeatureSet:
+def _once(
+    manifest: Manifest, detector: Detector, encode: Callable[[list[str]], Iterable[Encoded]], title: str
+) -> FeatureSet:
     paths, began = manifest.paths, time.perf_counter()
     features = np.zeros((len(paths), detector.dims), dtype=np.float32)
     kept: list[int] = []
     skipped: list[tuple[str, str]] = []
     with progress_bar(title, len(paths)) as advance:
-        for batch, values in detector.stream(paths, workers=workers):
-            features[batch.indices] = values.numpy()
-            kept += batch.indices
+        for batch in encode(paths):
+            features[list(batch.at)] = batch.rows
+            kept += batch.at
             skipped += [(paths[at], reason) for at, reason in batch.failures]
-            advance(len(batch.indices) + len(batch.failures))
+            advance(len(batch.at) + len(batch.failures))
     seconds = time.perf_counter() - began
     return FeatureSet(manifest.rows(kept), ChunkedRows(features[kept]), skipped, len(kept), seconds)

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lcmem.atlas.atlas import Atlas
-from lcmem.cluster.encode import fill_atlas_distributed
+from lcmem.cluster.encode import encoded_distributed
 from lcmem.cluster.scan import scan_distributed
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
 from lcmem.jobs.compare import compare, probabilities
-from lcmem.jobs.features import FeatureSet, extract_features, gather
+from lcmem.jobs.features import FeatureSet, extract_features, open_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan.chunked import ChunkedRows
 from lcmem.scan.result import Histogram, ScanResult
@@ -59,9 +59,7 @@ def scan_sets(
         The summary.
     """
     out.mkdir(parents=True, exist_ok=True)
-    features = functools.partial(
-        _features, detector=detector, atlas=out / "atlas", workers=workers, ray_workers=ray_workers
-    )
+    features = functools.partial(_features, detector=detector, out=out, workers=workers, ray_workers=ray_workers)
     one = features(queries)
     two = one if gallery is None else features(gallery)
     identities = _identity_numbers([one.manifest, two.manifest])
@@ -109,16 +107,14 @@ def _compare(
 
 
 def _features(
-    source: Manifest | Atlas, detector: Detector, atlas: Path, workers: int | None, ray_workers: int | None
+    source: Manifest | Atlas, detector: Detector, out: Path, workers: int | None, ray_workers: int | None
 ) -> FeatureSet:
-    """Pictures are put into a working atlas first, so that none is encoded twice."""
+    """Features of pictures are stored first, so that none is encoded twice."""
     if isinstance(source, Atlas) or not detector.fingerprint:
         return extract_features(source, detector, None, workers=workers)
-    working = Atlas.create(atlas, detector, working=True)
-    if ray_workers is None:
-        return extract_features(source, detector, working, workers=workers)
-    done = fill_atlas_distributed(source, detector, working, ray_workers=ray_workers)
-    return gather(source, working, done)
+    encode = None if ray_workers is None else encoded_distributed(detector, ray_workers)
+    store = open_features(out / "features", detector)
+    return extract_features(source, detector, store, workers=workers, encode=encode)
 
 
 def _identity_numbers(manifests: Sequence[Manifest]) -> list[np.ndarray | None]:

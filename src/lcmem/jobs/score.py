@@ -8,7 +8,7 @@ import torch
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
+from lcmem.files import write_table
 from lcmem.jobs.compare import probabilities
 from lcmem.jobs.features import extract_features
 from lcmem.pairs import read_pairs
@@ -59,9 +59,5 @@ def score_table(
     scored = listed.table.assign(logit=logits, probability=probabilities(logits, detector))
     if detector.head is None:
         scored = scored.drop(columns="probability").rename(columns={"logit": "similarity"})
-    with replacing(target) as partial:
-        if target.suffix == ".parquet":
-            scored.to_parquet(partial, index=False)
-        else:
-            scored.to_csv(partial, index=False)
+    write_table(scored, target)
     return len(usable), found.skipped

@@ -1,8 +1,11 @@
-"""Filling a latent store: only pictures whose content it does not hold yet are encoded."""
+"""Latents of pictures, made once."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -10,15 +13,15 @@ from torch import Tensor
 from lcmem.devices import fast_bfloat16
 from lcmem.encoders import LatentEncoder
 from lcmem.errors import LCMemError
-from lcmem.latents.card import CARD, StoreCard
-from lcmem.latents.index import known_contents, write_index
-from lcmem.latents.shards import stored_rows
-from lcmem.latents.store import LatentStore
-from lcmem.latents.writer import ShardWriter, recover_shards
-from lcmem.pictures.content import content_table
-from lcmem.pictures.loading import PictureBatch, iterate_pictures, to_float
+from lcmem.latents.statistics import picture_moments
+from lcmem.latents.store import MOMENTS, LatentStore, latent_card
+from lcmem.pictures.loading import iterate_pictures, to_float
 from lcmem.pictures.manifest import Manifest
-from lcmem.progress import progress_bar
+from lcmem.store import Encoded, Filled, Store, fill
+from lcmem.store.index import OWN, write_skipped
+
+CHUNK = 1024
+"""Latents whose moments are worked out at once."""
 
 
 def encode_pictures(pictures: Tensor, encoder: LatentEncoder, device: torch.device | str = "cpu") -> Tensor:
@@ -63,55 +66,39 @@ def build_store(
         LCMemError: The folder holds other latents or a damaged shard; a latent is not finite in float16; or no
             picture could be read.
     """
-    folder = Path(folder)
-    card = _claim(folder, StoreCard.of(encoder.card, size, 2 if mirror else 1))
-    recover_shards(folder, card)
-    contents = content_table(manifest.paths, known_contents(folder))
-    wanted = contents[contents["reason"] == ""].drop_duplicates("sha256")
-    missing = wanted[~wanted["sha256"].isin(stored_rows(folder, card).index)]
-    failures: dict[str, str] = {}
-    with (
-        ShardWriter(folder, card) as writer,
-        progress_bar("encoding pictures", len(wanted), done=len(wanted) - len(missing)) as advance,
-    ):
-        for batch in iterate_pictures(list(missing["path"]), size, batch_size=batch_size, workers=workers):
-            _encode_batch(batch, missing, encoder.to(device), writer, device)
-            failures |= {missing["sha256"].iloc[at]: reason for at, reason in batch.failures}
-            advance(len(batch.indices) + len(batch.failures))
-    reasons = zip(contents["reason"], contents["sha256"], strict=True)
-    contents["reason"] = [reason or failures.get(sha256, "") for reason, sha256 in reasons]
-    write_index(folder, manifest, contents, stored_rows(folder, card))
-    return replace(LatentStore.open(folder), encoded=len(missing) - len(failures))
+    store = Store.claim(Path(folder), latent_card(encoder.card, size, 2 if mirror else 1))
+    batches = partial(iterate_pictures, size=size, batch_size=batch_size, workers=workers)
+    encoder.to(device)
+
+    def encode(paths: list[str]) -> Iterator[Encoded]:
+        for batch in batches(paths):
+            views = (batch.pictures, batch.pictures.flip(-1))[: store.card.shape[0]] if batch.indices else ()
+            latents = [encode_pictures(view, encoder, device).half().cpu() for view in views]
+            rows = torch.stack(latents, 1).numpy() if latents else np.empty(0)
+            yield Encoded(batch.indices, rows, batch.failures)
+
+    done = fill(store, manifest.paths, encode, title="encoding pictures")
+    if not len(done.stored):
+        raise LCMemError(f"none of the {len(manifest)} pictures could be read, for example {done.skipped[0][1]}")
+    _record(store, manifest, done)
+    return replace(LatentStore.open(folder), encoded=done.encoded)
 
 
-def _claim(folder: Path, card: StoreCard) -> StoreCard:
-    """The card of the store in this folder: the one that is there, or this one for a new store."""
-    if (folder / CARD).exists():
-        found = StoreCard.read(folder)
-        found.check_same(card, folder)
-        return found
-    folder.mkdir(parents=True, exist_ok=True)
-    card.write(folder)
-    return card
+def _record(store: Store, manifest: Manifest, done: Filled) -> None:
+    """Write the index and the list of skipped pictures; with the index the store is finished."""
+    pictures = manifest.rows(done.stored).table.drop(columns=[*OWN, *MOMENTS], errors="ignore")
+    contents = done.contents.iloc[done.stored][["stamp", "sha256"]].reset_index(drop=True)
+    moments = _moments(store, done.keys)
+    write_skipped(store.folder, done.contents[done.contents["reason"] != ""])
+    store.record(pd.concat((pictures, contents, moments), axis=1))
 
 
-def _encode_batch(
-    batch: PictureBatch,
-    missing: pd.DataFrame,
-    encoder: LatentEncoder,
-    writer: ShardWriter,
-    device: torch.device | str,
-) -> None:
-    """Encode the pictures of a batch in all views and store them."""
-    if not batch.indices:
-        return
-    part = missing.iloc[batch.indices]
-    views = (batch.pictures, batch.pictures.flip(-1))[: writer.card.views]
-    latents = torch.stack([encode_pictures(view, encoder, device) for view in views], 1).half().cpu()
-    finite = latents.flatten(1).isfinite().all(1).numpy()
-    if not finite.all():
-        raise LCMemError(
-            f"{part['path'][~finite].iloc[0]}: its latent by {encoder.card.name} is not finite, or too large for "
-            "float16; leave the picture out of the manifest or take another encoder"
-        )
-    writer.append(list(part["sha256"]), latents.numpy())
+def _moments(store: Store, keys: list[str]) -> pd.DataFrame:
+    """Mean and variance of each picture's channels, two columns of lists ``[C]``; latents are read only once for it."""
+    known = store.index.read(["sha256", *MOMENTS]).drop_duplicates("sha256").set_index("sha256")
+    new = [key for key in dict.fromkeys(keys) if key not in known.index]
+    rows, found = store.rows(store.find(new)), []
+    for start in range(0, len(rows), CHUNK):
+        found += list(zip(*picture_moments(rows[start : start + CHUNK][:, 0]), strict=True))
+    fresh = pd.DataFrame({name: [each[at] for each in found] for at, name in enumerate(MOMENTS)}, index=new)
+    return pd.concat((known, fresh)).loc[keys].reset_index(drop=True)

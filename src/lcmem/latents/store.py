@@ -11,11 +11,41 @@ from torch import Tensor
 
 from lcmem.encoders import EncoderCard
 from lcmem.errors import LCMemError
-from lcmem.latents.card import StoreCard
-from lcmem.latents.index import OWN, read_index, read_skipped
-from lcmem.latents.shards import ShardReader, check_shard
 from lcmem.latents.statistics import ChannelStatistics, merge_moments
 from lcmem.pictures.manifest import Manifest
+from lcmem.store import Card, Store, StoredRows
+from lcmem.store.index import OWN, read_skipped
+
+KIND, CARD = "latents", "latents.json"
+MOMENTS = ["mean", "var"]
+"""Further columns of the index: of each picture's channels."""
+SHARD_ROWS = 4096
+"""Pictures in a full shard: 67 MB of 4×32×32 latents with mirror images."""
+
+
+def latent_card(encoder: EncoderCard, size: int, views: int) -> Card:
+    """The card of a store of float16 latents ``[views, C, h, w]``.
+
+    Args:
+        encoder: The autoencoder's card.
+        size: Side in pixels of the square that pictures are squeezed into.
+        views: 1 for the pictures as they are, 2 with their mirror images.
+
+    Raises:
+        LCMemError: The encoder cannot take pictures of that size.
+    """
+    if size < 1 or size % encoder.downsample:
+        raise LCMemError(f"size {size} is not a multiple of {encoder.downsample}, as {encoder.name} needs it")
+    side = size // encoder.downsample
+    title = (
+        f"{encoder.name} (sha256 {encoder.sha256[:12]}…, {encoder.input_range}, {encoder.latents}) at {size}×{size} "
+        f"pixels {'with' if views == 2 else 'without'} mirror images"
+    )
+    # the weights' hash, not the source: the same encoder may be loaded from another place
+    used = {"input_range": encoder.input_range, "latents": encoder.latents, "size": size}
+    maker = {"sha256": encoder.sha256} | used
+    shape, about = (views, encoder.channels, side, side), {"encoder": encoder.to_dict()}
+    return Card(KIND, maker, title, shape, "float16", about, SHARD_ROWS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,16 +61,15 @@ class LatentStore:
     """
 
     folder: Path
-    card: StoreCard
+    card: Card
     manifest: Manifest = field(repr=False)
     skipped: list[str] = field(repr=False)
-    places: np.ndarray = field(repr=False)
-    """``[N, 2]``: each picture's shard and row."""
+    latents: StoredRows = field(repr=False)
+    """``[N, views, C, h, w]`` float16."""
     moments: np.ndarray = field(repr=False)
     """``[N, 2, C]`` float64: mean and variance of each picture's channels."""
     scales: dict[str, ChannelStatistics] = field(repr=False)
     """What each dataset is normalised by: statistics of the whole store, also where only a part was selected."""
-    shards: ShardReader = field(repr=False)
     encoded: int = 0
 
     @classmethod
@@ -50,22 +79,37 @@ class LatentStore:
         Raises:
             LCMemError: Not a store, unfinished, damaged, or a shard is missing or truncated.
         """
-        place = Path(folder)
-        card, index = StoreCard.read(place), read_index(place)
-        for number in index["shard"].unique():
-            check_shard(place, int(number), card)
-        manifest = Manifest(index.drop(columns=OWN))
-        moments = np.stack((np.stack(index["mean"]), np.stack(index["var"])), axis=1)
+        store = Store.open(Path(folder), KIND)
+        if not len(store.index):
+            raise LCMemError(f"{folder}: unfinished, there is no index; run the same lcmem encode again, it goes on")
+        index = store.index.read()
+        manifest = Manifest(index.drop(columns=[*OWN, *MOMENTS]))
+        moments = np.stack([np.stack(index[name]) for name in MOMENTS], axis=1)
         return cls(
-            place,
-            card,
+            store.folder,
+            store.card,
             manifest,
-            read_skipped(place),
-            index[["shard", "row"]].to_numpy(),
+            list(read_skipped(store.folder)["reason"]),
+            store.rows(index[["shard", "row"]].to_numpy(dtype=np.int64)),
             moments,
             _scales(manifest.table, moments),
-            ShardReader(place, card),
         )
+
+    @property
+    def views(self) -> int:
+        """1 for the pictures as they are, 2 with their mirror images."""
+        return self.card.shape[0]
+
+    @property
+    def size(self) -> int:
+        """Side in pixels of the square that pictures were squeezed into."""
+        return int(self.card.maker["size"])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one latent, ``(C, h, w)``."""
+        _, channels, height, width = self.card.shape
+        return channels, height, width
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -83,8 +127,8 @@ class LatentStore:
 
     def rows(self, positions: np.ndarray) -> "LatentStore":
         """The pictures at these positions, in this order; nothing is copied."""
-        part = self.manifest.rows(positions)
-        return replace(self, manifest=part, places=self.places[positions], moments=self.moments[positions])
+        part, latents = self.manifest.rows(positions), self.latents.select(positions)
+        return replace(self, manifest=part, latents=latents, moments=self.moments[positions])
 
     def check(self, encoder: EncoderCard, size: int, *, mirror: bool) -> None:
         """Whether it serves a training.
@@ -92,8 +136,7 @@ class LatentStore:
         Raises:
             LCMemError: Its latents are of another encoder or size, or mirror images are missing.
         """
-        wanted = StoreCard.of(encoder, size, 2 if mirror else self.card.views)
-        self.card.check_same(wanted, self.folder)
+        self.card.check_same(latent_card(encoder, size, 2 if mirror else self.views), self.folder)
 
     def read(self, positions: np.ndarray, view: np.ndarray | int = 0, *, normalise: bool = False) -> Tensor:
         """Latents of some pictures.
@@ -110,14 +153,10 @@ class LatentStore:
         Raises:
             LCMemError: A mirror image from a store without them; or a shard is missing or truncated.
         """
-        places = self.places[positions]
-        views = np.broadcast_to(view, len(places))
-        if (views >= self.card.views).any():
+        views = np.broadcast_to(view, len(positions))
+        if (views >= self.views).any():
             raise LCMemError(f"{self.folder}: holds no mirror images; build it anew with lcmem encode --mirror")
-        latents = np.empty((len(places), *self.card.shape), dtype=np.float32)
-        for shard in np.unique(places[:, 0]):
-            at = np.flatnonzero(places[:, 0] == shard)
-            latents[at] = self.shards.rows(int(shard))[places[at, 1], views[at]]
+        latents = self.latents.take(positions, views).astype(np.float32)
         if normalise:
             names = self.manifest.table["dataset"].to_numpy()[positions]
             for name in set(names):

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import pandas as pd
 
 from lcmem.errors import LCMemError
+from lcmem.files import read_table
 from lcmem.pictures.paths import DICOM_SUFFIXES, HEAD, is_picture
 
 COLUMNS = ["path", "identity", "split", "dataset"]
@@ -125,19 +126,13 @@ def table_of(found: Iterable[Found], dataset: str) -> pd.DataFrame:
     return table
 
 
-def read_table(path: Path, identity_column: str) -> pd.DataFrame:
+def read_listing(path: Path, identity_column: str) -> pd.DataFrame:
     """A CSV or Parquet file, its further columns kept.
 
     Raises:
         LCMemError: It can't be read, or a column is missing.
     """
-    try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str)
-    except Exception as error:  # pyarrow and pandas raise many kinds on damaged files
-        raise LCMemError(f"{path}: not a readable table ({error})") from error
-    for column in {"path", identity_column} - {"identity"}:
-        if column not in table.columns:
-            raise LCMemError(f"{path}: no column {column!r} (found: {', '.join(map(str, table.columns))})")
+    table = read_table(path, {"path", identity_column} - {"identity"})
     if identity_column in table.columns:
         table["identity"] = table[identity_column]
     table = table.dropna(subset="path").reset_index(drop=True)

@@ -10,8 +10,8 @@ from typing import TypeAlias, Union
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
-from lcmem.pictures.listing import list_folder, list_zip, match_identities, read_table, table_of
+from lcmem.files import write_table
+from lcmem.pictures.listing import list_folder, list_zip, match_identities, read_listing, table_of
 from lcmem.pictures.splits import hash_share, hash_splits
 
 ManifestLike: TypeAlias = Union[str, os.PathLike[str], "Manifest"]
@@ -72,14 +72,14 @@ class Manifest:
             listing = list_folder(path)
             table, ignored = table_of(listing.pictures, path.name), listing.ignored
             if table.empty and (path / "manifest.csv").is_file():  # pictures in zip files beside their table
-                table, ignored = read_table(path / "manifest.csv", identity_column), Counter()
+                table, ignored = read_listing(path / "manifest.csv", identity_column), Counter()
         elif not path.exists():
             raise LCMemError(f"{path}: no such file or folder")
         elif path.suffix == ".zip":
             listing = list_zip(path)
             table, ignored = table_of(listing.pictures, path.stem), listing.ignored
         elif path.suffix in {".csv", ".parquet"}:
-            table = read_table(path, identity_column)
+            table = read_listing(path, identity_column)
         else:
             raise LCMemError(f"{path}: expected a folder, a .zip of pictures, or a .csv or .parquet table")
         if table.empty:
@@ -173,9 +173,4 @@ class Manifest:
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Save as CSV or Parquet, by the file's suffix."""
-        target = Path(path)
-        with replacing(target) as partial:
-            if target.suffix == ".parquet":
-                self.table.to_parquet(partial, index=False)
-            else:
-                self.table.to_csv(partial, index=False)
+        write_table(self.table, Path(path))

@@ -1,11 +1,10 @@
 """Rows of several arrays as if they were one, so that the shards of an atlas need not be joined in memory."""
 
 import hashlib
-import mmap
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,22 +12,39 @@ HASHED = 4096
 """Rows that are hashed at once."""
 
 
+class Part(Protocol):
+    """What of an array features need: an array itself, or rows that are read when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``[n, D]``."""
+
+    @property
+    def ndim(self) -> int:
+        """2."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, at: Any, /) -> Any: ...
+
+
 class ChunkedRows:
-    """Features that lie one after the other in arrays or memory maps.
+    """Features that lie one after the other in arrays or on the disk.
 
     Attributes:
         arrays: ``[n_i, D]`` each.
         starts: Position of the first row of each array, and the number of all rows.
-        folder: The atlas whose shards they are, which other processes can open; None if they are in memory.
 
     Args:
         arrays: The arrays, or a single one.
-        folder: The atlas whose shards they are.
     """
 
-    def __init__(self, arrays: np.ndarray | Sequence[np.ndarray], folder: Path | None = None) -> None:
-        self.arrays = [arrays] if isinstance(arrays, np.ndarray) else list(arrays)
-        self.folder = folder
+    def __init__(self, arrays: np.ndarray | Sequence[Part]) -> None:
+        self.arrays: list[Part] = [arrays] if isinstance(arrays, np.ndarray) else list(arrays)
         self.starts = np.cumsum([0, *map(len, self.arrays)])
 
     def __len__(self) -> int:
@@ -61,7 +77,7 @@ class ChunkedRows:
         return values
 
 
-Features = np.ndarray | Sequence[np.ndarray] | ChunkedRows
+Features = np.ndarray | Sequence[Part] | ChunkedRows
 """Features ``[N, D]``, in one array or in several."""
 
 
@@ -70,8 +86,7 @@ def as_chunked(features: Features) -> ChunkedRows:
     return features if isinstance(features, ChunkedRows) else ChunkedRows(features)
 
 
-def release(block: np.ndarray) -> None:
-    """Let go of the pages of a memory map that were read; the system would count them as this process's memory."""
-    pages = getattr(block, "_mmap", None)
-    if isinstance(block, np.memmap) and block.mode == "r" and pages is not None and hasattr(pages, "madvise"):
-        pages.madvise(mmap.MADV_DONTNEED)
+def release(block: Part) -> None:
+    """Let go of what was read from the disk; the system would count it as this process's memory."""
+    if not isinstance(block, np.ndarray) and hasattr(block, "release"):
+        block.release()

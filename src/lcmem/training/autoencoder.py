@@ -15,11 +15,12 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
-from lcmem.cache import cached_pictures
 from lcmem.encoders import CompactAutoencoder, save_compact
 from lcmem.pictures.loading import to_float
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.roc import psnr
+from lcmem.store import StoredRows
+from lcmem.store.pictures import decode_pictures
 from lcmem.training.recipe import AutoencoderRecipe
 from lcmem.training.record import training_data
 from lcmem.training.start import precision_for
@@ -30,7 +31,7 @@ LOG = logging.getLogger(__name__)
 class RandomCrops(Dataset[Tensor]):
     """Random crops, flipped at random, of decoded pictures: ``[3, crop, crop]`` uint8."""
 
-    def __init__(self, pictures: np.ndarray, crop: int) -> None:
+    def __init__(self, pictures: np.ndarray | StoredRows, crop: int) -> None:
         self.pictures, self.crop = pictures, crop
 
     def __len__(self) -> int:
@@ -38,7 +39,7 @@ class RandomCrops(Dataset[Tensor]):
 
     def __getitem__(self, index: int) -> Tensor:
         top, left = torch.randint(self.pictures.shape[-1] - self.crop + 1, (2,)).tolist()
-        crop = torch.from_numpy(self.pictures[index, :, top : top + self.crop, left : left + self.crop].copy())
+        crop = torch.from_numpy(self.pictures[index][:, top : top + self.crop, left : left + self.crop].copy())
         return crop.flip(-1) if torch.rand(()) < 0.5 else crop
 
 
@@ -105,8 +106,9 @@ def train_autoencoder(manifest: Manifest, out: str | os.PathLike[str], recipe: A
     folder = Path(out)
     manifest.check_disjoint()
     L.seed_everything(recipe.seed, workers=True)
-    pictures, kept, skipped = cached_pictures(manifest.select(split="train"), recipe.size, folder / "cache")
-    held_out, _, _ = cached_pictures(manifest.select(split="val"), recipe.size, folder / "cache")
+    found = decode_pictures(manifest.select(split="train"), recipe.size, folder / "cache")
+    pictures, kept, skipped = found.pixels, found.manifest, [reason for _, reason in found.skipped]
+    held_out = decode_pictures(manifest.select(split="val"), recipe.size, folder / "cache").pixels
     sampler = WeightedRandomSampler(
         balanced_weights(kept.table["dataset"]).tolist(), recipe.steps * recipe.batch_size, replacement=True
     )

@@ -94,7 +94,7 @@ class PairBatches(IterableDataset[Batch]):
         self, positions: np.ndarray, edited: np.ndarray, edit: Augmentation, generator: torch.Generator
     ) -> Tensor:
         """Pictures ``[n, 3, H, W]`` as bytes, of which some are edited."""
-        size, chosen = self.store.card.size, torch.from_numpy(edited)
+        size, chosen = self.store.size, torch.from_numpy(edited)
         levels = torch.stack([torch.from_numpy(load_levels(self.paths[k], size)) for k in positions])
         changed = edit(levels[chosen].float() / 255, generator)
         levels[chosen] = (changed * 255).round().to(torch.uint8)

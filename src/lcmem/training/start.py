@@ -40,7 +40,7 @@ def start_network(
         lay_out(network)
         return network, detector.card["training"]
     network = SiameseNetwork(recipe.network.settings(encoder.card.channels))
-    _check_fits(network, train.card.shape, recipe)
+    _check_fits(network, train.shape, recipe)
     if recipe.network.pretrained:
         weights = pretrained_weights(recipe.network.pretrained, network.settings, allow_download)
         network.backbone.load_state_dict(weights)

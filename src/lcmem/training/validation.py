@@ -101,7 +101,7 @@ def copy_list(store: LatentStore, encoder: LatentEncoder) -> ValidationList:
     latents = []
     for start in range(0, len(part), CHUNK):
         paths = part.manifest.paths[start : start + CHUNK]
-        levels = torch.stack([torch.from_numpy(load_levels(path, store.card.size)) for path in paths])
+        levels = torch.stack([torch.from_numpy(load_levels(path, store.size)) for path in paths])
         edited = (Augmentation()(to_float(levels), generator) * 255).round().to(torch.uint8)
         with torch.inference_mode():  # in float32 and by the mode of the posterior, as a detector encodes
             latents += [encoder.encode(few).cpu() for few in to_float(edited.to(device)).split(AT_ONCE)]

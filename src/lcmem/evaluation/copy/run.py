@@ -14,7 +14,7 @@ from lcmem.errors import LCMemError
 from lcmem.evaluation.copy.calibration import Calibration, average
 from lcmem.evaluation.copy.figures import strengths_figure, strongest_figure
 from lcmem.evaluation.copy.part import CopyPart
-from lcmem.evaluation.copy.sample import random_identities, random_pictures
+from lcmem.evaluation.copy.sample import content_hashes, random_identities, random_pictures
 from lcmem.evaluation.copy.summary import STRONGEST, strongest, summary
 from lcmem.evaluation.copy.variants import PAPER, TRANSFORMS, Variant, variants_of
 from lcmem.evaluation.features import FeatureCache
@@ -126,9 +126,8 @@ def _parts(
         raise LCMemError(f"{lost[0]!r} has no pictures in split {threshold_split!r} to take a threshold from")
     parts = []
     for name in sorted(test.table["dataset"].unique()):
-        originals, others = (
-            BenchmarkPictures.read(part.select(dataset=name), cache, size) for part in (test, validation)
-        )
+        chosen = (part.select(dataset=name) for part in (test, validation))
+        originals, others = (BenchmarkPictures.read(part, cache, size, content_hashes(part)) for part in chosen)
         parts.append(CopyPart(name, originals, Calibration.of(others, protocol)))
     if protocol == "paper" and all(part.calibration.edited for part in parts):
         raise LCMemError("no dataset has identities to take a threshold from: use the protocol 'fixed'")

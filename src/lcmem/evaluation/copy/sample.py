@@ -23,6 +23,12 @@ def random_identities(manifest: Manifest, count: int) -> Manifest:
     return Manifest(_in_order(table[table.groupby("dataset").cumcount() < count]))
 
 
+def content_hashes(chosen: Manifest) -> list[str]:
+    """The content hash of each chosen picture, as it was chosen by; "" where it could not be read."""
+    table = chosen.table
+    return list(table["sha256"].where(table["sha256"] != table["path"], ""))
+
+
 def _shuffled(manifest: Manifest) -> pd.DataFrame:
     """The pictures in the order of their content hashes, equal files once; what cannot be read stays, to be listed."""
     content = content_table(manifest.paths, {})["sha256"]

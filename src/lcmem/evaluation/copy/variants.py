@@ -13,6 +13,7 @@ from lcmem.augment import Augmentation
 from lcmem.errors import LCMemError
 from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.pictures.loading import to_float
+from lcmem.store import StoredRows
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Chance:
     """
 
     generator: torch.Generator
-    pool: np.ndarray
+    pool: np.ndarray | StoredRows
 
     def uniform(self) -> Tensor:
         """One number in [0, 1), as ``[1]``."""
@@ -111,7 +112,7 @@ def variants_of(transforms: Sequence[str] | None = None) -> list[Variant]:
     return [Variant(name, strength) for name in transforms or TRANSFORMS for strength in TRANSFORMS[name][0]]
 
 
-def edited_copy(picture: Tensor, key: str, variant: Variant, pool: np.ndarray) -> Tensor:
+def edited_copy(picture: Tensor, key: str, variant: Variant, pool: np.ndarray | StoredRows) -> Tensor:
     """An edited copy that depends on nothing but the picture, its key, the variant and the pool.
 
     Args:

@@ -1,0 +1,51 @@
+"""Decoded pictures in a store, so that benchmarks and trainings decode each content once."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lcmem.pictures.loading import iterate_pictures
+from lcmem.pictures.manifest import Manifest
+from lcmem.store.card import Card
+from lcmem.store.fill import Encoded, fill
+from lcmem.store.rows import StoredRows
+from lcmem.store.store import Store
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pictures that could be read.
+
+    Attributes:
+        pixels: ``[N, 3, size, size]`` uint8, read from the disk when they are asked for.
+        manifest: The N pictures.
+        keys: Content hash of each.
+        skipped: Path and reason of the others.
+    """
+
+    pixels: StoredRows
+    manifest: Manifest
+    keys: list[str]
+    skipped: list[tuple[str, str]]
+
+
+def decode_pictures(manifest: Manifest, size: int, folder: Path, keys: Sequence[str] | None = None) -> Decoded:
+    """Decode every picture, or find it decoded.
+
+    Args:
+        manifest: The pictures.
+        size: Side of the square that every picture is squeezed into, in pixels.
+        folder: Where stores of decoded pictures lie, one for each size.
+        keys: Their content hashes, "" where one is not known; by default files that are new or have changed are hashed.
+    """
+    card = Card("pictures", {"size": size}, f"{size}×{size} pixels", (3, size, size), "uint8", shard_rows=4096)
+    store = Store.claim(folder / f"pictures-{size}px", card)
+    done = fill(store, manifest.paths, lambda paths: _decoded(paths, size), title="decoding pictures", keys=keys)
+    store.remember(done.contents.iloc[done.stored][["path", "stamp", "sha256"]])
+    pixels = store.rows(store.find(done.keys))
+    return Decoded(pixels, manifest.rows(done.stored), done.keys, done.skipped)
+
+
+def _decoded(paths: list[str], size: int) -> Iterator[Encoded]:
+    for batch in iterate_pictures(paths, size, workers=2):
+        yield Encoded(batch.indices, batch.pictures.numpy(), batch.failures)
