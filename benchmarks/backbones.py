@@ -17,7 +17,7 @@ from lcmem.model import NetworkSettings, SiameseNetwork
 from lcmem.training.presets import load_recipe
 
 BATCH = 64
-COMPACT = load_recipe("compact").network
+COMPACT = load_recipe("compact-latent").network
 
 
 def candidates() -> dict[str, nn.Module]:

@@ -112,7 +112,7 @@ def compare_nt_xent(pairs: int) -> dict[str, object]:
 
 def stage_2(pairs: int) -> dict[str, object]:
     threads = torch.get_num_threads()
-    encoder, network = load_encoder(), SiameseNetwork(load_recipe("compact").network.settings(4))
+    encoder, network = load_encoder(), SiameseNetwork(load_recipe("compact-latent").network.settings(4))
     lay_out(network)
     faces = Manifest.read(faces_folder()).paths  # the extra demo; noise would take longer to compress than a picture
     pictures = torch.stack([torch.from_numpy(load_picture(path, 256)) for path in faces[:pairs]])
@@ -140,7 +140,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(0)
     paper = SiameseNetwork(load_recipe("paper").network.settings(4))
-    compact = SiameseNetwork(load_recipe("compact").network.settings(4))
+    compact = SiameseNetwork(load_recipe("compact-latent").network.settings(4))
     rows = [
         compare_steps("ConvNeXt-Tiny, 4×64×64 (paper)", paper, 64, arguments.pairs),
         compare_steps("compact, 4×32×32", compact, 32, arguments.pairs),

@@ -64,7 +64,7 @@ def check(folder, paths, unfinished=False):
     """A fresh reader sees exactly these pictures, each with its own features, and no others are kept."""
     found = Atlas.open(folder)
     assert sorted(found.paths) == sorted(paths) and len(found) == len(paths) and verify(found) == []
-    (block,) = found.blocks().parts
+    (block,) = found.blocks().arrays
     assert block.dtype == np.float32 and block.shape == (len(paths), D)
     np.testing.assert_array_equal(found.blocks()[:], vectors(found.paths))
     np.testing.assert_array_equal(found.features(), vectors(found.paths))

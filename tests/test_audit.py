@@ -131,7 +131,7 @@ def test_files(result, sets):
     summary = json.loads((out / "summary.json").read_text())
     expected = {
         "n_synthetic": 18, "n_real": 48, "n_holdout": 24, "skipped": 2, "model": "compact",
-        "encoder": "compact-autoencoder", "pictures_encoded": 84, "pictures_reused": 6,
+        "encoder": "pixels", "pictures_encoded": 84, "pictures_reused": 6,
     }  # fmt: skip  # the six exact copies have the content of a real picture
     assert {key: summary[key] for key in expected} == expected
     for key in ("threshold", "memorization_rate", "holdout_rate", "excess", "seconds"):
@@ -281,7 +281,7 @@ def test_features_that_an_audit_keeps_are_read_where_they_lie(result, sets, comp
 
 
 def test_an_atlas_of_another_model_is_refused(sets, tmp_path, compact):
-    other = SimpleNamespace(fingerprint="0" * 64, weight=compact.weight, card={"name": "other"})
+    other = SimpleNamespace(fingerprint="0" * 64, name="other", dims=compact.dims)
     made = Atlas.create(tmp_path, other)
     with pytest.raises(LCMemError, match="holds no pictures"):
         lcmem.audit(tmp_path, sets / "generated", model=compact)

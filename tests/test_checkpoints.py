@@ -66,7 +66,7 @@ def edit_card(folder, **changes):
 
 def test_weights_of_another_network(folder):
     card = json.loads((folder / "card.json").read_text())
-    edit_card(folder, network=card["network"] | {"features": 256})
+    edit_card(folder, network=card["network"] | {"features": 256, "parts": [128, 128]})
     with pytest.raises(CheckpointError, match="weights of another model"):
         lcmem.load(folder)
 

@@ -82,6 +82,6 @@ def test_as_a_user_runs_it(atlas, tmp_path):
 def test_another_models_atlas(atlas, compact, tmp_path):
     from lcmem.detectors.lcmem import LCMem
 
-    LCMem(compact.network, compact.encoder, 128, name="other").save(tmp_path / "other")
+    LCMem(compact.network, compact.encoder, 160, name="other").save(tmp_path / "other")
     with pytest.raises(LCMemError, match="another model"):
         scan_sets(atlas, None, LCMem.load(tmp_path / "other"), tmp_path / "out")

@@ -96,7 +96,7 @@ def test_head_pair_and_matrix_scores_agree(kind):
 
 
 def test_network_shapes_and_range():
-    network = SiameseNetwork(load_recipe("compact").network.settings(4)).eval()
+    network = SiameseNetwork(load_recipe("compact-latent").network.settings(4)).eval()
     u = network(torch.randn(2, 4, 32, 32))
     assert u.shape == (2, 512) and 0 <= u.min() and u.max() <= 1
     with pytest.raises(LCMemError, match="unknown head"):
@@ -104,7 +104,7 @@ def test_network_shapes_and_range():
 
 
 def test_normalisation():
-    network = SiameseNetwork(load_recipe("compact").network.settings(4))
+    network = SiameseNetwork(load_recipe("compact-latent").network.settings(4))
     latents = torch.randn(64, 4, 8, 8) * torch.tensor([1.0, 2, 3, 4])[:, None, None] + 5
     network.mean.copy_(latents.mean((0, 2, 3)))
     network.std.copy_(latents.std((0, 2, 3)))

@@ -64,8 +64,9 @@ class Mortal:
 
 def mortal(marker):
     """A detector that kills one process that it is sent to."""
-    detector = LCMem.load("compact")
-    detector.__class__ = type("MortalLCMem", (Mortal, LCMem), {})
+    made = LCMem.load("compact")
+    kind = type("MortalLCMem", (Mortal, LCMem), {})
+    detector = kind(made.network, made.encoder, made.size, name=made.name)
     detector.marker = str(marker)
     return detector
 

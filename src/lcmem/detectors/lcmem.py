@@ -64,7 +64,7 @@ class LCMem(Detector):
         """Load a detector.
 
         Args:
-            source: ``compact`` (bundled), or a folder that :meth:`save` wrote.
+            source: ``compact`` or ``compact-latent`` (bundled), or a folder that :meth:`save` wrote.
             device: Where to put it. Of several (``cuda:0,cuda:1``) the first does everything, and :meth:`stream` deals
                 its batches to all.
             encoder: Where to find the autoencoder, if not where the card says.

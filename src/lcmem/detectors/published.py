@@ -284,9 +284,9 @@ def paper(options: Options) -> LCMem:
 @detector(
     title="LCMem compact",
     family="lcmem",
-    source="bundled, both stages",
+    source="bundled, on pixels",
     licence="Apache-2.0, see docs/models.md",
-    size=256,
+    size=128,
     dims=512,
     weights="bundled",
 )
@@ -294,6 +294,21 @@ def compact(options: Options) -> LCMem:
     from lcmem.detectors.lcmem import LCMem
 
     return LCMem.load("compact", device=options.device)
+
+
+@detector(
+    title="LCMem compact, latents",
+    family="lcmem",
+    source="bundled, both stages",
+    licence="Apache-2.0, see docs/models.md",
+    size=256,
+    dims=512,
+    weights="bundled",
+)
+def compact_latent(options: Options) -> LCMem:
+    from lcmem.detectors.lcmem import LCMem
+
+    return LCMem.load("compact-latent", device=options.device)
 
 
 def load_trained(options: Options, name: str) -> LCMem:

@@ -21,7 +21,7 @@ PRESETS = {path.stem: _description(path) for path in sorted(RECIPES.glob("*.toml
 
 
 def load_recipe(source: str) -> Recipe | AutoencoderRecipe:
-    """A preset by its name, or a TOML file: all keys of a recipe, or ``base = "compact"`` and what is different.
+    """A preset by its name, or a TOML file: all keys of a recipe, or ``base = "compact-latent"`` and what is different.
 
     Raises:
         LCMemError: Neither a preset nor a file, not TOML, a file that is its own base, or keys or values that do not

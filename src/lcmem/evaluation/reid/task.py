@@ -10,7 +10,6 @@ from scipy.special import expit
 from torch import Tensor
 
 from lcmem.detectors.base import Detector
-from lcmem.detectors.trained import TrainedDetector
 from lcmem.errors import LCMemError
 from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.evaluation.reid.all_pairs import CELLS, RATES, Exhaustive, compare_all
@@ -95,8 +94,7 @@ class Task:
         everything = None
         if detector.exhaustive and not self.listed:
             everything = compare_all(detector, features, self.identities, keep, self.name)
-        logits = isinstance(detector, TrainedDetector) and not detector.contrastive
-        return Outcome(scores, self.resampling, self.pairs.fold, everything, logits)
+        return Outcome(scores, self.resampling, self.pairs.fold, everything, detector.head is not None)
 
     def _score(self, detector: Detector, features: Tensor) -> np.ndarray:
         pairs, parts = self.pairs, []
