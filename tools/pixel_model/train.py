@@ -27,6 +27,7 @@ from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
 import edits
+from lcmem.model import nt_xent
 
 PARTS = (384, 128)
 """Sizes of the identity part and the general part of the features."""
@@ -176,14 +177,6 @@ class Data:
         return edits.shrink(picture, size) if first and rng.random() < 0.3 else edits.mild(rng, picture, size)
 
 
-def nt_xent(views: Tensor, identity: Tensor, temperature: float) -> Tensor:
-    """NT-Xent over the 2k views of a domain; view i and i + k are positives, others of the identity do not count."""
-    pairs, rows = len(views) // 2, torch.arange(len(views))
-    same = identity[:, None] == identity[None]
-    same[rows, rows.roll(pairs)] = False
-    return F.cross_entropy((views @ views.T / temperature).masked_fill(same, float("-inf")), rows.roll(pairs))
-
-
 def step_loss(network: Network, data: Data, settings: Settings, rng: np.random.Generator) -> dict[str, Tensor]:
     """The parts of the loss of one step's pictures."""
     chunks = [("face", settings.faces), (str(rng.choice(list(SHARES), p=list(SHARES.values()))), settings.others)]
@@ -205,7 +198,7 @@ def step_loss(network: Network, data: Data, settings: Settings, rng: np.random.G
         z, picture = identity[start : start + 2 * count], pairs.reshape(-1)
         start += 2 * count
         weight = (settings.face_identity if domain == "face" else 1.0) * count / 40
-        parts[domain] = weight * nt_xent(z, torch.from_numpy(data.identity[picture]), settings.temperature)
+        parts[domain] = weight * nt_xent(*z.chunk(2), torch.from_numpy(data.identity[pairs[0]]), settings.temperature)
         if domain == "face":
             target = data.sface[picture]
             predicted = F.normalize(network.face(z), dim=1)
