@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
+from lcmem.files import write_json, write_table, write_text
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.rates import Difference, Rate, excess, wilson
 
@@ -98,14 +98,12 @@ class AuditResult:
         target.mkdir(parents=True, exist_ok=True)
         tables = {"matches": self.matches, "kept": self.kept, "rejected": self.rejected, "skipped": self.skipped}
         for name, table in tables.items():
-            _replace(target / f"{name}.csv", table.to_csv(index=False))
+            write_table(table, target / f"{name}.csv")
         scores = [pd.DataFrame({"set": name, "logit": values}) for name, values in self.scores.items()]
         for name, table in (("matches", self.matches), ("scores", pd.concat(scores, ignore_index=True))):
-            with replacing(target / f"{name}.parquet") as partial:
-                table.to_parquet(partial, index=False)
-        numbers = json.dumps(self.summary, indent=2, ensure_ascii=False, allow_nan=False)
-        _replace(target / "summary.json", numbers + "\n")
-        _replace(target / "index.html", render(self))
+            write_table(table, target / f"{name}.parquet")
+        write_json(self.summary, target / "summary.json")
+        write_text(render(self), target / "index.html")
         return target / "index.html"
 
     @classmethod
@@ -155,8 +153,3 @@ def _calibration(numbers: dict[str, Any]) -> Calibration:
     return Calibration(
         level, numbers["false_positive_rate"], numbers["threshold_method"], numbers["threshold_explanation"]
     )
-
-
-def _replace(path: Path, text: str) -> None:
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")

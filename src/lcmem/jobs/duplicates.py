@@ -8,7 +8,7 @@ import pandas as pd
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
+from lcmem.files import write_table
 from lcmem.jobs.compare import compare, highest_score, score_pairs
 from lcmem.jobs.groups import connected_components
 from lcmem.pictures.manifest import Manifest
@@ -37,11 +37,7 @@ class Duplicates:
 
     def write(self, path: Path) -> None:
         """Save the table as CSV or Parquet, by the file's suffix."""
-        with replacing(path) as partial:
-            if path.suffix == ".parquet":
-                self.table.to_parquet(partial, index=False)
-            else:
-                self.table.to_csv(partial, index=False)
+        write_table(self.table, path)
 
 
 def find_duplicates(

@@ -16,7 +16,7 @@ from lcmem.cluster.encode import encoded_distributed
 from lcmem.cluster.scan import scan_distributed
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
+from lcmem.files import replacing, write_table
 from lcmem.jobs.compare import compare, probabilities
 from lcmem.jobs.features import FeatureSet, extract_features, open_features
 from lcmem.pictures.manifest import Manifest
@@ -75,12 +75,12 @@ def scan_sets(
         gallery_identities=None if gallery is None else identities[1],
     )
     paths = one.manifest.table["path"].to_numpy(), two.manifest.table["path"].to_numpy()
-    _write_table(_best_table(result, one.manifest, two.manifest, detector), out / "best.csv")
+    write_table(_best_table(result, one.manifest, two.manifest, detector), out / "best.csv")
     _write_matches(result, *paths, out / "matches.parquet")
-    _write_table(_histogram_table(result.histogram), out / "histogram.csv")
+    write_table(_histogram_table(result.histogram), out / "histogram.csv")
     plot_histogram(result.histogram, threshold, out / "histogram.png")
     skipped = pd.DataFrame([*one.skipped, *([] if gallery is None else two.skipped)], columns=["path", "reason"])
-    _write_table(skipped, out / "skipped.csv")
+    write_table(skipped, out / "skipped.csv")
     summary = _summary(result, one.manifest, two.manifest, detector, threshold, len(skipped))
     with replacing(out / "summary.json") as partial:
         partial.write_text(json.dumps(summary, indent=2), encoding="utf-8")
@@ -148,11 +148,6 @@ def _write_matches(result: ScanResult, queries: np.ndarray, gallery: np.ndarray,
 
 def _histogram_table(histogram: Histogram) -> pd.DataFrame:
     return pd.DataFrame({"from": histogram.edges[:-1], "to": histogram.edges[1:], **histogram.counts})
-
-
-def _write_table(table: pd.DataFrame, target: Path) -> None:
-    with replacing(target) as partial:
-        table.to_csv(partial, index=False)
 
 
 def _summary(
