@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from lcmem.atlas import Atlas
     from lcmem.detectors.base import Detector
     from lcmem.detectors.lcmem import LCMem
@@ -53,6 +54,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import on first use, so that ``import lcmem`` and ``lcmem --help`` are quick (PEP 562)."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("lcmem")
     if name == "load":
         return __getattr__("LCMem").load
     if name not in _HOMES:

@@ -1,39 +1,43 @@
 """The command line: each command parses, calls and prints. Heavy imports happen inside the commands."""
 
-import io
 import sys
 
-import typer
-
-from lcmem.cli.app import app
-from lcmem.errors import LCMemError
+COMMANDS = (
+    "audit", "check", "demo",
+    "index", "search", "scan", "duplicates", "score", "atlas",
+    "manifest", "datasets", "encode", "train",
+    "benchmark", "detectors",
+)  # fmt: skip
+"""Modules of this package that bring commands, in the order of ``lcmem --help``."""
 
 
 def main() -> None:
-    """Entry point: bad input ends with one line on standard error and exit code 1."""
-    from lcmem.cli import (  # noqa: F401
-        atlas,
-        audit,
-        benchmark,
-        check,
-        datasets,
-        demo,
-        detectors,
-        duplicates,
-        encode,
-        index,
-        manifest,
-        scan,
-        score,
-        search,
-        train,
-    )
+    """Entry point: bad input and interruptions end with one line on standard error and an exit code of their own."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # so early that no command had begun
+        print("lcmem: interrupted", file=sys.stderr)
+        sys.exit(130)
 
+
+def _run() -> None:
+    import io
+    from importlib import import_module
+
+    import typer
+
+    from lcmem.cli.app import app
+    from lcmem.cli.stopping import catch_termination
+    from lcmem.errors import LCMemError
+
+    catch_termination()
+    for name in COMMANDS:
+        import_module(f"lcmem.cli.{name}")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file in an old code page cannot hold every character
             stream.reconfigure(errors="replace")
     try:
-        app()
+        app(prog_name="lcmem")
     except (LCMemError, OSError) as error:  # OSError: a full disk, a folder that may not be written
         typer.secho(f"lcmem: {error}", fg="red", err=True)
         sys.exit(1)

@@ -1,17 +1,27 @@
 """The application that commands register with, and the options that several of them share."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lcmem.cli.stopping import StoppableGroup, stopping
+
+AUDIT, SEARCH, TRAIN, MEASURE = "Audit", "Search", "Train", "Measure"
+"""Titles in ``lcmem --help``, for ``rich_help_panel`` of each command."""
+
+
+def examples(*lines: str) -> str:
+    """Command lines for ``epilog``: the end of a command's help."""
+    return "\n\n".join(("Examples:", *lines))
+
+
 app = typer.Typer(
+    cls=StoppableGroup,
     name="lcmem",
     help="Find out whether a generative image model gives away real people, patients or pictures of its training set.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -20,7 +30,9 @@ Model = Annotated[
     str, typer.Option(help="A detector's name (lcmem detectors lists them), a checkpoint's folder, or NAME=PATH.")
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps. Audits, scans and indexes also take cuda:0,cuda:1.")]
-Workers = Annotated[int | None, typer.Option(help="Processes that decode pictures. Default: cores − 1, at most 8.")]
+Workers = Annotated[
+    int | None, typer.Option(min=0, help="Processes that decode pictures. Default: cores − 1, at most 8.")
+]
 RayWorkers = Annotated[
     int | None,
     typer.Option(
@@ -46,21 +58,16 @@ Size = Annotated[int, typer.Option(help="Side in pixels that pictures are squeez
 Out = Annotated[Path, typer.Option(help="Folder to write to.")]
 
 
-@contextmanager
-def resumable() -> Iterator[None]:
-    """Ctrl-C in a long job that can be started again: say so, and exit with the shell's code for it."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.secho("lcmem: interrupted; the same command goes on where it stopped", fg="yellow", err=True)
-        raise typer.Exit(130) from None
+def resumable() -> AbstractContextManager[None]:
+    """For a long job that can be started again: whoever stops it is told so."""
+    return stopping("; the same command goes on where it stopped")
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        import lcmem
 
-        typer.echo(version("lcmem"))
+        typer.echo(lcmem.__version__)
         raise typer.Exit
 
 

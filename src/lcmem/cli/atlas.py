@@ -6,15 +6,20 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Model, app
+from lcmem.cli.app import SEARCH, Model, app, examples
 
 atlas_app = typer.Typer(no_args_is_help=True, help="Verify, merge, thin out or export an atlas.")
-app.add_typer(atlas_app, name="atlas")
+app.add_typer(atlas_app, name="atlas", rich_help_panel=SEARCH)
 
 Place = Annotated[Path, typer.Argument(metavar="ATLAS", help="What lcmem index wrote.")]
 
 
-@atlas_app.command()
+@atlas_app.command(
+    epilog=examples(
+        "lcmem atlas verify real.atlas",
+        "lcmem atlas verify real.atlas --pictures",
+    ),
+)
 def verify(
     atlas: Place,
     pictures: Annotated[bool, typer.Option("--pictures", help="Read the pictures too: has one changed?")] = False,
@@ -33,7 +38,11 @@ def verify(
     typer.echo(f"{atlas}: {len(opened)} pictures in {count} shards, model {opened.model}: nothing is wrong")
 
 
-@atlas_app.command()
+@atlas_app.command(
+    epilog=examples(
+        "lcmem atlas merge real.atlas january.atlas february.atlas",
+    ),
+)
 def merge(
     atlas: Place,
     others: Annotated[list[Path], typer.Argument(metavar="OTHER...", help="Atlases of the same model; they stay.")],
@@ -46,7 +55,11 @@ def merge(
     typer.echo(f"{atlas}: {len(opened)} pictures")
 
 
-@atlas_app.command()
+@atlas_app.command(
+    epilog=examples(
+        "lcmem atlas remove real.atlas real/patient07 real/patient08/1.png",
+    ),
+)
 def remove(
     atlas: Place,
     pictures: Annotated[
@@ -69,7 +82,12 @@ def remove(
     typer.echo(f"{opened.remove(gone)} removed, {len(opened)} left")
 
 
-@atlas_app.command()
+@atlas_app.command(
+    epilog=examples(
+        "lcmem atlas export real.atlas --format faiss-flat --out export",
+        "lcmem atlas export real.atlas --out table",
+    ),
+)
 def export(
     atlas: Place,
     format_: Annotated[

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcmem.cli.app import (
+    AUDIT,
     Device,
     Download,
     Identities,
@@ -15,6 +16,7 @@ from lcmem.cli.app import (
     Out,
     Workers,
     app,
+    examples,
     resumable,
 )
 
@@ -22,7 +24,14 @@ if TYPE_CHECKING:
     from lcmem.jobs.audit_result import AuditResult
 
 
-@app.command()
+@app.command(
+    rich_help_panel=AUDIT,
+    epilog=examples(
+        "lcmem audit real/ synthetic/ --out my-audit",
+        "lcmem audit train.csv synthetic.zip --holdout holdout/ --identity-column patient",
+        "lcmem audit real.atlas synthetic/ --false-positive-rate 0.001 --device cuda",
+    ),
+)
 def audit(
     real: Annotated[
         str, typer.Argument(help="The generator's training pictures: folder, zip, CSV, Parquet, or an atlas.")

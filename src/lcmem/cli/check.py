@@ -5,12 +5,18 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Identities, IdentityColumn, IdentityPattern, Workers, app
+from lcmem.cli.app import AUDIT, Identities, IdentityColumn, IdentityPattern, Workers, app, examples
 
 LISTED = 20
 
 
-@app.command()
+@app.command(
+    rich_help_panel=AUDIT,
+    epilog=examples(
+        "lcmem check real/ synthetic/",
+        "lcmem check xrays/ --identity-pattern '([0-9]+)_'",
+    ),
+)
 def check(
     paths: Annotated[list[str], typer.Argument(help="Folders, zip files of pictures, CSV or Parquet tables.")],
     identity_pattern: IdentityPattern = None,

@@ -1,9 +1,14 @@
 """``lcmem datasets``: which data sets can be read as they are downloaded."""
 
-from lcmem.cli.app import app
+from lcmem.cli.app import TRAIN, app, examples
 
 
-@app.command()
+@app.command(
+    rich_help_panel=TRAIN,
+    epilog=examples(
+        "lcmem datasets",
+    ),
+)
 def datasets() -> None:
     """List the known data sets: what has to lie in the folder, identities, terms, and where to get them."""
     from rich.console import Console

@@ -4,10 +4,16 @@ from pathlib import Path
 
 import typer
 
-from lcmem.cli.app import Model, Out, app
+from lcmem.cli.app import AUDIT, Model, Out, app, examples
 
 
-@app.command()
+@app.command(
+    rich_help_panel=AUDIT,
+    epilog=examples(
+        "lcmem demo",
+        "lcmem demo --out try --model compact-latent",
+    ),
+)
 def demo(out: Out = Path("lcmem-demo"), model: Model = "compact") -> None:
     """Audit real faces (extra: demo) where the truth is known, and say what was found and what was missed."""
     from rich.console import Console

@@ -1,9 +1,14 @@
 """``lcmem detectors``: what can be measured beside LCMem."""
 
-from lcmem.cli.app import app
+from lcmem.cli.app import MEASURE, app, examples
 
 
-@app.command()
+@app.command(
+    rich_help_panel=MEASURE,
+    epilog=examples(
+        "lcmem detectors",
+    ),
+)
 def detectors() -> None:
     """List the known detectors: what they see, how many features they make, their weights, sources and licences."""
     from rich.console import Console

@@ -6,13 +6,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, Identities, IdentityColumn, IdentityPattern, Model, Workers, app
+from lcmem.cli.app import (
+    SEARCH,
+    Device,
+    Download,
+    Identities,
+    IdentityColumn,
+    IdentityPattern,
+    Model,
+    Workers,
+    app,
+    examples,
+)
 
 if TYPE_CHECKING:
     from lcmem.jobs.duplicates import Duplicates
 
 
-@app.command()
+@app.command(
+    rich_help_panel=SEARCH,
+    epilog=examples(
+        "lcmem duplicates real/ --out duplicates.csv",
+        "lcmem duplicates real.atlas --threshold 0.99",
+    ),
+)
 def duplicates(
     pictures: Annotated[str, typer.Argument(help="Folder, zip, CSV, Parquet, or an atlas.")],
     out: Annotated[Path, typer.Option(help="CSV or Parquet to write.")] = Path("duplicates.csv"),

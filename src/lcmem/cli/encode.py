@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcmem.cli.app import (
+    TRAIN,
     Device,
     Download,
     Encoder,
@@ -16,6 +17,7 @@ from lcmem.cli.app import (
     Size,
     Workers,
     app,
+    examples,
     resumable,
 )
 
@@ -23,7 +25,13 @@ if TYPE_CHECKING:
     from lcmem.latents import LatentStore
 
 
-@app.command()
+@app.command(
+    rich_help_panel=TRAIN,
+    epilog=examples(
+        "lcmem encode manifest.csv --mirror --out latents",
+        "lcmem encode manifest.csv --encoder sd-vae --size 512 --out latents --download --device cuda",
+    ),
+)
 def encode(
     manifest: Annotated[str, typer.Argument(help="The pictures: folder, zip, CSV or Parquet; see lcmem manifest.")],
     encoder: Encoder = "compact-autoencoder",

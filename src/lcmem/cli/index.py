@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcmem.cli.app import (
+    SEARCH,
     Device,
     Download,
     Identities,
@@ -15,6 +16,7 @@ from lcmem.cli.app import (
     RayWorkers,
     Workers,
     app,
+    examples,
     resumable,
 )
 
@@ -22,7 +24,13 @@ if TYPE_CHECKING:
     from lcmem.store import Filled
 
 
-@app.command()
+@app.command(
+    rich_help_panel=SEARCH,
+    epilog=examples(
+        "lcmem index real/ --out real.atlas",
+        "lcmem index xrays/ --identity-pattern '([0-9]+)_' --out xrays.atlas --device cuda:0,cuda:1",
+    ),
+)
 def index(
     pictures: Annotated[str, typer.Argument(help="Folder, zip, CSV or Parquet.")],
     out: Annotated[Path, typer.Option(help="Folder of the atlas: a new one, or one to add to.")] = Path("lcmem-atlas"),

@@ -5,10 +5,17 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Identities, IdentityColumn, IdentityPattern, app
+from lcmem.cli.app import TRAIN, Identities, IdentityColumn, IdentityPattern, app, examples
 
 
-@app.command()
+@app.command(
+    rich_help_panel=TRAIN,
+    epilog=examples(
+        "lcmem manifest real/ --split --out manifest.csv",
+        "lcmem manifest xrays/ --identity-pattern '([0-9]+)_' --split --out xrays.csv",
+        "lcmem manifest celeba/ --layout celeba --out celeba.parquet",
+    ),
+)
 def manifest(
     source: Annotated[str, typer.Argument(help="Folder, zip, CSV or Parquet; or the folder of a known data set.")],
     out: Annotated[Path, typer.Option(help="CSV or Parquet to write.")] = Path("manifest.csv"),

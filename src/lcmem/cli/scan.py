@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lcmem.cli.app import (
+    SEARCH,
     Device,
     Download,
     Identities,
@@ -16,11 +17,18 @@ from lcmem.cli.app import (
     RayWorkers,
     Workers,
     app,
+    examples,
     resumable,
 )
 
 
-@app.command()
+@app.command(
+    rich_help_panel=SEARCH,
+    epilog=examples(
+        "lcmem scan synthetic/ real.atlas --out my-scan",
+        "lcmem scan real.atlas --threshold 0.95",
+    ),
+)
 def scan(
     queries: Annotated[str, typer.Argument(help="Pictures (folder, zip, CSV, Parquet) or an atlas.")],
     gallery: Annotated[

@@ -5,10 +5,16 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, Model, Workers, app
+from lcmem.cli.app import SEARCH, Device, Download, Model, Workers, app, examples
 
 
-@app.command()
+@app.command(
+    rich_help_panel=SEARCH,
+    epilog=examples(
+        "lcmem compare a.png b.png",
+        "lcmem compare a.png b.png --model phash",
+    ),
+)
 def compare(
     a: Annotated[str, typer.Argument(help="A picture.")],
     b: Annotated[str, typer.Argument(help="Another picture.")],
@@ -30,7 +36,13 @@ def compare(
         typer.echo(f"logit {score:.6f}  probability {expit(score):.6f}")
 
 
-@app.command()
+@app.command(
+    rich_help_panel=SEARCH,
+    epilog=examples(
+        "lcmem score pairs.csv --out scored.csv",
+        "lcmem score lcmem-benchmark/pairs.csv --data manifest.csv",
+    ),
+)
 def score(
     pairs: Annotated[Path, typer.Argument(help="CSV or Parquet table with the columns path_a and path_b.")],
     out: Annotated[Path | None, typer.Option(help="Table to write. Default: PAIRS.scored.csv.")] = None,

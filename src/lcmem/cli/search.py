@@ -5,10 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
-from lcmem.cli.app import Device, Download, Model, app
+from lcmem.cli.app import SEARCH, Device, Download, Model, app, examples
 
 
-@app.command()
+@app.command(
+    rich_help_panel=SEARCH,
+    epilog=examples(
+        "lcmem search real.atlas picture.png",
+        "lcmem search real.atlas a.png b.png --top-k 20 --json",
+    ),
+)
 def search(
     atlas: Annotated[Path, typer.Argument(help="What lcmem index wrote.")],
     pictures: Annotated[list[str], typer.Argument(help="Pictures to look for.", metavar="PICTURE...")],

@@ -5,10 +5,16 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, app, resumable
+from lcmem.cli.app import TRAIN, Device, Download, app, examples, resumable
 
 
-@app.command()
+@app.command(
+    rich_help_panel=TRAIN,
+    epilog=examples(
+        "lcmem train finetune --data manifest.csv --out runs/mine",
+        "lcmem train mine.toml --data latents --set stage1.epochs=20 --device cuda",
+    ),
+)
 def train(
     recipe: Annotated[str, typer.Argument(help="A preset's name (see lcmem recipes) or a TOML file.")],
     data: Annotated[
@@ -80,7 +86,13 @@ def _summary(folder: Path, target: Path) -> None:
     typer.echo(f"detector: {target}    use it: lcmem audit REAL SYNTHETIC --model {target}")
 
 
-@app.command()
+@app.command(
+    rich_help_panel=TRAIN,
+    epilog=examples(
+        "lcmem recipes",
+        "lcmem recipes finetune > mine.toml",
+    ),
+)
 def recipes(
     name: Annotated[str | None, typer.Argument(help="A preset or a TOML file to print. Default: a list.")] = None,
 ) -> None:

@@ -5,11 +5,15 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, resumable
+from lcmem.cli.app import Device, Download, examples, resumable
 from lcmem.cli.benchmark.group import group, split_names
 
 
-@group.command()
+@group.command(
+    epilog=examples(
+        "lcmem benchmark ablation --data manifest.csv --recipes small,finetune --set stage1.epochs=5",
+    ),
+)
 def ablation(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet) with the splits train, val and test.")],
     recipes: Annotated[

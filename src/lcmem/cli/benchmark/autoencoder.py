@@ -5,11 +5,15 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Download, Encoder, Size
+from lcmem.cli.app import Download, Encoder, Size, examples
 from lcmem.cli.benchmark.group import group
 
 
-@group.command()
+@group.command(
+    epilog=examples(
+        "lcmem benchmark autoencoder --data manifest.csv --split test",
+    ),
+)
 def autoencoder(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip.")],
     encoder: Encoder = "compact-autoencoder",

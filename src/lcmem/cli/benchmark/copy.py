@@ -5,11 +5,15 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, Size
+from lcmem.cli.app import Device, Download, Size, examples
 from lcmem.cli.benchmark.group import Cache, group, split_names
 
 
-@group.command()
+@group.command(
+    epilog=examples(
+        "lcmem benchmark copy --data manifest.csv --detectors phash,compact --transforms blur,noise",
+    ),
+)
 def copy(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet) with splits, or a folder divided into them.")],
     detectors: Annotated[

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import app
+from lcmem.cli.app import MEASURE, app
 
 if TYPE_CHECKING:
     from lcmem.pictures.manifest import Manifest
 
 group = typer.Typer(help="Measure detectors on labelled pictures.", no_args_is_help=True)
-app.add_typer(group, name="benchmark")
+app.add_typer(group, name="benchmark", rich_help_panel=MEASURE)
 
 Cache = Annotated[Path | None, typer.Option(help="Folder for decoded pictures and features. Default: OUT/cache.")]
 

@@ -5,10 +5,15 @@ from typing import Annotated
 
 import typer
 
+from lcmem.cli.app import examples
 from lcmem.cli.benchmark.group import group
 
 
-@group.command()
+@group.command(
+    epilog=examples(
+        "lcmem benchmark joint --out lcmem-benchmark",
+    ),
+)
 def joint(
     out: Annotated[Path, typer.Option(help="Folder with reid.csv and copy.csv; gets joint.csv, .png and .svg.")] = Path(
         "lcmem-benchmark"

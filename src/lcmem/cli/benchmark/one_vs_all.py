@@ -5,11 +5,16 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, Size
+from lcmem.cli.app import Device, Download, Size, examples
 from lcmem.cli.benchmark.group import Cache, chosen_split, group, split_names
 
 
-@group.command(name="one-vs-all")
+@group.command(
+    name="one-vs-all",
+    epilog=examples(
+        "lcmem benchmark one-vs-all --data manifest.csv --threshold-split val",
+    ),
+)
 def one_vs_all(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip with identities.")],
     detectors: Annotated[str, typer.Option(help="Comma-separated: a bundled model's name, a checkpoint's folder.")] = (

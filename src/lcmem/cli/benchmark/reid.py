@@ -5,14 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, Size
+from lcmem.cli.app import Device, Download, Size, examples
 from lcmem.cli.benchmark.group import Cache, chosen_split, group, split_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@group.command()
+@group.command(
+    epilog=examples(
+        "lcmem benchmark reid --data manifest.csv --detectors mse,phash,compact,mine=runs/mine/stage2",
+    ),
+)
 def reid(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip with identities.")],
     detectors: Annotated[

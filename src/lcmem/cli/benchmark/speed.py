@@ -5,11 +5,15 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download
+from lcmem.cli.app import Device, Download, examples
 from lcmem.cli.benchmark.group import group, split_names
 
 
-@group.command()
+@group.command(
+    epilog=examples(
+        "lcmem benchmark speed --detectors compact,phash,mse",
+    ),
+)
 def speed(
     detectors: Annotated[str, typer.Option(help="Comma-separated, see lcmem detectors; or all.")] = "all",
     device: Device = "cpu",

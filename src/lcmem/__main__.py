@@ -1,0 +1,5 @@
+"""``python -m lcmem`` is the command line."""
+
+from lcmem.cli import main
+
+main()
