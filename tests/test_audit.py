@@ -15,6 +15,8 @@ import lcmem
 from lcmem.atlas import Atlas, fill_atlas
 from lcmem.errors import LCMemError
 from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.features import open_features
+from lcmem.jobs.output import claim_output
 from lcmem.pictures.image import load_picture
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import calibrate, calibrate_tail, conformal_quantile, given_threshold
@@ -263,20 +265,21 @@ def test_what_an_audit_keeps_stands_for_no_set(result, sets, compact, tmp_path):
     with pytest.raises(LCMemError, match="not an atlas"):
         clean.merge([kept])
     with pytest.raises(LCMemError, match="holds an atlas, not a store of features; choose another folder"):
-        lcmem.audit(sets / "real", sets / "generated", model=compact, out=tmp_path / "out", workers=0)
+        open_features(clean.folder, compact)
     assert not len(Atlas.open(clean.folder))
 
 
 def test_features_that_an_audit_keeps_are_read_where_they_lie(result, sets, compact, tmp_path, monkeypatch):
     """Of a million pictures they would be two gigabytes."""
     copied = []
-    shutil.copytree(sets / "out" / "features", tmp_path / "features")
     original = StoredRows._gathered
     monkeypatch.setattr(
         StoredRows, "_gathered", lambda self, places, parts: copied.append(len(places)) or original(self, places, parts)
     )
     real = Manifest.read(sets / "real", identities=False)
-    again = lcmem.audit(real, sets / "real", model=compact, threshold=0.9, out=tmp_path, workers=0)
+    out = claim_output(tmp_path / "out", "audit", {"real": real, "synthetic": sets / "real"})
+    shutil.copytree(sets / "out" / "features", out / "features")
+    again = lcmem.audit(real, sets / "real", model=compact, threshold=0.9, out=out, workers=0)
     assert again.about["pictures_encoded"] == 0 and not copied
 
 

@@ -47,9 +47,11 @@ def encode(
 ) -> None:
     """Encode pictures into a latent store. Run again, it encodes only what is new or changed."""
     from lcmem.encoders import load_encoder
+    from lcmem.jobs.output import claim_store
     from lcmem.latents import build_store
     from lcmem.pictures.manifest import Manifest
 
+    claim_store(out, "latents", {"manifest": manifest})
     pictures = Manifest.read(
         manifest, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
     )

@@ -48,8 +48,10 @@ def index(
     from lcmem.cluster.encode import encoded_distributed
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
+    from lcmem.jobs.output import claim_store
     from lcmem.pictures.manifest import Manifest
 
+    claim_store(out, "atlas", {"pictures": pictures})
     manifest = Manifest.read(
         pictures, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
     )

@@ -18,6 +18,7 @@ from lcmem.errors import LCMemError
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.compare import compare, given_score, highest_score, probabilities, score_pairs
 from lcmem.jobs.features import FeatureSet, extract_features, open_features, read_source
+from lcmem.jobs.output import claim_output
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.scan import Best, ChunkedRows
 from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, calibrate_tail, random_pairs
@@ -65,6 +66,8 @@ def audit(
     Raises:
         LCMemError: No usable picture in one of the sets, a threshold or a rate outside its range, …
     """
+    if out is not None:
+        claim_output(out, "audit", {"real": real, "synthetic": synthetic, "holdout": holdout})
     if not 0 < false_positive_rate < 1:
         raise LCMemError(f"the false positive rate must lie between 0 and 1, not {false_positive_rate}")
     if top_k < 1:

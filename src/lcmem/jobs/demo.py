@@ -19,6 +19,7 @@ from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
 from lcmem.jobs.audit import audit
 from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.output import claim_output
 from lcmem.pictures.image import load_picture
 
 TRAINING, HOLDOUT, UNSEEN = range(1, 21), range(21, 31), range(31, 41)
@@ -107,6 +108,7 @@ def run_demo(out: Path, model: str = "compact") -> tuple[AuditResult, pd.DataFra
         The audit, and for each kind of generated picture: ``kind, pictures, flagged, right_person``. ``right_person``
         counts those whose best match is of the right identity.
     """
+    claim_output(out, "demo", {})
     detector = LCMem.load(model)
     build_demo(out)
     result = audit(out / "real", out / "generated", holdout=out / "holdout", model=detector, out=out / "audit")

@@ -19,6 +19,7 @@ from lcmem.errors import LCMemError
 from lcmem.files import replacing, write_table
 from lcmem.jobs.compare import compare, probabilities
 from lcmem.jobs.features import FeatureSet, extract_features, open_features
+from lcmem.jobs.output import claim_output
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan.chunked import ChunkedRows
 from lcmem.scan.result import Histogram, ScanResult
@@ -58,7 +59,7 @@ def scan_sets(
     Returns:
         The summary.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    claim_output(out, "scan", {"queries": queries, "gallery": gallery})
     features = functools.partial(_features, detector=detector, out=out, workers=workers, ray_workers=ray_workers)
     one = features(queries)
     two = one if gallery is None else features(gallery)

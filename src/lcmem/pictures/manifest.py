@@ -27,10 +27,12 @@ class Manifest:
             not known: the picture then stands for itself), ``split`` ("" or train, val, test) and ``dataset`` ("" or a
             name), all strings, and any further columns of the file it was read from.
         ignored: How many files that are not pictures lay beside them, by suffix.
+        source: Absolute path of the folder or file that all of them were read from; "" if there is none.
     """
 
     table: pd.DataFrame
     ignored: Mapping[str, int] = field(default_factory=dict)
+    source: str = ""
 
     def __post_init__(self) -> None:
         repeated = self.table["path"][self.table["path"].duplicated()]
@@ -95,7 +97,7 @@ class Manifest:
             table["identity"] = match_identities(below, identity_pattern)
         if not identities:
             table["identity"] = ""
-        return cls(table, ignored)
+        return cls(table, ignored, os.path.abspath(path))
 
     def __len__(self) -> int:
         return len(self.table)

@@ -31,10 +31,12 @@ def ablation(
 ) -> None:
     """Table 4: train each recipe, then accuracy, F1, precision, recall and AUC. Started again, it goes on."""
     from lcmem.evaluation.ablation import benchmark_ablation
+    from lcmem.jobs.output import claim_output
     from lcmem.pictures.manifest import Manifest
     from lcmem.training.fit import RunOptions
     from lcmem.training.presets import PRESETS
 
+    claim_output(out, "benchmark ablation", {"data": data})
     chosen = split_names(recipes) if recipes else [name for name in PRESETS if name.startswith("ablation-")]
     options = RunOptions(device=device, allow_download=download)
     with resumable():

@@ -39,8 +39,10 @@ def copy(
     from lcmem.evaluation.copy.figures import example_figure
     from lcmem.evaluation.copy.run import benchmark_copy
     from lcmem.evaluation.tables import write_figure
+    from lcmem.jobs.output import claim_output
     from lcmem.pictures.manifest import Manifest
 
+    claim_output(out, "benchmark copy", {"data": data})
     table = benchmark_copy(
         Manifest.read(data),
         split_names(detectors),

@@ -35,8 +35,10 @@ def one_vs_all(
     """Every picture with every other one: scores of all pairs, and pictures that would be rejected by mistake."""
     from lcmem.detectors.entry import Options
     from lcmem.evaluation.one_vs_all import benchmark_one_vs_all
+    from lcmem.jobs.output import claim_output
     from lcmem.pictures.manifest import Manifest
 
+    claim_output(out, "benchmark one-vs-all", {"data": data})
     manifest = Manifest.read(data)
     test = manifest.select(split=chosen_split(manifest, split))
     val = None if threshold_split is None else manifest.select(split=threshold_split)

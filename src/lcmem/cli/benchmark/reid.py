@@ -45,8 +45,10 @@ def reid(
     """Re-identification (paper, table 2): AUC, specificity, error rates and retrieval, by dataset and detector."""
     from lcmem.detectors.entry import Options
     from lcmem.evaluation.reid.run import benchmark_reid
+    from lcmem.jobs.output import claim_output
     from lcmem.pictures.manifest import Manifest
 
+    claim_output(out, "benchmark reid", {"data": data})
     manifest = Manifest.read(data)
     if pairs is None:
         split = chosen_split(manifest, split)

@@ -24,7 +24,9 @@ def speed(
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import REGISTRY
     from lcmem.evaluation.speed import benchmark_speed
+    from lcmem.jobs.output import claim_output
 
+    claim_output(out, "benchmark speed", {})
     names = list(REGISTRY) if detectors == "all" else split_names(detectors)
     table = benchmark_speed(names, out, options=Options(device, download))
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.1f}", na_rep=""))

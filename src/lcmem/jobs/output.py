@@ -1,0 +1,132 @@
+"""Where a command may write: one rule for all of them, applied before anything is read."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lcmem.errors import LCMemError
+from lcmem.files import read_json, write_json
+
+MARK = "made-by.json"
+"""In a folder of results: the commands that wrote there, each with its inputs."""
+FILES = {".csv", ".tsv", ".parquet", ".json", ".html", ".txt", ".png", ".jpg", ".zip"}
+"""Suffixes of what is meant to be a file."""
+
+
+def claim_output(out: str | os.PathLike[str], command: str, inputs: Mapping[str, Any]) -> Path:
+    """Have a folder for the results of a command: a new or an empty one, or that of the same command and inputs.
+
+    Args:
+        out: The folder; it is made, with a note of who writes there.
+        command: Such as ``audit`` or ``benchmark reid``; those with the same first word may share a folder.
+        inputs: Each input by its name: a path, an atlas, a manifest, pictures, or None where it was not given.
+
+    Raises:
+        LCMemError: It is a file, lies in an input, or holds something else.
+    """
+    target, given = outside_inputs(out, inputs), _described(inputs)
+    made = read_json(target / MARK) if _held(target) and (target / MARK).is_file() else {}
+    kind = command.split()[0]
+    if _held(target) and not any(name.split()[0] == kind for name in made):
+        holds = f"the results of lcmem {next(iter(made))}" if made else "other files"
+        raise LCMemError(f"{target}: holds {holds}; choose another folder for those of lcmem {command}, with --out")
+    if made.get(command, given) != given:
+        before = ", ".join(f"{name} {source}" for name, source in made[command].items())
+        raise LCMemError(
+            f"{target}: holds the results of lcmem {command} of other pictures ({before}); choose another folder "
+            "with --out, or delete this one"
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    write_json(made | {command: given}, target / MARK)
+    return target
+
+
+def claim_store(out: str | os.PathLike[str], kind: str, inputs: Mapping[str, Any]) -> Path:
+    """Have a folder for a store (an atlas, latents): a new or an empty one, or one that is to be added to.
+
+    Args:
+        out: The folder; it is not made yet.
+        kind: Of the store, as of :data:`lcmem.store.card.KINDS`.
+        inputs: As of :func:`claim_output`.
+
+    Raises:
+        LCMemError: It is a file, lies in an input, or holds something else.
+    """
+    target = outside_inputs(out, inputs)
+    if _held(target) and not (target / f"{kind}.json").is_file():
+        raise LCMemError(f"{target}: holds other files; choose another folder with --out")
+    return target
+
+
+def claim_table(out: str | os.PathLike[str], inputs: Mapping[str, Any]) -> Path:
+    """Have a place for a table, and the folder that it is to lie in.
+
+    Args:
+        out: The file to write.
+        inputs: As of :func:`claim_output`.
+
+    Raises:
+        LCMemError: It is a folder or one of the inputs, or its suffix is neither ``.csv`` nor ``.parquet``.
+    """
+    target = Path(out)
+    if target.is_dir() or target.suffix.lower() not in {".csv", ".parquet"}:
+        raise LCMemError(f"{target}: name a .csv or .parquet file with --out")
+    for name, source in _paths(inputs):
+        if target.resolve() == source:
+            raise LCMemError(f"{target}: is the input {name}, which would be lost; choose another file with --out")
+    _check_parents(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def outside_inputs(out: str | os.PathLike[str], inputs: Mapping[str, Any]) -> Path:
+    """A folder that results may lie in as far as its place is concerned.
+
+    Raises:
+        LCMemError: It is a file, or looks like one, or lies in one of the inputs.
+    """
+    target = Path(out)
+    if target.is_file() or (target.suffix.lower() in FILES and not target.is_dir()):
+        raise LCMemError(f"{target}: a file, but a folder is needed for the results; name one with --out")
+    _check_parents(target)
+    for name, source in _paths(inputs):
+        if target.resolve().is_relative_to(source):
+            raise LCMemError(
+                f"{target}: lies in the input {name} ({source}), so results would end up among its pictures; choose "
+                "another folder with --out"
+            )
+    return target
+
+
+def described(source: Any) -> str:
+    """An input in a word: its absolute path, or a hash of what is only in memory."""
+    place = getattr(source, "folder", None) or getattr(source, "source", None) or source
+    if isinstance(place, str | os.PathLike):
+        return os.path.abspath(place)
+    paths = getattr(source, "paths", None)
+    if paths is not None:
+        return f"{len(paths)} pictures, {hashlib.sha256(chr(0).join(paths).encode()).hexdigest()[:16]}"
+    return f"{len(source)} pictures"
+
+
+def _held(target: Path) -> list[str]:
+    """What lies in a folder, but for the note of a command that wrote nothing else, and hidden files."""
+    names = [path.name for path in target.iterdir()] if target.is_dir() else []
+    return [name for name in names if name != MARK and not name.startswith(".")]
+
+
+def _paths(inputs: Mapping[str, Any]) -> list[tuple[str, Path]]:
+    """Name and real path of each input that has one."""
+    return [(name, Path(place).resolve()) for name, place in _described(inputs).items() if os.path.isabs(place)]
+
+
+def _described(inputs: Mapping[str, Any]) -> dict[str, str]:
+    return {name: described(source) for name, source in inputs.items() if source is not None}
+
+
+def _check_parents(target: Path) -> None:
+    for parent in target.absolute().parents:
+        if parent.is_file():
+            raise LCMemError(f"{target}: {parent} is a file; choose another place with --out")

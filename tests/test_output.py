@@ -1,0 +1,129 @@
+"""Claims: no command writes into its inputs, over other files or over results of other pictures; it says so at once."""
+
+import json
+import os
+
+import pytest
+from typer.testing import CliRunner
+
+import lcmem
+from lcmem.atlas import Atlas
+from lcmem.cli.app import app
+from lcmem.errors import LCMemError
+from lcmem.jobs.output import MARK, claim_output, claim_store, claim_table
+from lcmem.pictures.manifest import Manifest
+from test_cli_help import all_commands
+
+
+@pytest.fixture
+def sets(save_noise, tmp_path, monkeypatch):
+    for name in ("real/ann/1.png", "real/bob/1.png", "synthetic/1.png", "other/1.png"):
+        save_noise(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+COMMANDS = {
+    "audit": ["audit", "real", "synthetic"],
+    "scan": ["scan", "synthetic", "real"],
+    "index": ["index", "real"],
+    "duplicates": ["duplicates", "real"],
+    "encode": ["encode", "real"],
+    "reid": ["benchmark", "reid", "--data", "real"],
+    "copy": ["benchmark", "copy", "--data", "real"],
+}
+
+
+def refused(arguments):
+    """Why a command line is refused."""
+    assert [*all_commands()]
+    done = CliRunner().invoke(app, list(arguments))
+    assert isinstance(done.exception, LCMemError), done.output
+    return str(done.exception)
+
+
+def everything(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("out", ["real", "real/results"])
+def test_nothing_is_written_into_an_input(sets, command, out):
+    if command == "duplicates":
+        if out == "real/results":
+            return  # a table is no picture, it may lie among them
+        message = "name a .csv or .parquet file"
+    else:
+        message = "among its pictures"
+    before = everything(sets)
+    assert message in refused([*COMMANDS[command], "--out", out])
+    assert everything(sets) == before
+
+
+@pytest.mark.parametrize("command", ["audit", "scan", "index", "encode", "reid", "copy"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_is_no_folder_for_results(sets, command, there):
+    if there:
+        (sets / "file.csv").write_text("mine")
+    arguments = [word.replace("real", "nowhere") for word in COMMANDS[command]]  # refused before these are looked for
+    assert "a folder is needed" in refused([*arguments, "--out", "file.csv"])
+    if there:
+        assert (sets / "file.csv").read_text() == "mine"
+        assert "is a file" in refused([*arguments, "--out", "file.csv/results"])
+
+
+def test_a_table_never_replaces_its_input(sets):
+    (sets / "m.csv").write_text("path\nreal/ann/1.png\n")
+    assert "would be lost" in refused(["duplicates", "m.csv", "--out", "./m.csv"])
+    assert (sets / "m.csv").read_text().startswith("path")
+    with pytest.raises(LCMemError, match=r"name a \.csv"):
+        claim_table("results", {})
+
+
+@pytest.mark.parametrize("command", ["audit", "scan", "index", "encode", "reid"])
+def test_other_files_are_left_alone(sets, command):
+    (sets / "thesis").mkdir()
+    (sets / "thesis" / "chapter.tex").write_text("mine")
+    assert "holds other files" in refused([*COMMANDS[command], "--out", "thesis"])
+    assert os.listdir("thesis") == ["chapter.tex"]
+
+
+def test_results_are_replaced_by_those_of_the_same_inputs_only(sets):
+    out = claim_output("out", "audit", {"real": "real", "synthetic": "synthetic", "holdout": None})
+    (out / "summary.json").write_text("{}")
+    again = {"real": Manifest.read("real"), "synthetic": sets / "synthetic"}
+    assert claim_output("out", "audit", again) == out, "the same pictures under other words"
+    message = refused(["audit", "real", "other", "--out", "out"])
+    assert "other pictures" in message and "--out" in message and str(sets / "synthetic") in message
+    with pytest.raises(LCMemError, match="holds the results of lcmem audit"):
+        claim_output("out", "scan", {})
+    with pytest.raises(LCMemError, match="other pictures"):
+        claim_output("out", "audit", again | {"synthetic": Manifest.read("synthetic").rows([0])})
+
+
+def test_a_command_that_never_wrote_anything_does_not_block_a_folder(sets):
+    claim_output("out", "audit", {"real": "rael", "synthetic": "synthetic"})
+    claim_output("out", "audit", {"real": "real", "synthetic": "synthetic"})
+    assert json.loads((sets / "out" / MARK).read_text())["audit"]["real"] == str(sets / "real")
+
+
+def test_benchmarks_share_a_folder(sets):
+    for command in ("reid", "copy", "reid"):
+        out = claim_output("out", f"benchmark {command}", {"data": "real"})
+        (out / f"{command}.csv").write_text("")
+    claim_output("out", "benchmark copy", {"data": "real"})
+    with pytest.raises(LCMemError, match="other pictures"):
+        claim_output("out", "benchmark reid", {"data": "other"})
+
+
+def test_an_atlas_is_added_to(sets, compact):
+    Atlas.create("real.atlas", compact)
+    claim_store("real.atlas", "atlas", {"pictures": "other"})
+    with pytest.raises(LCMemError, match="among its pictures"):
+        claim_output("real.atlas/audit", "audit", {"real": Atlas.open("real.atlas")})
+
+
+def test_python_is_no_way_around(sets, compact):
+    with pytest.raises(LCMemError, match="among its pictures"):
+        lcmem.audit("real", "synthetic", model=compact, out="synthetic")
+    assert os.listdir("synthetic") == ["1.png"]
