@@ -26,8 +26,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _known(model: str) -> str:
+    from lcmem.detectors.registry import check_name
+
+    check_name(model)
+    return model
+
+
 Model = Annotated[
-    str, typer.Option(help="A detector's name (lcmem detectors lists them), a checkpoint's folder, or NAME=PATH.")
+    str,
+    typer.Option(
+        callback=_known, help="A detector's name (lcmem detectors lists them), a checkpoint's folder, or NAME=PATH."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps. Audits, scans and indexes also take cuda:0,cuda:1.")]
 Workers = Annotated[

@@ -65,9 +65,9 @@ def audit(
 
     import lcmem
     from lcmem.cli.pictures import read_pictures
-    from lcmem.jobs.output import claim_output
+    from lcmem.jobs.output import check_output
 
-    claim_output(out, "audit", {"real": real, "synthetic": synthetic, "holdout": holdout})
+    check_output(out, "audit", {"real": real, "synthetic": synthetic, "holdout": holdout})
     pictures = read_pictures(real, identity_pattern, identity_column, identities)
     with resumable():
         result = lcmem.audit(

@@ -58,10 +58,10 @@ def scan(
     from lcmem.detectors.registry import load_detector
     from lcmem.errors import LCMemError
     from lcmem.jobs.compare import given_score
-    from lcmem.jobs.output import claim_output
+    from lcmem.jobs.output import check_output
     from lcmem.jobs.scan import scan_sets
 
-    claim_output(out, "scan", {"queries": queries, "gallery": gallery})
+    check_output(out, "scan", {"queries": queries, "gallery": gallery})
     one = read_pictures(queries, identity_pattern, identity_column, identities)
     two = None if gallery is None else read_pictures(gallery, identity_pattern, identity_column, identities)
     with resumable():

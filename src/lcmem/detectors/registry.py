@@ -10,6 +10,7 @@ with :class:`lcmem.detectors.entry.Options` and gives a :class:`lcmem.detectors.
 from __future__ import annotations
 
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -22,7 +23,7 @@ from lcmem.errors import LCMemError
 if TYPE_CHECKING:
     from lcmem.detectors.base import Detector
 
-__all__ = ["GROUP", "REGISTRY", "installed", "load_detector", "named"]
+__all__ = ["GROUP", "REGISTRY", "check_name", "installed", "load_detector", "named"]
 
 GROUP = "lcmem.detectors"
 """The group of entry points that bring detectors."""
@@ -54,6 +55,20 @@ def named(name: str) -> tuple[str, str]:
     """Title and place of ``NAME=PLACE``; the place alone where that is a folder, whatever it is called."""
     title, equals, place = name.partition("=")
     return (title, place) if equals and not Path(name).is_dir() else ("", name)
+
+
+def check_name(name: str) -> None:
+    """Whether a name can be that of a detector: quick, before anything else is read.
+
+    Raises:
+        LCMemError: It is neither a known detector, nor ``NAME=PLACE``, nor a folder.
+    """
+    known = REGISTRY | installed()
+    if name in known or "=" in name or Path(name).exists():
+        return
+    close = get_close_matches(name, known, 1)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    raise LCMemError(f"{name}: neither a detector that lcmem detectors lists nor the folder of a checkpoint{meant}")
 
 
 def load_detector(name: str | Detector, options: Options | None = None) -> Detector:

@@ -18,7 +18,7 @@ from lcmem.errors import LCMemError
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.compare import compare, given_score, highest_score, probabilities, score_pairs
 from lcmem.jobs.features import FeatureSet, extract_features, open_features, read_source
-from lcmem.jobs.output import claim_output
+from lcmem.jobs.output import check_output, claim_output
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.scan import Best, ChunkedRows
 from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, calibrate_tail, random_pairs
@@ -66,8 +66,9 @@ def audit(
     Raises:
         LCMemError: No usable picture in one of the sets, a threshold or a rate outside its range, …
     """
+    inputs = {"real": real, "synthetic": synthetic, "holdout": holdout}
     if out is not None:
-        claim_output(out, "audit", {"real": real, "synthetic": synthetic, "holdout": holdout})
+        check_output(out, "audit", inputs)
     if not 0 < false_positive_rate < 1:
         raise LCMemError(f"the false positive rate must lie between 0 and 1, not {false_positive_rate}")
     if top_k < 1:
@@ -76,7 +77,10 @@ def audit(
     name = model if isinstance(model, Detector) else os.fspath(model)
     detector = load_detector(name, Options(device, allow_download))
     given = None if threshold is None else _given(threshold, detector)
-    sets = _features(_sources(real, synthetic, holdout), detector, out, workers)
+    sources = _sources(real, synthetic, holdout)
+    if out is not None:
+        claim_output(out, "audit", inputs)
+    sets = _features(sources, detector, out, workers)
     about = _about(detector, sets) | ({} if command is None else {"command": command})
     result = _compare(sets, detector, given, false_positive_rate, top_k, about, began)
     if out is not None:

@@ -15,11 +15,11 @@ FILES = {".csv", ".tsv", ".parquet", ".json", ".html", ".txt", ".png", ".jpg", "
 """Suffixes of what is meant to be a file."""
 
 
-def claim_output(out: str | os.PathLike[str], command: str, inputs: Mapping[str, Any]) -> Path:
-    """Have a folder for the results of a command: a new or an empty one, or that of the same command and inputs.
+def check_output(out: str | os.PathLike[str], command: str, inputs: Mapping[str, Any]) -> None:
+    """Refuse a folder for the results of a command unless it is new, empty, or of the same command and inputs.
 
     Args:
-        out: The folder; it is made, with a note of who writes there.
+        out: The folder; nothing is written yet.
         command: Such as ``audit`` or ``benchmark reid``; those with the same first word may share a folder.
         inputs: Each input by its name: a path, an atlas, a manifest, pictures, or None where it was not given.
 
@@ -27,7 +27,7 @@ def claim_output(out: str | os.PathLike[str], command: str, inputs: Mapping[str,
         LCMemError: It is a file, lies in an input, or holds something else.
     """
     target, given = outside_inputs(out, inputs), _described(inputs)
-    made = read_json(target / MARK) if _held(target) and (target / MARK).is_file() else {}
+    made = _made(target)
     kind = command.split()[0]
     if _held(target) and not any(name.split()[0] == kind for name in made):
         holds = f"the results of lcmem {next(iter(made))}" if made else "other files"
@@ -38,8 +38,18 @@ def claim_output(out: str | os.PathLike[str], command: str, inputs: Mapping[str,
             f"{target}: holds the results of lcmem {command} of other pictures ({before}); choose another folder "
             "with --out, or delete this one"
         )
+
+
+def claim_output(out: str | os.PathLike[str], command: str, inputs: Mapping[str, Any]) -> Path:
+    """Make a folder for the results of a command, with a note of who writes there; see :func:`check_output`.
+
+    Raises:
+        LCMemError: The folder may not be used.
+    """
+    check_output(out, command, inputs)
+    target = Path(out)
     target.mkdir(parents=True, exist_ok=True)
-    write_json(made | {command: given}, target / MARK)
+    write_json(_made(target) | {command: _described(inputs)}, target / MARK)
     return target
 
 
@@ -49,7 +59,7 @@ def claim_store(out: str | os.PathLike[str], kind: str, inputs: Mapping[str, Any
     Args:
         out: The folder; it is not made yet.
         kind: Of the store, as of :data:`lcmem.store.card.KINDS`.
-        inputs: As of :func:`claim_output`.
+        inputs: As of :func:`check_output`.
 
     Raises:
         LCMemError: It is a file, lies in an input, or holds something else.
@@ -65,7 +75,7 @@ def claim_table(out: str | os.PathLike[str], inputs: Mapping[str, Any]) -> Path:
 
     Args:
         out: The file to write.
-        inputs: As of :func:`claim_output`.
+        inputs: As of :func:`check_output`.
 
     Raises:
         LCMemError: It is a folder or one of the inputs, or its suffix is neither ``.csv`` nor ``.parquet``.
@@ -109,6 +119,11 @@ def described(source: Any) -> str:
     if paths is not None:
         return f"{len(paths)} pictures, {hashlib.sha256(chr(0).join(paths).encode()).hexdigest()[:16]}"
     return f"{len(source)} pictures"
+
+
+def _made(target: Path) -> dict[str, dict[str, str]]:
+    """The inputs of each command that wrote there."""
+    return read_json(target / MARK) if _held(target) and (target / MARK).is_file() else {}
 
 
 def _held(target: Path) -> list[str]:

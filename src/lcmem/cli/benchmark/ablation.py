@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, examples, resumable
-from lcmem.cli.benchmark.group import group, split_names
+from lcmem.cli.app import Device, Download, IdentityColumn, IdentityPattern, examples, resumable
+from lcmem.cli.benchmark.group import group, read_data, split_names
 
 
 @group.command(
@@ -26,22 +26,20 @@ def ablation(
     out: Annotated[Path, typer.Option(help="Folder for ablation.csv and a run of each recipe.")] = Path(
         "lcmem-ablation"
     ),
+    identity_pattern: IdentityPattern = None,
+    identity_column: IdentityColumn = "identity",
     device: Device = "cpu",
     download: Download = False,
 ) -> None:
     """Table 4: train each recipe, then accuracy, F1, precision, recall and AUC. Started again, it goes on."""
     from lcmem.evaluation.ablation import benchmark_ablation
-    from lcmem.jobs.output import claim_output
-    from lcmem.pictures.manifest import Manifest
     from lcmem.training.fit import RunOptions
     from lcmem.training.presets import PRESETS
 
-    claim_output(out, "benchmark ablation", {"data": data})
+    manifest = read_data(data, [], out, "ablation", identity_pattern, identity_column)
     chosen = split_names(recipes) if recipes else [name for name in PRESETS if name.startswith("ablation-")]
     options = RunOptions(device=device, allow_download=download)
     with resumable():
-        table = benchmark_ablation(
-            Manifest.read(data), chosen, out, settings=settings or [], split=split, options=options
-        )
+        table = benchmark_ablation(manifest, chosen, out, settings=settings or [], split=split, options=options)
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     typer.echo(f"table: {out / 'ablation.csv'}")

@@ -25,10 +25,11 @@ def autoencoder(
     """Round trip of an autoencoder: PSNR for each dataset, and time to encode."""
     from lcmem.encoders import load_encoder
     from lcmem.evaluation.autoencoder import benchmark_autoencoder
-    from lcmem.jobs.output import claim_output
+    from lcmem.jobs.output import check_output, claim_output
     from lcmem.pictures.manifest import Manifest
 
-    claim_output(out, "benchmark autoencoder", {"data": data})
+    check_output(out, "benchmark autoencoder", {"data": data})
     manifest = Manifest.read(data).select(split=split)
+    claim_output(out, "benchmark autoencoder", {"data": data})
     table = benchmark_autoencoder(manifest, load_encoder(encoder, allow_download=download), size, out)
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.2f}"))

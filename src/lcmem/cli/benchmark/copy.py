@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, Size, examples
-from lcmem.cli.benchmark.group import Cache, group, split_names
+from lcmem.cli.app import Device, Download, IdentityColumn, IdentityPattern, Size, examples
+from lcmem.cli.benchmark.group import Cache, group, read_data, split_names
 
 
 @group.command(
@@ -31,6 +31,8 @@ def copy(
     ] = None,
     size: Size = 256,
     cache: Cache = None,
+    identity_pattern: IdentityPattern = None,
+    identity_column: IdentityColumn = "identity",
     device: Device = "cpu",
     download: Download = False,
 ) -> None:
@@ -39,13 +41,12 @@ def copy(
     from lcmem.evaluation.copy.figures import example_figure
     from lcmem.evaluation.copy.run import benchmark_copy
     from lcmem.evaluation.tables import write_figure
-    from lcmem.jobs.output import claim_output
-    from lcmem.pictures.manifest import Manifest
 
-    claim_output(out, "benchmark copy", {"data": data})
+    names = split_names(detectors)
+    manifest = read_data(data, names, out, "copy", identity_pattern, identity_column)
     table = benchmark_copy(
-        Manifest.read(data),
-        split_names(detectors),
+        manifest,
+        names,
         out,
         pictures=pictures,
         transforms=split_names(transforms) if transforms else None,

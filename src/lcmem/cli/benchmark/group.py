@@ -13,7 +13,46 @@ if TYPE_CHECKING:
 group = typer.Typer(help="Measure detectors on labelled pictures.", no_args_is_help=True)
 app.add_typer(group, name="benchmark", rich_help_panel=MEASURE)
 
+NO_IDENTITIES = (
+    "no identities are known, so every picture counts as a person of its own; name them by --identity-column, "
+    "--identity-pattern or sub-folders"
+)
 Cache = Annotated[Path | None, typer.Option(help="Folder for decoded pictures and features. Default: OUT/cache.")]
+
+
+def read_data(
+    data: Path,
+    detectors: list[str],
+    out: Path,
+    command: str,
+    identity_pattern: str | None = None,
+    identity_column: str = "identity",
+) -> "Manifest":
+    """The pictures to measure on, after everything that can be wrong without them has been looked at.
+
+    Args:
+        data: As of :meth:`lcmem.pictures.manifest.Manifest.read`.
+        detectors: Names to be checked.
+        out: Folder for the results.
+        command: The benchmark's name.
+        identity_pattern: As of :meth:`lcmem.pictures.manifest.Manifest.read`.
+        identity_column: The same.
+
+    Raises:
+        LCMemError: An unknown detector, a folder that may not be used, or no pictures.
+    """
+    from lcmem.detectors.registry import check_name
+    from lcmem.jobs.output import check_output, claim_output
+    from lcmem.pictures.manifest import Manifest
+
+    for name in detectors:
+        check_name(name)
+    check_output(out, f"benchmark {command}", {"data": data})
+    manifest = Manifest.read(data, identity_pattern=identity_pattern, identity_column=identity_column)
+    claim_output(out, f"benchmark {command}", {"data": data})
+    if not manifest.labelled:
+        typer.secho(f"{data}: {NO_IDENTITIES}", fg="yellow", err=True)
+    return manifest
 
 
 def chosen_split(manifest: "Manifest", split: str | None) -> str | None:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, Size, examples
-from lcmem.cli.benchmark.group import Cache, chosen_split, group, split_names
+from lcmem.cli.app import Device, Download, IdentityColumn, IdentityPattern, Size, examples
+from lcmem.cli.benchmark.group import Cache, chosen_split, group, read_data, split_names
 
 
 @group.command(
@@ -29,20 +29,20 @@ def one_vs_all(
     size: Size = 256,
     out: Annotated[Path, typer.Option(help="Folder for one_vs_all.csv and figures.")] = Path("lcmem-benchmark"),
     cache: Cache = None,
+    identity_pattern: IdentityPattern = None,
+    identity_column: IdentityColumn = "identity",
     device: Device = "cpu",
     download: Download = False,
 ) -> None:
     """Every picture with every other one: scores of all pairs, and pictures that would be rejected by mistake."""
     from lcmem.detectors.entry import Options
     from lcmem.evaluation.one_vs_all import benchmark_one_vs_all
-    from lcmem.jobs.output import claim_output
-    from lcmem.pictures.manifest import Manifest
 
-    claim_output(out, "benchmark one-vs-all", {"data": data})
-    manifest = Manifest.read(data)
+    names = split_names(detectors)
+    manifest = read_data(data, names, out, "one-vs-all", identity_pattern, identity_column)
     test = manifest.select(split=chosen_split(manifest, split))
     val = None if threshold_split is None else manifest.select(split=threshold_split)
     options = Options(device, download)
-    table = benchmark_one_vs_all(test, val, split_names(detectors), out, size=size, cache=cache, options=options)
+    table = benchmark_one_vs_all(test, val, names, out, size=size, cache=cache, options=options)
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     typer.echo(f"table: {out / 'one_vs_all.csv'}")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, Size, examples
-from lcmem.cli.benchmark.group import Cache, chosen_split, group, split_names
+from lcmem.cli.app import Device, Download, IdentityColumn, IdentityPattern, Size, examples
+from lcmem.cli.benchmark.group import Cache, chosen_split, group, read_data, split_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +37,8 @@ def reid(
         "lcmem-benchmark"
     ),
     cache: Cache = None,
+    identity_pattern: IdentityPattern = None,
+    identity_column: IdentityColumn = "identity",
     device: Device = "cpu",
     download: Download = False,
     seed: Annotated[int, typer.Option(help="Of negative pairs and of the bootstrap.")] = 0,
@@ -45,16 +47,14 @@ def reid(
     """Re-identification (paper, table 2): AUC, specificity, error rates and retrieval, by dataset and detector."""
     from lcmem.detectors.entry import Options
     from lcmem.evaluation.reid.run import benchmark_reid
-    from lcmem.jobs.output import claim_output
-    from lcmem.pictures.manifest import Manifest
 
-    claim_output(out, "benchmark reid", {"data": data})
-    manifest = Manifest.read(data)
+    names = split_names(detectors)
+    manifest = read_data(data, names, out, "reid", identity_pattern, identity_column)
     if pairs is None:
         split = chosen_split(manifest, split)
     table = benchmark_reid(
         manifest.select(split=split),
-        split_names(detectors),
+        names,
         out,
         protocol=protocol,
         pairs=pairs,

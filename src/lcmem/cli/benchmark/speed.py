@@ -22,12 +22,14 @@ def speed(
 ) -> None:
     """Pictures and pairs in a second, and memory, of each detector on this machine."""
     from lcmem.detectors.entry import Options
-    from lcmem.detectors.registry import REGISTRY
+    from lcmem.detectors.registry import REGISTRY, check_name
     from lcmem.evaluation.speed import benchmark_speed
     from lcmem.jobs.output import claim_output
 
-    claim_output(out, "benchmark speed", {})
     names = list(REGISTRY) if detectors == "all" else split_names(detectors)
+    for name in names:
+        check_name(name)
+    claim_output(out, "benchmark speed", {})
     table = benchmark_speed(names, out, options=Options(device, download))
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.1f}", na_rep=""))
     typer.echo(f"table: {out / 'speed.csv'}")
