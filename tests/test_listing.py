@@ -1,6 +1,7 @@
 """Claim: nothing in a folder vanishes: a file is a picture by its content, is skipped with a reason, or is counted."""
 
 import os
+import re
 import shutil
 import zipfile
 
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from lcmem.errors import LCMemError, PictureError
+from lcmem.pictures.content import content_table
 from lcmem.pictures.image import load_picture
 from lcmem.pictures.manifest import Manifest
 
@@ -111,3 +113,60 @@ def test_a_zip_file_that_cannot_be_unpacked_is_skipped_by_name(tmp_path):
     assert names(manifest) == ["b.png"]
     with pytest.raises(PictureError, match=r"set\.zip/b\.png"):
         load_picture(manifest.paths[0])
+
+
+def write_zip(path, *members):
+    picture().save(path.parent / "inside.png")
+    with zipfile.ZipFile(path, "w") as archive:
+        for member in members:
+            archive.write(path.parent / "inside.png", member)
+    return path
+
+
+def test_a_zip_file_of_windows_has_folders(tmp_path):
+    archive = write_zip(tmp_path / "set.zip", "p1\\a.png", "p2\\b.png")
+    manifest = Manifest.read(archive)
+    assert manifest.paths == [f"{archive}/p1/a.png", f"{archive}/p2/b.png"] and manifest.identities == ["p1", "p2"]
+    assert load_picture(manifest.paths[1]).shape == (3, 24, 24)
+
+
+def test_a_zip_file_below_a_folder_that_is_called_like_one(tmp_path):
+    (tmp_path / "x.zip").mkdir()
+    archive = write_zip(tmp_path / "x.zip" / "SET.ZIP", "p1/a.png")
+    assert load_picture(Manifest.read(archive).paths[0]).shape == (3, 24, 24)
+    picture().save(tmp_path / "x.zip" / "plain.png")
+    assert load_picture(tmp_path / "x.zip" / "plain.png").shape == (3, 24, 24)
+
+
+def test_a_member_that_is_there_twice_is_listed_once(tmp_path):
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        archive = write_zip(tmp_path / "set.zip", "a.png", "a.png")
+    assert names(Manifest.read(archive)) == ["a.png"]
+
+
+def test_a_zip_file_inside_is_named_with_what_to_do(tmp_path):
+    inner = write_zip(tmp_path / "inner.zip", "a.png")
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as archive:
+        archive.write(inner, "inner.zip")
+    (tmp_path / "folder").mkdir()
+    shutil.copy(inner, tmp_path / "folder")
+    for source in (tmp_path / "outer.zip", tmp_path / "folder"):
+        with pytest.raises(LCMemError, match=r"no pictures found \(1 × \.zip \(give the archive itself\)\)"):
+            Manifest.read(source)
+
+
+@pytest.mark.parametrize(
+    ("flag", "method", "message"), [(1, None, "encrypted; unpack"), (None, 9, "packed by a method.*pack it again")]
+)
+def test_members_that_cannot_be_unpacked_say_what_to_do(tmp_path, flag, method, message):
+    archive = write_zip(tmp_path / "set.zip", "a.png")
+    data = bytearray(archive.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # general flags, and behind them the method
+        at = data.index(signature) + offset
+        data[at] |= flag or 0
+        data[at + 2] = method or data[at + 2]
+    archive.write_bytes(bytes(data))
+    with pytest.raises(PictureError, match=rf"set\.zip/a\.png: {message}"):
+        load_picture(Manifest.read(archive).paths[0])
+    (reason,) = content_table(Manifest.read(archive).paths, {})["reason"]
+    assert reason.startswith(f"{archive}/a.png: ") and re.search(message, reason)

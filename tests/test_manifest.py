@@ -106,12 +106,14 @@ def test_identity_in_two_splits(folder, save_noise):
         ("broken.parquet", "not parquet", "not a readable table"),
         ("notes.txt", "hello", "expected a folder"),
         ("broken.zip", "not a zip", "not a zip file"),
-        ("twice.csv", "path\na.png\na.png\n", "more than once"),
+        ("absent.csv", "path\na.png\nb.png\n", r"none of the 2 listed pictures is there.*a\.png.*--root"),
+        ("other.csv", "path\nC:\\data\\a.png\n", "a path of another system"),
+        ("old.csv", "path,identity\na.png,M\xfcller\n", r"not UTF-8.*save it as CSV UTF-8"),
     ],
 )
 def test_bad_sources_are_named_with_the_reason(tmp_path, name, content, message):
     if content is not None:
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).write_text(content, encoding="latin-1")
     with pytest.raises(LCMemError, match=message):
         Manifest.read(tmp_path / name)
 

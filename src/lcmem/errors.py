@@ -16,6 +16,10 @@ class CheckpointError(LCMemError):
     """A checkpoint that is missing, truncated, altered or of another kind."""
 
 
+class LCMemWarning(UserWarning):
+    """Something about what was given that a person should know; the command line prints it as a line."""
+
+
 @contextmanager
 def extra(name: str, purpose: str, kind: type[LCMemError] = LCMemError) -> Iterator[None]:
     """For imports that need more packages.

@@ -76,6 +76,8 @@ def write_table(table: "pd.DataFrame", target: Path, **options: Any) -> None:
 def read_table(source: Path, columns: Collection[str] = (), **options: Any) -> "pd.DataFrame":
     """Read a Parquet or CSV file, by its suffix; all columns of a CSV file are read as strings.
 
+    Cells of a CSV file may be separated by commas, semicolons or tabs; blanks around the names of columns are dropped.
+
     Args:
         source: The file.
         columns: Columns that must be there.
@@ -89,10 +91,22 @@ def read_table(source: Path, columns: Collection[str] = (), **options: Any) -> "
     if not source.is_file():
         raise LCMemError(f"{source}: no such file")
     try:
-        table = pd.read_parquet(source) if source.suffix == ".parquet" else pd.read_csv(source, dtype=str, **options)
+        table = pd.read_parquet(source) if source.suffix.lower() == ".parquet" else _read_csv(source, options)
+    except UnicodeDecodeError as error:
+        raise LCMemError(f"{source}: not UTF-8 ({error.reason}); save it as CSV UTF-8") from error
     except Exception as error:  # pandas, pyarrow and gzip raise many kinds on damaged files
         raise LCMemError(f"{source}: not a readable table ({error})") from error
     for column in sorted(columns):
         if column not in table.columns:
             raise LCMemError(f"{source}: no column {column!r} (found: {', '.join(map(str, table.columns))})")
     return table
+
+
+def _read_csv(source: Path, options: dict[str, Any]) -> "pd.DataFrame":
+    import pandas as pd
+
+    if "sep" not in options:
+        names = list(pd.read_csv(source, nrows=0))
+        options["sep"] = next((sign for sign in "\t;" if len(names) == 1 and sign in names[0]), ",")
+    table = pd.read_csv(source, dtype=str, **options)
+    return table.rename(columns=lambda name: name.strip() if isinstance(name, str) else name)

@@ -27,6 +27,7 @@ def _run() -> None:
     import typer
 
     from lcmem.cli.app import app
+    from lcmem.cli.remarks import plain_warnings
     from lcmem.cli.stopping import catch_termination
     from lcmem.errors import LCMemError
 
@@ -37,7 +38,8 @@ def _run() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a file in an old code page cannot hold every character
             stream.reconfigure(errors="replace")
     try:
-        app(prog_name="lcmem")
+        with plain_warnings():
+            app(prog_name="lcmem")
     except (LCMemError, OSError) as error:  # OSError: a full disk, a folder that may not be written
         typer.secho(f"lcmem: {error}", fg="red", err=True)
         sys.exit(1)

@@ -34,9 +34,7 @@ def manifest(
     identities: Identities = True,
 ) -> None:
     """List pictures with identity, split and dataset in a table that every other command reads."""
-    import warnings
-
-    from lcmem.datasets import DatasetWarning, read_dataset
+    from lcmem.datasets import read_dataset
     from lcmem.pictures.manifest import Manifest
 
     if layout is None:
@@ -44,10 +42,7 @@ def manifest(
             source, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
         )
     else:
-        with warnings.catch_warnings(record=True, action="always", category=DatasetWarning) as remarks:
-            found = read_dataset(layout, Path(source))
-        for remark in remarks:
-            typer.secho(str(remark.message), fg="yellow", err=True)
+        found = read_dataset(layout, Path(source))
     if split:
         found = found.with_splits()
     found.write(out)

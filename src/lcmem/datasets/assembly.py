@@ -6,12 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from lcmem.datasets.layout import DatasetInfo, wrong_layout
-from lcmem.pictures.listing import COLUMNS, SPLITS
+from lcmem.errors import LCMemWarning
+from lcmem.pictures.listing import SPLITS
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.tables import COLUMNS
 
 
-class DatasetWarning(UserWarning):
-    """Something of a data set was left out or changed; the command line prints it as a line."""
+class DatasetWarning(LCMemWarning):
+    """Something of a data set was left out or changed."""
 
 
 def join_labels(table: pd.DataFrame, labels: list[str], positive: str) -> pd.Series:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from lcmem.datasets.layout import DatasetInfo, read_csv, require_table
 from lcmem.errors import LCMemError
-from lcmem.pictures.listing import COLUMNS
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.tables import COLUMNS
 
 TERMS = {
     "celeba": "CelebA: non-commercial research only",

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 
+from lcmem.errors import PictureError
 from lcmem.pictures.loading import default_workers
 from lcmem.pictures.paths import read_bytes, split_slice, split_zip
 from lcmem.progress import progress_bar
@@ -66,5 +67,7 @@ def _hash_file(file: str) -> tuple[str, str]:
         return hashlib.sha256(read_bytes(file)).hexdigest(), ""
     except FileNotFoundError:
         return "", f"{file}: no such file"
+    except PictureError as error:
+        return "", str(error)
     except Exception as error:  # OSError, and what zipfile and zlib raise on damaged archives
         return "", f"{file}: cannot be read ({error})"

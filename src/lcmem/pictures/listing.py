@@ -1,11 +1,11 @@
-"""What a folder, a zip file, a CSV or a Parquet file lists: rows of path, identity, split and dataset."""
+"""What a folder or a zip file holds: rows of path, identity, split and dataset."""
 
 import os
 import re
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -14,16 +14,29 @@ from typing import TypeAlias
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.files import read_table
 from lcmem.pictures.paths import DICOM_SUFFIXES, HEAD, is_picture
+from lcmem.pictures.tables import COLUMNS, composed
 
-COLUMNS = ["path", "identity", "split", "dataset"]
 SPLITS = ("train", "val", "test")
+SPELT = re.compile(
+    r"(?:(?P<train>train|training|trn)|(?P<val>val|valid|validation|dev)|(?P<test>test|testing|tst))"
+    r"(?:[ _.-]?(?:set|split|data|images))?[ _-]?(?:[ab]|\d+)?",
+    re.IGNORECASE,
+)
+"""Folders of splits as people name them: ``Training``, ``validation_set``, ``testA``, ``train2017``."""
 SUFFIXES = DICOM_SUFFIXES.union(
     (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pnm", ".gif"),
     (".avif", ".jp2"),
 )
 """Files that claim to be pictures; if they cannot be read, they are skipped with a reason instead of not counted."""
+
+REMEDIES = {
+    (".zip",): "give the archive itself",
+    (".7z", ".rar", ".tar", ".tgz"): "unpack it, or pack a .zip",
+    (".nii", ".gz"): "slices of volumes are named in a table, as volume.nii.gz#slice=57",
+    (".heic", ".heif", ".psd", ".dng", ".cr2", ".nef", ".arw"): "convert to PNG or JPEG",
+}
+"""What to do about files that are no pictures, by their suffix."""
 
 Found: TypeAlias = tuple[str, tuple[str, ...]]
 """Absolute path of a picture, and the folders that it is in."""
@@ -89,10 +102,11 @@ def list_zip(archive: Path) -> Listing:
     listing = Listing()
     try:
         with zipfile.ZipFile(archive) as opened:
-            for name in sorted(opened.namelist()):
+            for member in sorted(dict.fromkeys(opened.namelist())):
+                name = member.replace("\\", "/")  # as some programs of Windows write it
                 if not name.endswith("/"):
                     path = f"{os.path.abspath(archive)}/{name}"
-                    listing.add(path, name, Path(name).parts[:-1], partial(_member_head, opened, name))
+                    listing.add(path, name, PurePosixPath(name).parts[:-1], partial(_member_head, opened, member))
     except zipfile.BadZipFile as error:
         raise LCMemError(f"{archive}: not a zip file ({error})") from error
     return listing
@@ -113,46 +127,49 @@ def _member_head(archive: zipfile.ZipFile, name: str) -> bytes:
         return b""  # encrypted, packed by a method that Python lacks, or damaged: reading says so, by its suffix
 
 
-def table_of(found: Iterable[Found], dataset: str) -> pd.DataFrame:
+def table_of(found: list[Found], dataset: str) -> pd.DataFrame:
     """Split and identity from the names of folders: that of a split, and the innermost one."""
+    level = split_level([folders for _, folders in found])
     rows = []
     for path, folders in found:
-        split = next((folder for folder in folders if folder in SPLITS), "")
-        identity = folders[-1] if folders and folders[-1] not in (*SPLITS, "_") else ""
-        rows.append((path, identity, split, dataset))
+        at, split = split_of(folders, level)
+        own = bool(folders) and at != len(folders) - 1 and folders[-1] not in (*SPLITS, "_")
+        rows.append((path, folders[-1] if own else "", split, dataset))
     table = pd.DataFrame(rows, columns=COLUMNS, dtype=str)
     if table["identity"].nunique() == 1:  # one folder of pictures inside another says nothing about whose they are
         table["identity"] = ""
-    return table
+    return table.assign(identity=composed(table["identity"]), dataset=composed(table["dataset"]))
 
 
-def read_listing(path: Path, identity_column: str) -> pd.DataFrame:
-    """A CSV or Parquet file, its further columns kept.
+def split_level(folders: list[tuple[str, ...]]) -> int | None:
+    """How deep the folders of splits lie, if all folders there are named like splits, whatever the spelling.
 
-    Raises:
-        LCMemError: It can't be read, or a column is missing.
+    Anywhere else such a name may be a person's: ``Dev`` among other people is none of a split.
     """
-    table = read_table(path, {"path", identity_column} - {"identity"})
-    if identity_column in table.columns:
-        table["identity"] = table[identity_column]
-    table = table.dropna(subset="path").reset_index(drop=True)
-    for column in COLUMNS:
-        table[column] = table[column].fillna("").astype(str) if column in table.columns else ""
-    for column in ("identity", "split", "dataset"):  # a blank is no name
-        table[column] = table[column].str.strip()
-    table["path"] = _absolute(Path(os.path.abspath(path)).parent, table)
-    others = [column for column in table.columns if column not in COLUMNS]
-    return table[COLUMNS + others]
+    for level in range(max(map(len, folders), default=0)):
+        named = [SPELT.fullmatch(name) for name in {inner[level] for inner in folders if len(inner) > level}]
+        splits = {match.lastgroup for match in named if match is not None}
+        if None not in named and ("train" in splits or len(splits) > 1):
+            return level
+    return None
 
 
-def _absolute(root: Path, table: pd.DataFrame) -> pd.Series:
-    """Where the pictures of a table are: below its folder, or in the zip file of their data set beside it."""
-    paths = [str(root / name) for name in table["path"]]
-    for dataset, rows in table.groupby("dataset").indices.items():
-        if (root / f"{dataset}.zip").is_file() and not os.path.exists(paths[rows[0]]):
-            for row in rows:
-                paths[row] = f"{root}/{dataset}.zip/{table['path'].iloc[row]}"
-    return pd.Series(paths, index=table.index, dtype=str)
+def split_of(folders: tuple[str, ...], level: int | None) -> tuple[int | None, str]:
+    """Position of the split's folder among those that a picture is in, and the split; (None, "") without one."""
+    if level is not None and level < len(folders):
+        match = SPELT.fullmatch(folders[level])
+        return level, str(match.lastgroup) if match else ""
+    at = next((at for at, folder in enumerate(folders) if folder in SPLITS), None)
+    return at, "" if at is None else folders[at]
+
+
+def described(ignored: Mapping[str, int]) -> str:
+    """How many files of which suffix are no pictures, and what to do about those that may hold some."""
+    parts = []
+    for suffix, count in sorted(ignored.items(), key=lambda item: (-item[1], item[0])):
+        remedy = next((text for suffixes, text in REMEDIES.items() if suffix in suffixes), "")
+        parts.append(f"{count} × {suffix}" + (f" ({remedy})" if remedy else ""))
+    return ", ".join(parts)
 
 
 def match_identities(paths: Iterable[str], pattern: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Which pictures, whose, which split: a folder, a zip file, a CSV or a Parquet file becomes a Manifest."""
 
 import os
-from collections import Counter
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,10 +9,12 @@ from typing import TypeAlias, Union
 
 import pandas as pd
 
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import write_table
-from lcmem.pictures.listing import list_folder, list_zip, match_identities, read_listing, table_of
+from lcmem.pictures.hints import doubtful_folders, few_people
+from lcmem.pictures.listing import Listing, described, list_folder, list_zip, match_identities, table_of
 from lcmem.pictures.splits import hash_share, hash_splits
+from lcmem.pictures.tables import SUFFIXES, composed, read_listing
 
 ManifestLike: TypeAlias = Union[str, os.PathLike[str], "Manifest"]
 
@@ -47,6 +49,7 @@ class Manifest:
         identity_pattern: str | None = None,
         identity_column: str = "identity",
         identities: bool = True,
+        root: str | os.PathLike[str] | None = None,
     ) -> "Manifest":
         """Read a folder (recursively), a zip file of pictures, or a CSV or Parquet file with a column ``path``.
 
@@ -63,41 +66,29 @@ class Manifest:
                 (``/a/1.png``); its first group (or whole match) is the identity.
             identity_column: The column of the table that names the identity.
             identities: False ignores every identity: each picture stands for itself.
+            root: What a table's relative paths are relative to; None is its folder.
 
         Raises:
             LCMemError: Nothing there, no picture in it, a missing column, or a pattern that fits no picture.
+
+        Warns:
+            LCMemWarning: Identities that are hardly people, or pictures that are listed more than once.
         """
         if isinstance(source, Manifest):
             return source
-        path, ignored = Path(source), Counter[str]()
-        if path.is_dir():
-            listing = list_folder(path)
-            table, ignored = table_of(listing.pictures, path.name), listing.ignored
-            if table.empty and (path / "manifest.csv").is_file():  # pictures in zip files beside their table
-                table, ignored = read_listing(path / "manifest.csv", identity_column), Counter()
-        elif not path.exists():
-            raise LCMemError(f"{path}: no such file or folder")
-        elif path.suffix == ".zip":
-            listing = list_zip(path)
-            table, ignored = table_of(listing.pictures, path.stem), listing.ignored
-        elif path.suffix in {".csv", ".parquet"}:
-            table = read_listing(path, identity_column)
-        else:
-            raise LCMemError(f"{path}: expected a folder, a .zip of pictures, or a .csv or .parquet table")
+        path, base = Path(source), None if root is None else Path(root)
+        listing, table = _listed(path, identity_column, base)
         if table.empty:
-            others = ", ".join(f"{count} × {suffix}" for suffix, count in ignored.most_common(5)) or "no files at all"
-            raise LCMemError(
-                f"{path}: no pictures found ({others}); slices of NIfTI volumes are named in a table, "
-                "as volume.nii.gz#slice=57"
-            )
+            others = described(listing.ignored) or "no files at all"
+            raise LCMemError(f"{path}: no pictures found ({others})")
         if identity_pattern is not None:
-            root = path if path.is_dir() or path.suffix == ".zip" else path.parent
-            above = os.path.abspath(root).replace(os.sep, "/")
-            below = [name.replace(os.sep, "/").removeprefix(above) for name in table["path"]]
-            table["identity"] = match_identities(below, identity_pattern)
+            within = base or (path if listing.pictures or path.is_dir() else path.parent)
+            table["identity"] = _matched(table["path"], within, identity_pattern)
+        elif identities:
+            _warn_of(path, doubtful_folders(listing.pictures) or few_people(table))
         if not identities:
             table["identity"] = ""
-        return cls(table, ignored, os.path.abspath(path))
+        return cls(table, listing.ignored, os.path.abspath(path))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -176,3 +167,33 @@ class Manifest:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Save as CSV or Parquet, by the file's suffix."""
         write_table(self.table, Path(path))
+
+
+def _listed(path: Path, identity_column: str, root: Path | None) -> tuple[Listing, pd.DataFrame]:
+    """What a source holds, and its pictures as a table."""
+    name = path.name.lower()
+    if path.is_dir():
+        listing = list_folder(path)
+        if not listing.pictures and (path / "manifest.csv").is_file():  # pictures in zip files beside their table
+            return Listing(), read_listing(path / "manifest.csv", identity_column, root)
+        return listing, table_of(listing.pictures, path.name)
+    if not path.exists():
+        raise LCMemError(f"{path}: no such file or folder")
+    if name.endswith(".zip"):
+        listing = list_zip(path)
+        return listing, table_of(listing.pictures, path.stem)
+    if name.endswith(SUFFIXES):
+        return Listing(), read_listing(path, identity_column, root)
+    raise LCMemError(f"{path}: expected a folder, a .zip of pictures, or a table (.csv, .tsv or .parquet)")
+
+
+def _matched(paths: pd.Series, root: Path, pattern: str) -> pd.Series:
+    """Identities from the paths below a folder, in NFC like all names."""
+    above = os.path.abspath(root).replace(os.sep, "/")
+    below = [name.replace(os.sep, "/").removeprefix(above) for name in paths]
+    return composed(pd.Series(match_identities(below, pattern), index=paths.index, dtype=str))
+
+
+def _warn_of(path: Path, doubt: str) -> None:
+    if doubt:
+        warnings.warn(f"{path}: {doubt}", LCMemWarning, stacklevel=3)

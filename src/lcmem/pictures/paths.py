@@ -20,6 +20,7 @@ MAGIC = {
 """First bytes of the pictures that can be read, by where they stand in a file."""
 HEAD = 132
 """Bytes of a file by which its kind is known."""
+REPACK = "pack it again with an ordinary program, or unpack it and give the folder"
 VOLUME_SUFFIXES = (".nii", ".nii.gz")
 MIN_SIDE = 16
 """Pictures with a shorter side (in pixels) show nothing that could be recognised."""
@@ -52,24 +53,43 @@ def is_picture(head: bytes) -> bool:
 
 
 def read_bytes(path: str) -> bytes:
-    """Read a whole file, or a member of a zip file named as ``archive.zip/member``; a slice's number is ignored."""
+    """Read a whole file, or a member of a zip file named as ``archive.zip/member``; a slice's number is ignored.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        PictureError: A member that is encrypted, or packed by a method that Python lacks.
+    """
     path, _ = split_slice(path)
     archive, member = split_zip(path)
     if archive is None:
         return Path(path).read_bytes()
-    return _open_zip(archive, os.getpid()).read(member)
+    opened, spelt = _open_zip(archive, os.getpid())
+    try:
+        return opened.read(spelt.get(member, member))
+    except KeyError:
+        raise FileNotFoundError(path) from None
+    except NotImplementedError as error:
+        raise PictureError(f"{path}: packed by a method that cannot be undone here ({error}); {REPACK}") from error
+    except RuntimeError as error:  # so says zipfile if a password is missing
+        raise PictureError(f"{path}: encrypted; unpack the archive with its password and give the folder") from error
 
 
 def split_zip(path: str) -> tuple[str | None, str]:
     """Split ``archive.zip/member`` into its two parts; ``(None, path)`` for an ordinary path."""
-    head, found, member = path.replace(os.sep, "/").partition(".zip/")
-    return (head + ".zip", member) if found and os.path.isfile(head + ".zip") else (None, path)
+    name = path.replace(os.sep, "/")
+    for found in re.finditer(r"\.zip/", name, flags=re.IGNORECASE):  # a folder may be named so as well
+        archive = name[: found.end() - 1]
+        if os.path.isfile(archive):
+            return archive, name[found.end() :]
+    return None, path
 
 
 @lru_cache(maxsize=64)
-def _open_zip(archive: str, process: int) -> zipfile.ZipFile:
+def _open_zip(archive: str, process: int) -> tuple[zipfile.ZipFile, dict[str, str]]:
+    """The archive, and its members that are spelt with backslashes by what they are called here."""
     # a forked worker shares the parent's file offset, so each process opens its own
-    return zipfile.ZipFile(archive)
+    opened = zipfile.ZipFile(archive)
+    return opened, {name.replace("\\", "/"): name for name in opened.namelist() if "\\" in name}
 
 
 def check_size(size: tuple[int, int], name: str) -> None:

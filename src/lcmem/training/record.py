@@ -7,8 +7,8 @@ from typing import Any
 
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
-from lcmem.pictures.listing import COLUMNS
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.tables import COLUMNS
 from lcmem.training.recipe import Recipe
 
 RECIPE, RECORD, MANIFEST = "recipe.toml", "run.json", "manifest.csv"

@@ -1,0 +1,130 @@
+"""Whether identities are those of people: what looks wrong about them, and the option that would fit."""
+
+import os
+import re
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import pandas as pd
+
+from lcmem.pictures.listing import Found, match_identities, split_level, split_of
+from lcmem.pictures.tables import COLUMNS, as_text
+
+FEW, MANY = 10, 100
+"""So few identities with so many pictures each are rather kinds of pictures, such as ``benign`` and ``malignant``."""
+NAMES = (r"(\d+)_", r"(\d+)-", r"([A-Za-z]+\d+)[_-]", r"/([^/]+)[_-]\d+\.[^/]*$")
+"""How file names begin that name a person: ``00000506_013.png``, ``patient7-2.png``, ``Aaron_Eckhart_0001.jpg``."""
+FITTING = 0.95
+"""Share of the file names that such a pattern has to fit."""
+PERSON = ("patient", "subject", "person", "participant", "individual", "celeb", "mrn", "pid", "lesion", "case")
+"""What columns are called that name people, the likeliest first."""
+
+
+class Proposal(NamedTuple):
+    """An option that may fit better.
+
+    Attributes:
+        option: As it is typed.
+        identities: How many it would give.
+        pictures: How many pictures would have one.
+    """
+
+    option: str
+    identities: int
+    pictures: int
+
+    def __str__(self) -> str:
+        return f"{self.option} would give {self.identities} identities for {self.pictures} pictures"
+
+
+def doubtful_folders(found: list[Found]) -> str:
+    """What is doubtful about taking the innermost folder for the identity, with the pattern that would fit; or "".
+
+    Folders inside folders are studies of a patient as often as patients of a group, and the same innermost names under
+    several folders (``patient1/images``, ``patient2/images``) can't be people at all.
+    """
+    level = split_level([folders for _, folders in found])
+    inner = [_without(folders, split_of(folders, level)[0]) for _, folders in found]
+    parents: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for folders in inner:
+        if len(folders) > 1:
+            parents[folders[-1]].add(folders[:-1])
+    above = set[tuple[str, ...]]().union(*parents.values())
+    if len(above) < 2:
+        return ""
+    proposal = _propose_folder([folders for _, folders in found], inner, level)
+    shared = max(parents, key=lambda name: (len(parents[name]), name))
+    if len(parents[shared]) > 1:
+        return (
+            f"the innermost folders do not name people: {shared!r} lies in {len(parents[shared])} different folders; "
+            f"{proposal or 'name the identities with --identity-pattern'}"
+        )
+    if len(above) == len(parents):
+        return ""
+    return f"the innermost folders ({len(parents)}) are taken for people; if those around them are: {proposal}"
+
+
+def _without(folders: tuple[str, ...], at: int | None) -> tuple[str, ...]:
+    return folders if at is None else folders[:at] + folders[at + 1 :]
+
+
+def _propose_folder(folders: list[tuple[str, ...]], inner: list[tuple[str, ...]], level: int | None) -> Proposal | None:
+    """The innermost folders but one whose names are each found in one place only."""
+    depth = Counter(map(len, inner)).most_common(1)[0][0]
+    whole = Counter(len(outer) for outer, kept in zip(folders, inner, strict=True) if len(kept) == depth)
+    extra = whole.most_common(1)[0][0] - depth
+    for at in range(depth - 2, -1, -1):
+        places = {kept[: at + 1] for kept in inner if len(kept) > at + 1}
+        if len(places) > 1 and len({place[-1] for place in places}) == len(places):
+            skipped = at + (extra if level is None or level <= at else 0)
+            pattern = "^/" + "[^/]+/" * skipped + "([^/]+)/"
+            return _counted(pattern, ["/" + "/".join((*outer, "")) for outer in folders])
+    return None
+
+
+def _counted(pattern: str, paths: list[str]) -> Proposal:
+    names = [name for name in match_identities(paths, pattern) if name]
+    return Proposal(f"--identity-pattern '{pattern}'", len(set(names)), len(names))
+
+
+def few_people(table: pd.DataFrame) -> str:
+    """Whether few identities have very many pictures each, as classes have; or ""."""
+    named = table[table["identity"] != ""]
+    counts = named["identity"].value_counts()
+    if not 0 < len(counts) <= FEW or counts.median() < MANY:
+        return ""
+    proposal = propose_pattern(named["path"])
+    examples = ", ".join(map(repr, counts.index[:3]))
+    return (
+        f"only {len(counts)} identities ({examples}, …) with {int(counts.median())} pictures "
+        f"each: if these are kinds of pictures and not people, {proposal or '--no-identities'}"
+    )
+
+
+def propose_pattern(paths: Iterable[str]) -> Proposal | None:
+    """A pattern for file names that begin with what may be a person, such as a patient's number."""
+    names = [path.replace(os.sep, "/").rpartition("/")[2] for path in paths]
+    nested = len({path.rpartition("/")[0] for path in paths}) > 1
+    for pattern in NAMES:
+        found = [re.search(pattern, "/" + name) for name in names]
+        people = [match[1] for match in found if match is not None]
+        count = len(set(people))
+        few = count <= FEW and len(people) >= MANY * count
+        if len(people) >= FITTING * len(names) and 1 < count < len(people) and not few:
+            pattern = pattern if pattern[0] == "/" or not nested else f"{pattern}[^/]*$"  # no folder is meant
+            return Proposal(f"--identity-pattern '{pattern}'", count, len(people))
+    return None
+
+
+def propose_column(table: pd.DataFrame) -> Proposal | None:
+    """A further column of a table that is called as if it named people."""
+    for word in PERSON:
+        for column in table.columns:
+            if word in str(column).lower() and column not in COLUMNS:
+                names = as_text(table[column]).str.strip()
+                known = names[names != ""]
+                if 1 < known.nunique() < len(known):
+                    return Proposal(f"--identity-column {shlex.quote(str(column))}", known.nunique(), len(known))
+    return None
