@@ -1,0 +1,247 @@
+"""The filter: does a generated picture show a real one, or somebody of the real set? For use inside a sampling loop."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from lcmem.atlas import Atlas
+from lcmem.detectors.base import Detector
+from lcmem.detectors.lcmem import LCMem
+from lcmem.encoders import LatentEncoder
+from lcmem.encoders.pixels import PIXELS
+from lcmem.errors import LCMemError
+from lcmem.generation.thresholds import Thresholds, calibrate_thresholds
+from lcmem.jobs.compare import compare, given_score, probabilities
+from lcmem.jobs.features import extract_features, read_source
+from lcmem.pictures.image import load_levels
+from lcmem.pictures.manifest import ManifestLike
+from lcmem.scan import Best
+from lcmem.scan.resident import ResidentGallery
+from lcmem.stats.calibration import DEFAULT_RATE
+
+COPY, SAME, NOVEL = "copy", "same identity", "no match"
+"""The verdicts."""
+Against = Sequence[int] | Sequence[str] | np.ndarray
+"""Which real picture each sample is compared with: positions, or paths."""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What became of some samples.
+
+    Attributes:
+        table: A row for each: ``verdict`` (:data:`COPY`, :data:`SAME` or :data:`NOVEL`), ``logit``, ``probability``
+            and the real picture that decided it: ``real`` (path), ``identity`` ("" where unknown). Of a detector
+            without a head ``logit`` is its similarity and ``probability`` is empty.
+    """
+
+    table: pd.DataFrame
+
+    @property
+    def novel(self) -> np.ndarray:
+        """``[n]`` booleans: neither a copy of a real picture nor somebody of the real set."""
+        return self.table["verdict"].to_numpy() == NOVEL
+
+
+class PrivacyFilter:
+    """Compares samples with real pictures: each with one of them (paper, equation 4), or with all.
+
+    Attributes:
+        thresholds: From which score on a sample is a match.
+
+    Args:
+        detector: The model.
+        real: An atlas of the model, or pictures, which are then encoded here.
+        threshold: Probability from which a sample is a match, 0.5 in the paper (of a detector without a head: its
+            similarity); all matches then count as the same identity.
+        calibration: Thresholds that were found elsewhere, for example by an audit.
+        false_positive_rate: With neither, thresholds are calibrated on the real pictures as an audit does it: at most
+            this share of pictures of unseen identities matches one of them by chance.
+
+    Raises:
+        LCMemError: An atlas of another model, no usable picture, both thresholds, or one outside its range.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        real: Atlas | ManifestLike,
+        *,
+        threshold: float | None = None,
+        calibration: Thresholds | None = None,
+        false_positive_rate: float = DEFAULT_RATE,
+    ) -> None:
+        if threshold is not None and calibration is not None:
+            raise LCMemError("give a threshold or a calibration, not both")
+        self.detector = detector
+        self.real = extract_features(read_source(real), detector, None, title="encoding real")
+        if not len(self.real.manifest):
+            raise LCMemError(f"none of the real pictures can be used: {self.real.skipped[0][1]}")
+        if threshold is not None:
+            calibration = Thresholds(given_score(threshold, detector), inf, f"The threshold {threshold:g} was given.")
+        self.thresholds = calibration or calibrate_thresholds(self.real, detector, false_positive_rate)
+
+    def __call__(self, samples: Any, *, against: Against | None = None) -> Verdicts:
+        """Judge pictures.
+
+        Args:
+            samples: One picture or several, as :func:`lcmem.load_picture` takes them; or an array or tensor of n
+                pictures, ``[n, 3, H, W]`` or ``[n, H, W, 3]``, uint8 or float in [0, 1].
+            against: Of each sample the real picture that it is compared with; None compares it with all.
+
+        Raises:
+            PictureError: One of them cannot be read.
+            LCMemError: ``against`` does not fit.
+        """
+        return self.judge(self.detector.features(several(samples)), against)
+
+    def pictures(self, samples: Any) -> list[np.ndarray]:
+        """The samples as pictures ``[3, H, W]`` uint8."""
+        return [load_levels(sample) for sample in several(samples)]
+
+    def on_latents(self, autoencoder: "LatentEncoder | nn.Module") -> "LatentFilter":
+        """A filter that is given the latents of a generator: nothing is decoded.
+
+        Args:
+            autoencoder: The generator's: one of :func:`lcmem.load_encoder`, or a diffusers autoencoder.
+
+        Raises:
+            LCMemError: The detector was not trained on its latents.
+        """
+        return LatentFilter(self, autoencoder)
+
+    def judge(self, features: Tensor, against: Against | None = None) -> Verdicts:
+        """As calling it, with features ``[n, D]`` of the detector."""
+        if against is None:
+            best = self._search(features.numpy())
+            scores, positions = best.logits[:, 0], best.positions[:, 0]
+        else:
+            positions = self.positions(against, len(features))
+            rows = torch.from_numpy(self.real.blocks.take(positions))
+            scores = self.detector.similarity(features, rows).double().numpy()
+        found = self.real.manifest.table.iloc[positions]
+        columns = {
+            "verdict": self.verdicts(scores),
+            "logit": scores,
+            "probability": probabilities(scores, self.detector),
+        }
+        return Verdicts(pd.DataFrame({**columns, "real": found["path"].array, "identity": found["identity"].array}))
+
+    def verdicts(self, scores: np.ndarray) -> np.ndarray:
+        """The verdict of each score ``[n]``."""
+        known = [scores >= self.thresholds.copy, scores >= self.thresholds.identity]
+        return np.select(known, [COPY, SAME], NOVEL).astype(object)
+
+    def positions(self, against: Against, count: int) -> np.ndarray:
+        """Positions ``[n]`` of real pictures.
+
+        Raises:
+            LCMemError: Another number than samples, a path that is not there, or a position outside.
+        """
+        if len(against) != count:
+            raise LCMemError(f"{len(against)} real pictures for {count} samples; give one for each")
+        wanted = np.asarray(against)
+        if wanted.dtype.kind in "iu":
+            known = (wanted >= 0) & (wanted < len(self.real.manifest))
+        else:
+            wanted = pd.Index(self.real.manifest.table["path"]).get_indexer(pd.Index(wanted))
+            known = wanted >= 0
+        if not known.all():
+            raise LCMemError(f"{against[int(known.argmin())]}: not among the {len(self.real.manifest)} real pictures")
+        return wanted.astype(np.int64)
+
+    def _search(self, features: np.ndarray) -> Best:
+        if self.detector.head is None:
+            return compare(features, self.real.blocks, self.detector).best
+        return self._gallery.best(features)
+
+    @cached_property
+    def _gallery(self) -> ResidentGallery:
+        assert self.detector.head is not None
+        return ResidentGallery(self.real.blocks, self.detector.head)
+
+
+class LatentFilter:
+    """A :class:`PrivacyFilter` for the latents ``[n, C, h, w]`` that an autoencoder's ``encode`` would give.
+
+    Made by :meth:`PrivacyFilter.on_latents`.
+    """
+
+    def __init__(self, base: PrivacyFilter, autoencoder: LatentEncoder | nn.Module) -> None:
+        self.base, self.encoder = base, _as_encoder(autoencoder)
+        self.network, self.shape = _latent_network(base.detector, self.encoder)
+
+    def __call__(self, samples: Tensor, *, against: Against | None = None) -> Verdicts:
+        """Judge latents; see :meth:`PrivacyFilter.__call__`.
+
+        Raises:
+            LCMemError: Latents of another shape, or not finite.
+        """
+        if samples.ndim != 4 or tuple(samples.shape[1:]) != self.shape:
+            raise LCMemError(f"latents of shape {tuple(samples.shape)}; the detector takes [n, {self.shape}]")
+        if not bool(samples.isfinite().all()):
+            raise LCMemError("the latents hold NaN or infinite values")
+        with torch.inference_mode():
+            features = self.network(samples.to(self.network.mean.device, torch.float32)).cpu()
+        return self.base.judge(features, against)
+
+    @torch.inference_mode()
+    def pictures(self, samples: Tensor) -> list[np.ndarray]:
+        """The latents decoded to pictures ``[3, H, W]`` uint8."""
+        place = next(self.encoder.parameters())
+        decoded = self.encoder.decode(samples.to(place.device, place.dtype)).float().clamp(0, 1)
+        return list((decoded * 255).round().to(torch.uint8).cpu().numpy())
+
+
+def _as_encoder(autoencoder: LatentEncoder | nn.Module) -> LatentEncoder:
+    if isinstance(autoencoder, LatentEncoder):
+        return autoencoder
+    from lcmem.encoders.hub import CLASSES, DiffusersEncoder
+
+    name = type(autoencoder).__name__
+    if name not in CLASSES:
+        raise LCMemError(f"a {name} is no autoencoder that is known here ({', '.join(CLASSES)})")
+    return DiffusersEncoder(autoencoder, name, "given", "")
+
+
+def _latent_network(detector: Detector, encoder: LatentEncoder) -> tuple[Any, tuple[int, int, int]]:
+    """The detector's network and the shape of the latents that it takes."""
+    if not isinstance(detector, LCMem) or detector.encoder.card.name == PIXELS:
+        raise LCMemError(
+            f"{detector.name} looks at pixels: give it pictures, or take a detector that was trained on the latents of "
+            "this autoencoder (for compact-autoencoder: compact-latent)"
+        )
+    own, card = detector.encoder.card, encoder.card
+    if own.sha256 != card.sha256:
+        raise LCMemError(
+            f"{detector.name} was trained on the latents of {own.name} (sha256 {own.sha256[:12]}…), these are of "
+            f"{card.name} ({card.sha256[:12]}…; the same weights in another precision are others); give it pictures"
+        )
+    side = detector.size // own.downsample
+    return detector.network, (own.channels, side, side)
+
+
+def several(samples: Any) -> list[Any]:
+    """Pictures one by one, from any of the forms that samplers give them in; floats channels first."""
+    if isinstance(samples, list | tuple):
+        return list(samples)
+    if isinstance(samples, Tensor):
+        samples = samples.detach().cpu()
+        samples = (samples.float() if samples.is_floating_point() else samples).numpy()
+    if not isinstance(samples, np.ndarray) or samples.ndim != 4:
+        return [samples] if not isinstance(samples, str | os.PathLike) else [os.fspath(samples)]
+    last, channels = samples.shape[-1] in (1, 3), samples.shape[1] in (1, 3)
+    bytewise = samples.dtype in (np.uint8, np.uint16)
+    if bytewise and channels and not last:
+        samples = np.moveaxis(samples, 1, -1)
+    elif not bytewise and last and not channels:
+        samples = np.moveaxis(samples, -1, 1)
+    return list(samples)

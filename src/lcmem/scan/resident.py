@@ -1,0 +1,108 @@
+"""A gallery whose bytes stay in memory, for queries that come one at a time, as in a sampling loop.
+
+A scan quantises its gallery anew, which is nothing beside thousands of queries and everything beside one.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+
+from lcmem.errors import LCMemError
+from lcmem.model import Head
+from lcmem.scan import quantise
+from lcmem.scan.bounds import NOTHING_YET, Bins, GalleryBlock, QueryBlock
+from lcmem.scan.chunked import ChunkedRows, Features, as_chunked, release
+from lcmem.scan.engine import backend
+from lcmem.scan.exact import ExactScorer, merge_best
+from lcmem.scan.quantise import Codes, Quantiser
+from lcmem.scan.result import Best
+
+CHUNK = 32768
+"""Rows between two looks at what they left to be scored exactly."""
+
+
+class ResidentGallery:
+    """Features quantised once, a byte for each: 512 MB for a million pictures of 512. The exact ones stay where they are.
+
+    Best matches are those of :func:`lcmem.scan.scan`.
+
+    Args:
+        features: ``[G, D]`` float32 in [0, 1], G ≥ 1; they may lie on the disk.
+        head: Weights ``[D]`` and bias.
+
+    Raises:
+        LCMemError: No rows, features outside [0, 1], or another number of them.
+    """
+
+    def __init__(self, features: Features, head: Head) -> None:
+        weight, bias = head.weight.detach().cpu(), head.bias.detach().cpu()
+        self.features = as_chunked(features)
+        if not len(self.features):
+            raise LCMemError("a gallery needs at least one picture")
+        self.quantiser = Quantiser(weight.numpy(), float(bias))
+        self.scorer = ExactScorer(self.quantiser, weight, bias, np.inf)
+        self.find, self.block = backend("cpu")
+        blocks = [self._quantised(start) for start in range(0, len(self.features), CHUNK)]
+        count = torch.get_num_threads()
+        self.threads = ThreadPoolExecutor(count)
+        self.shares = [share for at in range(count) if (share := blocks[at::count])]
+
+    def _quantised(self, start: int) -> GalleryBlock:
+        stop, step = min(start + CHUNK, len(self.features)), 32 * quantise.ROWS
+        parts = [
+            self.quantiser.encode(self.features[first : min(first + step, stop)], "gallery")
+            for first in range(start, stop, step)
+        ]
+        for array in self.features.arrays:
+            release(array)
+        rows: Any = _Rows(self.features, start)
+        return GalleryBlock(start, rows, Codes.join(parts), np.full(stop - start, -1))
+
+    def best(self, queries: np.ndarray, k: int = 1) -> Best:
+        """The best matches of queries ``[Q, D]``."""
+        parts = [self._best(queries[start : start + self.block], k) for start in range(0, len(queries), self.block)]
+        return Best.join(parts or [Best(np.empty((0, k)), np.empty((0, k), dtype=np.int64))])
+
+    def _best(self, queries: np.ndarray, k: int) -> Best:
+        logits, positions = np.full((len(queries), k), -np.inf), np.full((len(queries), k), -1)
+        query = np.repeat(np.arange(len(queries)), k)
+        for found in self.threads.map(lambda rows: self._search(queries, k, rows), self.shares):
+            merge_best(logits, positions, query, found.positions.ravel(), found.logits.ravel())
+        return Best(logits, positions)
+
+    def _search(self, queries: np.ndarray, k: int, rows: list[GalleryBlock]) -> Best:
+        """The best matches in a thread's share; what is found early spares the rest of it exact scores."""
+        asked, bins = self._asked(queries, k), Bins.over(self.quantiser.span)
+        counts = np.zeros((3, bins.count), dtype=np.int64)
+        for block in rows:
+            found = [part.copy() for part in self.find(asked, block, self.quantiser.split, bins, counts)]
+            self.scorer.score_candidates(asked, block, np.concatenate(found))
+        return Best(asked.logits[:, 0], asked.positions[:, 0])
+
+    def _asked(self, queries: np.ndarray, k: int) -> QueryBlock:
+        codes, shape = self.quantiser.encode(queries, "queries"), (len(queries), 1, k)
+        radius = codes.radius.astype(np.int64)
+        return QueryBlock(
+            start=0,
+            features=queries,
+            codes=codes,
+            identities=np.full(len(queries), -1),
+            logits=np.full(shape, -np.inf),
+            positions=np.full(shape, -1),
+            upper=np.full(shape, NOTHING_YET, dtype=np.int64),
+            exact=self.quantiser.reach(np.full(shape[:2], -np.inf)) + radius[:, None],
+            floor=self.quantiser.reach(np.inf) + radius,
+            itself=False,
+        )
+
+
+class _Rows:
+    """The exact features of a block, of which only the rows that are asked for are read."""
+
+    def __init__(self, features: ChunkedRows, start: int) -> None:
+        self.features, self.start = features, start
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return self.features.take(self.start + rows)

@@ -1,0 +1,343 @@
+"""The filter inside a sampling loop: verdicts are the audit's, nothing that matches gets through, all of it resumes."""
+
+import json
+from functools import partial
+
+import diffusers
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import lcmem
+from lcmem.atlas import Atlas, fill_atlas
+from lcmem.detectors.lcmem import LCMem
+from lcmem.encoders import load_encoder
+from lcmem.errors import LCMemError
+from lcmem.generation.filter import NOVEL, PrivacyFilter, several
+from lcmem.generation.pipelines import PipelineSampler
+from lcmem.generation.regenerate import generate_private, picture_of, try_seeds
+from lcmem.generation.thresholds import Thresholds
+from lcmem.model import NetworkSettings, SiameseNetwork
+from lcmem.pictures.image import load_levels, load_picture
+
+
+@pytest.fixture(scope="module")
+def real(people):
+    return people.select(split="train").rows(range(60))
+
+
+@pytest.fixture(scope="module")
+def privacy(compact, real, tmp_path_factory):
+    atlas = Atlas.create(tmp_path_factory.mktemp("filter") / "real.atlas", compact)
+    fill_atlas(real, compact, atlas)
+    return PrivacyFilter(compact, Atlas.open(atlas.folder))
+
+
+@pytest.fixture(scope="module")
+def strangers(people):
+    return people.select(split="test").paths[:20]
+
+
+def test_verdicts_are_those_of_an_audit(privacy, real, strangers, compact):
+    shown = [*real.paths[:3], *strangers]
+    table = real.table.iloc[:0][["path"]].assign(identity="", split="", dataset="")
+    synthetic = lcmem.Manifest(pd.concat([table, pd.DataFrame({"path": shown})]).fillna(""))
+    frame = lcmem.audit(real, synthetic, model=compact, threshold=0.9).to_frame().set_index("path").loc[shown]
+    found = PrivacyFilter(compact, real, threshold=0.9)(shown).table
+    np.testing.assert_allclose(found["logit"], frame["logit"], atol=1e-5)
+    assert list(found["real"]) == list(frame["real"])
+    assert list(found["identity"]) == list(frame["identity"])
+    assert list(found["verdict"] != NOVEL) == list(frame["match"])
+
+
+def test_copies_people_and_strangers(privacy, real, strangers, compact):
+    assert not privacy(real.paths).novel.any()
+    assert privacy(strangers).novel.mean() >= 0.9
+    level = privacy.thresholds.identity
+    split = PrivacyFilter(compact, real, calibration=Thresholds(level, float(compact.bias) - 1e-3, "given"))
+    assert set(split(real.paths[:5]).table["verdict"]) == {"copy"}
+    other = [path for path in real.paths if path not in real.paths[:10]]
+    alone = PrivacyFilter(compact, real.rows(range(10)), calibration=split.thresholds)
+    assert "copy" not in set(alone(other).table["verdict"])
+
+
+def test_every_form_of_pictures_is_the_same(privacy, strangers):
+    floats = np.stack([load_picture(path, 64) for path in strangers[:4]])
+    wanted = privacy([each for each in floats]).table["logit"].to_numpy()
+    levels = np.round(floats * 255).astype(np.uint8)
+    forms = [
+        torch.from_numpy(floats),
+        np.moveaxis(floats, 1, -1),
+        levels,
+        torch.from_numpy(levels),
+        np.moveaxis(levels, 1, -1),
+        [Image.fromarray(np.moveaxis(each, 0, -1)) for each in levels],
+    ]
+    for form in forms:
+        np.testing.assert_allclose(privacy(form).table["logit"], wanted, atol=0.05)
+    assert len(privacy(strangers[0]).table) == len(privacy(load_picture(strangers[0])).table) == 1
+    assert len(several(torch.zeros(2, 3, 3, 3))) == 2
+
+
+def test_paired_compares_with_the_given_picture_only(privacy, real, compact):
+    shown = [real.paths[k] for k in (0, 1, 2)]
+    by_number = privacy(shown, against=[0, 11, 22]).table
+    assert list(by_number["real"]) == [real.paths[k] for k in (0, 11, 22)]
+    expected = [compact.score(a, real.paths[k]) for a, k in zip(shown, (0, 11, 22), strict=True)]
+    np.testing.assert_allclose(by_number["logit"], expected, atol=1e-5)
+    by_path = privacy(shown, against=[real.paths[k] for k in (0, 11, 22)]).table
+    pd.testing.assert_frame_equal(by_number, by_path)
+    with pytest.raises(LCMemError, match="one for each"):
+        privacy(shown, against=[0])
+    with pytest.raises(LCMemError, match="not among the 60"):
+        privacy(shown, against=[0, 60, 1])
+    with pytest.raises(LCMemError, match=r"nobody\.png"):
+        privacy(shown, against=[*shown[:2], "nobody.png"])
+
+
+def test_a_detector_without_a_head_filters_too(real, strangers):
+    found = PrivacyFilter(lcmem.load_detector("ncc"), real, threshold=0.99)([real.paths[3], strangers[0]])
+    assert list(found.novel) == [False, True]
+    assert found.table["probability"].isna().all()
+
+
+def test_bad_thresholds(compact, real):
+    with pytest.raises(LCMemError, match="not both"):
+        PrivacyFilter(compact, real, threshold=0.5, calibration=Thresholds(0.0, 1.0, ""))
+    with pytest.raises(LCMemError, match="between 0 and 1"):
+        PrivacyFilter(compact, real, threshold=5)
+    with pytest.raises(LCMemError, match="between 0 and 1"):
+        PrivacyFilter(compact, real, false_positive_rate=0)
+
+
+def drawer(real, strangers, bad=lambda number, attempt: False):
+    """Gives strangers, or real pictures where ``bad``; what is drawn depends on the seed alone."""
+    attempts = {int(s): (n, a) for n in range(40) for a in range(1, 9) for s in try_seeds(0, np.array([n]), a)}
+
+    def draw(numbers, seeds):
+        found = []
+        for number, seed in zip(numbers, seeds, strict=True):
+            assert attempts[int(seed)][0] == number
+            is_bad = bad(*attempts[int(seed)])
+            found.append(load_picture(real.paths[number] if is_bad else strangers[number % len(strangers)], 64))
+        return np.stack(found)
+
+    return draw
+
+
+@pytest.fixture(scope="module")
+def safe(privacy, strangers):
+    """Strangers that are no chance match of the real set."""
+    return [path for path, novel in zip(strangers, privacy(strangers).novel, strict=True) if novel]
+
+
+def test_matches_are_drawn_again_until_they_are_novel_or_given_up(privacy, real, safe):
+    result = generate_private(
+        drawer(real, safe, lambda number, attempt: number == 5 or attempt <= number % 3), privacy, 12, max_tries=4
+    )
+    tries = result.tries.groupby("sample")["attempt"].max()
+    assert list(tries) == [4 if number == 5 else number % 3 + 1 for number in range(12)]
+    assert result.given_up == [5] and 5 not in result.kept
+    assert result.summary["drawn"] == len(result.tries) == int(tries.sum())
+    assert "given up" in str(result) and "1 (5)" in str(result)
+    assert privacy([picture_of(each).transpose(1, 2, 0) for each in result.kept.values()]).novel.all()
+
+
+def test_a_sampler_that_only_gives_training_pictures_ends_with_a_report(privacy, real, safe):
+    result = generate_private(drawer(real, safe, lambda number, attempt: True), privacy, 6, max_tries=3)
+    assert result.kept == {} and result.given_up == [*range(6)]
+    assert result.summary["drawn_for_each_kept"] is None and result.summary["drawn"] == 18
+    assert "0 kept of 6" in str(result)
+
+
+def test_batches_change_nothing(privacy, real, safe):
+    bad = partial(drawer, real, safe, lambda number, attempt: (number + attempt) % 3 == 0)
+    one, all_ = (generate_private(bad(), privacy, 10, batch_size=size) for size in (1, 10))
+    pd.testing.assert_frame_equal(one.tries, all_.tries, atol=1e-4)
+
+
+class Stopped(BaseException):
+    """As Ctrl-C."""
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), Stopped()])
+def test_killed_or_failing_it_goes_on_to_the_same_result(privacy, real, safe, tmp_path, error):
+    calls = []
+    draw = drawer(real, safe, lambda number, attempt: number == 5 or attempt <= number % 3)
+
+    def failing(numbers, seeds):
+        calls.append(list(numbers))
+        if len(calls) == 4:
+            raise error
+        return draw(numbers, seeds)
+
+    run = partial(generate_private, privacy=privacy, count=12, max_tries=4, batch_size=4, out=tmp_path / "run")
+    with pytest.raises((Stopped, LCMemError)) as raised:
+        run(failing)
+    assert isinstance(error, Stopped) or "out of memory); what was drawn is in" in str(raised.value)
+    again = run(failing)
+    assert len(calls) == len({(tuple(call)) for call in calls}) + 1, "only the failed batch is drawn again"
+    fresh = generate_private(draw, privacy, 12, max_tries=4, batch_size=4)
+    pd.testing.assert_frame_equal(again.tries.drop(columns="real"), fresh.tries.drop(columns="real"), atol=1e-4)
+    assert sorted(again.kept) == sorted(fresh.kept)
+    for number, path in again.kept.items():
+        np.testing.assert_array_equal(picture_of(path), picture_of(fresh.kept[number]))
+    assert len(run(failing).tries) == len(fresh.tries), "a finished run draws nothing"
+    with pytest.raises(LCMemError, match="another count"):
+        generate_private(draw, privacy, 13, max_tries=4, out=tmp_path / "run")
+
+
+def test_bad_samplers_and_numbers(privacy):
+    with pytest.raises(LCMemError, match="3 samples for 2"):
+        generate_private(lambda numbers, seeds: np.zeros((3, 8, 8, 3), np.uint8), privacy, 2)
+    with pytest.raises(LCMemError, match="at least 1"):
+        generate_private(lambda numbers, seeds: [], privacy, 0)
+    with pytest.raises(LCMemError, match="NaN"):
+        generate_private(lambda numbers, seeds: np.full((2, 3, 19, 19), np.nan, np.float32), privacy, 2)
+
+
+def test_a_full_disk_loses_nothing(privacy, real, safe, tmp_path, monkeypatch):
+    from lcmem.generation import regenerate
+
+    run = partial(generate_private, drawer(real, safe), privacy, 6, batch_size=2, out=tmp_path / "run")
+    write, calls = regenerate.write_table, []
+
+    def full(table, target):
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        write(table, target)
+
+    monkeypatch.setattr(regenerate, "write_table", full)
+    with pytest.raises(OSError, match="No space"):
+        run()
+    assert len(run().kept) == 6
+
+
+# diffusers
+
+
+@pytest.fixture(scope="module")
+def unconditional():
+    torch.manual_seed(0)
+    unet = diffusers.UNet2DModel(
+        sample_size=32,
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        down_block_types=("DownBlock2D",) * 2,
+        up_block_types=("UpBlock2D",) * 2,
+        layers_per_block=1,
+    )
+    pipeline = diffusers.DDIMPipeline(unet, diffusers.DDIMScheduler())
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def test_a_real_pipeline_in_five_lines(privacy, unconditional, tmp_path):
+    sampler = PipelineSampler(unconditional, num_inference_steps=2)
+    result = generate_private(sampler, privacy, 3, max_tries=2, batch_size=2, out=tmp_path)
+    assert len(result.kept) == 3 and load_levels(result.kept[0]).shape == (3, 32, 32)
+    alone = generate_private(sampler, privacy, 3, max_tries=2, batch_size=3)
+    for number in range(3):
+        difference = picture_of(result.kept[number]).astype(int) - picture_of(alone.kept[number])
+        assert abs(difference).max() <= 1, "a sample depends on its seed alone"
+
+
+@pytest.fixture(scope="module")
+def latent_pipeline(vae):
+    torch.manual_seed(0)
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=8,
+        layers_per_block=1,
+        attention_head_dim=2,
+    )
+    autoencoder = diffusers.AutoencoderKL.from_pretrained(vae)
+    pipeline = diffusers.StableDiffusionPipeline(
+        vae=autoencoder,
+        text_encoder=None,
+        tokenizer=None,
+        unet=unet,
+        scheduler=diffusers.DDIMScheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@pytest.fixture(scope="module")
+def latent_detector(vae):
+    torch.manual_seed(0)
+    settings = NetworkSettings("convnext_atto", {"patch_size": 1, "dims": [8] * 4, "depths": [1] * 4}, 4, 1, 16)
+    encoder = load_encoder(vae)
+    return LCMem(SiameseNetwork(settings), encoder, 64, name="own")
+
+
+def test_latents_are_judged_without_decoding(latent_pipeline, latent_detector, real):
+    privacy = PrivacyFilter(latent_detector, real.rows(range(5)), threshold=0.999999)
+    options = {"prompt_embeds": torch.zeros(1, 4, 8), "guidance_scale": 1.0, "num_inference_steps": 2}
+    sampler = PipelineSampler(latent_pipeline, latents=True, height=64, width=64, **options)
+    on_latents = privacy.on_latents(latent_pipeline.vae)
+    seeds = np.array([1, 2])
+    latents = sampler(np.array([0, 1]), seeds)
+    pictures = PipelineSampler(latent_pipeline, height=64, width=64, **options)(np.array([0, 1]), seeds)
+    decoded = on_latents.pictures(latents)
+    for picture, level in zip(pictures, decoded, strict=True):
+        assert abs(np.asarray(picture).transpose(2, 0, 1).astype(int) - level).max() <= 1, "scaled as the pipeline does"
+    features = latent_detector.network(latents)
+    expected = latent_detector.similarities(features, torch.from_numpy(privacy.real.blocks[:])).max(1).values
+    np.testing.assert_allclose(on_latents(latents).table["logit"], expected.detach(), atol=1e-4)
+    result = generate_private(sampler, on_latents, 3, max_tries=2)
+    assert len(result.kept) + len(result.given_up) == 3
+
+
+def test_latents_of_pictures_are_judged_as_the_pictures(real, strangers):
+    detector = LCMem.load("compact-latent")
+    privacy = PrivacyFilter(detector, real.rows(range(20)), threshold=0.5)
+    squares = np.stack([load_levels(path, detector.size) for path in strangers[:4]])
+    latents = detector.encoder.encode(torch.from_numpy(squares).float() / 255)
+    on_latents = privacy.on_latents(detector.encoder)(latents).table
+    np.testing.assert_allclose(on_latents["logit"], privacy(strangers[:4]).table["logit"], atol=1e-4)
+
+
+def test_latents_that_do_not_fit_are_refused(privacy, latent_detector, latent_pipeline, real):
+    with pytest.raises(LCMemError, match=r"looks at pixels.*compact-latent"):
+        privacy.on_latents(latent_pipeline.vae)
+    mine = PrivacyFilter(latent_detector, real.rows(range(3)), threshold=0.5)
+    with pytest.raises(LCMemError, match="trained on the latents of"):
+        mine.on_latents(load_encoder())
+    with pytest.raises(LCMemError, match="Linear is no autoencoder"):
+        mine.on_latents(torch.nn.Linear(1, 1))
+    on_latents = mine.on_latents(latent_pipeline.vae)
+    with pytest.raises(LCMemError, match="shape"):
+        on_latents(torch.zeros(2, 4, 9, 9))
+    with pytest.raises(LCMemError, match="NaN"):
+        on_latents(torch.full((1, 4, 8, 8), torch.nan))
+
+
+def test_pipelines_that_are_not_understood_are_refused(unconditional):
+    with pytest.raises(LCMemError, match="no autoencoder"):
+        PipelineSampler(unconditional, latents=True)
+
+    class Other:
+        def __call__(self, labels):
+            """As a pipeline with class labels."""
+
+    with pytest.raises(LCMemError, match="takes neither"):
+        PipelineSampler(Other())
+    assert PipelineSampler(Other(), of_each={"labels": [1, 2]}).size is None
+
+
+def test_the_run_says_what_it_was(privacy, real, safe, tmp_path):
+    generate_private(drawer(real, safe), privacy, 2, against=[0, 1], out=tmp_path / "run")
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert settings["against"] == real.paths[:2]
+    assert settings["detector"] == privacy.detector.fingerprint
