@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from lcmem.detectors.registry import load_detector
     from lcmem.encoders import LatentEncoder, load_encoder
     from lcmem.errors import CheckpointError, LCMemError, PictureError
+    from lcmem.generation.filter import PrivacyFilter
+    from lcmem.generation.pipelines import PipelineSampler
+    from lcmem.generation.regenerate import generate_private
     from lcmem.jobs.audit import audit
     from lcmem.jobs.audit_result import AuditResult
     from lcmem.pictures.image import load_picture
@@ -28,7 +31,10 @@ _HOMES = {
     "LatentEncoder": "lcmem.encoders",
     "Manifest": "lcmem.pictures.manifest",
     "PictureError": "lcmem.errors",
+    "PipelineSampler": "lcmem.generation.pipelines",
+    "PrivacyFilter": "lcmem.generation.filter",
     "audit": "lcmem.jobs.audit",
+    "generate_private": "lcmem.generation.regenerate",
     "load_detector": "lcmem.detectors.registry",
     "load_encoder": "lcmem.encoders",
     "load_picture": "lcmem.pictures.image",
@@ -44,7 +50,10 @@ __all__ = [
     "LatentEncoder",
     "Manifest",
     "PictureError",
+    "PipelineSampler",
+    "PrivacyFilter",
     "audit",
+    "generate_private",
     "load",
     "load_detector",
     "load_encoder",

@@ -3,10 +3,10 @@
 import sys
 
 COMMANDS = (
-    "audit", "check", "demo",
+    "audit", "filter", "check", "demo",
     "index", "search", "scan", "duplicates", "score", "atlas",
     "manifest", "datasets", "encode", "train",
-    "benchmark", "detectors",
+    "metrics", "benchmark", "detectors",
 )  # fmt: skip
 """Modules of this package that bring commands, in the order of ``lcmem --help``."""
 

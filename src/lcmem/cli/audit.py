@@ -50,6 +50,10 @@ def audit(
     false_positive_rate: Annotated[
         float, typer.Option(help="What to calibrate for: share of pictures of unseen identities that may match.")
     ] = 0.01,
+    paired: Annotated[
+        Path | None,
+        typer.Option(help="Table (columns synthetic, real) of what each picture was made from: their rate as well."),
+    ] = None,
     out: Out = Path("lcmem-audit"),
     top_k: Annotated[int, typer.Option(help="Best matches to keep for each synthetic picture.")] = 5,
     identity_pattern: IdentityPattern = None,
@@ -84,7 +88,14 @@ def audit(
             allow_download=download,
             command=shlex.join(sys.argv),
         )
+        pairs = None
+        if paired is not None:
+            from lcmem.jobs.paired import pairs_of_audit
+
+            pairs = pairs_of_audit(paired, out, result, model, device=device, workers=workers, allow_download=download)
     print_summary(result)
+    for line in pairs.lines if pairs else ():
+        typer.echo(line)
     typer.echo(f"report: {out / 'index.html'}")
 
 

@@ -24,7 +24,7 @@ CHUNK = 32768
 
 
 class ResidentGallery:
-    """Features quantised once, a byte for each: 512 MB for a million pictures of 512. The exact ones stay where they are.
+    """Features quantised once, a byte for each (512 MB for a million of 512); the exact ones stay where they are.
 
     Best matches are those of :func:`lcmem.scan.scan`.
 

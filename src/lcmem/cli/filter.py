@@ -1,0 +1,73 @@
+"""``lcmem filter``: what may be published of a set of synthetic pictures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lcmem.cli.app import (
+    AUDIT,
+    Device,
+    Download,
+    Identities,
+    IdentityColumn,
+    IdentityPattern,
+    Model,
+    Out,
+    Workers,
+    app,
+    examples,
+    resumable,
+)
+
+
+@app.command(
+    rich_help_panel=AUDIT,
+    epilog=examples(
+        "lcmem filter synthetic/ --against real.atlas --out filtered",
+        "lcmem filter synthetic.zip --against real/ --threshold 0.5 --files none",
+    ),
+)
+def filter(
+    synthetic: Annotated[str, typer.Argument(help="The generated pictures: folder, zip, CSV or Parquet.")],
+    against: Annotated[str, typer.Option(help="The real ones: an atlas, or pictures, likewise.")],
+    out: Out = Path("lcmem-filter"),
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Probability from which a picture is a match. Default: calibrated on the real pictures."),
+    ] = None,
+    false_positive_rate: Annotated[
+        float, typer.Option(help="What to calibrate for: share of pictures of unseen identities that may match.")
+    ] = 0.01,
+    files: Annotated[
+        str, typer.Option(help="What to do with pictures that pass: copy, link (hard links) or none (only the table).")
+    ] = "copy",
+    model: Model = "compact",
+    identity_pattern: IdentityPattern = None,
+    identity_column: IdentityColumn = "identity",
+    identities: Identities = True,
+    device: Device = "cpu",
+    workers: Workers = None,
+    download: Download = False,
+) -> None:
+    """Keep the synthetic pictures that neither copy a real one nor show one of the real identities."""
+    from lcmem.cli.pictures import read_pictures
+    from lcmem.detectors.entry import Options
+    from lcmem.detectors.registry import load_detector
+    from lcmem.generation.filter import PrivacyFilter
+    from lcmem.jobs.filter import filter_pictures
+    from lcmem.pictures.manifest import Manifest
+
+    real = read_pictures(against, identity_pattern, identity_column, identities)
+    pictures = Manifest.read(synthetic)
+    with resumable():
+        detector = load_detector(model, Options(device, download))
+        privacy = PrivacyFilter(detector, real, threshold=threshold, false_positive_rate=false_positive_rate)
+        inputs = {"synthetic": synthetic, "against": against}
+        summary = filter_pictures(pictures, privacy, out, files=files, inputs=inputs, workers=workers)
+    rejected = ", ".join(f"{count} {name}" for name, count in summary["rejected"].items()) or "none rejected"
+    typer.echo(f"{summary['kept']} of {summary['synthetic']} pictures pass; {rejected}")
+    typer.echo(summary["threshold_explanation"])
+    if summary["skipped"]:
+        typer.secho(f"{summary['skipped']} pictures were skipped, see {out / 'skipped.csv'}", fg="yellow", err=True)
+    typer.echo(f"table: {out / 'filter.csv'}" + ("" if files == "none" else f"    pictures: {out / 'kept'}"))

@@ -1,0 +1,86 @@
+"""``lcmem metrics``: quality, variety and memorization of synthetic pictures in one table."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lcmem.cli.app import MEASURE, Device, Download, Model, Workers, app, examples, resumable
+
+if TYPE_CHECKING:
+    from lcmem.jobs.metrics import Metrics
+
+
+@app.command(
+    rich_help_panel=MEASURE,
+    epilog=examples(
+        "lcmem metrics real/ synthetic/",
+        "lcmem metrics real/ synthetic/ --holdout holdout/ --paired pairs.csv --json",
+    ),
+)
+def metrics(
+    real: Annotated[str, typer.Argument(help="The generator's training pictures: folder, zip, CSV or Parquet.")],
+    synthetic: Annotated[str, typer.Argument(help="The generated pictures, likewise.")],
+    holdout: Annotated[
+        str | None, typer.Option(help="Real pictures of identities that the generator never saw, likewise.")
+    ] = None,
+    paired: Annotated[
+        Path | None, typer.Option(help="Table (columns synthetic, real): which picture each one was made from.")
+    ] = None,
+    features: Annotated[
+        str, typer.Option(help="Detector on whose features distances and retrieval scores are computed.")
+    ] = "efficientnet-lite0",
+    model: Model = "compact",
+    threshold: Annotated[
+        float | None, typer.Option(help="Probability from which a pair is a match. Default: calibrated.")
+    ] = None,
+    false_positive_rate: Annotated[
+        float, typer.Option(help="What to calibrate for: share of pictures of unseen identities that may match.")
+    ] = 0.01,
+    out: Annotated[Path | None, typer.Option(help="Folder for features, the audit and metrics.json.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    device: Device = "cpu",
+    workers: Workers = None,
+    download: Download = False,
+) -> None:
+    """Fréchet and kernel distance, retrieval score and memorization rate, each with an interval and a floor."""
+    from lcmem.detectors.entry import Options
+    from lcmem.detectors.registry import load_detector
+    from lcmem.jobs.metrics import measure
+    from lcmem.jobs.output import claim_output
+
+    if out is not None:
+        claim_output(out, "metrics", {"real": real, "synthetic": synthetic, "holdout": holdout})
+    options = Options(device, download)
+    with resumable():
+        found = measure(
+            real,
+            synthetic,
+            extractor=load_detector(features, options),
+            model=load_detector(model, options),
+            holdout=holdout,
+            paired=paired,
+            threshold=threshold,
+            false_positive_rate=false_positive_rate,
+            out=out,
+            workers=workers,
+        )
+    print_metrics(found, json)
+
+
+def print_metrics(found: "Metrics", as_json: bool) -> None:
+    """As a table, or as JSON."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    if as_json:
+        typer.echo(json.dumps(found.summary(), indent=2, ensure_ascii=False))
+        return
+    table = Table("", "value", "interval", "", title="synthetic pictures against real ones", title_justify="left")
+    for row in found.rows():
+        known = row["low"] is not None
+        interval = f"{row['low']:.4g} to {row['high']:.4g} ({row['interval']})" if known else ""
+        table.add_row(row["metric"], f"{row['value']:.4g}", interval, row["note"])
+    Console().print(table)

@@ -1,0 +1,139 @@
+"""A folder of synthetic pictures without those that match a real one."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lcmem.detectors.base import Detector
+from lcmem.errors import LCMemError
+from lcmem.files import replacing, write_json, write_table
+from lcmem.generation.filter import NOVEL, PrivacyFilter
+from lcmem.jobs.features import extract_features, open_features
+from lcmem.jobs.output import claim_output
+from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.paths import read_bytes, split_slice, split_zip
+from lcmem.progress import progress_bar
+
+KEPT = "kept"
+WAYS = ("copy", "link", "none")
+"""What is done with the pictures that pass: copied, linked (hard links where the disk allows, else copied), nothing."""
+BATCH = 256
+"""Pictures judged at once."""
+
+
+def filter_pictures(
+    synthetic: Manifest,
+    privacy: PrivacyFilter,
+    out: str | os.PathLike[str],
+    *,
+    files: str = "copy",
+    inputs: dict[str, Any] | None = None,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Judge pictures and collect those that pass.
+
+    Args:
+        synthetic: The generated pictures.
+        privacy: The filter.
+        out: Folder for ``kept/``, with the pictures that pass below the names that they have, for ``filter.csv``
+            (``path, verdict, logit, probability, real, identity``), ``skipped.csv``, ``summary.json`` and the features:
+            the same call, given again, goes on where it was.
+        files: One of :data:`WAYS`.
+        inputs: What the folder is claimed for, as of :func:`lcmem.jobs.output.claim_output`.
+        workers: Decoding processes.
+
+    Returns:
+        The summary.
+
+    Raises:
+        LCMemError: None of the pictures can be read, slices of volumes are to be copied, or the folder holds something
+            else.
+    """
+    if files not in WAYS:
+        raise LCMemError(f"unknown way {files!r} to keep files; known: {', '.join(WAYS)}")
+    _check_copyable(synthetic, files)
+    target, detector = claim_output(out, "filter", inputs or {"synthetic": synthetic}), privacy.detector
+    table, skipped = _judged(synthetic, privacy, target, workers)
+    write_table(pd.DataFrame(skipped, columns=["path", "reason"]), target / "skipped.csv")
+    write_table(table, target / "filter.csv")
+    passed = list(table["path"][table["verdict"] == NOVEL])
+    if files != "none":
+        _collect(passed, target / KEPT, link=files == "link")
+    summary = _summary(table, len(skipped), privacy, detector)
+    write_json(summary, target / "summary.json")
+    return summary
+
+
+def _check_copyable(synthetic: Manifest, files: str) -> None:
+    slices = [path for path in synthetic.paths if split_slice(path)[1] is not None]
+    if slices and files != "none":
+        raise LCMemError(
+            f"{slices[0]}: a slice cannot be copied out of its file; take --files none for the table alone"
+        )
+
+
+def _judged(
+    synthetic: Manifest, privacy: PrivacyFilter, folder: Path, workers: int | None
+) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    detector = privacy.detector
+    store = open_features(folder / "features", detector) if detector.fingerprint else None
+    found = extract_features(synthetic, detector, store, title="encoding synthetic", workers=workers)
+    if not len(found.manifest):
+        raise LCMemError(f"none of the {len(synthetic)} synthetic pictures can be used: {found.skipped[0][1]}")
+    parts, count = [], len(found.blocks)
+    with progress_bar("comparing", count) as advance:
+        for start in range(0, count, BATCH):
+            features = np.array(found.blocks[start : start + BATCH])
+            parts.append(privacy.judge(torch.from_numpy(features)).table)
+            advance(len(features))
+    table = pd.concat(parts, ignore_index=True)
+    table.insert(0, "path", found.manifest.paths)
+    return table, found.skipped
+
+
+def _collect(paths: list[str], target: Path, *, link: bool) -> None:
+    """Fill a new folder, and put it in the place of an earlier one when it is whole."""
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    root = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
+    with progress_bar("keeping", len(paths)) as advance:
+        for path in paths:
+            place = partial / os.path.relpath(path, root)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _keep(path, place, link)
+            advance(1)
+    shutil.rmtree(target, ignore_errors=True)
+    partial.replace(target)
+
+
+def _keep(path: str, place: Path, link: bool) -> None:
+    if link and split_zip(path)[0] is None:
+        try:
+            os.link(os.path.realpath(path), place)
+            return
+        except OSError:  # another disk, or one without hard links
+            pass
+    with replacing(place) as partial:
+        partial.write_bytes(read_bytes(path))
+
+
+def _summary(table: pd.DataFrame, skipped: int, privacy: PrivacyFilter, detector: Detector) -> dict[str, Any]:
+    counts, levels = table["verdict"].value_counts(), privacy.thresholds
+    return {
+        "synthetic": len(table),
+        "kept": int(counts.get(NOVEL, 0)),
+        "rejected": {str(name): int(count) for name, count in counts.items() if name != NOVEL},
+        "skipped": skipped,
+        "real": len(privacy.real.manifest),
+        "model": detector.name,
+        "fingerprint": detector.fingerprint,
+        "threshold_identity": levels.identity if np.isfinite(levels.identity) else str(levels.identity),
+        "threshold_copy": levels.copy if np.isfinite(levels.copy) else str(levels.copy),
+        "threshold_explanation": levels.explanation,
+    }

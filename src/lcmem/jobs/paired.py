@@ -1,0 +1,168 @@
+"""The paired memorization rate (paper, equation 4): each synthetic picture against the one it was made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lcmem.detectors.base import Detector
+from lcmem.detectors.entry import Options
+from lcmem.detectors.registry import load_detector
+from lcmem.errors import LCMemError
+from lcmem.files import read_table, write_json, write_table
+from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.compare import probabilities
+from lcmem.jobs.features import FeatureSet, extract_features, open_features
+from lcmem.pictures.manifest import Manifest
+from lcmem.stats.rates import Rate, wilson
+from lcmem.store import Store
+
+COLUMNS = ["synthetic", "real"]
+PAPER = "p > 0.5"
+"""The paper's threshold: a logit above 0."""
+CALIBRATED = "threshold of the audit"
+CHUNK = 4096
+"""Pairs scored at once."""
+
+
+@dataclass(frozen=True)
+class PairedResult:
+    """Which synthetic pictures show the picture that they were made from.
+
+    Attributes:
+        pairs: The table with ``logit`` and ``probability`` (of a detector without a head: its similarity, and none).
+        rates: Share of pairs at or above each threshold, by its name; :data:`PAPER` means above.
+        thresholds: The scores.
+        skipped: Path and reason of pictures that could not be read; their pairs are left out.
+    """
+
+    pairs: pd.DataFrame
+    rates: dict[str, Rate]
+    thresholds: dict[str, float]
+    skipped: list[tuple[str, str]]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """All numbers, JSON-ready."""
+        return {
+            name: {
+                "threshold": level if np.isfinite(level) else str(level),
+                "n_memorized": (rate := self.rates[name]).count,
+                "n_pairs": rate.total,
+                "rate": rate.value,
+                "low": rate.low,
+                "high": rate.high,
+            }
+            for name, level in self.thresholds.items()
+        }
+
+    @property
+    def lines(self) -> list[str]:
+        """The rates for people."""
+        return [
+            f"paired memorization rate, {name}: {rate.value:.1%} ({rate.count} of {rate.total} pairs; 95 % interval "
+            f"{rate.low:.1%} to {rate.high:.1%})"
+            for name, rate in self.rates.items()
+        ]
+
+    def save(self, folder: Path) -> None:
+        """Write ``paired.csv`` and ``paired.json``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_table(self.pairs, folder / "paired.csv")
+        write_json(self.summary | {"skipped": len(self.skipped)}, folder / "paired.json")
+
+
+def paired_rates(scores: np.ndarray, thresholds: Mapping[str, float], *, logits: bool) -> dict[str, Rate]:
+    """Share of pairs at each threshold, with Wilson's interval.
+
+    Args:
+        scores: ``[n]``.
+        thresholds: By name.
+        logits: Whether scores are logits: then the paper's p > 0.5 comes first.
+    """
+    paper = {PAPER: wilson(int((scores > 0).sum()), len(scores))} if logits else {}
+    return paper | {name: wilson(int((scores >= level).sum()), len(scores)) for name, level in thresholds.items()}
+
+
+def audit_pairs(
+    source: Path,
+    detector: Detector,
+    thresholds: Mapping[str, float],
+    *,
+    store: Store | None = None,
+    workers: int | None = None,
+) -> PairedResult:
+    """Score each pair of a table.
+
+    Args:
+        source: CSV or Parquet with the columns ``synthetic`` and ``real``: paths, relative ones from its folder.
+        detector: The model.
+        thresholds: Scores from which on a pair is memorized, by name, beside the paper's.
+        store: Where features are kept, such as an audit's; None keeps none.
+        workers: Decoding processes.
+
+    Raises:
+        LCMemError: The table is missing or damaged, lacks a column, or none of its pairs can be scored.
+    """
+    table = read_table(source, COLUMNS)
+    if table.empty:
+        raise LCMemError(f"{source}: no pairs in it")
+    root = source.absolute().parent
+    paths = np.array(
+        [[str(root / name) for name in row] for row in table[COLUMNS].astype(str).to_numpy()], dtype=object
+    )
+    unique = pd.DataFrame({"path": pd.unique(paths.ravel()), "identity": "", "split": "", "dataset": ""})
+    found = extract_features(Manifest(unique), detector, store, title="encoding pairs", workers=workers)
+    first, second = pd.Index(found.manifest.paths).get_indexer(paths.ravel()).reshape(-1, 2).T
+    usable = (first >= 0) & (second >= 0)
+    if not usable.any():
+        raise LCMemError(f"{source}: no pair can be scored, for example {found.skipped[0][1]}")
+    scores = _scores(found, first[usable], second[usable], detector)
+    known = detector.head is not None
+    pairs = table[usable].assign(logit=scores, probability=probabilities(scores, detector)).reset_index(drop=True)
+    rates = paired_rates(scores, thresholds, logits=known)
+    return PairedResult(pairs, rates, ({PAPER: 0.0} if known else {}) | dict(thresholds), found.skipped)
+
+
+def pairs_of_audit(
+    source: Path,
+    folder: Path,
+    result: AuditResult,
+    model: str,
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    allow_download: bool = False,
+) -> PairedResult:
+    """Score each pair of a table with the model, the features and the threshold of an audit, and write it beside it.
+
+    Args:
+        source: As of :func:`audit_pairs`.
+        folder: Of the audit.
+        result: The audit.
+        model: Its detector.
+        device: Where to compute.
+        workers: Decoding processes.
+        allow_download: Whether hub weights may be downloaded.
+
+    Raises:
+        LCMemError: As of :func:`audit_pairs`.
+    """
+    detector = load_detector(model, Options(device, allow_download))
+    store = open_features(folder / "features", detector) if detector.fingerprint else None
+    found = audit_pairs(source, detector, {CALIBRATED: result.calibration.logit}, store=store, workers=workers)
+    found.save(folder)
+    return found
+
+
+def _scores(found: FeatureSet, first: np.ndarray, second: np.ndarray, detector: Detector) -> np.ndarray:
+    scores = np.empty(len(first))
+    for start in range(0, len(first), CHUNK):
+        part = slice(start, start + CHUNK)
+        u, v = (torch.from_numpy(found.blocks.take(at[part])) for at in (first, second))
+        scores[part] = detector.similarity(u, v).double().numpy()
+    return scores

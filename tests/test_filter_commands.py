@@ -1,0 +1,183 @@
+"""``lcmem filter``, ``lcmem metrics`` and ``lcmem audit --paired`` do what they say on real faces."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lcmem as package
+from lcmem.errors import LCMemError
+from lcmem.generation.filter import NOVEL, PrivacyFilter
+from lcmem.jobs.filter import filter_pictures
+from lcmem.jobs.metrics import measure
+from lcmem.jobs.paired import PAPER, audit_pairs, paired_rates
+from lcmem.pictures.manifest import Manifest
+
+LCMEM = [sys.executable, "-c", "from lcmem.cli import main; main()"]
+
+
+def lcmem(*arguments, **options):
+    return subprocess.run([*LCMEM, *map(str, arguments)], capture_output=True, text=True, timeout=300, **options)
+
+
+@pytest.fixture(scope="module")
+def sets(people, tmp_path_factory):
+    """Real: ten people. Synthetic: four of their pictures, eight of strangers. Holdout: other strangers."""
+    folder = tmp_path_factory.mktemp("sets")
+    train, test = people.select(split="train"), people.select(split="test")
+    for path, identity in zip(train.paths[:100], train.identities, strict=False):
+        target = folder / "real" / identity / os.path.basename(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    for name, paths in (
+        ("synthetic", [*train.paths[:40:10], *test.paths[:40:5]]),
+        ("holdout", test.paths[40:]),
+    ):
+        for number, path in enumerate(paths):
+            target = folder / name / f"run{number % 2}" / f"{number:03d}.pgm"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def privacy(compact, sets):
+    return PrivacyFilter(compact, sets / "real", threshold=0.99)
+
+
+def test_filter_keeps_what_passes_and_nothing_else(sets, tmp_path):
+    done = lcmem("filter", sets / "synthetic", "--against", sets / "real", "--out", tmp_path / "f", "--threshold", 0.99)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "f" / "filter.csv")
+    assert len(table) == 12 and (table["verdict"] != NOVEL).sum() >= 4
+    kept = {str(path.relative_to(tmp_path / "f" / "kept")) for path in (tmp_path / "f" / "kept").rglob("*.pgm")}
+    passed = table["path"][table["verdict"] == NOVEL]
+    assert kept == {os.path.relpath(path, sets / "synthetic") for path in passed}
+    copies = {"000.pgm", "001.pgm", "002.pgm", "003.pgm"}
+    assert not copies & {os.path.basename(path) for path in kept}, "what is a training picture never passes"
+    assert f"{len(passed)} of 12 pictures pass" in done.stdout
+    summary = json.loads((tmp_path / "f" / "summary.json").read_text())
+    assert summary["kept"] == len(passed) and summary["kept"] + sum(summary["rejected"].values()) == 12
+
+
+def test_filter_again_replaces_what_it_kept(sets, privacy, compact, tmp_path, monkeypatch):
+    synthetic = Manifest.read(sets / "synthetic")
+    first = filter_pictures(synthetic, privacy, tmp_path / "f", files="link")
+    everything = PrivacyFilter(compact, sets / "real", threshold=0.0)
+    monkeypatch.setattr(type(compact), "embed", None)  # the features are there
+    second = filter_pictures(synthetic, everything, tmp_path / "f")
+    assert first["kept"] > 0 and second["kept"] == 0
+    assert not [*(tmp_path / "f" / "kept").rglob("*.pgm")]
+
+
+def test_filter_of_a_zip_and_links(sets, privacy, tmp_path):
+    paths = sorted((sets / "synthetic").rglob("*.pgm"))
+    with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
+        for path in paths:
+            archive.write(path, path.name)
+    zipped = filter_pictures(Manifest.read(tmp_path / "s.zip"), privacy, tmp_path / "zipped")
+    linked = filter_pictures(Manifest.read(sets / "synthetic"), privacy, tmp_path / "linked", files="link")
+    assert zipped["kept"] == linked["kept"] > 0
+    for path in (tmp_path / "linked" / "kept").rglob("*.pgm"):
+        (twin,) = [*(tmp_path / "zipped" / "kept").rglob(path.name)]
+        assert twin.read_bytes() == path.read_bytes()
+        assert path.samefile(sets / "synthetic" / path.relative_to(tmp_path / "linked" / "kept"))
+
+
+def test_filter_refuses_what_it_cannot_do(sets, privacy, tmp_path):
+    with pytest.raises(LCMemError, match="copy, link, none"):
+        filter_pictures(Manifest.read(sets / "synthetic"), privacy, tmp_path, files="move")
+    slices = pd.DataFrame({"path": ["/v.nii.gz#slice=3"], "identity": "", "split": "", "dataset": ""})
+    with pytest.raises(LCMemError, match="--files none"):
+        filter_pictures(Manifest(slices), privacy, tmp_path / "slices")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "1.png").write_text("no picture")
+    with pytest.raises(LCMemError, match="none of the 1 synthetic"):
+        filter_pictures(Manifest.read(tmp_path / "bad"), privacy, tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def pairs(sets):
+    """Each copy with its original, two pictures of one person, and four with somebody else."""
+    synthetic = sorted((sets / "synthetic").rglob("*.pgm"), key=lambda path: path.name)
+    real = sorted((sets / "real").rglob("*.pgm"))
+    same = {path.read_bytes(): path for path in real}
+    rows = [(path, same[path.read_bytes()]) for path in synthetic[:4]]
+    rows += [(path, real[number]) for number, path in enumerate(synthetic[4:8])]
+    table = pd.DataFrame(rows, columns=["synthetic", "real"]).map(lambda path: os.path.relpath(path, sets))
+    table.assign(note="kept").to_csv(sets / "pairs.csv", index=False)
+    return sets / "pairs.csv"
+
+
+def test_paired_rate_is_of_the_given_pairs(sets, pairs, compact):
+    found = audit_pairs(pairs, compact, {"strict": float(compact.bias) - 1e-4})
+    assert found.rates["strict"].count == 4 and found.rates["strict"].total == 8
+    assert list(found.pairs["note"]) == ["kept"] * 8
+    expected = [compact.score(str(sets / row.synthetic), str(sets / row.real)) for row in found.pairs.itertuples()]
+    np.testing.assert_allclose(found.pairs["logit"], expected, atol=1e-5)
+    assert found.rates[PAPER].count == sum(logit > 0 for logit in expected)
+    alone = audit_pairs(pairs, package.load_detector("ncc"), {"at 0.9": 0.9})
+    assert [*alone.rates] == ["at 0.9"] and alone.pairs["probability"].isna().all()
+
+
+def test_exactly_one_half_is_not_above_one_half():
+    rates = paired_rates(np.array([0.0, 1e-9, -1.0]), {"t": 0.0}, logits=True)
+    assert (rates[PAPER].count, rates["t"].count) == (1, 2)
+
+
+def test_paired_tables_that_cannot_be_used(sets, pairs, compact, tmp_path):
+    (tmp_path / "empty.csv").write_text("synthetic,real\n")
+    with pytest.raises(LCMemError, match="no pairs"):
+        audit_pairs(tmp_path / "empty.csv", compact, {})
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(LCMemError, match="no column 'real'"):
+        audit_pairs(tmp_path / "other.csv", compact, {})
+    (tmp_path / "gone.csv").write_text("synthetic,real\nx.png,y.png\n")
+    with pytest.raises(LCMemError, match=r"no pair can be scored.*no such file"):
+        audit_pairs(tmp_path / "gone.csv", compact, {})
+    half = pd.read_csv(pairs).map(lambda value: str(sets / value) if "/" in value else value)
+    half.loc[0, "synthetic"] = "nowhere.png"
+    half.to_csv(tmp_path / "half.csv", index=False)
+    found = audit_pairs(tmp_path / "half.csv", compact, {})
+    assert len(found.pairs) == 7 and len(found.skipped) == 1
+
+
+def test_audit_with_pairs(sets, pairs, tmp_path):
+    out = tmp_path / "audit"
+    done = lcmem("audit", sets / "real", sets / "synthetic", "--paired", pairs, "--threshold", 0.9, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "paired memorization rate, p > 0.5" in done.stdout
+    assert "paired memorization rate, threshold of the audit" in done.stdout
+    numbers = json.loads((out / "paired.json").read_text())
+    assert numbers["threshold of the audit"]["n_memorized"] >= 4
+    assert len(pd.read_csv(out / "paired.csv")) == 8
+
+
+def test_metrics_of_good_and_bad_sets(sets, compact, pairs, tmp_path):
+    extractor = package.load_detector("efficientnet-lite0")
+    found = measure(
+        sets / "real", sets / "synthetic", extractor=extractor, model=compact, holdout=sets / "holdout", paired=pairs,
+        threshold=0.99, out=tmp_path / "m",
+    )  # fmt: skip
+    rows = {row["metric"]: row for row in found.rows()}
+    assert rows["memorization rate, one-versus-all"]["value"] >= 4 / 12
+    assert rows["excess over the holdout"]["value"] > 0
+    assert rows["paired memorization rate, threshold of the audit"]["value"] >= 0.5
+    assert not any(name.startswith("FID") for name in rows), "only Inception makes a FID"
+    assert json.loads((tmp_path / "m" / "metrics.json").read_text())["metrics"] == found.rows()
+    assert found.retrieval.queries == 12 and found.retrieval_matched.queries == found.retrieval_holdout.queries == 12
+    assert found.adjusted == found.retrieval_matched.learnt / found.retrieval_holdout.learnt
+
+
+def test_metrics_command_prints_json(sets):
+    done = lcmem("metrics", sets / "real", sets / "holdout", "--threshold", 0.99, "--json", "--features", "compact")
+    assert done.returncode == 0, done.stderr
+    rows = {row["metric"]: row for row in json.loads(done.stdout)["metrics"]}
+    apart, floor = rows["FD (compact)"], rows["FD (compact), real to real"]
+    assert apart["value"] > floor["value"] > 0, "other people are further away than real pictures from each other"
