@@ -367,3 +367,35 @@ def test_missing_library_says_what_to_install(tmp_path, monkeypatch, module, nam
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(PictureError, match=rf"{name}.*pip install 'lcmem\[medical\]'"):
         load_picture(tmp_path / name)
+
+
+def test_padding_is_no_part_of_the_window(write_dicom):
+    stored = ramp(1000, 2000, np.int16)
+    whole = load_picture(write_dicom(stored))
+    padded = stored.copy()
+    padded[:, :8] = -32000
+    for elements in (
+        {"PixelPaddingValue": -32000},
+        {"PixelPaddingValue": -32001, "PixelPaddingRangeLimit": -31000},
+        {"PixelPaddingValue": -32000, "PhotometricInterpretation": "MONOCHROME1"},
+    ):
+        planes = load_picture(write_dicom(padded, **elements))
+        picture = 1 - planes if "PhotometricInterpretation" in elements else planes
+        assert planes[:, :, :8].max() == 0
+        np.testing.assert_allclose(picture[:, :, 8:], whole[:, :, 8:], atol=0.02)
+
+
+@pytest.mark.parametrize("odd", [-600.0, -np.inf])
+def test_one_voxel_does_not_turn_an_mri_into_a_ct(tmp_path, rng, odd):
+    values = rng.uniform(0, 900, (40, 40, 3)).astype(np.float32)
+    plain = load_picture(f"{save_volume(tmp_path / 'a.nii', values)}#slice=1")
+    values[5, 5, 0] = odd
+    np.testing.assert_array_equal(load_picture(f"{save_volume(tmp_path / 'b.nii', values)}#slice=1"), plain)
+    planes = load_picture(f"{tmp_path}/b.nii#slice=0")
+    assert planes.min() == 0 and np.isfinite(planes).all() and abs(np.median(planes) - 0.5) < 0.1
+
+
+def test_a_slice_of_computed_tomography_without_air_is_not_stretched(write_dicom):
+    stored = ramp(1000, 1100, np.int16)
+    planes = load_picture(write_dicom(stored, Modality="CT", RescaleSlope=1, RescaleIntercept=-1024))
+    np.testing.assert_allclose(planes[0], (stored - 1024.0 + 1000) / 1400, atol=1e-6)

@@ -12,6 +12,7 @@ from lcmem.files import write_table
 from lcmem.jobs.compare import probabilities
 from lcmem.jobs.features import extract_features
 from lcmem.pairs import read_pairs
+from lcmem.pictures.depth import with_bits
 from lcmem.pictures.manifest import Manifest
 
 CHUNK = 4096
@@ -40,10 +41,11 @@ def score_table(
     """
     listed = read_pairs(source, data)
     unique = sorted(set(listed.paths.ravel()))
-    manifest = Manifest(pd.DataFrame({"path": unique, "identity": "", "split": "", "dataset": ""}))
+    named = dict(zip(unique, with_bits(unique), strict=True))
+    manifest = Manifest(pd.DataFrame({"path": list(named.values()), "identity": "", "split": "", "dataset": ""}))
     found = extract_features(manifest, detector, None, workers=workers)
     row = {path: position for position, path in enumerate(found.manifest.paths)}
-    a, b = (np.array([row.get(path, -1) for path in end], dtype=int) for end in listed.paths.T)
+    a, b = (np.array([row.get(named[path], -1) for path in end], dtype=int) for end in listed.paths.T)
     usable = np.flatnonzero((a >= 0) & (b >= 0))
     if not len(usable):
         raise LCMemError(

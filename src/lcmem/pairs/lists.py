@@ -15,6 +15,7 @@ from lcmem.errors import LCMemError
 from lcmem.files import replacing
 from lcmem.pairs.drawing import Pairs
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.paths import split_bits
 
 
 def write_pairs(manifest: Manifest, pairs: Pairs, target: Path) -> None:
@@ -107,12 +108,12 @@ def _read_table(source: Path) -> pd.DataFrame:
 def _positions(source: Path, names: Iterable[str], manifest: Manifest) -> list[int]:
     by_file: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for position, path in enumerate(manifest.paths):
-        path = "/" + path.replace(os.sep, "/").lstrip("/")
+        path = "/" + split_bits(path)[0].replace(os.sep, "/").lstrip("/")
         by_file[path.rpartition("/")[2]].append((path, position))
     found: list[int] = []
     missing: list[str] = []
     for name in names:
-        end = "/" + name.replace(os.sep, "/").lstrip("/")
+        end = "/" + split_bits(name)[0].replace(os.sep, "/").lstrip("/")
         fitting = [position for path, position in by_file[end.rpartition("/")[2]] if path.endswith(end)]
         if len(fitting) > 1:
             raise LCMemError(f"{source}: {len(fitting)} pictures of the manifest end with {name}")

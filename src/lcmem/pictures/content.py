@@ -35,7 +35,8 @@ def content_table(paths: list[str], known: Mapping[tuple[str, str], str]) -> pd.
 
     Returns:
         One row for each path, in order: ``path``, ``stamp``, ``sha256`` (of the file's bytes, with the slice's number
-        behind it for a slice of a volume; "" if the file cannot be read) and ``reason`` (why it cannot, else "").
+        and the depth behind it where the path names them; "" if the file cannot be read) and ``reason`` (why it cannot,
+        else "").
     """
     stamps = [file_stamp(path) for path in paths]
     keys = [known.get(pair, "") for pair in zip(paths, stamps, strict=True)]
@@ -44,9 +45,9 @@ def content_table(paths: list[str], known: Mapping[tuple[str, str], str]) -> pd.
     reasons = [""] * len(paths)
     for row, path in enumerate(paths):
         if not keys[row]:
-            file, index = split_slice(path)
+            file, _ = split_slice(path)
             digest, reasons[row] = hashed[file]
-            keys[row] = digest if index is None or not digest else f"{digest}#slice={index}"
+            keys[row] = digest and digest + path.removeprefix(file)
     return pd.DataFrame({"path": paths, "stamp": stamps, "sha256": keys, "reason": reasons}, dtype=str)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lcmem.errors import PictureError, extra
-from lcmem.pictures.intensity import stretch, to_grey
+from lcmem.pictures.intensity import to_grey
 from lcmem.pictures.paths import check_size, is_bare_dicom, is_dicom
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ def decode_frame(data: bytes, index: int | None, name: str) -> np.ndarray:
 
     Stored values pass the modality LUT or rescale, then the first VOI LUT or window; MONOCHROME1 is inverted; YBR and
     palettes become RGB. Without a window, 8-bit values are taken as they are, Hounsfield units through
-    :data:`lcmem.pictures.intensity.HOUNSFIELD_WINDOW`, and everything else is stretched.
+    :data:`lcmem.pictures.intensity.HOUNSFIELD_WINDOW`, and everything else is stretched. Padding is black, and no
+    part of what is stretched.
 
     Args:
         data: The whole file.
@@ -45,8 +46,10 @@ def decode_frame(data: bytes, index: int | None, name: str) -> np.ndarray:
         return _colours(pixels, 2**dataset.BitsStored - 1)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         return _through_palette(pixels, dataset)
-    grey = _through_window(pixels, _with_frame_values(dataset, frame))
-    return 1 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey
+    padding = _padding(pixels, dataset)
+    grey = _through_window(pixels, _with_frame_values(dataset, frame), padding)
+    grey = 1 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey
+    return np.where(padding, np.float32(0), grey)
 
 
 def _read_header(data: bytes, name: str) -> "Dataset":
@@ -81,6 +84,16 @@ def _choose_frame(count: int, index: int | None, name: str) -> int:
     return index or 0
 
 
+def _padding(pixels: np.ndarray, dataset: "Dataset") -> np.ndarray:
+    """Which stored values ``[H, W]`` only fill the frame around the picture (PS3.3, C.7.5.1.1.2)."""
+    value = dataset.get("PixelPaddingValue")
+    if value in (None, ""):
+        return np.zeros(pixels.shape, dtype=bool)
+    limit = dataset.get("PixelPaddingRangeLimit")
+    low, high = sorted((int(value), int(value if limit in (None, "") else limit)))
+    return (pixels >= low) & (pixels <= high)
+
+
 def _colours(pixels: np.ndarray, full: int) -> np.ndarray:
     return np.moveaxis(pixels[..., :3], -1, 0).astype(np.float32) / np.float32(full)
 
@@ -113,7 +126,7 @@ def _with_frame_values(dataset: "Dataset", frame: int) -> "Dataset":
     return found
 
 
-def _through_window(pixels: np.ndarray, dataset: "Dataset") -> np.ndarray:
+def _through_window(pixels: np.ndarray, dataset: "Dataset", padding: np.ndarray) -> np.ndarray:
     from pydicom.pixels import apply_modality_lut, apply_voi
 
     values = apply_modality_lut(pixels, dataset)
@@ -125,7 +138,8 @@ def _through_window(pixels: np.ndarray, dataset: "Dataset") -> np.ndarray:
         return apply_window(values, _first(dataset.WindowCenter), _first(dataset.WindowWidth), _function(dataset))
     if values is pixels and pixels.dtype == np.uint8:
         return pixels.astype(np.float32) / np.float32(2**dataset.BitsStored - 1)
-    return to_grey(values, float(values.min())) if dataset.Modality == "CT" else stretch(values)
+    hounsfield = dataset.Modality == "CT" and dataset.get("RescaleIntercept") not in (None, "")
+    return to_grey(np.where(padding, np.nan, values), hounsfield)
 
 
 def _first(value: object) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lcmem.errors import PictureError
+from lcmem.pictures.depth import FULL, Declared, declared, to_grey
 from lcmem.pictures.paths import (
     DICOM_SUFFIXES,
     FORMATS,
@@ -17,13 +18,13 @@ from lcmem.pictures.paths import (
     is_bare_dicom,
     is_dicom,
     read_bytes,
+    split_bits,
     split_slice,
 )
 
 if TYPE_CHECKING:
     import torch
 
-MAX_12_BITS = 2**12 - 1
 SPARE = 2
 """A large 8-bit picture is first shrunk cheaply, to no less than so many times the wanted side."""
 
@@ -36,11 +37,11 @@ def load_picture(source: PictureLike, size: int | None = None) -> np.ndarray:
     """Read a picture as float RGB.
 
     Grey, palette and alpha pictures become RGB (alpha over white), EXIF rotation is applied. 16-bit values are divided
-    by 65535, or by 4095 if none is above: scanners store 12 bits in 16, and divided by 65535 they would be nearly
-    black. DICOM and NIfTI are shown as a viewer shows them, see :mod:`lcmem.pictures.dicom` and
-    :mod:`lcmem.pictures.nifti`. With ``size`` the whole picture
-    is squeezed into a square, so that no content is lost. 8-bit pictures of at least twice that size are shrunk in 8
-    bits: JPEG files are decoded at a fraction of their size that leaves twice the wanted one.
+    by what the file declares to be white, by the depth that the path names (``scan.png#bits=12``, see
+    :mod:`lcmem.pictures.depth`), else by 65535. DICOM and NIfTI are shown as a viewer shows them, see
+    :mod:`lcmem.pictures.dicom` and :mod:`lcmem.pictures.nifti`. With ``size`` the whole picture is squeezed
+    into a square, so that no content is lost. 8-bit pictures of at least twice that size are shrunk in 8 bits: JPEG
+    files are decoded at a fraction of their size that leaves twice the wanted one.
 
     Args:
         source: A path, a PIL image, or an array or tensor: ``[H, W]`` or ``[H, W, 3]`` uint8 or uint16, or
@@ -105,7 +106,7 @@ def _decode(path: str, size: int | None) -> np.ndarray:
     with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
         check_size(picture.size, path)
         _check_single(picture, index, path)
-        return _to_planes(picture, path, size)
+        return _to_planes(picture, path, size, declared(picture, data), split_bits(path)[1])
 
 
 def _check_single(picture: Image.Image, index: int | None, path: str) -> None:
@@ -122,23 +123,29 @@ def _check_single(picture: Image.Image, index: int | None, path: str) -> None:
         picture.seek(index)
 
 
-def _to_planes(picture: Image.Image, name: str, size: int | None) -> np.ndarray:
+def _to_planes(
+    picture: Image.Image, name: str, size: int | None, said: Declared | None = None, bits: int | None = None
+) -> np.ndarray:
     """PIL image to ``[3, H, W]``, uint8 or for more than 8 bits float32; already of that size if it was far larger."""
     check_size(picture.size, name)
+    said = said or declared(picture)
     if size is not None:
         picture = _shrunk(picture, size)
     picture = ImageOps.exif_transpose(picture)
-    if picture.mode == "F":
-        return _from_floats(np.asarray(picture))
-    if picture.mode.startswith("I"):  # 16 bits; some Pillow versions widen them to 32
-        levels = np.asarray(picture)
-        if levels.min() < 0 or levels.max() > np.iinfo(np.uint16).max:
-            raise PictureError(f"{name}: values from {levels.min()} to {levels.max()} do not fit into 16 bits")
-        return _from_sixteen_bits(levels.astype(np.uint16))
+    if picture.mode[0] in "IF":  # 16 bits, which some Pillow versions widen to 32, or floats
+        return _from_levels(np.asarray(picture), name, said, bits)
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return np.ascontiguousarray(np.asarray(picture.convert("RGB")).transpose(2, 0, 1))
+
+
+def _from_levels(levels: np.ndarray, name: str, said: Declared, bits: int | None) -> np.ndarray:
+    if said.white is None and levels.dtype.kind == "f":
+        return _from_floats(levels)
+    if said.white is None and (levels.min() < 0 or levels.max() > FULL):
+        raise PictureError(f"{name}: values from {levels.min()} to {levels.max()} do not fit into 16 bits")
+    return _from_floats(to_grey(levels, said, bits))
 
 
 def _shrunk(picture: Image.Image, size: int) -> Image.Image:
@@ -161,12 +168,9 @@ def _from_array(array: np.ndarray, size: int | None) -> np.ndarray:
         raise PictureError(f"an array of shape {array.shape} and type {array.dtype} is not a picture")
     if array.dtype == np.uint8:
         return _to_planes(Image.fromarray(array[..., 0] if shape[2:] == (1,) else array), "array", size)
-    return _from_sixteen_bits(array) if array.dtype == np.uint16 else _from_floats(array)
-
-
-def _from_sixteen_bits(array: np.ndarray) -> np.ndarray:
-    scaled = array.astype(np.float32) / (MAX_12_BITS if array.max(initial=0) <= MAX_12_BITS else 2**16 - 1)
-    return _from_floats(scaled if array.ndim == 2 else np.moveaxis(scaled, -1, 0))
+    if array.dtype == np.uint16:
+        array = np.moveaxis(array.reshape(shape), (0, 1), (-2, -1)) / np.float32(FULL)
+    return _from_floats(array)
 
 
 def _from_floats(array: np.ndarray) -> np.ndarray:

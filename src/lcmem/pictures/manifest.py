@@ -11,6 +11,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import write_table
+from lcmem.pictures.depth import with_bits
 from lcmem.pictures.hints import doubtful_folders, few_people
 from lcmem.pictures.listing import Listing, described, list_folder, list_zip, match_identities, table_of
 from lcmem.pictures.splits import hash_share, hash_splits
@@ -24,10 +25,10 @@ class Manifest:
     """A table of pictures.
 
     Attributes:
-        table: One row for each picture, with the columns ``path`` (absolute, ``archive.zip/member`` or
-            ``file#slice=57``, as :func:`~lcmem.pictures.image.load_picture` takes it), ``identity`` ("" where it is
-            not known: the picture then stands for itself), ``split`` ("" or train, val, test) and ``dataset`` ("" or a
-            name), all strings, and any further columns of the file it was read from.
+        table: One row for each picture, with the columns ``path`` (absolute, ``archive.zip/member``,
+            ``file#slice=57`` or ``file#bits=12``, as :func:`~lcmem.pictures.image.load_picture` takes it),
+            ``identity`` ("" where it is not known: the picture then stands for itself), ``split`` ("" or train, val,
+            test) and ``dataset`` ("" or a name), all strings, and any further columns of the file it was read from.
         ignored: How many files that are not pictures lay beside them, by suffix.
         source: Absolute path of the folder or file that all of them were read from; "" if there is none.
     """
@@ -88,6 +89,7 @@ class Manifest:
             _warn_of(path, doubtful_folders(listing.pictures) or few_people(table))
         if not identities:
             table["identity"] = ""
+        table["path"] = with_bits(list(table["path"]))
         return cls(table, listing.ignored, os.path.abspath(path))
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lcmem.errors import PictureError, extra
-from lcmem.pictures.intensity import to_grey
+from lcmem.pictures.intensity import AIR_BELOW, AIR_SHARE, to_grey
 from lcmem.pictures.paths import check_size, read_bytes, split_zip
 
 MAX_VOXELS = 2**30
@@ -25,7 +25,7 @@ class Volume:
         stored: ``[X, Y, Z]`` numbers as they are in the file; a value is ``stored * slope + intercept``.
         slope: Of the file's header.
         intercept: Of the file's header.
-        lowest: Smallest value.
+        hounsfield: Whether the values are Hounsfield units, as far as they tell.
         orientation: ``[3, 2]``: for each axis of the array the world axis (0 right, 1 anterior, 2 superior) that it
             runs along, and 1 or -1 for its direction.
     """
@@ -33,7 +33,7 @@ class Volume:
     stored: np.ndarray
     slope: float
     intercept: float
-    lowest: float
+    hounsfield: bool
     orientation: np.ndarray
 
 
@@ -62,7 +62,7 @@ def load_slice(path: str, index: int | None) -> np.ndarray:
     if index is not None and index >= count:
         raise PictureError(f"{path}: there is no slice {index}, only 0 to {count - 1}")
     values = volume.stored[:, :, index or 0].astype(np.float32) * volume.slope + volume.intercept
-    return to_grey(_upright(values, volume.orientation), volume.lowest)
+    return to_grey(_upright(values, volume.orientation), volume.hounsfield)
 
 
 # slices of one volume are read one after another, and decompression takes seconds
@@ -81,8 +81,19 @@ def _open_volume(path: str, process: int, stamp: tuple[int, int]) -> Volume:
     stored = np.asarray(proxy.get_unscaled()).reshape(shape)
     if stored.dtype.kind not in "iuf":
         raise PictureError(f"{path}: values of type {stored.dtype} are not grey values")
-    ends = np.array([np.nanmin(stored), np.nanmax(stored)], dtype=np.float64) * proxy.slope + proxy.inter
-    return Volume(stored, float(proxy.slope), float(proxy.inter), float(ends.min()), io_orientation(image.affine))
+    slope, intercept = float(proxy.slope), float(proxy.inter)
+    return Volume(stored, slope, intercept, _shows_air(stored, slope, intercept), io_orientation(image.affine))
+
+
+def _shows_air(stored: np.ndarray, slope: float, intercept: float) -> bool:
+    """Whether enough of a volume is as low as only air in Hounsfield units is, slice by slice to save memory."""
+    low = finite = 0
+    for index in range(stored.shape[2]):
+        values = stored[:, :, index] * np.float32(slope) + np.float32(intercept)
+        usable = np.isfinite(values)
+        finite += int(usable.sum())
+        low += int((usable & (values < AIR_BELOW)).sum())
+    return low > AIR_SHARE * finite
 
 
 def _read_header(path: str) -> Any:

@@ -29,8 +29,18 @@ MAX_PIXELS = 100_000_000
 
 
 def split_slice(path: str) -> tuple[str, int | None]:
-    """Split ``file#slice=57`` into the file and the number; ``(path, None)`` for an ordinary path."""
+    """Split ``file#slice=57`` into the file and the number; ``(path, None)`` for an ordinary path.
+
+    A depth behind it (:func:`split_bits`) is dropped.
+    """
+    path, _ = split_bits(path)
     found = re.fullmatch(r"(.+)#slice=(\d+)", path, flags=re.DOTALL)
+    return (found[1], int(found[2])) if found else (path, None)
+
+
+def split_bits(path: str) -> tuple[str, int | None]:
+    """Split ``file#bits=12`` into the file (with its slice) and the depth of its grey values, None without one."""
+    found = re.fullmatch(r"(.+)#bits=(\d+)", path, flags=re.DOTALL)
     return (found[1], int(found[2])) if found else (path, None)
 
 

@@ -1,0 +1,140 @@
+"""Claim: grey values mean the same at every depth, and no odd pixel changes what a picture looks like."""
+
+import struct
+import warnings
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, TiffImagePlugin
+
+from lcmem.errors import LCMemWarning
+from lcmem.pictures.content import content_table
+from lcmem.pictures.image import load_levels, load_picture
+from lcmem.pictures.manifest import Manifest
+
+
+def ramp(top: int) -> np.ndarray:
+    return np.linspace(0, top, 40 * 32).reshape(32, 40).astype(np.uint16)
+
+
+def save(path, levels, **tags):
+    """16-bit PNG, or TIFF with tags by number."""
+    if path.suffix == ".tif":
+        info = TiffImagePlugin.ImageFileDirectory_v2()
+        for number, value in tags.items():
+            info[int(number[1:])] = value
+        Image.fromarray(levels).save(path, tiffinfo=info)
+    else:
+        Image.fromarray(levels).save(path)
+    return path
+
+
+def insert_chunk(path, kind: bytes, content: bytes):
+    """Put a chunk behind the header of a PNG file."""
+    data = path.read_bytes()
+    chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    path.write_bytes(data[:33] + chunk + data[33:])
+
+
+def read(root):
+    with warnings.catch_warnings(record=True, action="always", category=LCMemWarning) as remarks:
+        manifest = Manifest.read(root)
+    return manifest, [str(remark.message) for remark in remarks]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("top", [4095, 4096])
+def test_one_pixel_does_not_change_a_picture(tmp_path, suffix, top):
+    levels = np.minimum(ramp(top), 4095)
+    save(tmp_path / f"a.{suffix}", levels)
+    levels[-1, -1] = top
+    save(tmp_path / f"b.{suffix}", levels)
+    first, second = (load_picture(tmp_path / f"{name}.{suffix}") for name in "ab")
+    np.testing.assert_allclose(first, second, atol=1e-4)
+    np.testing.assert_array_equal(load_picture(levels), second)
+
+
+def test_a_set_of_twelve_bits_is_known_by_its_values(tmp_path):
+    for number in range(40):
+        levels = ramp(4095 if number % 2 else 1500)  # dim ones are scaled as the others
+        levels[0, 0] = 60000 if number == 7 else 0  # a dead pixel
+        save(tmp_path / f"{number:02}.png", levels)
+    Image.fromarray(ramp(255).astype(np.uint8)).save(tmp_path / "eight.png")
+    manifest, said = read(tmp_path)
+    assert manifest.paths[1] == f"{tmp_path}/01.png#bits=12" and manifest.paths[-1] == f"{tmp_path}/eight.png"
+    assert "taken for 12 bits" in said[0] and "00.png" in said[0] and len(said) == 1
+    np.testing.assert_allclose(load_picture(manifest.paths[1])[0], ramp(4095) / 4095, atol=1e-6)
+    np.testing.assert_allclose(load_picture(manifest.paths[0])[0], ramp(1500) / 4095, atol=1e-6)
+    assert load_picture(manifest.paths[7])[0, 0, 0] == 1
+
+
+def test_the_depth_stays_with_the_picture(tmp_path):
+    for number in range(3):
+        save(tmp_path / f"{number}.png", ramp(4095 - number))
+    manifest, _ = read(tmp_path)
+    manifest.write(tmp_path / "m.csv")
+    again, said = read(tmp_path / "m.csv")
+    assert again.paths == manifest.paths and said == []
+    keys = content_table([manifest.paths[0], f"{tmp_path}/0.png"], {})["sha256"]
+    assert keys[0] == keys[1] + "#bits=12", "features of another depth are other features"
+
+
+def test_a_set_of_sixteen_bits_is_left_alone(tmp_path):
+    for number in range(3):
+        save(tmp_path / f"{number}.png", ramp(65535))
+    manifest, said = read(tmp_path)
+    assert manifest.paths == [f"{tmp_path}/{number}.png" for number in range(3)] and said == []
+
+
+def test_a_table_may_name_the_depth(tmp_path):
+    save(tmp_path / "a.png", ramp(900))
+    pd.DataFrame({"path": ["a.png#bits=10"]}).to_csv(tmp_path / "m.csv", index=False)
+    manifest, said = read(tmp_path / "m.csv")
+    assert said == []
+    np.testing.assert_allclose(load_picture(manifest.paths[0])[0], ramp(900) / 1023, atol=1e-6)
+
+
+def test_an_eight_bit_twin_looks_like_its_original(tmp_path):
+    for top, shift in ((65535, 8), (4095, 4)):
+        levels = ramp(top)
+        folder = tmp_path / str(top)
+        folder.mkdir()
+        save(folder / "a.png", levels)
+        Image.fromarray((levels >> shift).astype(np.uint8)).save(folder / "twin.png")
+        original, twin = read(folder)[0].paths
+        assert np.abs(load_levels(original, 32).astype(int) - load_levels(twin, 32)).max() <= 1
+
+
+def test_declared_values_come_first(tmp_path):
+    tiff = save(tmp_path / "a.tif", ramp(900), t340=100, t341=900)
+    np.testing.assert_allclose(load_picture(tiff)[0], np.clip((ramp(900) - 100.0) / 800, 0, 1), atol=1e-6)
+    raw, spread = save(tmp_path / "raw.png", ramp(4095)), save(tmp_path / "spread.png", ramp(4095) * 16)
+    for path in (raw, spread):
+        insert_chunk(path, b"sBIT", b"\x0c")
+    np.testing.assert_allclose(load_picture(raw)[0], ramp(4095) / 4095, atol=1e-6)
+    np.testing.assert_allclose(load_picture(spread)[0], ramp(4095) / 4095, atol=1e-3)
+    pgm = tmp_path / "a.pgm"
+    pgm.write_bytes(b"P5 40 32 4095\n" + ramp(4095).astype(">u2").tobytes())
+    np.testing.assert_allclose(load_picture(pgm)[0], ramp(4095) / 4095, atol=1e-4)
+    assert not any("#bits" in path for path in read(tmp_path)[0].paths)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_declared_values_make_wide_ones_readable(tmp_path, dtype):
+    path = save(tmp_path / "a.tif", ramp(4000).astype(dtype) * 30, t340=0.0, t341=120_000.0)
+    np.testing.assert_allclose(load_picture(path)[0], ramp(4000) / 4000, atol=1e-5)
+
+
+def test_white_may_be_zero(tmp_path):
+    path = save(tmp_path / "a.tif", ramp(65535), t262=0)
+    np.testing.assert_allclose(load_picture(path)[0], 1 - ramp(65535) / 65535, atol=1e-6)
+
+
+def test_a_transparent_grey_is_paper(tmp_path):
+    levels = ramp(65535)
+    path = save(tmp_path / "a.png", levels)
+    insert_chunk(path, b"tRNS", struct.pack(">H", levels[3, 4]))
+    planes = load_picture(path)
+    assert planes[0, 3, 4] == 1 and planes[0, 3, 5] == pytest.approx(levels[3, 5] / 65535, abs=1e-6)
