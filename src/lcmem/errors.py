@@ -12,6 +12,10 @@ class PictureError(LCMemError):
     """A file that cannot be used as a picture. Long jobs skip it and list it."""
 
 
+class LowInformationError(PictureError):
+    """A picture that shows nothing by which anybody or anything could be recognised, such as a blank page."""
+
+
 class CheckpointError(LCMemError):
     """A checkpoint that is missing, truncated, altered or of another kind."""
 

@@ -61,8 +61,8 @@ def declared(picture: Image.Image, data: bytes = b"") -> Declared:
         return Declared(0.0, 2.0**bits - 1 if bits < 16 else None, inverted)
     if picture.format == "PNG":
         transparent = picture.info.get("transparency")
-        bits = _significant_bits(data)
-        return Declared(0.0, None, False, transparent if isinstance(transparent, int) else None, bits)
+        paper = transparent if isinstance(transparent, int) else None
+        return Declared(0.0, None, False, paper, _significant_bits(data))
     return Declared(0.0, float(FULL) if picture.format in ("PPM", "JPEG2000") else None)  # Pillow spreads these
 
 

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 from lcmem.errors import PictureError
 from lcmem.pictures.depth import FULL, Declared, declared, to_grey
+from lcmem.pictures.information import shows_little
 from lcmem.pictures.paths import (
     DICOM_SUFFIXES,
     FORMATS,
@@ -36,7 +37,8 @@ PictureLike: TypeAlias = Union[str, os.PathLike[str], Image.Image, np.ndarray, "
 def load_picture(source: PictureLike, size: int | None = None) -> np.ndarray:
     """Read a picture as float RGB.
 
-    Grey, palette and alpha pictures become RGB (alpha over white), EXIF rotation is applied. 16-bit values are divided
+    Grey, palette and alpha pictures become RGB (alpha over white, or over black if
+    what is drawn is white), EXIF rotation is applied. 16-bit values are divided
     by what the file declares to be white, by the depth that the path names (``scan.png#bits=12``, see
     :mod:`lcmem.pictures.depth`), else by 65535. DICOM and NIfTI are shown as a viewer shows them, see
     :mod:`lcmem.pictures.dicom` and :mod:`lcmem.pictures.nifti`. With ``size`` the whole picture is squeezed
@@ -135,9 +137,16 @@ def _to_planes(
     if picture.mode[0] in "IF":  # 16 bits, which some Pillow versions widen to 32, or floats
         return _from_levels(np.asarray(picture), name, said, bits)
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        return _flattened(picture.convert("RGBA"))
     return np.ascontiguousarray(np.asarray(picture.convert("RGB")).transpose(2, 0, 1))
+
+
+def _flattened(picture: Image.Image) -> np.ndarray:
+    """What is drawn on transparent ground, on white paper or on black if white hides it; ``[3, H, W]`` uint8."""
+    papers = [Image.new("RGBA", picture.size, colour) for colour in ("white", "black")]
+    white, black = (np.asarray(Image.alpha_composite(paper, picture).convert("RGB")) for paper in papers)
+    planes = [np.ascontiguousarray(levels.transpose(2, 0, 1)) for levels in (white, black)]
+    return planes[1] if shows_little(planes[0]) and not shows_little(planes[1]) else planes[0]
 
 
 def _from_levels(levels: np.ndarray, name: str, said: Declared, bits: int | None) -> np.ndarray:

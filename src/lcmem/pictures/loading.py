@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lcmem.errors import PictureError
 from lcmem.pictures.image import load_levels
+from lcmem.pictures.information import check_information
 
 T = TypeVar("T")
 
@@ -40,7 +41,9 @@ class _Pictures(Dataset[tuple[int, Any]]):
 
     def __getitem__(self, index: int) -> tuple[int, Any]:
         try:
-            return index, self.take(load_levels(self.paths[index], self.size))
+            levels = load_levels(self.paths[index], self.size)
+            check_information(levels, self.paths[index])
+            return index, self.take(levels)
         except PictureError as error:
             return index, error
 

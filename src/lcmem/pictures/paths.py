@@ -6,7 +6,7 @@ import zipfile
 from functools import lru_cache
 from pathlib import Path
 
-from lcmem.errors import PictureError
+from lcmem.errors import LowInformationError, PictureError
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dcm30", ".ima"})
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM", "GIF", "AVIF", "JPEG2000")
@@ -106,11 +106,14 @@ def check_size(size: tuple[int, int], name: str) -> None:
     """Refuse width and height in pixels that are too small to show anything or too large to decode.
 
     Raises:
-        PictureError: Below ``MIN_SIDE`` or above ``MAX_PIXELS``.
+        LowInformationError: Below ``MIN_SIDE``.
+        PictureError: Above ``MAX_PIXELS``.
     """
     width, height = size
     if min(width, height) < MIN_SIDE:
-        raise PictureError(f"{name}: {width}×{height} pixels are too few, at least {MIN_SIDE} a side are needed")
+        raise LowInformationError(
+            f"{name}: low information: {width}×{height} pixels are too few, at least {MIN_SIDE} a side are needed"
+        )
     if width * height > MAX_PIXELS:
         raise PictureError(
             f"{name}: {width}×{height} pixels are too many (at most {MAX_PIXELS // 10**6} megapixels); scale it down"
