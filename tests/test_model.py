@@ -170,3 +170,22 @@ def test_l1_of_a_unit_part_follows_its_cosine():
 def test_parts_must_add_up():
     with pytest.raises(LCMemError, match="do not add up"):
         SiameseNetwork(NetworkSettings("convnext_atto", features=96, parts=[64, 64]))
+
+
+def test_gain_stretches_all_but_the_last_part():
+    settings = NetworkSettings("convnext_atto", {"depths": [1, 1, 1, 1]}, features=96, parts=[64, 32], gain=True)
+    network = SiameseNetwork(settings).eval()
+    x = torch.randn(50, 96)
+    before = torch.logit(network.features_of(x))
+    torch.nn.init.normal_(network.gain.weight, std=0.05)
+    after = torch.logit(network.features_of(x))
+    ratio = after[:, :64] / before[:, :64]
+    assert torch.allclose(ratio, ratio[:, :1].expand_as(ratio), rtol=1e-2)
+    assert ratio[:, 0].std() > 0.05
+    torch.testing.assert_close(after[:, 64:], before[:, 64:])
+
+
+@pytest.mark.parametrize("parts", [[], [96]])
+def test_gain_needs_two_parts(parts):
+    with pytest.raises(LCMemError, match="two parts"):
+        SiameseNetwork(NetworkSettings("convnext_atto", features=96, parts=parts, gain=True))

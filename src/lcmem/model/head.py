@@ -63,13 +63,19 @@ class MetricHead(Head):
     def __init__(self, features: int) -> None:
         super().__init__()
         start = 20 / features  # random features differ by about a third, so unrelated pictures start near p = 0
-        self.raw_weight = nn.Parameter(torch.full((features,), math.log(math.expm1(start))))
+        self.raw_weight = nn.Parameter(torch.empty(features))
+        self.set_weight(torch.full((features,), start))
         self.bias = nn.Parameter(torch.tensor(3.0))
 
     @property
     def weight(self) -> Tensor:
         """``[D]``, not negative."""
         return F.softplus(self.raw_weight)
+
+    @torch.no_grad()
+    def set_weight(self, weight: Tensor) -> None:
+        """Make the weights ``[D]``, all above 0."""
+        self.raw_weight.copy_(weight + torch.log(-torch.expm1(-weight)))  # the inverse of softplus
 
 
 class LinearHead(Head):
