@@ -15,8 +15,15 @@ def usable_device(name: str | torch.device) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise LCMemError(f"device {str(name)!r} cannot be used here: {str(error).splitlines()[0]}") from error
+        reason = str(error).splitlines()[0] if _is_kind(str(name)) else "there is no such kind"
+        raise LCMemError(
+            f"device {str(name)!r} cannot be used here ({reason}); name cpu, cuda (one of several: cuda:1) or mps"
+        ) from error
     return device
+
+
+def _is_kind(name: str) -> bool:
+    return name.partition(":")[0] in ("cpu", "cuda", "mps")
 
 
 def usable_devices(names: str | torch.device) -> list[torch.device]:
@@ -26,6 +33,11 @@ def usable_devices(names: str | torch.device) -> list[torch.device]:
         LCMemError: One of them cannot be used.
     """
     return [usable_device(name) for name in str(names).split(",")]
+
+
+def batch_size(device: str | torch.device) -> int:
+    """Pictures to encode at once: on a CPU few, so that progress does not move in leaps."""
+    return 16 if torch.device(device).type == "cpu" else 64
 
 
 def fast_bfloat16(device: str | torch.device) -> bool:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 
@@ -16,10 +17,24 @@ class Advance(Protocol):
         """``count`` more items are done."""
 
 
+def _speed(task: Task) -> float:
+    """Items a second: lately, or since the start as long as too little was seen of it; 0 where nothing is done."""
+    done = task.completed - task.fields["before"]
+    return task.speed or (done / task.elapsed if task.elapsed else 0)
+
+
 class _Speed(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Items a second."""
-        return Text(f"{shortened(task.speed)}/s" if task.speed else "", style="cyan")
+        return Text(f"{shortened(_speed(task))}/s" if _speed(task) else "starting", style="cyan")
+
+
+class _Left(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Time left."""
+        speed = _speed(task)
+        left = "" if not speed else f"{timedelta(seconds=round((task.remaining or 0) / speed))} left"
+        return Text(left, style="cyan")
 
 
 class _Count(ProgressColumn):
@@ -40,7 +55,7 @@ def shortened(number: float) -> str:
 def progress_bar(title: str, total: int, *, done: int = 0) -> Iterator[Advance]:
     """Show progress over ``total`` items, of which ``done`` need no work."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), _Count(), _Speed(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), _Count(), _Speed(), _Left())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=total, completed=done)
+        task = bar.add_task(title, total=total, completed=done, before=done)
         yield lambda count: bar.advance(task, count)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lcmem.devices import batch_size as suited
 from lcmem.model import Head
 from lcmem.pictures.image import PictureLike, load_levels
 from lcmem.pictures.loading import PictureBatch, iterate_pictures
@@ -28,6 +29,7 @@ class Detector(ABC):
         exhaustive: Whether :meth:`similarities` is quick enough for every pair of a test split.
         size: Side in pixels of the square that picture files are decoded to.
         proportions: Whether pictures are padded to that square by repeating their edges, not squeezed into it.
+        device: Where it computes.
         span: Lowest and highest score that can occur. Used only without a :attr:`head`.
     """
 
@@ -37,6 +39,7 @@ class Detector(ABC):
     size: int = 256
     proportions: bool = False
     span: tuple[float, float] = (-1.0, 1.0)
+    device: torch.device = torch.device("cpu")
 
     @abstractmethod
     def embed(self, pictures: Tensor) -> Tensor:
@@ -89,10 +92,10 @@ class Detector(ABC):
         return pad_to_square(load_levels(picture), self.size)
 
     def stream(
-        self, paths: Sequence[str], *, batch_size: int = 64, workers: int | None = None
+        self, paths: Sequence[str], *, batch_size: int | None = None, workers: int | None = None
     ) -> Iterator[tuple[PictureBatch, Tensor]]:
         """Yield ``(PictureBatch, features)`` over many files, in order, decoded by worker processes."""
-        for batch in self.decoded(paths, batch_size=batch_size, workers=workers):
+        for batch in self.decoded(paths, batch_size=batch_size or suited(self.device), workers=workers):
             yield batch, self.embed(batch.pictures) if batch.indices else torch.empty(0, self.dims)
 
     def decoded(self, paths: Sequence[str], *, batch_size: int, workers: int | None) -> Iterator[PictureBatch]:

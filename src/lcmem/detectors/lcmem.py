@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lcmem import checkpoints
 from lcmem.detectors.base import Detector
+from lcmem.devices import batch_size as suited
 from lcmem.devices import usable_devices
 from lcmem.encoders import LatentEncoder, load_encoder, weights_sha256
 from lcmem.errors import CheckpointError
@@ -109,7 +110,7 @@ class LCMem(Detector):
         return checkpoints.save_checkpoint(folder, self.network, head | self.card, dtype=torch.float16)
 
     @property
-    def device(self) -> torch.device:
+    def device(self) -> torch.device:  # type: ignore[override]  # where the network is now
         """Where the network is."""
         return self.network.mean.device
 
@@ -156,7 +157,7 @@ class LCMem(Detector):
         return _embed(self.encoder, self.network, pictures).cpu()
 
     def stream(
-        self, paths: Sequence[str], *, batch_size: int = 64, workers: int | None = None
+        self, paths: Sequence[str], *, batch_size: int | None = None, workers: int | None = None
     ) -> Iterator[tuple[PictureBatch, Tensor]]:
         """Yield ``(PictureBatch, features)`` over many files, in order, decoded by worker processes.
 
@@ -165,7 +166,7 @@ class LCMem(Detector):
         """
         devices = [(self.encoder, self.network), *self.copies]
         begun: deque[tuple[PictureBatch, Tensor]] = deque()
-        batches = self.decoded(paths, batch_size=batch_size, workers=workers)
+        batches = self.decoded(paths, batch_size=batch_size or suited(self.device), workers=workers)
         for (encoder, network), batch in zip(cycle(devices), batches, strict=False):
             begun.append((batch, _embed(encoder, network, batch.pictures)))
             if len(begun) == len(devices):

@@ -22,7 +22,7 @@ def inspect_pictures(paths: Sequence[str], *, workers: int | None = None) -> tup
     sizes: list[tuple[int, int]] = []
     failures: list[str] = []
     with progress_bar("opening pictures", len(paths)) as advance:
-        for batch in decode(paths, _size, list, workers=workers):
+        for batch in decode(paths, _size, list, batch_size=8, workers=workers):
             for _, found in batch:
                 if isinstance(found, PictureError):
                     failures.append(str(found))

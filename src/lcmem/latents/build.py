@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lcmem.devices import batch_size as suited
 from lcmem.devices import fast_bfloat16
 from lcmem.encoders import LatentEncoder
 from lcmem.errors import LCMemError
@@ -43,7 +44,7 @@ def build_store(
     folder: str | Path,
     *,
     mirror: bool = False,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     workers: int | None = None,
     device: torch.device | str = "cpu",
 ) -> LatentStore:
@@ -58,7 +59,7 @@ def build_store(
         size: Side in pixels of the square that pictures are squeezed into.
         folder: Of the store: a new one, or one of the same encoder, size and views.
         mirror: Whether to store each picture's mirror image as a second view.
-        batch_size: Pictures to encode at once; what is lost at most when the run is killed.
+        batch_size: Pictures to encode at once, what is lost at most when the run is killed; None suits the device.
         workers: Decoding processes. Default: see :func:`lcmem.pictures.loading.iterate_pictures`.
         device: Where to encode.
 
@@ -67,7 +68,7 @@ def build_store(
             picture could be read.
     """
     store = Store.claim(Path(folder), latent_card(encoder.card, size, 2 if mirror else 1))
-    batches = partial(iterate_pictures, size=size, batch_size=batch_size, workers=workers)
+    batches = partial(iterate_pictures, size=size, batch_size=batch_size or suited(device), workers=workers)
     encoder.to(device)
 
     def encode(paths: list[str]) -> Iterator[Encoded]:

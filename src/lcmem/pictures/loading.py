@@ -15,6 +15,8 @@ from lcmem.pictures.image import load_levels
 from lcmem.pictures.information import check_information
 
 T = TypeVar("T")
+FEW = 64
+"""Pictures that are decoded in this process: starting others takes longer."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def decode(
         workers: Decoding processes; 0 decodes in this process. Default: :func:`default_workers`, none for few pictures.
     """
     if workers is None:
-        workers = default_workers() if len(paths) > batch_size else 0
+        workers = default_workers() if len(paths) > FEW else 0
     pictures = _Pictures(paths, size, take)
     yield from DataLoader(pictures, batch_size=batch_size, num_workers=workers, collate_fn=collate)
 

@@ -47,5 +47,5 @@ def decode_pictures(manifest: Manifest, size: int, folder: Path, keys: Sequence[
 
 
 def _decoded(paths: list[str], size: int) -> Iterator[Encoded]:
-    for batch in iterate_pictures(paths, size, workers=2):
+    for batch in iterate_pictures(paths, size, batch_size=8, workers=2):
         yield Encoded(batch.indices, batch.pictures.numpy(), batch.failures)
