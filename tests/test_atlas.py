@@ -372,14 +372,40 @@ def test_filling_encodes_each_content_once_and_follows_the_manifest(tmp_path, or
     assert first.encoded == 4 and first.stored.tolist() == [0, 1, 2, 3, 4]
     assert [path for path, _ in first.skipped] == every[5:]
     assert "broken.png" in first.skipped[0][1] and "no such file" in first.skipped[1][1]
-    again = fill_atlas(pictures(every[1:5], "bob"), compact, made, workers=0)
+    again = fill_atlas(pictures(every[1:5], "bob"), compact, made, workers=0, keep_missing=True)
     assert again.encoded == 0 and len(made) == 5
     assert made.table.set_index("path").loc[every[:5], "identity"].tolist() == ["ann"] + ["bob"] * 4
     before = (made.folder / "index.parquet").stat()
-    fill_atlas(pictures(every[1:5], "bob"), compact, made, workers=0)
+    fill_atlas(pictures(every[1:5], "bob"), compact, made, workers=0, keep_missing=True)
     assert (made.folder / "index.parquet").stat() == before, "what is the same is not written again"
     at = np.array([made.paths.tolist().index(path) for path in every[:5]])
     torch.testing.assert_close(torch.from_numpy(made.features(at)), compact.features(every[:5]), atol=1e-5, rtol=0)
+
+
+def test_an_atlas_is_what_the_folder_is(tmp_path, compact, save_noise):
+    """Removed people are gone; moved and renamed pictures are moved, not doubled, and nothing is encoded again."""
+    root = tmp_path / "set"
+    for name in ("ann/1", "ann/2", "bob/1", "cara/1"):
+        save_noise(f"set/{name}.png")
+    made = Atlas.create(tmp_path / "atlas", compact)
+    fill_atlas(Manifest.read(root), compact, made, workers=0)
+    shutil.rmtree(root / "bob")
+    shutil.move(root / "cara", root / "carla")
+    save_noise("set/dora/1.png")
+    done = fill_atlas(Manifest.read(root), compact, made, workers=0)
+    assert (done.encoded, done.moved, done.removed) == (1, 1, 1)
+    assert sorted(set(made.identities)) == ["ann", "carla", "dora"] and len(made) == 4
+    shutil.move(root, tmp_path / "elsewhere")
+    done = fill_atlas(Manifest.read(tmp_path / "elsewhere"), compact, made, workers=0)
+    assert (done.encoded, done.moved, done.removed) == (0, 4, 0)
+    found = Atlas.open(made.folder)
+    assert verify(found) == [] and sorted(found.paths) == sorted(Manifest.read(tmp_path / "elsewhere").paths)
+    expected = compact.features(list(found.paths))
+    torch.testing.assert_close(torch.from_numpy(found.features()), expected, atol=1e-5, rtol=0)
+    shutil.rmtree(tmp_path / "elsewhere")
+    with pytest.raises(LCMemError, match="none of the 4 pictures can be used"):
+        fill_atlas(found.manifest, compact, made, workers=0)
+    assert len(Atlas.open(made.folder)) == 4, "a disk that is not there empties no atlas"
 
 
 def test_opening_reads_no_features(stored, monkeypatch):

@@ -56,8 +56,11 @@ def test_index_again_encodes_only_what_is_new(folder, atlas, faces, tmp_path):
     assert "0 pictures encoded, 15 reused, 1 skipped" in run("index", folder, "--out", copy, "--workers", 0)
     more = tmp_path / "more"
     shutil.copytree(faces / "s9", more)
-    assert "10 pictures encoded" in run("index", more, "--out", copy, "--workers", 0)
+    assert "10 pictures encoded" in run("index", more, "--out", copy, "--workers", 0, "--keep-missing")
     assert len(Atlas.open(copy)) == 25
+    printed = run("index", folder, "--out", copy, "--workers", 0)
+    assert "0 pictures encoded, 15 reused" in printed and "0 moved or renamed, 10 removed" in printed
+    assert len(Atlas.open(copy)) == 15
 
 
 def test_without_ray_its_option_says_what_to_install(folder, tmp_path, monkeypatch):
@@ -98,7 +101,7 @@ def test_an_atlas_is_read_where_it_lies(atlas, faces, tmp_path, compact, monkeyp
     """Nothing copies all its features, nor search its table: of a million pictures that would be gigabytes."""
     copy = tmp_path / "atlas"
     shutil.copytree(atlas, copy)
-    run("index", faces / "s9", "--out", copy, "--workers", 0)
+    run("index", faces / "s9", "--out", copy, "--workers", 0, "--keep-missing")
     assert Atlas.open(copy).store.shards.numbers() == [0, 1]
 
     def refuse(*_):
@@ -116,6 +119,20 @@ def test_an_atlas_is_read_where_it_lies(atlas, faces, tmp_path, compact, monkeyp
     assert (result.to_frame()["logit"] == float(compact.bias)).all()
 
 
+def test_duplicates_that_are_links_are_marked(folder, tmp_path):
+    twice = tmp_path / "twice"
+    shutil.copytree(folder, twice)
+    shutil.copy(twice / "s2" / "1.pgm", twice / "s4" / "copy.pgm")
+    (twice / "s5" / "link.pgm").symlink_to(twice / "s3" / "1.pgm")
+    run("duplicates", twice, "--threshold", 0.94, "--out", tmp_path / "groups.csv", "--workers", 0)
+    found = pd.read_csv(tmp_path / "groups.csv", keep_default_na=False).set_index("path")["link_to"]
+    assert found[f"{twice}/s4/copy.pgm"] == found[f"{twice}/s2/1.pgm"] == ""
+    assert {found[f"{twice}/s5/link.pgm"], found[f"{twice}/s3/1.pgm"]} in (
+        {"", f"{twice}/s3/1.pgm"},
+        {"", f"{twice}/s5/link.pgm"},
+    )
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_duplicates_of_pictures_and_of_an_atlas_are_the_same(folder, atlas, tmp_path, suffix):
     twice = tmp_path / "twice"
@@ -124,7 +141,7 @@ def test_duplicates_of_pictures_and_of_an_atlas_are_the_same(folder, atlas, tmp_
     out = tmp_path / f"groups{suffix}"
     printed = run("duplicates", twice, "--threshold", 0.94, "--out", out, "--workers", 0)
     found = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
-    assert list(found) == ["group", "path", "identity", "best_logit"]
+    assert list(found) == ["group", "path", "identity", "best_logit", "link_to"]
     first = found[found["group"] == 1]
     assert {"s2", "s4"} <= set(first["identity"]) and "different identities" in printed
     assert f"{len(found)} of 16 pictures in {found['group'].nunique()} groups" in printed

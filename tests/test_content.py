@@ -2,13 +2,14 @@
 
 import hashlib
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from lcmem.files import replacing
-from lcmem.pictures.content import content_table, file_stamp
+from lcmem.pictures.content import content_table, file_stamp, linked_to
 
 
 def test_replaced_whole(tmp_path):
@@ -76,3 +77,15 @@ def test_slices_of_a_volume_differ_and_the_volume_is_read_once(save_noise, monke
     assert read == [volume]
     assert found["sha256"].nunique() == 3 and found["sha256"][1].endswith("#slice=57")
     assert set(found["stamp"]) == {file_stamp(volume)}, "the stamp is the file's"
+
+
+def test_links_to_one_file_are_known(tmp_path, save_noise):
+    path = save_noise("set/a.png")
+    shutil.copy(path, tmp_path / "copy.png")
+    (tmp_path / "soft.png").symlink_to(path)
+    os.link(path, tmp_path / "hard.png")
+    (tmp_path / "folder").symlink_to(tmp_path / "set")
+    names = ["set/a.png", "copy.png", "soft.png", "hard.png", "folder/a.png", "gone.png"]
+    paths = [f"{tmp_path}/{name}" for name in names]
+    assert linked_to(paths) == ["", "", paths[0], paths[0], paths[0], ""]
+    assert linked_to([f"{path}#slice=0", f"{path}#slice=1"]) == ["", ""]

@@ -65,7 +65,7 @@ def test_a_pair_at_the_threshold_belongs_to_it():
 def test_nothing_alike():
     found = find_duplicates(numbered(5), ChunkedRows(np.eye(5, dtype=np.float32)), HeadOnly(torch.ones(5), 0.0), 0.0)
     assert found.table.empty and found.mixed == 0
-    assert list(found.table) == ["group", "path", "identity", "best_logit"]
+    assert list(found.table) == ["group", "path", "identity", "best_logit", "link_to"]
 
 
 def test_copies_under_another_name_are_found(orl, compact, tmp_path):

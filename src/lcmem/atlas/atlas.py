@@ -188,16 +188,24 @@ class Atlas:
         self.store.writer().append(list(keys[new]), features[new])
         self.store.reload()
 
-    def record(self, manifest: Manifest, contents: pd.DataFrame) -> None:
-        """Index N pictures whose features are stored, with their ``stamp`` and ``sha256``; replaces the same paths."""
+    def record(self, manifest: Manifest, contents: pd.DataFrame, *, keep_missing: bool = True) -> None:
+        """Index N pictures whose features are stored, with their ``stamp`` and ``sha256``; replaces the same paths.
+
+        Args:
+            manifest: The pictures.
+            contents: Of each.
+            keep_missing: False forgets all other pictures, in the same step.
+        """
         rows = manifest.table[["path", "identity", "dataset"]].reset_index(drop=True)
         rows = pd.concat((rows, contents[["stamp", "sha256"]].reset_index(drop=True)), axis=1)
-        self._update(rows[COLUMNS])
+        self._update(rows[COLUMNS], keep_missing=keep_missing)
 
-    def _update(self, rows: pd.DataFrame) -> None:
-        table = merged(self.store.index.read(), rows)
-        if table is not None:
-            self._commit(table)
+    def _update(self, rows: pd.DataFrame, *, keep_missing: bool = True) -> None:
+        every = self.store.index.read()
+        old = every if keep_missing else every[every["path"].isin(rows["path"])]
+        table = merged(old, rows)
+        if table is not None or len(old) < len(every):
+            self._commit(old.reindex(columns=COLUMNS) if table is None else table)
 
     def remove(self, paths: Iterable[str]) -> int:
         """Forget pictures; the shards that hold their features are written anew.

@@ -1,9 +1,11 @@
 """Filling an atlas: only pictures whose content it does not hold yet are encoded."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from lcmem.atlas.atlas import Atlas
 from lcmem.detectors.base import Detector
+from lcmem.errors import LCMemError
 from lcmem.pictures.manifest import Manifest
 from lcmem.store import Encoded, Filled, fill
 
@@ -23,6 +25,19 @@ def encoded(detector: Detector, workers: int | None = None) -> Callable[[list[st
     return encode
 
 
+@dataclass(frozen=True)
+class FilledAtlas(Filled):
+    """What was done to an atlas.
+
+    Attributes:
+        moved: Pictures whose content was there under a path that is gone.
+        removed: Pictures that were there and are in none of the paths.
+    """
+
+    moved: int = 0
+    removed: int = 0
+
+
 def fill_atlas(
     manifest: Manifest,
     detector: Detector,
@@ -31,11 +46,13 @@ def fill_atlas(
     title: str = "encoding",
     workers: int | None = None,
     encode: Callable[[list[str]], Iterable[Encoded]] | None = None,
-) -> Filled:
-    """Put every picture into the atlas, encoding those that are new or changed, each content once.
+    keep_missing: bool = False,
+) -> FilledAtlas:
+    """Make an atlas what a manifest is, encoding only pictures that are new or changed, each content once.
 
-    Path, identity and dataset of the manifest replace what the atlas had for the same path. Killed before all is done,
-    the atlas is what it was, and the same call goes on.
+    Path, identity and dataset of the manifest replace what the atlas had for the same path. Pictures that are not in
+    the manifest, or cannot be read any more, are forgotten; those that were moved or renamed are moved. Killed before
+    all is done, the atlas is what it was, and the same call goes on.
 
     Args:
         manifest: The pictures.
@@ -44,8 +61,17 @@ def fill_atlas(
         title: Of the progress bar.
         workers: Decoding processes.
         encode: What makes the features; by default :func:`encoded`.
+        keep_missing: Whether pictures that are not in the manifest stay, to put several sets into one atlas.
+
+    Raises:
+        LCMemError: Another model's atlas, or none of the pictures can be read; the atlas stays what it was.
     """
     atlas.check(detector)
     done = fill(atlas.store, manifest.paths, encode or encoded(detector, workers), title=title)
-    atlas.record(manifest.rows(done.stored), done.contents.iloc[done.stored])
-    return done
+    if not len(done.stored):
+        raise LCMemError(f"none of the {len(manifest)} pictures can be used, for example {done.skipped[0][1]}")
+    kept = done.contents.iloc[done.stored]
+    gone = atlas.table[~atlas.table["path"].isin(kept["path"])] if not keep_missing else atlas.table[:0]
+    moved = int(gone["sha256"].isin(kept["sha256"]).sum())
+    atlas.record(manifest.rows(done.stored), kept, keep_missing=keep_missing)
+    return FilledAtlas(done.contents, done.encoded, done.seconds, moved, len(gone) - moved)

@@ -33,17 +33,25 @@ if TYPE_CHECKING:
 )
 def index(
     pictures: Annotated[str, typer.Argument(help="Folder, zip, CSV or Parquet.")],
-    out: Annotated[Path, typer.Option(help="Folder of the atlas: a new one, or one to add to.")] = Path("lcmem-atlas"),
+    out: Annotated[Path, typer.Option(help="Folder of the atlas, new or to be brought up to date.")] = Path(
+        "lcmem-atlas"
+    ),
     model: Model = "compact",
     identity_pattern: IdentityPattern = None,
     identity_column: IdentityColumn = "identity",
     identities: Identities = True,
+    keep_missing: Annotated[
+        bool,
+        typer.Option(
+            "--keep-missing", help="Keep what is in the atlas but not in PICTURES, to put several sets into one atlas."
+        ),
+    ] = False,
     device: Device = "cpu",
     workers: Workers = None,
     ray_workers: RayWorkers = None,
     download: Download = False,
 ) -> None:
-    """Put the features of pictures into an atlas. Run again, it encodes only what is new or changed."""
+    """Make an atlas of pictures. Run again, it follows them: what is gone goes, only what is new is encoded."""
     from lcmem.atlas import Atlas, fill_atlas
     from lcmem.cluster.encode import encoded_distributed
     from lcmem.detectors.entry import Options
@@ -59,8 +67,10 @@ def index(
     atlas = Atlas.create(out, detector)
     with resumable():
         encode = None if ray_workers is None else encoded_distributed(detector, ray_workers)
-        done = fill_atlas(manifest, detector, atlas, workers=workers, encode=encode)
+        done = fill_atlas(manifest, detector, atlas, workers=workers, encode=encode, keep_missing=keep_missing)
     print_filling(done)
+    if done.moved or done.removed:
+        typer.echo(f"{done.moved} moved or renamed, {done.removed} removed (--keep-missing keeps them)")
     typer.echo(f"atlas: {out} ({len(atlas)} pictures)")
 
 

@@ -11,6 +11,7 @@ from lcmem.errors import LCMemError
 from lcmem.files import write_table
 from lcmem.jobs.compare import compare, highest_score, score_pairs
 from lcmem.jobs.groups import connected_components
+from lcmem.pictures.content import linked_to
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import ChunkedRows
 from lcmem.stats.calibration import DEFAULT_RATE, calibrate_tail, random_pairs
@@ -21,8 +22,9 @@ class Duplicates:
     """What was found.
 
     Attributes:
-        table: ``group, path, identity, best_logit`` of every picture that is in a group; groups are numbered from 1,
-            the strongest first, ``best_logit`` is that with any other picture of the group.
+        table: ``group, path, identity, best_logit, link_to`` of every picture that is in a group; groups are numbered
+            from 1, the strongest first, ``best_logit`` is that with any other picture of the group, ``link_to`` is
+            the path above it that is the same file on the disk, if there is one.
         threshold: Score from which two pictures are taken together.
     """
 
@@ -66,6 +68,7 @@ def find_duplicates(
     order = np.lexsort((table.index, table["component"], -strongest))
     table = table.iloc[order].reset_index(drop=True)
     table.insert(0, "group", pd.factorize(table.pop("component"))[0] + 1)
+    table["link_to"] = linked_to(table["path"])
     return Duplicates(table, level)
 
 

@@ -72,3 +72,19 @@ def _hash_file(file: str) -> tuple[str, str]:
         return "", str(error)
     except Exception as error:  # OSError, and what zipfile and zlib raise on damaged archives
         return "", f"{file}: cannot be read ({error})"
+
+
+def linked_to(paths: Iterable[str]) -> list[str]:
+    """For each path the first of the list that is the same file on the disk, by a symbolic or hard link; else ""."""
+    first: dict[tuple[int, int, str], str] = {}
+    return [_first_name(path, first) for path in paths]
+
+
+def _first_name(path: str, first: dict[tuple[int, int, str], str]) -> str:
+    file, _ = split_slice(path)
+    try:
+        status = os.stat(file)
+    except OSError:  # a member of an archive, or gone
+        return ""
+    name = first.setdefault((status.st_dev, status.st_ino, path.removeprefix(file)), path)
+    return "" if name == path else name

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from lcmem.errors import LCMemWarning
-from lcmem.pictures.paths import FORMATS, read_bytes, split_bits, split_slice, split_zip
+from lcmem.pictures.paths import FORMATS, is_dicom, read_bytes, split_bits, split_slice, split_zip
 
 DEPTHS = (8, 10, 12, 14, 16)
 BELOW = 0.999
@@ -126,15 +126,13 @@ def _says_nothing(path: str) -> bool:
         if bits is not None:
             return False
         inside = split_zip(file)[0] is not None
-        with (
-            io.BytesIO(read_bytes(file)) if inside else open(file, "rb") as stream,
-            Image.open(stream, formats=("PNG", "TIFF")) as picture,
-        ):
-            if not picture.mode.startswith("I"):
+        with io.BytesIO(read_bytes(file)) if inside else open(file, "rb") as stream:
+            head = stream.read(FULL)
+            if is_dicom(head):  # some are TIFF files as well, by what stands before the letters DICM
                 return False
-            stream.seek(0)
-            said = declared(picture, stream.read(FULL))
-            return said.white is None and said.significant is None
+            with Image.open(stream, formats=("PNG", "TIFF")) as picture:
+                said = declared(picture, head)
+                return picture.mode.startswith("I") and said.white is None and said.significant is None
     except Exception:  # Pillow and zipfile raise many kinds on damaged files, which are named when they are loaded
         return False
 

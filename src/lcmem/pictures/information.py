@@ -19,9 +19,7 @@ def shows_little(levels: np.ndarray) -> bool:
         levels: ``[3, H, W]`` uint8.
     """
     flat = levels.reshape(3, -1)
-    step = 1 + 2 * min(
-        flat.shape[1] // SOME // 2, 200
-    )  # odd, so that no column of a usual width is met again and again
+    step = 1 + 2 * min(flat.shape[1] // SOME // 2, 200)  # odd, so that it does not stay in a few columns
     some = flat[:, ::step]
     usual = np.median(some, axis=1).astype(np.int16)[:, None]
     if _differing(some, usual) >= step * SHARE:  # then it is at least SHARE of all, so the rest need not be looked at
