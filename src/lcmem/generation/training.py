@@ -1,0 +1,282 @@
+"""Training a generator by Lightning; batches and noise go by number, so an interrupted run ends with equal weights."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from lcmem.errors import LCMemError
+from lcmem.files import replacing
+from lcmem.generation.edm import SIGMA_MAX as FULL_NOISE
+from lcmem.generation.edm import STEPS, Denoiser, denoise, guided, loss_of, noise_of, sample
+from lcmem.generation.network import ConditionalUnet
+from lcmem.generation.settings import Generator
+from lcmem.latents import LatentStore
+from lcmem.training.callbacks import LatestCheckpoint, read_metrics
+from lcmem.training.fit import ACCELERATORS
+from lcmem.training.start import precision_for
+
+LATEST, FINISHED = "latest.ckpt", "generator.pt"
+
+
+class Batch(NamedTuple):
+    """One device's share of a step: latents and noise ``[B, C, h, w]``, σ ``[B]``, conditions ``[B, K]`` with K ≥ 0."""
+
+    clean: Tensor
+    noise: Tensor
+    sigma: Tensor
+    condition: Tensor
+
+
+class Batches(IterableDataset[Batch]):
+    """Batches by their number: pictures, noise levels and noise of batch k are always the same.
+
+    Args:
+        store: Latents of the training pictures.
+        condition: ``[N, K]`` float32.
+        settings: Of the training.
+        numbers: Of the batches.
+        rank: Of this device among ``world``.
+        world: Number of devices.
+    """
+
+    def __init__(
+        self, store: LatentStore, condition: np.ndarray, settings: Generator, numbers: range, rank: int, world: int
+    ) -> None:
+        self.store, self.condition, self.settings = store, condition, settings
+        self.numbers, self.rank, self.world = numbers, rank, world
+
+    def __iter__(self) -> Iterator[Batch]:
+        for number in self.numbers:
+            yield self.batch(number)
+
+    def batch(self, number: int) -> Batch:
+        """This device's share of one batch."""
+        rng, settings = np.random.default_rng((self.settings.seed, number)), self.settings
+        at = rng.integers(len(self.store), size=settings.batch_size)
+        sigma = np.exp(rng.normal(settings.p_mean, settings.p_std, len(at))).astype(np.float32)
+        noise = rng.standard_normal((len(at), *self.store.shape), dtype=np.float32)
+        own = slice(self.rank, None, self.world)
+        clean = self.store.read(at[own], normalise=True)
+        return Batch(clean, *(torch.from_numpy(part) for part in (noise[own], sigma[own], self.condition[at[own]])))
+
+
+class DiffusionTraining(L.LightningModule):
+    """Network, its average and the guide.
+
+    Args:
+        settings: Of the training.
+        shape: Of the latents.
+        condition: Length of the conditions.
+    """
+
+    def __init__(self, settings: Generator, shape: tuple[int, int, int], condition: int) -> None:
+        super().__init__()
+        torch.manual_seed(settings.seed)
+        self.settings, self.network = settings, ConditionalUnet(settings.unet, shape, condition)
+        self.average, self.guide = (copy.deepcopy(self.network).requires_grad_(False) for _ in range(2))
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """The loss; it must be a number."""
+        loss = loss_of(self.network, *batch).mean()
+        if not bool(loss.isfinite()):
+            raise LCMemError(
+                f"the loss is {loss.item()} at step {self.global_step}: try a lower lr, or precision 32-true; the last "
+                "whole state is kept"
+            )
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
+        """A step, and then the average: a state that is saved after it holds both."""
+        super().optimizer_step(*arguments, **options)
+        step = self.global_step + 1
+        keep = (1 - 1 / step) ** (self.settings.gamma + 1)
+        with torch.no_grad():
+            for mean, now in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                mean.lerp_(now, 1 - keep)
+            if step == max(1, round(self.settings.guide_at * self.settings.steps)):
+                self.guide.load_state_dict(self.average.state_dict())
+
+    def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
+        """Adam with a linear warm-up."""
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.settings.lr)
+        rise = max(1, round(self.settings.warm_up * self.settings.steps))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / rise))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def denoiser(self, condition: Tensor | None) -> Denoiser:
+        """The average of the weights, guided by the early one."""
+
+        def by(network: ConditionalUnet) -> Denoiser:
+            return lambda noisy, sigma: denoise(network, noisy, sigma, condition)
+
+        if self.settings.guidance == 1:
+            return by(self.average)
+        return guided(by(self.average), by(self.guide), self.settings.guidance)
+
+
+class _Data(L.LightningDataModule):
+    def __init__(self, store: LatentStore, condition: np.ndarray, module: DiffusionTraining, each: int) -> None:
+        super().__init__()
+        self.store, self.condition, self.module, self.each = store, condition, module, each
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """What is left until the next look."""
+        trainer, settings = self.module.trainer, self.module.settings
+        done = trainer.global_step
+        rest = range(done, min((done // self.each + 1) * self.each, settings.steps))
+        batches = Batches(self.store, self.condition, settings, rest, trainer.global_rank, trainer.world_size)
+        return DataLoader(batches, batch_size=None)
+
+
+class _Looks(L.Callback):
+    """Every so many steps: the loss curve and what a caller draws."""
+
+    def __init__(self, folder: Path, draw: Any) -> None:
+        self.folder, self.draw = folder, draw
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The logs of what came before are written by now."""
+        if trainer.is_global_zero and trainer.global_step:
+            plot_loss(self.folder)
+            if self.draw is not None:
+                self.draw(pl_module, self.folder / "samples.png")
+
+
+@dataclass(frozen=True)
+class RunsOn:
+    """Where a training runs.
+
+    Attributes:
+        device: ``cpu``, ``cuda`` or ``mps``.
+        devices: How many of them; they share each batch.
+        checkpoint_every: Steps between two states that an interrupted run goes on from.
+    """
+
+    device: str = "cpu"
+    devices: int = 1
+    checkpoint_every: int = 50
+
+
+def train_generator(
+    store: LatentStore,
+    condition: np.ndarray,
+    settings: Generator,
+    folder: Path,
+    *,
+    where: RunsOn | None = None,
+    draw: Any = None,
+) -> DiffusionTraining:
+    """Train a generator, or load it where it is trained. Given again after a kill, it goes on.
+
+    Args:
+        store: Latents of the training pictures.
+        condition: ``[N, K]`` float32, K = 0 for none.
+        settings: Of the training.
+        folder: For the state, the log, ``loss.png`` and the finished generator.
+        where: Devices.
+        draw: Called with the module and a path every ``look_every`` steps, to draw samples.
+
+    Raises:
+        LCMemError: The loss is not finite, or a damaged state.
+    """
+    where, folder = where or RunsOn(), Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    module = DiffusionTraining(settings, store.shape, condition.shape[1])
+    if not (folder / FINISHED).is_file():
+        _fit(module, store, condition, folder, where, draw)
+        with replacing(folder / FINISHED) as partial:
+            torch.save(module.state_dict(), partial)
+        (folder / LATEST).unlink(missing_ok=True)
+        plot_loss(folder)
+    try:
+        module.load_state_dict(torch.load(folder / FINISHED, weights_only=True, map_location="cpu"))
+    except Exception as error:  # torch and pickle raise many kinds on damaged files
+        raise LCMemError(
+            f"{folder / FINISHED}: damaged, or of another network ({error}); delete this folder"
+        ) from error
+    return module.eval().to(where.device)
+
+
+def _fit(
+    module: DiffusionTraining, store: LatentStore, condition: np.ndarray, folder: Path, where: RunsOn, draw: Any
+) -> None:
+    each, settings = min(module.settings.look_every, module.settings.steps), module.settings
+    version = len([*(folder / "logs").glob("version_*")])
+    trainer = L.Trainer(
+        accelerator=ACCELERATORS[where.device],
+        devices=where.devices,
+        strategy="ddp" if where.devices > 1 else "auto",
+        use_distributed_sampler=False,
+        max_epochs=-(-settings.steps // each),
+        max_steps=settings.steps,
+        limit_train_batches=each,
+        precision=precision_for(settings.precision, where.device),
+        gradient_clip_val=1.0,
+        callbacks=[LatestCheckpoint(folder / LATEST, where.checkpoint_every), _Looks(folder, draw)],
+        logger=CSVLogger(folder, "logs", version=version),
+        log_every_n_steps=min(10, each),
+        reload_dataloaders_every_n_epochs=1,
+        enable_model_summary=False,
+    )
+    latest = folder / LATEST
+    trainer.fit(
+        module,
+        datamodule=_Data(store, condition, module, each),
+        ckpt_path=latest if latest.is_file() else None,
+        weights_only=True,
+    )
+
+
+@torch.inference_mode()
+def draw_latents(
+    module: DiffusionTraining,
+    condition: np.ndarray,
+    seeds: np.ndarray,
+    shape: tuple[int, int, int],
+    *,
+    steps: int = STEPS,
+    start: Tensor | None = None,
+    sigma_max: float = FULL_NOISE,
+) -> Tensor:
+    """Normalised latents ``[n, C, h, w]``, each from its own seed.
+
+    Args:
+        module: The generator.
+        condition: ``[n, K]``.
+        seeds: ``[n]``.
+        shape: Of a latent.
+        steps: Heun steps.
+        start: Clean latents that the noise is added to; None for samples from noise alone.
+        sigma_max: Noise level to begin at.
+    """
+    noise = sigma_max * noise_of([int(seed) for seed in seeds], shape)
+    noisy = noise if start is None else start + noise
+    known = torch.from_numpy(np.ascontiguousarray(condition)).to(module.device)
+    denoiser = module.denoiser(known if known.shape[1] else None)
+    return sample(denoiser, noisy.to(module.device), steps, sigma_max).cpu()
+
+
+def plot_loss(folder: Path) -> None:
+    """``loss.png`` from the logs of all starts."""
+    from matplotlib.figure import Figure
+
+    table = read_metrics(folder / "logs")
+    if "loss" not in table:
+        return
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(table["step"], table["loss"], lw=1)
+    axes.set(xlabel="step", ylabel="loss", yscale="log")
+    axes.grid(alpha=0.3)
+    with replacing(folder / "loss.png") as partial:
+        figure.savefig(partial, dpi=120, format="png")
