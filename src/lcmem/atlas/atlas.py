@@ -102,6 +102,9 @@ class Atlas:
         """Features D of a picture."""
         return self.card.shape[0]
 
+    def __repr__(self) -> str:
+        return f"Atlas({str(self.folder)!r}: {len(self)} pictures, {self.dims} features of model {self.model!r})"
+
     def __len__(self) -> int:
         return len(self.store.index)
 

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,10 +11,11 @@ from torch import Tensor
 
 from lcmem.devices import batch_size as suited
 from lcmem.model import Head
+from lcmem.pictures.batch import Batch, is_single, split_batch
 from lcmem.pictures.image import PictureLike, load_levels
 from lcmem.pictures.loading import PictureBatch, iterate_pictures
 
-Pictures = PictureLike | Sequence[PictureLike]
+Pictures = PictureLike | Batch
 
 
 class Detector(ABC):
@@ -70,7 +70,8 @@ class Detector(ABC):
         """Features of pictures.
 
         Args:
-            pictures: One or several of what :func:`lcmem.pictures.image.load_picture` takes.
+            pictures: One or several of what :func:`lcmem.pictures.image.load_picture` takes, an array ``[N, H, W, 3]``
+                or a tensor ``[N, 3, H, W]``.
             batch_size: Changes the speed, not the result.
 
         Returns:
@@ -79,7 +80,7 @@ class Detector(ABC):
         Raises:
             PictureError: One of them cannot be read.
         """
-        many: list[Any] = list(pictures) if isinstance(pictures, list | tuple) else [pictures]
+        many = split_batch(pictures)
         parts = []
         for start in range(0, len(many), batch_size):
             squares = [self._square(picture) for picture in many[start : start + batch_size]]
@@ -118,7 +119,7 @@ class Detector(ABC):
         u, v = self.features(a), self.features(b)
         count = max(len(u), len(v))
         scores = self.similarity(*(each.expand(count, -1) if len(each) == 1 else each for each in (u, v)))
-        single = not isinstance(a, list | tuple) and not isinstance(b, list | tuple)
+        single = is_single(a) and is_single(b)
         return float(scores[0]) if single else scores
 
 

@@ -120,6 +120,10 @@ class LCMem(Detector):
         parts = (weights_sha256(self.network), self.encoder.card.sha256, str(self.size))
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
+    def __repr__(self) -> str:
+        sees = f"{self.size}-pixel pictures through {self.encoder.card.name}"
+        return f"LCMem({self.name!r}: {self.dims} features of {sees}, on {self.device})"
+
     @cached_property
     def dims(self) -> int:
         """Number of features, D."""

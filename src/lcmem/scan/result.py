@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from lcmem.scan.bounds import Bins
 from lcmem.scan.exact import Matches
 from lcmem.scan.quantise import Quantiser
+from lcmem.shown import as_html, as_text
 
 KINDS = ("unknown", "same", "different")
 """Names of the kinds of pairs, by whether both identities are known and equal."""
@@ -118,6 +119,20 @@ class ScanResult:
         yield _frame(self.held)
         for path in self.files:
             yield _frame(read_matches(path))
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [("pairs", f"{self.pairs:,}"), ("best matches kept", f"{self.best.logits.shape[1]} for each query")]
+        if self.threshold is not None:
+            rows.append(("threshold", f"{self.threshold:.4f}"))
+            found = {kind: count for kind, count in self.match_counts.items() if self.histogram.counts[kind].any()}
+            rows += [(f"matches of {kind} identity", f"{count:,}") for kind, count in found.items()]
+        return rows
+
+    def __repr__(self) -> str:
+        return as_text(f"ScanResult of {len(self.best.logits):,} queries", self._rows())
+
+    def _repr_html_(self) -> str:
+        return as_html(f"Scan of {len(self.best.logits):,} queries", self._rows())
 
     @property
     def failures(self) -> np.ndarray | None:

@@ -1,0 +1,68 @@
+"""Claims: from Python, pictures may be paths, PIL pictures, arrays or tensors alike; results say what they are."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import lcmem
+from lcmem.atlas import Atlas, fill_atlas
+from lcmem.errors import PictureError
+from lcmem.pictures.batch import split_batch
+from lcmem.pictures.image import load_levels
+from lcmem.scan import scan
+
+
+@pytest.fixture(scope="module")
+def levels(orl):
+    """[N, H, W, 3] uint8: two pictures of each of ten people."""
+    return np.stack([load_levels(path).transpose(1, 2, 0) for path in (orl.paths[at] for at in range(0, 100, 5))])
+
+
+def forms(levels):
+    """The same pictures as people have them."""
+    floats = torch.from_numpy(levels).permute(0, 3, 1, 2).float() / 255
+    return {
+        "list of PIL pictures": [Image.fromarray(each) for each in levels],
+        "array": levels,
+        "array in [0, 1]": levels.astype(np.float32) / 255,
+        "tensor in [0, 1]": floats,
+        "tensor of bytes": torch.from_numpy(levels).permute(0, 3, 1, 2),
+        "list of tensors": list(floats),
+        "tensor in float64": floats.to(torch.float64),
+    }
+
+
+def test_features_of_every_form(levels, compact, orl):
+    expected = compact.features([orl.paths[at] for at in range(0, 100, 5)])
+    for name, pictures in forms(levels).items():
+        torch.testing.assert_close(compact.features(pictures), expected, atol=2e-3, rtol=0, msg=name)
+    assert compact.score(levels[0], levels[0]) == pytest.approx(float(compact.bias))
+    assert compact.score(levels[:3], levels[0]).shape == (3,)
+
+
+@pytest.mark.parametrize("kind", [torch.tensor, np.array])
+def test_the_range_of_a_generator_is_refused_with_the_remedy(kind, rng):
+    pictures = kind(rng.uniform(-1, 1, (2, 3, 16, 16)).astype(np.float32))
+    with pytest.raises(PictureError, match=r"/ 2 \+ 0\.5"):
+        split_batch(pictures)
+    with pytest.raises(PictureError, match="uint8"):
+        split_batch(kind(rng.uniform(0, 255, (2, 3, 16, 16)).astype(np.float32)))
+    with pytest.raises(PictureError, match="is no picture"):
+        split_batch(kind(rng.uniform(0, 1, (2, 7, 16, 16)).astype(np.float32)))
+
+
+def test_repr_is_short(compact, people, tmp_path):
+    assert repr(compact).startswith("LCMem('compact': 512 features of 128-pixel pictures") and "\n" not in repr(compact)
+    atlas = Atlas.create(tmp_path, compact)
+    fill_atlas(people.rows(range(3)), compact, atlas, workers=0)
+    assert "3 pictures, 512 features of model 'compact'" in repr(atlas) and "\n" not in repr(atlas)
+    found = scan(atlas.features(), None, compact.head, threshold=-np.inf)
+    assert "3 queries" in repr(found) and len(repr(found).splitlines()) <= 6
+    assert found._repr_html_().startswith("<table") and "<td>3</td>" in found._repr_html_()
+
+
+def test_the_version_is_the_package_s():
+    from importlib.metadata import version
+
+    assert lcmem.__version__ == version("lcmem")
