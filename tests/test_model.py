@@ -20,6 +20,7 @@ from lcmem.model import (
     pair_bce,
     pair_logits,
 )
+from lcmem.model.fused import fused
 from lcmem.model.siamese import normalise_samples
 from lcmem.training.presets import load_recipe
 
@@ -189,3 +190,20 @@ def test_gain_stretches_all_but_the_last_part():
 def test_gain_needs_two_parts(parts):
     with pytest.raises(LCMemError, match="two parts"):
         SiameseNetwork(NetworkSettings("convnext_atto", features=96, parts=parts, gain=True))
+
+
+@pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "mobilenetv3_small_050", "resnet10t", "convnext_atto"])
+def test_a_fused_network_is_the_same_function(backbone):
+    torch.manual_seed(0)
+    network = SiameseNetwork(NetworkSettings(backbone, channels=3, features=64)).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(module.bias, -0.5, 0.5)
+    x = torch.rand(2, 3, 64, 64)
+    twin = fused(network)
+    torch.testing.assert_close(twin(x), network(x), atol=1e-5, rtol=1e-4)
+    left = sum(isinstance(module, torch.nn.BatchNorm2d) for module in twin.modules())
+    assert left < sum(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules()) or left == 0

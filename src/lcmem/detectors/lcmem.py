@@ -21,11 +21,14 @@ from lcmem.devices import usable_devices
 from lcmem.encoders import LatentEncoder, load_encoder, weights_sha256
 from lcmem.errors import CheckpointError
 from lcmem.model import Head, NetworkSettings, SiameseNetwork, pair_logits
+from lcmem.model.fused import fused
 from lcmem.pictures.loading import PictureBatch, to_float
 
 KIND = "detector"
 ON_CPU = 8
 """Pictures that a CPU encodes at once: larger maps leave its cache and are paid for with fresh memory."""
+NETWORK_ON_CPU = 16
+"""The same for the network, whose maps are smaller."""
 
 
 class LCMem(Detector):
@@ -37,7 +40,8 @@ class LCMem(Detector):
         encoder: The frozen autoencoder.
         size: Side of the square that pictures are squeezed into, in pixels.
         card: What is known about it: name, training, training data, encoder, metrics, licence.
-        copies: Encoder and network on each further device.
+        engines: Encoder and network on each device, the network as :func:`lcmem.model.fused.fused` makes it of one that
+            was loaded.
     """
 
     def __init__(
@@ -51,7 +55,7 @@ class LCMem(Detector):
     ) -> None:
         self.network, self.encoder, self.size, self.name = network.eval(), encoder, size, name
         self.card: dict[str, Any] = {"name": name, "training": training or []}
-        self.copies: list[tuple[LatentEncoder, SiameseNetwork]] = []
+        self.engines: list[tuple[LatentEncoder, SiameseNetwork]] = [(encoder, self.network)]
 
     @classmethod
     def load(
@@ -93,7 +97,9 @@ class LCMem(Detector):
         network.to(first).to(memory_format=torch.channels_last).requires_grad_(False)
         detector = cls(network, frozen, card["size"], name=card["name"])
         detector.card = {key: value for key, value in card.items() if key not in _DERIVED}
-        detector.copies = [(copy.deepcopy(frozen).to(other), copy.deepcopy(network).to(other)) for other in others]
+        fast = fused(network)
+        detector.engines = [(frozen, fast)]
+        detector.engines += [(copy.deepcopy(frozen).to(other), copy.deepcopy(fast).to(other)) for other in others]
         return detector
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
@@ -158,7 +164,7 @@ class LCMem(Detector):
         if pictures.shape[-1] != self.size:
             scaled = F.interpolate(pictures.float(), (self.size, self.size), mode="bilinear", antialias=True)
             pictures = scaled.round().clamp(0, 255).to(torch.uint8)
-        return _embed(self.encoder, self.network, pictures).cpu()
+        return _embed(*self.engines[0], pictures).cpu()
 
     def stream(
         self, paths: Sequence[str], *, batch_size: int | None = None, workers: int | None = None
@@ -168,12 +174,11 @@ class LCMem(Detector):
         Each device gets the next batch. GPUs compute behind the back of this process, which only waits for the oldest
         batch when every device has one.
         """
-        devices = [(self.encoder, self.network), *self.copies]
         begun: deque[tuple[PictureBatch, Tensor]] = deque()
         batches = self.decoded(paths, batch_size=batch_size or suited(self.device), workers=workers)
-        for (encoder, network), batch in zip(cycle(devices), batches, strict=False):
+        for (encoder, network), batch in zip(cycle(self.engines), batches, strict=False):
             begun.append((batch, _embed(encoder, network, batch.pictures)))
-            if len(begun) == len(devices):
+            if len(begun) == len(self.engines):
                 batch, features = begun.popleft()
                 yield batch, features.cpu()
         for batch, features in begun:
@@ -206,5 +211,7 @@ def _embed(encoder: LatentEncoder, network: SiameseNetwork, pictures: Tensor) ->
     device = network.mean.device
     if not len(pictures):
         return torch.empty(0, network.settings.features, device=device)
-    parts = pictures.to(device).split(ON_CPU if device.type == "cpu" else len(pictures))
-    return network(torch.cat([encoder.encode(to_float(part)) for part in parts]))
+    on_cpu = device.type == "cpu"
+    parts = pictures.to(device).split(ON_CPU if on_cpu else len(pictures))
+    latents = torch.cat([encoder.encode(to_float(part)) for part in parts])
+    return torch.cat([network(part) for part in latents.split(NETWORK_ON_CPU if on_cpu else len(latents))])
