@@ -223,3 +223,22 @@ def test_truncated_file(tmp_path, save_noise):
 def test_bad_arrays(array):
     with pytest.raises(PictureError):
         load_picture(array)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("page.png", b"<!DOCTYPE html><html>", "a web page"),
+        ("paper.jpg", b"%PDF-1.4", "a PDF document; export"),
+        ("pointer.png", b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        ("phone.jpg", b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC picture; convert"),
+        ("cut.tif", b"II*\0\xff\xff\0\0", "damaged or cut off; copy or export it again"),
+        ("cut.gif", b"GIF89a", "damaged or cut off"),
+        ("noise.png", b"nothing at all", "not a picture of a kind that is read .*PNG"),
+    ],
+)
+def test_messages_say_what_a_file_is_and_the_way_out(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(PictureError, match=rf"{name}: not a readable picture: .*{message}") as caught:
+        load_picture(tmp_path / name)
+    assert "object" not in str(caught.value) and "0x" not in str(caught.value)

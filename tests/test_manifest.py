@@ -144,3 +144,18 @@ def test_open_pack_layout(tmp_path):
         assert found.paths == [f"{tmp_path}/d.zip/train/a/1.jpg"]
     with pytest.raises(LCMemError, match="unknown layout"):
         read_dataset("other", tmp_path)
+
+
+def test_splits_depend_on_what_is_seen_and_not_on_where_it_lies(tmp_path, save_noise):
+    for number in range(40):
+        save_noise(f"here/{number:02}.png", (16, 16))
+    shutil.copytree(tmp_path / "here", tmp_path / "there" / "deep" / "down")
+    here, there = (Manifest.read(tmp_path / name).with_splits() for name in ("here", "there/deep/down"))
+    assert list(here.table["split"]) == list(there.table["split"]) and set(here.table["split"]) > {"train"}
+    os.rename(tmp_path / "here" / "00.png", tmp_path / "here" / "zz.png")
+    shutil.copy(tmp_path / "here" / "07.png", tmp_path / "here" / "copy.png")
+    found = Manifest.read(tmp_path / "here").with_splits()
+    again = dict(zip(found.paths, found.table["split"], strict=True))
+    before = dict(zip(here.paths, here.table["split"], strict=True))
+    assert again[f"{tmp_path}/here/zz.png"] == before[f"{tmp_path}/here/00.png"]
+    assert again[f"{tmp_path}/here/copy.png"] == again[f"{tmp_path}/here/07.png"], "copies stay together"

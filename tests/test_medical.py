@@ -345,7 +345,7 @@ def test_volume_without_a_slice(tmp_path):
 @pytest.mark.parametrize("shape", [(20, 20, 4, 2), (20, 8, 4)])
 def test_volumes_of_a_wrong_shape(tmp_path, shape):
     path = save_volume(tmp_path / "v.nii.gz", np.zeros(shape, np.int16))
-    with pytest.raises(PictureError, match=r"v\.nii\.gz: (4 dimensions|20×8 pixels are too few)"):
+    with pytest.raises(PictureError, match=r"v\.nii\.gz: (4 dimensions|low information: 20×8 pixels are too few)"):
         load_picture(f"{path}#slice=0")
 
 
@@ -399,3 +399,14 @@ def test_a_slice_of_computed_tomography_without_air_is_not_stretched(write_dicom
     stored = ramp(1000, 1100, np.int16)
     planes = load_picture(write_dicom(stored, Modality="CT", RescaleSlope=1, RescaleIntercept=-1024))
     np.testing.assert_allclose(planes[0], (stored - 1024.0 + 1000) / 1400, atol=1e-6)
+
+
+@pytest.mark.parametrize("element", ["Rows", "BitsStored"])
+def test_a_missing_element_is_named_as_such(tmp_path, element):
+    dataset = pydicom.dcmread(sample("CT_small.dcm"))
+    delattr(dataset, element)
+    dataset.save_as(tmp_path / "a.dcm")
+    words = {"Rows": "its element Rows is missing", "BitsStored": "Missing required element.*Bits Stored"}[element]
+    with pytest.raises(PictureError, match=rf"a\.dcm: .*{words}") as caught:
+        load_picture(tmp_path / "a.dcm")
+    assert "attribute" not in str(caught.value)

@@ -12,7 +12,7 @@ from lcmem.augment import Augmentation
 from lcmem.datasets import hash_split
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import load_encoder
-from lcmem.errors import CheckpointError, LCMemError
+from lcmem.errors import CheckpointError, LCMemError, LCMemWarning
 from lcmem.latents import build_store
 from lcmem.model import SiameseNetwork
 from lcmem.pairs import identity_pairs
@@ -373,6 +373,9 @@ def test_pictures_without_splits_are_divided(orl, tmp_path):
     known = dict(zip(divided.identities, divided.table["split"], strict=True))
     assert all(hash_split(name) in (split, "train") for name, split in known.items()), "val has two at least"
     tiny = [*TINY, "stage1.epochs=1", "stage1.steps_per_epoch=1", "stage2=none"]
-    train(SMALL.with_settings(tiny), bare, tmp_path)
-    written = Manifest.read(tmp_path / "manifest.csv")
-    assert written.table["split"].tolist() == divided.table["split"].tolist()
+    (tmp_path / "broken.png").write_text("no picture")
+    broken = bare.table.iloc[:1].assign(path=str(tmp_path / "broken.png"))
+    with pytest.warns(LCMemWarning, match=r"skipped: .*broken\.png: not a readable picture"):
+        train(SMALL.with_settings(tiny), Manifest(pd.concat((bare.table, broken), ignore_index=True)), tmp_path / "run")
+    written = Manifest.read(tmp_path / "run" / "manifest.csv")
+    assert written.table["split"].tolist()[:-1] == divided.table["split"].tolist()

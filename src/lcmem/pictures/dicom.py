@@ -56,7 +56,9 @@ def _read_header(data: bytes, name: str) -> "Dataset":
     from pydicom import dcmread
 
     if not (is_dicom(data) or is_bare_dicom(data)):
-        raise PictureError(f"{name}: not a DICOM file (it lacks the letters DICM at byte 128)")
+        raise PictureError(
+            f"{name}: not a DICOM file (it lacks the letters DICM at byte 128); rename it if it is something else"
+        )
     try:
         dataset = dcmread(io.BytesIO(data), force=True)
         if "TransferSyntaxUID" not in dataset.file_meta:  # without a preamble the syntax is the default one (PS3.5, 10)

@@ -10,10 +10,12 @@ from PIL import Image, ImageOps
 
 from lcmem.errors import PictureError
 from lcmem.pictures.depth import FULL, Declared, declared, to_grey
+from lcmem.pictures.diagnosis import why_unreadable
 from lcmem.pictures.information import shows_little
 from lcmem.pictures.paths import (
     DICOM_SUFFIXES,
     FORMATS,
+    HEAD,
     VOLUME_SUFFIXES,
     check_size,
     is_bare_dicom,
@@ -89,7 +91,14 @@ def _load_file(path: str, size: int | None) -> np.ndarray:
     except FileNotFoundError as error:
         raise PictureError(f"{path}: no such file") from error
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error, … on damaged files
-        raise PictureError(f"{path}: not a readable picture ({error})") from error
+        raise PictureError(f"{path}: not a readable picture: {why_unreadable(error, _beginning(path))}") from error
+
+
+def _beginning(path: str) -> bytes:
+    try:
+        return read_bytes(path)[:HEAD]
+    except Exception:  # the error that is to be explained
+        return b""
 
 
 def _decode(path: str, size: int | None) -> np.ndarray:

@@ -134,6 +134,9 @@ class Manifest:
     def with_splits(self, *, val: float = 0.1, test: float = 0.1) -> "Manifest":
         """Divide the identities by :func:`lcmem.pictures.splits.hash_split`: the same on every machine.
 
+        Pictures of nobody known are divided by their content, so that neither the folder's place nor a file's name
+        matters, and copies stay together.
+
         More pictures change nobody's split, except in a small set, where the identities that are nearest to it are
         taken so that val and test have two each.
 
@@ -144,7 +147,7 @@ class Manifest:
         Raises:
             LCMemError: Too few identities to leave three for train.
         """
-        identities = pd.Series(self.identities)
+        identities = self._lots()
         order = sorted(identities.unique(), key=hash_share)
         if len(order) < 7:
             raise LCMemError(f"{len(order)} identities are too few to divide into train, val and test (at least 7)")
@@ -153,6 +156,18 @@ class Manifest:
         ends.append(max(ends[0] + 2, int((splits != "train").sum())))
         split = {name: "test" if k < ends[0] else "val" if k < ends[1] else "train" for k, name in enumerate(order)}
         return Manifest(self.table.assign(split=identities.map(split).to_numpy()))
+
+    def _lots(self) -> pd.Series:
+        """What is divided: the identity, or the content of a picture without one (its name if it cannot be read)."""
+        from lcmem.pictures.content import content_table  # brings PyTorch, which lists need not wait for
+
+        lots = self.table["identity"].reset_index(drop=True)
+        bare = lots == ""
+        contents = content_table(list(self.table["path"][bare.to_numpy()]), {})
+        names = contents["path"].str.rsplit("/", n=1).str[-1]
+        own = contents["sha256"].where(contents["sha256"] != "", names)
+        lots[bare] = ("\0" + own).to_numpy()  # no identity of a table can hold a NUL, so the two never meet
+        return lots
 
     def check_disjoint(self) -> None:
         """Identities must not be shared between splits.

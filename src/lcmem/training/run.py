@@ -1,6 +1,7 @@
 """A run: a recipe and pictures become a detector, in a folder that remembers everything."""
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import torch
 from lcmem.checkpoints import CARD
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import LatentEncoder, load_encoder
+from lcmem.errors import LCMemWarning
 from lcmem.latents import CARD as STORE
 from lcmem.latents import LatentStore, build_store
 from lcmem.pictures.manifest import Manifest
+from lcmem.store.index import SKIPPED
 from lcmem.training.callbacks import plot_curves
 from lcmem.training.fit import RunOptions, fit
 from lcmem.training.module import StageTraining
@@ -24,6 +27,8 @@ from lcmem.training.validation import ValidationList, copy_list, edited_pairs, r
 
 USED = ("train", "val")
 """A training never sees the other split."""
+LISTED = 20
+"""Pictures that cannot be used are named one by one up to this number."""
 
 
 def train(
@@ -58,6 +63,7 @@ def train(
     _check(recipe, manifest, encoder)
     claim(folder, recipe, manifest, USED)
     store = _latents(data, manifest, recipe, encoder, folder / "latents", options)
+    _warn_of_skipped(store)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     run = _Run(recipe, store, encoder, folder, options)
     for number, stage in enumerate(recipe.stages, 1):
@@ -69,6 +75,14 @@ def train(
 def read_data(source: Path) -> Manifest | LatentStore:
     """A manifest, or the folder of a LatentStore."""
     return LatentStore.open(source) if (source / STORE).is_file() else Manifest.read(source)
+
+
+def _warn_of_skipped(store: LatentStore) -> None:
+    for reason in store.skipped[:LISTED]:
+        warnings.warn(f"skipped: {reason}", LCMemWarning, stacklevel=3)
+    if len(store.skipped) > LISTED:
+        rest = len(store.skipped) - LISTED
+        warnings.warn(f"and {rest} more, see {store.folder / SKIPPED}", LCMemWarning, stacklevel=3)
 
 
 def _with_splits(data: Manifest | LatentStore) -> Manifest:
