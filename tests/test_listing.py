@@ -75,6 +75,8 @@ def test_linked_folders_are_followed_and_cycles_are_not(tmp_path):
         picture(number).save(folder / "a.png")
     (root / "linked").symlink_to(elsewhere)
     (root / "p1" / "up").symlink_to(root)
+    (root / "a").symlink_to(root / "p1")
+    (elsewhere / "back").symlink_to(root)
     manifest = Manifest.read(root)
     assert sorted(manifest.table["identity"]) == ["p1", "p2"]
 

@@ -22,9 +22,9 @@ def mixed(save_noise, tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 2, None])
 def test_inspection_with_and_without_workers(mixed, workers):
-    sizes, failures = inspect_pictures(mixed, workers=workers)
-    assert sizes == [(20 + k % 3, 30) for k in range(150) if k not in (7, 100)]
-    assert len(failures) == 2 and "/7.png" in failures[0] and "/100.png" in failures[1]
+    found = inspect_pictures(mixed, workers=workers)
+    assert found.sizes == [(20 + k % 3, 30) for k in range(150) if k not in (7, 100)]
+    assert len(found.unreadable) == 2 and "/7.png" in found.unreadable[0] and "/100.png" in found.unreadable[1]
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -58,6 +58,9 @@ IdentityPattern = Annotated[
     ),
 ]
 IdentityColumn = Annotated[str, typer.Option(help="Column of a table that names the identity.")]
+Root = Annotated[
+    Path | None, typer.Option(help="Folder that a table's relative paths start at. Default: that of the table.")
+]
 Identities = Annotated[
     bool, typer.Option("--identities/--no-identities", help="Whether sub-folders or a column name identities.")
 ]

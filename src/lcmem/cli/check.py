@@ -1,11 +1,18 @@
 """``lcmem check``: open everything before a long job."""
 
 from collections import Counter
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import AUDIT, Identities, IdentityColumn, IdentityPattern, Workers, app, examples
+from lcmem.cli.app import AUDIT, Identities, IdentityColumn, IdentityPattern, Root, Workers, app, examples
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lcmem.jobs.check import Inspection
+    from lcmem.pictures.manifest import Manifest
 
 LISTED = 20
 
@@ -22,41 +29,74 @@ def check(
     identity_pattern: IdentityPattern = None,
     identity_column: IdentityColumn = "identity",
     identities: Identities = True,
+    root: Root = None,
     workers: Workers = None,
 ) -> None:
-    """Open every picture and count splits, datasets, identities, sizes, unreadable files. Exit 1 if any is wrong."""
+    """Open every picture and say whose they are, what cannot be used and what looks wrong. Exit 1 if anything is."""
     from rich.console import Console
-    from rich.table import Table
 
-    from lcmem.errors import LCMemError
-    from lcmem.jobs.check import inspect_pictures
     from lcmem.pictures.manifest import Manifest
 
-    console, wrong = Console(), False
+    wrong = False
     for source in paths:
         manifest = Manifest.read(
-            source, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
+            source,
+            identity_pattern=identity_pattern,
+            identity_column=identity_column,
+            identities=identities,
+            root=root,
         )
-        table = Table("dataset", "split", "pictures", "identities", "with ≥ 2", title=source)
-        for (dataset, split), part in manifest.table.groupby(["dataset", "split"]):
-            sizes = part["identity"][part["identity"] != ""].value_counts()
-            table.add_row(dataset, split or "–", str(len(part)), str(len(sizes)), str((sizes > 1).sum()))
-        console.print(table)
-        sizes, failures = inspect_pictures(manifest.paths, workers=workers)
-        common = ", ".join(f"{width}×{height} ({count})" for (width, height), count in Counter(sizes).most_common(5))
-        console.print(f"{len(sizes)} readable; most common sizes: {common or 'none'}")
-        if manifest.ignored:
-            others = ", ".join(f"{count} × {suffix}" for suffix, count in sorted(manifest.ignored.items()))
-            console.print(f"not pictures: {others}", soft_wrap=True, highlight=False)
-        for reason in failures[:LISTED]:
-            console.print(f"[red]unreadable[/] {reason}", soft_wrap=True, highlight=False)
-        if len(failures) > LISTED:
-            console.print(f"[red]… and {len(failures) - LISTED} more[/]")
-        try:
-            manifest.check_disjoint()
-        except LCMemError as error:
-            console.print(f"[red]{error}[/]")
-            wrong = True
-        wrong |= bool(failures)
+        wrong |= _page(manifest, source, workers, Console(soft_wrap=True, highlight=False))
     if wrong:
         raise typer.Exit(1)
+
+
+def _page(manifest: "Manifest", source: str, workers: int | None, console: "Console") -> bool:
+    """Print what there is to say about a set; whether anything is wrong with it."""
+    from lcmem.errors import LCMemError
+    from lcmem.jobs.check import identity_advice, inspect_pictures, link_count
+    from lcmem.pictures.listing import described
+
+    _print_counts(manifest, source, console)
+    console.print(identity_advice(manifest), markup=False)
+    inspection = inspect_pictures(manifest.paths, workers=workers)
+    common = Counter(inspection.sizes).most_common(5)
+    sizes = ", ".join(f"{width}×{height} ({count})" for (width, height), count in common)
+    console.print(f"{len(inspection.sizes)} can be used; most common sizes: {sizes or 'none'}")
+    links = link_count(manifest)
+    if links:
+        console.print(f"{links} are links to the file of another one; lcmem duplicates lists them")
+    if manifest.ignored:
+        console.print(f"not pictures: {described(manifest.ignored)}", markup=False)
+    _print_reasons(inspection, source, console)
+    try:
+        manifest.check_disjoint()
+    except LCMemError as error:
+        console.print(str(error), style="red", markup=False)
+        return True
+    return bool(inspection.unreadable)
+
+
+def _print_counts(manifest: "Manifest", source: str, console: "Console") -> None:
+    from rich.table import Table
+
+    table = Table("dataset", "split", "pictures", "identities", "with ≥ 2", title=source)
+    for (dataset, split), part in manifest.table.groupby(["dataset", "split"]):
+        sizes = part["identity"][part["identity"] != ""].value_counts()
+        table.add_row(dataset, split or "–", str(len(part)), str(len(sizes)), str((sizes > 1).sum()))
+    console.print(table)
+
+
+def _print_reasons(inspection: "Inspection", source: str, console: "Console") -> None:
+    """Pictures that are set aside and those that cannot be read, by their path below the set's folder."""
+    above = f"{Path(source).absolute()}/"
+    for title, colour, reasons in (
+        ("set aside, they show nothing by which anybody could be recognised", "yellow", inspection.low),
+        ("unreadable", "red", inspection.unreadable),
+    ):
+        if reasons:
+            console.print(f"{len(reasons)} {title}:", style=colour)
+        for reason in reasons[:LISTED]:
+            console.print(f"  {reason.removeprefix(above)}", markup=False)
+        if len(reasons) > LISTED:
+            console.print(f"  … and {len(reasons) - LISTED} more")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import TRAIN, Identities, IdentityColumn, IdentityPattern, app, examples
+from lcmem.cli.app import TRAIN, Identities, IdentityColumn, IdentityPattern, Root, app, examples
 
 
 @app.command(
@@ -32,6 +32,7 @@ def manifest(
     identity_pattern: IdentityPattern = None,
     identity_column: IdentityColumn = "identity",
     identities: Identities = True,
+    root: Root = None,
 ) -> None:
     """List pictures with identity, split and dataset in a table that every other command reads."""
     from lcmem.datasets import read_dataset
@@ -39,7 +40,11 @@ def manifest(
 
     if layout is None:
         found = Manifest.read(
-            source, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
+            source,
+            identity_pattern=identity_pattern,
+            identity_column=identity_column,
+            identities=identities,
+            root=root,
         )
     else:
         found = read_dataset(layout, Path(source))

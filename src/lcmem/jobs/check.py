@@ -1,36 +1,74 @@
-"""Open every picture once, whole, before a long job."""
+"""Open every picture once, whole, before a long job, and say what is doubtful about a set."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from lcmem.errors import PictureError
+from lcmem.errors import LowInformationError, PictureError
+from lcmem.pictures.content import linked_to
+from lcmem.pictures.hints import propose_column, propose_pattern
 from lcmem.pictures.loading import decode
+from lcmem.pictures.manifest import Manifest
 from lcmem.progress import progress_bar
 
 
-def inspect_pictures(paths: Sequence[str], *, workers: int | None = None) -> tuple[list[tuple[int, int]], list[str]]:
+@dataclass
+class Inspection:
+    """What was found.
+
+    Attributes:
+        sizes: Width and height in pixels of the pictures that can be used.
+        low: Reason for each picture that shows nothing, and is set aside therefore.
+        unreadable: Reason for each picture that cannot be read.
+    """
+
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    low: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+    def add(self, found: "tuple[int, int] | PictureError") -> None:
+        """Count a picture's size, or why there is none."""
+        if isinstance(found, LowInformationError):
+            self.low.append(str(found))
+        elif isinstance(found, PictureError):
+            self.unreadable.append(str(found))
+        else:
+            self.sizes.append(found)
+
+
+def inspect_pictures(paths: Sequence[str], *, workers: int | None = None) -> Inspection:
     """Decode every picture.
 
     Args:
         paths: The pictures.
         workers: As of :func:`lcmem.pictures.loading.decode`.
-
-    Returns:
-        Width and height in pixels of the readable ones, and the reasons for the others.
     """
-    sizes: list[tuple[int, int]] = []
-    failures: list[str] = []
+    inspection = Inspection()
     with progress_bar("opening pictures", len(paths)) as advance:
         for batch in decode(paths, _size, list, batch_size=8, workers=workers):
             for _, found in batch:
-                if isinstance(found, PictureError):
-                    failures.append(str(found))
-                else:
-                    sizes.append(found)
+                inspection.add(found)
             advance(len(batch))
-    return sizes, failures
+    return inspection
 
 
 def _size(picture: np.ndarray) -> tuple[int, int]:
     return picture.shape[2], picture.shape[1]
+
+
+def identity_advice(manifest: Manifest) -> str:
+    """How many identities are known; and if none is, the option that would find some."""
+    known = manifest.table["identity"][manifest.table["identity"] != ""]
+    if len(known):
+        without = len(manifest) - len(known)
+        rest = f"; {without} pictures have none and stand for themselves" if without else ""
+        return f"{known.nunique()} identities for {len(known)} pictures{rest}"
+    unknown = "identities unknown: each picture stands for itself"
+    proposal = propose_column(manifest.table) or propose_pattern(manifest.paths)
+    return f"{unknown}. {proposal}" if proposal else unknown
+
+
+def link_count(manifest: Manifest) -> int:
+    """Pictures that are links to the file of another one."""
+    return sum(map(bool, linked_to(manifest.paths)))

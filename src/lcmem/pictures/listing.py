@@ -71,9 +71,9 @@ def list_folder(root: Path) -> Listing:
     Raises:
         LCMemError: A file name is not UTF-8.
     """
-    listing, seen = Listing(), {os.path.realpath(root)}
+    listing, real, seen = Listing(), os.path.realpath(root), set[str]()
     for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = [name for name in sorted(folders) if _is_new(os.path.join(folder, name), seen)]
+        folders[:] = [name for name in sorted(folders) if _is_new(os.path.join(folder, name), real, seen)]
         inner = Path(folder).relative_to(root).parts
         for name in sorted(files):
             path = os.path.join(folder, name)
@@ -85,11 +85,15 @@ def list_folder(root: Path) -> Listing:
     return listing
 
 
-def _is_new(folder: str, seen: set[str]) -> bool:
-    """Whether a sub-folder was not walked yet: a link to a folder above it would never end."""
+def _is_new(folder: str, root: str, seen: set[str]) -> bool:
+    """Whether to walk a sub-folder: each once, and those below the root by their own names, not by a link's.
+
+    A link to a folder above would never end.
+    """
     real = os.path.realpath(folder)
-    new = real not in seen
-    seen.add(real)
+    new = real not in seen and not (os.path.islink(folder) and f"{real}{os.sep}".startswith(f"{root}{os.sep}"))
+    if new:
+        seen.add(real)
     return new
 
 
