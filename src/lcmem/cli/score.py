@@ -1,39 +1,91 @@
 """``lcmem score`` and ``lcmem compare``: single pairs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import SEARCH, Device, Download, Model, Workers, app, examples
+from lcmem.cli.app import (
+    SEARCH,
+    Device,
+    Download,
+    Identities,
+    IdentityColumn,
+    IdentityPattern,
+    Model,
+    Workers,
+    app,
+    examples,
+)
+
+if TYPE_CHECKING:
+    from lcmem.detectors.base import Detector
+    from lcmem.jobs.pair import Comparison
 
 
 @app.command(
     rich_help_panel=SEARCH,
     epilog=examples(
         "lcmem compare a.png b.png",
-        "lcmem compare a.png b.png --model phash",
+        "lcmem compare a.png b.png --against real/ --exit-code",
     ),
 )
 def compare(
     a: Annotated[str, typer.Argument(help="A picture.")],
     b: Annotated[str, typer.Argument(help="Another picture.")],
+    against: Annotated[
+        str | None,
+        typer.Option(help="Pictures like these (folder, zip, table, atlas): how alike are strangers among them?"),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Probability from which they match (similarity, if the model has no head)."),
+    ] = None,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 unless they match.")] = False,
+    identity_pattern: IdentityPattern = None,
+    identity_column: IdentityColumn = "identity",
+    identities: Identities = True,
     model: Model = "compact",
     device: Device = "cpu",
+    workers: Workers = None,
     download: Download = False,
 ) -> None:
     """Do two pictures show the same identity, or is one an edited copy of the other?"""
-    from scipy.special import expit
-
+    from lcmem.cli.pictures import read_pictures
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
+    from lcmem.jobs.features import extract_features
+    from lcmem.jobs.pair import compare_pair
 
+    source = None if against is None else read_pictures(against, identity_pattern, identity_column, identities)
     detector = load_detector(model, Options(device, download))
-    score = detector.score(a, b)
-    if detector.head is None:
-        typer.echo(f"similarity {score:.6f}")
-    else:
-        typer.echo(f"logit {score:.6f}  probability {expit(score):.6f}")
+    known = None if source is None else extract_features(source, detector, None, workers=workers)
+    found = compare_pair(a, b, detector, threshold=threshold, against=known)
+    print_comparison(found, detector)
+    if exit_code and found.verdict not in ("identical", "match"):
+        raise typer.Exit(1)
+
+
+VERDICTS = {
+    "identical": "identical: the same picture",
+    "match": "match: the same identity, or one is an edited copy of the other",
+    "no match": "no match",
+    "undecided": "undecided",
+}
+
+
+def print_comparison(found: "Comparison", detector: "Detector") -> None:
+    """The verdict, and what it rests on."""
+    from lcmem.jobs.pair import in_words
+
+    typer.echo(VERDICTS[found.verdict])
+    typer.echo(in_words(found.score, detector))
+    level = "none" if found.threshold is None else in_words(found.threshold, detector)
+    typer.echo(f"threshold: {level}; {found.origin}")
+    scale = f"a picture with itself reaches {in_words(found.highest, detector)}"
+    if found.scale is not None and found.scale.above_half == found.scale.above_half:
+        scale = f"{found.scale.above_half:.1%} of these pairs lie above p 0.5; {scale}"
+    typer.echo(f"scale: {scale}")
 
 
 @app.command(

@@ -1,0 +1,126 @@
+"""Two pictures: how alike they are, and what that means."""
+
+import os
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from lcmem.detectors.base import Detector
+from lcmem.jobs.compare import compare, given_score
+from lcmem.jobs.features import FeatureSet
+from lcmem.pictures.image import load_levels
+from lcmem.scan.result import Histogram
+
+RATE = 0.01
+"""Share of pairs of different identities that may reach a threshold that is measured."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How alike pictures of different identities are.
+
+    Attributes:
+        threshold: Score that a share of :data:`RATE` of the pairs reaches.
+        pairs: How many there are.
+        above_half: Share of them above p = 0.5; NaN for scores that are no logits.
+        known: Whether their identities are known to differ; else all pairs of different pictures were taken.
+    """
+
+    threshold: float
+    pairs: int
+    above_half: float
+    known: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A verdict and what it rests on.
+
+    Attributes:
+        verdict: ``identical``, ``match``, ``no match`` or ``undecided`` (no threshold is known).
+        score: A logit, or a similarity if the detector has no head.
+        threshold: From which score on pictures match; None if none is known.
+        origin: Where that comes from, in a sentence.
+        highest: What a picture reaches with itself.
+        scale: Where strangers lie, if that was measured.
+    """
+
+    verdict: str
+    score: float
+    threshold: float | None
+    origin: str
+    highest: float
+    scale: Scale | None
+
+
+def compare_pair(
+    a: str, b: str, detector: Detector, *, threshold: float | None = None, against: FeatureSet | None = None
+) -> Comparison:
+    """Compare two pictures.
+
+    Args:
+        a: A picture.
+        b: Another one.
+        detector: The model.
+        threshold: As :func:`lcmem.jobs.compare.given_score` takes it; None takes what is measured, or p = 0.5.
+        against: Pictures like these, to measure on how alike strangers are.
+
+    Raises:
+        PictureError: One cannot be read.
+        LCMemError: A threshold that is none.
+    """
+    u, v = detector.features([a, b])[:, None]
+    score, highest = (float(detector.similarity(u, other)[0]) for other in (v, u))
+    scale = None if against is None else measure_scale(against, detector)
+    level, origin = _threshold(threshold, scale, detector)
+    verdict = "undecided" if level is None else "match" if score >= level else "no match"
+    return Comparison("identical" if _equal(a, b) else verdict, score, level, origin, highest, scale)
+
+
+def measure_scale(found: FeatureSet, detector: Detector) -> Scale:
+    """All pairs of different identities of a set, or all pairs if none is known."""
+    numbers = pd.factorize(pd.Series(found.manifest.identities))[0] if found.manifest.labelled else None
+    result = compare(found.blocks, None, detector, threshold=0.0, query_identities=numbers, title="comparing")
+    kind = "unknown" if numbers is None else "different"
+    pairs = int(result.histogram.counts[kind].sum())
+    half = result.match_counts[kind] / pairs if pairs and detector.head is not None else np.nan
+    return Scale(_reached(result.histogram, kind, RATE), pairs, half, numbers is not None)
+
+
+def _reached(histogram: Histogram, kind: str, rate: float) -> float:
+    """The lowest edge that at most this share of pairs lies above."""
+    counts = histogram.counts[kind]
+    above = np.append(np.cumsum(counts[::-1])[::-1], 0)
+    return float(histogram.edges[int(np.argmax(above <= rate * counts.sum()))] + histogram.error)
+
+
+def _threshold(given: float | None, scale: Scale | None, detector: Detector) -> tuple[float | None, str]:
+    if given is not None:
+        return given_score(given, detector), "as given"
+    if scale is not None:
+        who = "different identities" if scale.known else "different pictures (their identities are unknown)"
+        return scale.threshold, f"at most {RATE:.0%} of {scale.pairs:,} pairs of {who} reach it"
+    if detector.head is None:
+        return None, f"no threshold is known for {detector.name}; give --threshold, or pictures like these: --against"
+    return 0.0, (
+        "the paper's, for as many matching as unrelated pairs; how many strangers reach it depends on the pictures: "
+        "--against SET measures that on yours"
+    )
+
+
+def _equal(a: str, b: str) -> bool:
+    """Whether these are the same file, or hold the same pixels."""
+    if os.path.realpath(a) == os.path.realpath(b):
+        return True
+    one, two = load_levels(a), load_levels(b)
+    return one.shape == two.shape and bool((one == two).all())
+
+
+def in_words(score: float, detector: Detector) -> str:
+    """A score as a threshold can be given: a probability with its logit, or a similarity."""
+    if detector.head is None:
+        return f"similarity {score:.4f}"
+    return f"p {expit(score):.4f}, logit {score:.6f}" if isfinite(score) else f"p {expit(score):.4f}"

@@ -1,0 +1,74 @@
+"""Claims: comparing two pictures ends with a verdict, the threshold behind it, where that comes from, and a scale."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from lcmem.cli.app import app
+from lcmem.jobs.features import extract_features
+from lcmem.jobs.pair import RATE, compare_pair, measure_scale
+from lcmem.pictures.manifest import Manifest
+from test_cli_help import all_commands
+
+assert [*all_commands()]
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["compare", *map(str, arguments)])
+
+
+def test_identical_files_are_called_identical(faces, tmp_path):
+    copy = shutil.copy(faces / "s1" / "1.pgm", tmp_path / "copy.pgm")
+    with Image.open(copy) as picture:
+        picture.save(tmp_path / "again.png")
+    for other in (copy, tmp_path / "again.png"):
+        done = run(faces / "s1" / "1.pgm", other, "--threshold", 1, "--exit-code")
+        assert done.exit_code == 0 and done.output.startswith("identical"), "whatever the threshold"
+
+
+def test_the_default_says_where_it_comes_from(faces):
+    done = run(faces / "s1" / "1.pgm", faces / "s2" / "1.pgm")
+    assert done.exit_code == 0
+    assert "threshold: p 0.5000" in done.output and "the paper's" in done.output and "--against" in done.output
+    assert "a picture with itself reaches p 0.9" in done.output
+
+
+@pytest.mark.parametrize(("other", "code"), [("copy.jpg", 0), ("s2.pgm", 1)])
+def test_a_threshold_measured_on_pictures_like_these(faces, people, tmp_path, other, code):
+    people.rows(range(60, 160)).write(tmp_path / "set.csv")
+    Image.open(faces / "s1" / "1.pgm").save(tmp_path / "copy.jpg", quality=60)
+    shutil.copy(faces / "s2" / "1.pgm", tmp_path / "s2.pgm")
+    done = run(
+        faces / "s1" / "1.pgm", tmp_path / other, "--against", tmp_path / "set.csv", "--exit-code", "--workers", 0
+    )
+    assert done.exit_code == code, done.output
+    assert re.search(r"at most 1% of 4,500 pairs of different identities reach it", done.output)
+    assert re.search(r"scale: [0-9.]+% of these pairs lie above p 0\.5", done.output)
+
+
+def test_the_scale_is_that_of_all_pairs(people, compact):
+    few = extract_features(people.rows(range(60)), compact, None, workers=0)
+    logits = compact.similarities(few.features, few.features).numpy()
+    person = np.array(few.manifest.identities)
+    apart = logits[np.triu(person[:, None] != person, 1)]
+    scale = measure_scale(few, compact)
+    assert scale.pairs == len(apart) and scale.above_half == pytest.approx((apart >= 0).mean())
+    assert (apart >= scale.threshold).mean() <= RATE < (apart >= scale.threshold - 0.2).mean()
+    unknown = extract_features(Manifest(people.rows(range(60)).table.assign(identity="")), compact, None, workers=0)
+    assert not measure_scale(unknown, compact).known and measure_scale(unknown, compact).pairs == 60 * 59 / 2
+
+
+def test_a_detector_without_probabilities(faces):
+    a, b = faces / "s1" / "1.pgm", faces / "s1" / "2.pgm"
+    undecided = run(a, b, "--model", "mse", "--exit-code")
+    assert undecided.exit_code == 1 and undecided.output.startswith("undecided") and "--threshold" in undecided.output
+    assert run(a, b, "--model", "mse", "--threshold", -1, "--exit-code").exit_code == 0
+
+
+def test_from_python(faces, compact):
+    found = compare_pair(str(faces / "s1" / "1.pgm"), str(faces / "s1" / "2.pgm"), compact, threshold=0.01)
+    assert found.verdict == "match" and found.score < found.highest
