@@ -1,4 +1,4 @@
-"""Claims: intervals equal statsmodels' formulas; calibration keeps its promise; an audit finds what is there."""
+"""Claims: intervals equal published ones; an audit finds what is there."""
 
 import json
 import math
@@ -14,13 +14,13 @@ from statsmodels.stats.proportion import proportion_confint
 import lcmem
 from lcmem.atlas import Atlas, fill_atlas
 from lcmem.errors import LCMemError
+from lcmem.jobs import copies
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.features import open_features
 from lcmem.jobs.output import claim_output
 from lcmem.pictures.image import load_picture
 from lcmem.pictures.manifest import Manifest
-from lcmem.stats.calibration import calibrate, calibrate_tail, conformal_quantile, given_threshold
-from lcmem.stats.rates import excess, wilson
+from lcmem.stats.rates import effective_number, excess, wilson
 from lcmem.store import StoredRows
 
 
@@ -43,36 +43,10 @@ def test_excess_equals_newcombe_s_published_example():
     assert (difference.low, difference.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)
 
 
-@pytest.mark.parametrize("size", [20, 99, 500])
-def test_conformal_threshold_keeps_its_rate(size, rng):
-    exceeded = []
-    for _ in range(2000):
-        threshold, rate = conformal_quantile(rng.normal(size=size), 0.05)
-        exceeded.append(rng.normal() >= threshold)
-    assert rate == pytest.approx(max(0.05, 1 / (size + 1)))
-    assert np.mean(exceeded) < rate + 3 * math.sqrt(rate / 2000)
-
-
-def test_calibration_takes_the_stricter_source():
-    low, high = np.linspace(-9, -5, 200), np.linspace(-9, -1, 200)
-    assert calibrate(low, high, 0.01).logit == calibrate(None, high, 0.01).logit > calibrate(low, None, 0.01).logit
-    assert calibrate(low, high, 0.01).method == "identities and holdout"
-    with pytest.raises(ValueError, match="nothing"):
-        calibrate(None, None, 0.01)
-
-
-def test_tail_extrapolation_on_a_known_distribution(rng):
-    """Log-normal distances and 0.1 % same-identity pairs far nearer: the threshold is that of the former."""
-    distances = rng.lognormal(1, 0.3, 400_000)
-    distances[:400] = 0.01
-    found = calibrate_tail(3 - distances, 3.0, 1000, 0.01).logit
-    expected = 3 - math.exp(1 - 0.3 * 4.265)  # 4.265: the normal quantile of 1 − 1e-5
-    assert found == pytest.approx(expected, abs=0.1) and found < 3
-
-
-def test_given_threshold_is_a_probability():
-    assert given_threshold(0.5).logit == 0
-    assert given_threshold(0.0).logit == -np.inf and given_threshold(1.0).logit == np.inf
+def test_effective_number_of_clusters():
+    assert effective_number(np.arange(7)) == 7 and effective_number(np.repeat(np.arange(8), 25)) == 8
+    assert effective_number(np.array([5, 5, 5, 1])) == 1.6
+    assert wilson(25, 200, 8.0).low == pytest.approx(proportion_confint(1, 8, method="wilson")[0])
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +89,7 @@ def test_exact_copies_are_found_with_their_source(result):
 def test_people_never_seen_match_no_more_than_promised(result):
     frame = result.to_frame()
     assert frame["match"][frame["path"].str.contains("new")].sum() <= 1
-    assert result.calibration.method == "identities and holdout"
+    assert result.calibration.method == "identities"
 
 
 def test_other_photos_score_above_people_never_seen(result):
@@ -194,7 +168,7 @@ def test_scores_are_the_pair_scores(result, compact):
 def test_without_identities_and_holdout(sets, compact):
     real = Manifest.read(sets / "real", identities=False)
     result = lcmem.audit(real, sets / "generated", model=compact, workers=0)
-    assert result.calibration.method == "tail" and "less reliable" in result.calibration.explanation.replace("\n", " ")
+    assert result.calibration.method == "copy groups" and "name identities" in result.calibration.explanation
     assert result.holdout is None and result.summary["excess"] is None
 
 
@@ -212,7 +186,7 @@ def test_settings_out_of_range(sets, compact, options):
 
 
 def test_holdout_must_not_hold_real_pictures(sets, compact):
-    with pytest.raises(LCMemError, match="in the real set and in the holdout"):
+    with pytest.raises(LCMemError, match="are in the real set"):
         lcmem.audit(sets / "real", sets / "generated", holdout=sets / "real" / "s1", model=compact)
 
 
@@ -276,11 +250,13 @@ def test_features_that_an_audit_keeps_are_read_where_they_lie(result, sets, comp
     monkeypatch.setattr(
         StoredRows, "_gathered", lambda self, places, parts: copied.append(len(places)) or original(self, places, parts)
     )
+    monkeypatch.setattr(copies, "SAMPLED", 8)
+    monkeypatch.setattr(copies, "CHUNK", 8)
     real = Manifest.read(sets / "real", identities=False)
     out = claim_output(tmp_path / "out", "audit", {"real": real, "synthetic": sets / "real"})
     shutil.copytree(sets / "out" / "features", out / "features")
     again = lcmem.audit(real, sets / "real", model=compact, threshold=0.9, out=out, workers=0)
-    assert again.about["pictures_encoded"] == 0 and not copied
+    assert again.about["pictures_encoded"] == 0 and max(copied) <= 8
 
 
 def test_an_atlas_of_another_model_is_refused(sets, tmp_path, compact):

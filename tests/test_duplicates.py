@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
-from lcmem.errors import LCMemError
-from lcmem.jobs.duplicates import duplicate_threshold, find_duplicates
-from lcmem.jobs.features import extract_features
+from lcmem.jobs.duplicates import find_duplicates
+from lcmem.jobs.features import FeatureSet, extract_features
 from lcmem.model import pair_logits
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import ChunkedRows
@@ -19,6 +19,10 @@ from scan_reference import HeadOnly
 def numbered(count, identity=""):
     paths = [f"{k}.png" for k in range(count)]
     return Manifest(pd.DataFrame({"path": paths, "identity": identity, "split": "", "dataset": ""}))
+
+
+def stored(count, features, identity=""):
+    return FeatureSet(numbered(count, identity), ChunkedRows(features), [], 0, 0.0)
 
 
 def naive_groups(features, weight, bias, threshold):
@@ -41,7 +45,7 @@ def test_groups_equal_a_naive_search(signed):
     bias = torch.tensor(1.0)
     logits = pair_logits(features[:, None], features[None], weight, bias)
     threshold = float(logits[*np.triu_indices(60, 1)].sort().values[-25])
-    found = find_duplicates(numbered(60), ChunkedRows(features.numpy()), HeadOnly(weight, bias), threshold)
+    found = find_duplicates(stored(60, features.numpy()), HeadOnly(weight, bias), threshold)
     groups = found.table.groupby("group")["path"].apply(lambda paths: frozenset(int(path[:-4]) for path in paths))
     assert set(groups) == naive_groups(features, weight, bias, threshold) and len(groups) > 3
     logits.fill_diagonal_(-torch.inf)
@@ -54,16 +58,14 @@ def test_a_pair_at_the_threshold_belongs_to_it():
     features = torch.rand(20, 8, generator=torch.Generator().manual_seed(0))
     weight, bias = torch.ones(8), torch.tensor(2.0)
     exact = float(pair_logits(features[3], features[7], weight, bias))
-    at = find_duplicates(numbered(20), ChunkedRows(features.numpy()), HeadOnly(weight, bias), exact).table
+    at = find_duplicates(stored(20, features.numpy()), HeadOnly(weight, bias), exact).table
     assert {"3.png", "7.png"} <= set(at["path"])
-    above = find_duplicates(
-        numbered(20), ChunkedRows(features.numpy()), HeadOnly(weight, bias), np.nextafter(exact, np.inf)
-    ).table
+    above = find_duplicates(stored(20, features.numpy()), HeadOnly(weight, bias), np.nextafter(exact, np.inf)).table
     assert len(above) < len(at) or exact not in set(above["best_logit"])
 
 
 def test_nothing_alike():
-    found = find_duplicates(numbered(5), ChunkedRows(np.eye(5, dtype=np.float32)), HeadOnly(torch.ones(5), 0.0), 0.0)
+    found = find_duplicates(stored(5, np.eye(5, dtype=np.float32)), HeadOnly(torch.ones(5), 0.0), 0.0)
     assert found.table.empty and found.mixed == 0
     assert list(found.table) == ["group", "path", "identity", "best_logit", "link_to"]
 
@@ -76,7 +78,7 @@ def test_copies_under_another_name_are_found(orl, compact, tmp_path):
         (tmp_path / f"p{name}").mkdir()
         shutil.copy(source, tmp_path / f"p{name}" / "1.pgm")
     found = extract_features(Manifest.read(tmp_path), compact, None, workers=0)
-    groups = find_duplicates(found.manifest, found.blocks, compact)
+    groups = find_duplicates(found, compact, workers=0)
     pairs = groups.table.groupby("group")["identity"].apply(frozenset)
     expected = {frozenset((f"p{k}", f"p{100 + k}")) for k in range(6)}
     assert expected <= set(pairs) and len(pairs) <= len(expected) + 1, "at most one by chance"
@@ -84,6 +86,13 @@ def test_copies_under_another_name_are_found(orl, compact, tmp_path):
     assert (groups.table["best_logit"].head(12) == float(compact.bias)).all()
 
 
-def test_too_few_for_a_threshold():
-    with pytest.raises(LCMemError, match="give --threshold"):
-        duplicate_threshold(numbered(9, "ann"), ChunkedRows(np.zeros((9, 4))), HeadOnly(torch.ones(4), 0.0))
+def test_without_identities_copies_are_found_and_nothing_else(orl, compact, tmp_path):
+    """Ten photos of a person are no copies of each other; a re-saved one and a mirror image are."""
+    sources = [path for path in orl.paths if "/s3/" in path or "/s4/" in path]
+    for number, source in enumerate(sources):
+        Image.open(source).save(tmp_path / f"{number}.png")
+    Image.open(sources[0]).save(tmp_path / "resaved.jpg", quality=75)
+    Image.open(sources[5]).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirrored.png")
+    found = find_duplicates(extract_features(Manifest.read(tmp_path), compact, None, workers=0), compact, workers=0)
+    groups = found.table.groupby("group")["path"].apply(lambda paths: {path.rsplit("/", 1)[1] for path in paths})
+    assert sorted(map(sorted, groups)) == [["0.png", "resaved.jpg"], ["5.png", "mirrored.png"]]

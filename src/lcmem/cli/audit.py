@@ -1,7 +1,8 @@
 """``lcmem audit``: the main job."""
 
+import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +23,9 @@ from lcmem.cli.app import (
 
 if TYPE_CHECKING:
     from lcmem.jobs.audit_result import AuditResult
+
+CHANCE_WARNED = 0.05
+"""Share of chance matches at a given threshold from which the user is warned."""
 
 
 @app.command(
@@ -99,6 +103,14 @@ def audit(
     typer.echo(f"report: {out / 'index.html'}")
 
 
+def _threshold(numbers: dict[str, Any]) -> str:
+    """As it can be given again: a probability, or a similarity; with its logit."""
+    if not numbers["same_identity"]:
+        return "–"
+    logit = "–" if numbers["threshold_logit"] is None else f"{numbers['threshold_logit']:.3f}"
+    return logit if numbers["threshold"] is None else f"p = {numbers['threshold']:.4g} (logit {logit})"
+
+
 def print_summary(result: "AuditResult") -> None:
     """The numbers that matter, as a short table."""
     from rich.console import Console
@@ -112,14 +124,25 @@ def print_summary(result: "AuditResult") -> None:
         table.add_row(title, f"{numbers[key]:.1%}", f"{low:.1%} to {high:.1%}")
 
     rate_row(f"memorization rate ({numbers['n_memorized']} of {numbers['n_synthetic']})", "memorization_rate")
+    rate_row(f"  of these copies ({numbers['n_copies']})", "copy_rate")
     if numbers["holdout_rate"] is not None:
-        rate_row(f"holdout rate ({numbers['n_holdout']} pictures)", "holdout_rate")
+        rate_row(f"holdout rate ({numbers['n_holdout_matches']} of {numbers['n_holdout']})", "holdout_rate")
         rate_row("excess over the holdout", "excess")
-    threshold = result.calibration
-    table.add_row(f"threshold ({numbers['score']})", f"{threshold.logit:.3f}", f"from: {threshold.method}")
+    if numbers["false_positive_rate"] is not None:
+        chance, bound = numbers["false_positive_rate"], numbers["false_positive_rate_bound"]
+        table.add_row("expected by chance", f"{chance:.1%}", f"not more than {bound:.1%}")
+    table.add_row("same identity from", _threshold(numbers), f"from: {numbers['threshold_method']}")
     console = Console()
     console.print(table)
-    console.print(numbers["threshold_explanation"], soft_wrap=True, highlight=False)
+    warn = functools.partial(console.print, style="yellow", soft_wrap=True, highlight=False)
+    if numbers["threshold_method"] == "given" and (numbers["false_positive_rate"] or 0) > CHANCE_WARNED:
+        warn(f"{numbers['false_positive_rate']:.0%} of pictures of nobody in the real set match at this threshold")
+    for note in numbers["notes"]:
+        warn(note)
+    console.print(f"Copies: {result.copy_rule}", soft_wrap=True, highlight=False)
+    console.print(f"Same identity: {numbers['threshold_explanation']}", soft_wrap=True, highlight=False)
+    for kind, count in result.twins["kind"].value_counts().items():
+        warn(f"{count} × {kind}, see twins.csv")
     if numbers["skipped"]:
         console.print(f"[yellow]{numbers['skipped']} pictures were skipped, see skipped.csv[/]")
         for row in result.skipped.head(5).itertuples():

@@ -36,8 +36,8 @@ def duplicates(
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Probability from which two pictures belong together. Default: extrapolated from pairs of different "
-            "identities, so that at most 1 % of pictures find a partner by chance."
+            help="Probability from which two pictures belong together. Default: copies, and where identities are "
+            "known, what at most 1 % of pictures reach with another identity by chance."
         ),
     ] = None,
     model: Model = "compact",
@@ -62,7 +62,7 @@ def duplicates(
     detector = load_detector(model, Options(device, download))
     level = None if threshold is None else given_score(threshold, detector)
     features = extract_features(source, detector, None, workers=workers)
-    found = find_duplicates(features.manifest, features.blocks, detector, level)
+    found = find_duplicates(features, detector, level, workers)
     found.write(out)
     for _, reason in features.skipped:
         typer.secho(f"skipped: {reason}", fg="yellow", err=True)
@@ -73,8 +73,8 @@ def print_duplicates(found: "Duplicates", count: int, out: Path) -> None:
     """How many groups, how large, and the threshold."""
     groups = found.table["group"].nunique()
     largest = int(found.table["group"].value_counts().max()) if groups else 0
-    level = f"{found.threshold:.3f}" if isfinite(found.threshold) else str(found.threshold)
-    typer.echo(f"{len(found.table)} of {count} pictures in {groups} groups (the largest: {largest}), score ≥ {level}")
+    rule = f"score ≥ {found.threshold:.3f}, or copies" if isfinite(found.threshold) else "copies only"
+    typer.echo(f"{len(found.table)} of {count} pictures in {groups} groups (the largest: {largest}); {rule}")
     if found.mixed:
         typer.echo(f"{found.mixed} groups hold pictures of different identities")
     typer.echo(f"groups: {out}")

@@ -22,7 +22,8 @@ from lcmem.jobs.scan import draw_histogram
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import ScanResult, scan
 from lcmem.stats.bootstrap import draw_counts, interval
-from lcmem.stats.calibration import DEFAULT_RATE, conformal_quantile
+from lcmem.stats.calibration import DEFAULT_RATE
+from lcmem.stats.chance import Chance
 
 ALL = "all"
 """The row of all datasets in one gallery."""
@@ -135,7 +136,8 @@ def _calibrated(known: _Set, detector: Detector, dataset: str) -> float:
     found = known.scan(detector, dataset, np.inf).different
     assert found is not None
     finite = found.logits[np.isfinite(found.logits[:, 0]), 0]
-    return conformal_quantile(finite, DEFAULT_RATE)[0] if len(finite) else float("nan")
+    pictures = Chance(finite, np.arange(len(finite)), mutual=False)
+    return pictures.threshold(DEFAULT_RATE) if len(finite) else float("nan")
 
 
 def _row(

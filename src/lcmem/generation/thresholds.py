@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
-from lcmem.jobs.compare import compare, highest_score, score_pairs
+from lcmem.jobs.audit_chance import real_chance
+from lcmem.jobs.copies import CopyFinder, measure_copies
 from lcmem.jobs.features import FeatureSet
-from lcmem.stats.calibration import calibrate, calibrate_tail, random_pairs
+from lcmem.jobs.thumbnails import Thumbnails
+from lcmem.stats.calibration import calibrate
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Thresholds:
     """Scores (logits, of a detector without a head similarities) that the verdicts begin at.
 
     Attributes:
-        identity: From here on a sample shows the identity of a real picture.
+        identity: From here on a sample shows the identity of a real picture; infinite where that cannot be told.
         copy: From here on it is a copy of the picture; infinite where copies are not told apart.
         explanation: Where both come from, in a sentence.
     """
@@ -40,14 +41,9 @@ def calibrate_thresholds(real: FeatureSet, detector: Detector, rate: float) -> T
     """
     if not 0 < rate < 1:
         raise LCMemError(f"the false positive rate must lie between 0 and 1, not {rate}")
-    identities = pd.factorize(pd.Series(real.manifest.identities))[0]
-    if real.manifest.labelled and identities.max() > 0:
-        different = compare(real.blocks, None, detector, query_identities=identities, title="chance matches").different
-        assert different is not None
-        found = calibrate(different.logits[:, 0], None, rate)
-    elif len(real.blocks) < 3:
-        raise LCMemError("fewer than 3 real pictures are too few to calibrate a threshold on; give one")
-    else:
-        scores = score_pairs(real.blocks, *random_pairs(np.arange(len(real.blocks))), detector)
-        found = calibrate_tail(scores, highest_score(real.blocks, detector), len(real.blocks), rate)
-    return Thresholds(found.logit, float("inf"), found.explanation)
+    levels = measure_copies(real, [], detector, None)
+    finder = CopyFinder(detector, levels, Thumbnails())
+    chance, method, _ = real_chance(real, np.empty(0, dtype=np.int64), finder)
+    # a sample is in memory and of any size, so its score alone says whether it is a copy: as of half of all test copies
+    found = calibrate(chance, rate, method, levels.typical, levels.typical)
+    return Thresholds(found.logit, levels.typical, found.explanation)

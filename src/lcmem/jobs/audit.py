@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lcmem.atlas import Atlas
@@ -15,14 +14,19 @@ from lcmem.detectors.faces import face_hint
 from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.registry import load_detector
 from lcmem.errors import LCMemError
+from lcmem.jobs.audit_chance import control_scores, shared_files
+from lcmem.jobs.audit_matches import COPY, best_matches, evidence, match_table
 from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.compare import compare, given_score, highest_score, probabilities, score_pairs
+from lcmem.jobs.audit_threshold import operating_point
+from lcmem.jobs.compare import given_score
+from lcmem.jobs.copies import CopyFinder, CopyLevels, measure_copies
 from lcmem.jobs.features import FeatureSet, extract_features, open_features, read_source
 from lcmem.jobs.output import check_output, claim_output
+from lcmem.jobs.thumbnails import Thumbnails
 from lcmem.pictures.manifest import Manifest, ManifestLike
-from lcmem.scan import Best, ChunkedRows
-from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, calibrate_tail, random_pairs
-from lcmem.stats.rates import excess, wilson
+from lcmem.stats.calibration import DEFAULT_RATE
+from lcmem.stats.rates import effective_number, excess, wilson
+from lcmem.store import Store
 
 Source = ManifestLike | Atlas
 
@@ -76,40 +80,33 @@ def audit(
     began = time.perf_counter()
     name = model if isinstance(model, Detector) else os.fspath(model)
     detector = load_detector(name, Options(device, allow_download))
-    given = None if threshold is None else _given(threshold, detector)
+    level = None if threshold is None else (given_score(threshold, detector), threshold)
     sources = _sources(real, synthetic, holdout)
     if out is not None:
         claim_output(out, "audit", inputs)
-    sets = _features(sources, detector, out, workers)
+    store = _store(out, detector)
+    sets = _features(sources, detector, store, workers)
     about = _about(detector, sets) | ({} if command is None else {"command": command})
-    result = _compare(sets, detector, given, false_positive_rate, top_k, about, began)
+    finder = CopyFinder(detector, _copy_levels(sets, detector, store), Thumbnails(workers))
+    result = _compare(sets, finder, level, false_positive_rate, top_k, about, began)
     if out is not None:
         result.save(out)
     return result
 
 
-def _given(threshold: float, detector: Detector) -> Calibration:
-    return Calibration(given_score(threshold, detector), None, "given", f"The threshold {threshold:g} was given.")
+def _store(out: str | os.PathLike[str] | None, detector: Detector) -> Store | None:
+    stored = out is not None and detector.fingerprint
+    return open_features(Path(out) / "features", detector) if out is not None and stored else None
 
 
 def _sources(real: Source, synthetic: Source, holdout: Source | None) -> dict[str, Manifest | Atlas]:
     sources = {"real": read_source(real), "synthetic": read_source(synthetic)}
-    if holdout is not None:
-        sources["holdout"] = read_source(holdout)
-        shared = set(sources["holdout"].paths) & set(sources["real"].paths)
-        if shared:
-            raise LCMemError(f"{len(shared)} pictures are in the real set and in the holdout, e.g. {min(shared)}")
-    return sources
+    return sources if holdout is None else sources | {"holdout": read_source(holdout)}
 
 
 def _features(
-    sources: dict[str, Manifest | Atlas],
-    detector: Detector,
-    out: str | os.PathLike[str] | None,
-    workers: int | None,
+    sources: dict[str, Manifest | Atlas], detector: Detector, store: Store | None, workers: int | None
 ) -> dict[str, FeatureSet]:
-    stored = out is not None and detector.fingerprint
-    store = open_features(Path(out) / "features", detector) if out is not None and stored else None
     sets = {
         name: extract_features(source, detector, store, title=f"encoding {name}", workers=workers)
         for name, source in sources.items()
@@ -122,81 +119,46 @@ def _features(
 
 def _compare(
     sets: dict[str, FeatureSet],
-    detector: Detector,
-    given: Calibration | None,
+    finder: CopyFinder,
+    level: tuple[float, float] | None,
     rate: float,
     top_k: int,
     about: dict[str, Any],
     began: float,
 ) -> AuditResult:
     real, synthetic = sets["real"], sets["synthetic"]
-    k = min(top_k, len(real.blocks))
-    best = compare(synthetic.blocks, real.blocks, detector, k=k, title="synthetic × real").best
-    scores = {"synthetic": best.logits[:, 0]} | _chance(sets, detector)
-    calibration = given or _calibration(real, scores, detector, rate)
-    matched = {
-        name: int((scores[name] >= calibration.logit).sum()) for name in ("synthetic", "holdout") if name in scores
-    }
-    memorization = wilson(matched["synthetic"], len(scores["synthetic"]))
-    control = wilson(matched["holdout"], len(scores["holdout"])) if "holdout" in scores else None
+    best = best_matches(synthetic, real, finder.detector, min(top_k, len(real.blocks)))
+    listed, files = shared_files(synthetic, real)
+    control = control_scores(sets["holdout"], real, finder) if "holdout" in sets else None
+    point = operating_point(real, listed, control, finder, level, rate)
+    matches = match_table(synthetic, real, best, point.calibration, finder)
+    first, independent = matches[matches["rank"] == 1], effective_number(evidence(matches, synthetic, finder))
+    memorization = wilson(int(first["match"].sum()), len(first), independent)
+    held = point.control.rate(min(point.calibration.logit, finder.levels.sure)) if point.control else None
+    scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})
     return AuditResult(
-        matches=_match_table(synthetic.manifest, real.manifest, best, calibration.logit, detector),
-        calibration=calibration,
+        matches=matches,
+        calibration=point.calibration,
         memorization=memorization,
-        holdout=control,
-        excess=excess(memorization, control) if control else None,
+        copies=wilson(int((first["verdict"] == COPY).sum()), len(first), independent),
+        holdout=held,
+        excess=excess(memorization, held) if held else None,
+        twins=pd.concat([point.twins, *([control.twins] if control else []), files], ignore_index=True),
         skipped=pd.DataFrame(
             [(name, *item) for name, found in sets.items() for item in found.skipped], columns=["set", "path", "reason"]
         ),
-        scores=scores,
-        about=about | {"seconds": time.perf_counter() - began},
+        scores=scores if point.chance is None else scores | {"chance": point.chance},
+        about=about | _findings(finder.levels, point.notes) | {"seconds": time.perf_counter() - began},
     )
 
 
-def _chance(sets: dict[str, FeatureSet], detector: Detector) -> dict[str, np.ndarray]:
-    """Best scores of pictures that have no true match: the holdout's, and the real set's with other identities."""
-    real, found = sets["real"], {}
-    if "holdout" in sets:
-        control = compare(sets["holdout"].blocks, real.blocks, detector, title="holdout × real")
-        found["holdout"] = control.best.logits[:, 0]
-    identities = pd.factorize(pd.Series(real.manifest.identities))[0]
-    if real.manifest.labelled and identities.max() > 0:
-        others = compare(real.blocks, None, detector, query_identities=identities, title="chance matches").different
-        assert others is not None
-        found["chance"] = others.logits[:, 0]
-    return found
+def _copy_levels(sets: dict[str, FeatureSet], detector: Detector, store: Store | None) -> CopyLevels:
+    return measure_copies(sets["real"], [sets[name] for name in sets if name != "real"], detector, store)
 
 
-def _calibration(real: FeatureSet, scores: dict[str, np.ndarray], detector: Detector, rate: float) -> Calibration:
-    if "chance" in scores or "holdout" in scores:
-        return calibrate(scores.get("chance"), scores.get("holdout"), rate)
-    if len(real.blocks) < 3:
-        raise LCMemError("fewer than 3 real pictures are too few to calibrate a threshold on; give --threshold")
-    logits = random_pair_logits(real.blocks, detector)
-    return calibrate_tail(logits, highest_score(real.blocks, detector), len(real.blocks), rate)
-
-
-def random_pair_logits(features: ChunkedRows, detector: Detector) -> np.ndarray:
-    """Scores of random pairs of different pictures of one set, features ``[N, D]``."""
-    first, second = random_pairs(np.arange(len(features)))
-    return score_pairs(features, first, second, detector)
-
-
-def _match_table(synthetic: Manifest, real: Manifest, best: Best, threshold: float, detector: Detector) -> pd.DataFrame:
-    count, k = best.logits.shape
-    flat = best.logits.reshape(-1)
-    chosen = real.table.iloc[best.positions.reshape(-1)]
-    return pd.DataFrame(
-        {
-            "synthetic": np.repeat(np.array(synthetic.paths, dtype=object), k),
-            "real": chosen["path"].to_numpy(),
-            "identity": chosen["identity"].to_numpy(),
-            "logit": flat,
-            "probability": probabilities(flat, detector),
-            "rank": np.tile(np.arange(1, k + 1), count),
-            "match": flat >= threshold,
-        }
-    )
+def _findings(levels: CopyLevels, notes: list[str]) -> dict[str, Any]:
+    level = min(levels.candidate, levels.sure)
+    return {"copy_threshold_logit": level, "copy_method": levels.method, "notes": notes}
 
 
 def _about(detector: Detector, sets: dict[str, FeatureSet]) -> dict[str, Any]:
@@ -205,7 +167,7 @@ def _about(detector: Detector, sets: dict[str, FeatureSet]) -> dict[str, Any]:
     real = sets["real"].manifest
     return {
         "n_real": len(real),
-        "n_real_identities": int(pd.Series(real.identities).nunique()),
+        "n_real_identities": int(pd.Series(real.identities).nunique()) if real.labelled else 0,
         "model": detector.name,
         "model_fingerprint": detector.fingerprint,
         "score": "similarity" if detector.head is None else "logit",

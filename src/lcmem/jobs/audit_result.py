@@ -12,8 +12,18 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.files import write_json, write_table, write_text
+from lcmem.jobs.audit_matches import COPY
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.rates import Difference, Rate, excess, wilson
+
+COPY_RULES = {
+    "edited copies": "A file of equal content; or a pair with a {score} of at least {level:.2f} whose thumbnails "
+    "agree. That level lies below all JPEG-75 and half-size copies that were made of the real set's own pictures.",
+    "edited copies of other pictures": "A file of equal content, or a pair with a {score} of at least {level:.2f}. The "
+    "real pictures cannot be opened, so that is what half of JPEG-75 and half-size copies of the other sets reach.",
+    "equal pictures": "Only equal pictures: none can be opened to see what copies reach.",
+}
+"""What counts as a copy, by where the level comes from."""
 
 
 @dataclass(frozen=True)
@@ -22,37 +32,50 @@ class AuditResult:
 
     Attributes:
         matches: For each synthetic picture its best real ones: ``synthetic, real, identity, logit, probability, rank,
-            match`` (rank from 1, match: at or above the threshold). Of a detector without a head ``logit`` is its
-            similarity and ``probability`` is empty.
-        calibration: The threshold and where it comes from.
+            match, verdict`` (rank from 1, copies first; verdict: ``copy``, ``same identity`` or ``no match``; match:
+            one of the first two). Of a detector without a head ``logit`` is its similarity and ``probability`` is
+            empty.
+        calibration: The threshold of the verdict ``same identity`` and where it comes from.
         memorization: Share of synthetic pictures with a match (paper, equation 4, over the whole real set).
-        holdout: The same share of holdout pictures; None without a holdout.
-        excess: Their difference.
+        copies: Share of synthetic pictures that are copies.
+        holdout: Share of holdout pictures that match; None without a holdout.
+        excess: Memorization less holdout.
+        twins: Pictures that cannot count as chance matches, since they are the same: ``kind, path, identity, other,
+            other_identity``.
         skipped: ``set, path, reason`` of each picture that could not be used.
         scores: Best logits of every set: ``synthetic``, ``holdout`` and ``chance`` (real pictures against other
             identities), where there are such.
-        about: Model, encoder, counts, speed, the command.
+        about: Model, encoder, counts, what copies reach, notes, speed, the command.
     """
 
     matches: pd.DataFrame
     calibration: Calibration
     memorization: Rate
+    copies: Rate
     holdout: Rate | None
     excess: Difference | None
+    twins: pd.DataFrame
     skipped: pd.DataFrame
     scores: dict[str, np.ndarray]
     about: dict[str, Any] = field(default_factory=dict)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row for each synthetic picture: its best match and whether it is one."""
+        """One row for each synthetic picture: its best match and the verdict on it."""
         best = self.matches[self.matches["rank"] == 1].drop(columns="rank")
         return best.rename(columns={"synthetic": "path"}).reset_index(drop=True)
 
     @property
+    def copy_rule(self) -> str:
+        """What counts as a copy, in a sentence."""
+        score, level = self.about.get("score", "logit"), self.about.get("copy_threshold_logit", inf)
+        return COPY_RULES[self.about.get("copy_method", "equal pictures")].format(score=score, level=level)
+
+    @property
     def rejected(self) -> pd.DataFrame:
-        """Synthetic pictures that match a real one, strongest first."""
+        """Synthetic pictures that match a real one, copies first, then strongest first."""
         frame = self.to_frame()
-        return frame[frame["match"]].sort_values("logit", ascending=False, kind="stable").drop(columns="match")
+        frame = frame[frame["match"]].drop(columns="match")
+        return frame.iloc[np.lexsort((-frame["logit"], frame["verdict"] != COPY))]
 
     @property
     def kept(self) -> pd.DataFrame:
@@ -63,31 +86,37 @@ class AuditResult:
     @property
     def summary(self) -> dict[str, Any]:
         """All numbers, JSON-ready."""
+        calibration = self.calibration
         logits = self.about.get("score", "logit") == "logit"
         numbers: dict[str, Any] = {
             "n_synthetic": self.memorization.total,
             "n_real": self.about.get("n_real"),
             "n_holdout": self.holdout.total if self.holdout else 0,
             "n_memorized": self.memorization.count,
+            "n_copies": self.copies.count,
+            "n_same_identity": self.memorization.count - self.copies.count,
             "n_holdout_matches": self.holdout.count if self.holdout else 0,
-            "threshold": self.calibration.probability if logits else None,
-            "threshold_logit": self.calibration.logit if isfinite(self.calibration.logit) else None,
-            "threshold_method": self.calibration.method,
-            "threshold_explanation": self.calibration.explanation,
-            "false_positive_rate": self.calibration.rate,
-            "memorization_rate": self.memorization.value,
-            "memorization_rate_low": self.memorization.low,
-            "memorization_rate_high": self.memorization.high,
+            "n_twins": len(self.twins),
+            "same_identity": calibration.logit < inf or calibration.method == "given",
+            "threshold": calibration.probability if logits else None,
+            "threshold_logit": calibration.logit if isfinite(calibration.logit) else None,
+            "threshold_method": calibration.method,
+            "threshold_explanation": calibration.explanation,
+            "false_positive_rate": calibration.rate,
+            "false_positive_rate_bound": calibration.bound,
         }
-        for name, value in (("holdout_rate", self.holdout), ("excess", self.excess)):
+        rates = {"memorization_rate": self.memorization, "copy_rate": self.copies, "holdout_rate": self.holdout}
+        for name, value in (rates | {"excess": self.excess}).items():
             numbers[name] = value.value if value else None
             numbers[f"{name}_low"] = value.low if value else None
             numbers[f"{name}_high"] = value.high if value else None
+        numbers["n_synthetic_independent"] = self.memorization.effective
+        numbers["n_holdout_independent"] = self.holdout.effective if self.holdout else 0
         return numbers | {"skipped": len(self.skipped)} | self.about
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``summary.json``, ``matches.parquet`` and ``.csv``, ``kept.csv``, ``rejected.csv``, ``skipped.csv``,
-        ``scores.parquet`` and the report ``index.html``.
+        """Write ``summary.json``, ``matches.parquet`` and ``.csv``, ``kept.csv``, ``rejected.csv``, ``twins.csv``,
+        ``skipped.csv``, ``scores.parquet`` and the report ``index.html``.
 
         Returns:
             The report's path.
@@ -96,9 +125,8 @@ class AuditResult:
 
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        tables = {"matches": self.matches, "kept": self.kept, "rejected": self.rejected, "skipped": self.skipped}
-        for name, table in tables.items():
-            write_table(table, target / f"{name}.csv")
+        for name in ("matches", "kept", "rejected", "twins", "skipped"):
+            write_table(getattr(self, name), target / f"{name}.csv")
         scores = [pd.DataFrame({"set": name, "logit": values}) for name, values in self.scores.items()]
         for name, table in (("matches", self.matches), ("scores", pd.concat(scores, ignore_index=True))):
             write_table(table, target / f"{name}.parquet")
@@ -117,9 +145,14 @@ class AuditResult:
         try:
             numbers = json.loads((source / "summary.json").read_text(encoding="utf-8"))
             matches, scores = (pd.read_parquet(source / f"{name}.parquet") for name in ("matches", "scores"))
-            skipped = pd.read_csv(source / "skipped.csv", dtype=str, keep_default_na=False)
-            memorization = wilson(numbers["n_memorized"], numbers["n_synthetic"])
-            holdout = wilson(numbers["n_holdout_matches"], numbers["n_holdout"]) if numbers["n_holdout"] else None
+            twins, skipped = (
+                pd.read_csv(source / f"{name}.csv", dtype=str, keep_default_na=False) for name in ("twins", "skipped")
+            )
+            total, independent = numbers["n_synthetic"], numbers["n_synthetic_independent"]
+            memorization = wilson(numbers["n_memorized"], total, independent)
+            held = (numbers["n_holdout_matches"], numbers["n_holdout"], numbers["n_holdout_independent"])
+            holdout = wilson(*held) if numbers["n_holdout"] else None
+            copies = wilson(numbers["n_copies"], total, independent)
             calibration = _calibration(numbers)
         except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors
             raise LCMemError(
@@ -129,27 +162,34 @@ class AuditResult:
             matches=matches,
             calibration=calibration,
             memorization=memorization,
+            copies=copies,
             holdout=holdout,
             excess=excess(memorization, holdout) if holdout else None,
+            twins=twins,
             skipped=skipped,
             scores={str(name): rows["logit"].to_numpy() for name, rows in scores.groupby("set", sort=False)},
-            about={key: numbers[key] for key in numbers if key == "n_real" or key not in _DERIVED},
+            about={key: numbers[key] for key in numbers if key not in _DERIVED},
         )
 
 
-_DERIVED = (
-    "n_synthetic", "n_holdout", "n_memorized", "n_holdout_matches", "threshold", "threshold_logit", "threshold_method",
-    "threshold_explanation", "false_positive_rate", "memorization_rate", "memorization_rate_low",
-    "memorization_rate_high", "holdout_rate", "holdout_rate_low", "holdout_rate_high", "excess", "excess_low",
-    "excess_high", "skipped",
-)  # fmt: skip
+_INTERVALS = ("memorization_rate", "copy_rate", "holdout_rate", "excess")
+_DERIVED = {
+    "n_synthetic", "n_holdout", "n_memorized", "n_copies", "n_same_identity", "n_holdout_matches", "n_twins",
+    "same_identity", "threshold", "threshold_logit", "threshold_method", "threshold_explanation",
+    "false_positive_rate", "false_positive_rate_bound", "n_synthetic_independent", "n_holdout_independent", "skipped",
+    *(name + end for name in _INTERVALS for end in ("", "_low", "_high")),
+}  # fmt: skip
 """Numbers of a summary that follow from the other attributes of a result."""
 
 
 def _calibration(numbers: dict[str, Any]) -> Calibration:
     level = numbers["threshold_logit"]
     if level is None:  # JSON has no infinity
-        level = inf if numbers["threshold"] else -inf
+        level = -inf if numbers["same_identity"] and not numbers["threshold"] else inf
     return Calibration(
-        level, numbers["false_positive_rate"], numbers["threshold_method"], numbers["threshold_explanation"]
+        level,
+        numbers["false_positive_rate"],
+        numbers["false_positive_rate_bound"],
+        numbers["threshold_method"],
+        numbers["threshold_explanation"],
     )

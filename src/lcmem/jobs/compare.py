@@ -5,14 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.scan import ChunkedRows, ScanResult, scan, scan_tiles
 from lcmem.scan.chunked import Features
-from lcmem.scan.exact import sampled_scores
-from lcmem.stats.calibration import given_threshold
 
 
 def compare(queries: Features, gallery: Features | None, detector: Detector, **options: Any) -> ScanResult:
@@ -28,11 +26,6 @@ def compare(queries: Features, gallery: Features | None, detector: Detector, **o
     if detector.head is not None:
         return scan(queries, gallery, detector.head, **options)
     return scan_tiles(queries, gallery, detector.similarities, detector.span, **options)
-
-
-def score_pairs(features: ChunkedRows, first: np.ndarray, second: np.ndarray, detector: Detector) -> np.ndarray:
-    """Scores ``[n]`` of the pairs (first[i], second[i]) of features ``[N, D]``."""
-    return sampled_scores(features, first, second, detector.similarity)
 
 
 def highest_score(features: ChunkedRows, detector: Detector) -> float:
@@ -58,4 +51,4 @@ def given_score(threshold: float, detector: Detector) -> float:
         return threshold
     if not 0 <= threshold <= 1:
         raise LCMemError(f"the threshold is a probability between 0 and 1, not {threshold}")
-    return given_threshold(threshold).logit
+    return float(logit(threshold))

@@ -1,20 +1,22 @@
 """Groups of pictures within one set that show the same identity or are copies of each other."""
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from lcmem.detectors.base import Detector
-from lcmem.errors import LCMemError
 from lcmem.files import write_table
-from lcmem.jobs.compare import compare, highest_score, score_pairs
+from lcmem.jobs.audit_chance import real_chance
+from lcmem.jobs.compare import compare
+from lcmem.jobs.copies import CopyFinder, measure_copies
+from lcmem.jobs.features import FeatureSet
 from lcmem.jobs.groups import connected_components
+from lcmem.jobs.thumbnails import Thumbnails
 from lcmem.pictures.content import linked_to
-from lcmem.pictures.manifest import Manifest
-from lcmem.scan import ChunkedRows
-from lcmem.stats.calibration import DEFAULT_RATE, calibrate_tail, random_pairs
+from lcmem.stats.calibration import DEFAULT_RATE, calibrate
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Duplicates:
         table: ``group, path, identity, best_logit, link_to`` of every picture that is in a group; groups are numbered
             from 1, the strongest first, ``best_logit`` is that with any other picture of the group, ``link_to`` is
             the path above it that is the same file on the disk, if there is one.
-        threshold: Score from which two pictures are taken together.
+        threshold: Score from which two pictures are taken together; copies are below it too. +∞: only copies are.
     """
 
     table: pd.DataFrame
@@ -43,26 +45,27 @@ class Duplicates:
 
 
 def find_duplicates(
-    manifest: Manifest, features: ChunkedRows, detector: Detector, threshold: float | None = None
+    found: FeatureSet, detector: Detector, threshold: float | None = None, workers: int | None = None
 ) -> Duplicates:
-    """Compare every picture with every other, and join those that are connected by pairs above a threshold.
+    """Compare every picture with every other, and join those that belong together.
+
+    Without a threshold these are copies, and where identities are known also pictures that are more alike than 1 % of
+    the set's pictures are to any of another identity by chance (copies left out, as in an audit).
 
     Args:
-        manifest: N pictures.
-        features: ``[N, D]``.
+        found: N pictures and their features.
         detector: What made the features.
-        threshold: Score (a logit where the detector has a head); None takes :func:`duplicate_threshold`.
-
-    Raises:
-        LCMemError: Too few pictures for a threshold.
+        threshold: Score (a logit where the detector has a head) from which two pictures belong together; None takes
+            the rule above.
+        workers: Decoding processes, for a look at what may be copies.
     """
-    level = duplicate_threshold(manifest, features, detector) if threshold is None else threshold
-    pairs = compare(features, None, detector, threshold=level, title="comparing").matches()
-    component = connected_components(pairs[["query", "gallery"]].to_numpy(), len(features))
-    best = np.full(len(features), -np.inf)
+    joined = _alike(found, detector, threshold) if threshold is not None else _calibrated(found, detector, workers)
+    pairs, level = joined
+    component = connected_components(pairs[["query", "gallery"]].to_numpy(), len(found.blocks))
+    best = np.full(len(component), -np.inf)
     for end in ("query", "gallery"):
         np.maximum.at(best, pairs[end].to_numpy(), pairs["logit"].to_numpy())
-    table = manifest.table[["path", "identity"]].assign(component=component, best_logit=best)
+    table = found.manifest.table[["path", "identity"]].assign(component=component, best_logit=best)
     table = table[best > -np.inf]
     strongest = table.groupby("component")["best_logit"].transform("max")
     order = np.lexsort((table.index, table["component"], -strongest))
@@ -72,18 +75,27 @@ def find_duplicates(
     return Duplicates(table, level)
 
 
-def duplicate_threshold(manifest: Manifest, features: ChunkedRows, detector: Detector) -> float:
-    """The score that at most 1 % of pictures are expected to reach with any unrelated picture of the set.
+def _alike(found: FeatureSet, detector: Detector, level: float) -> tuple[pd.DataFrame, float]:
+    return compare(found.blocks, None, detector, threshold=level, title="comparing").matches(), level
 
-    As in an audit without a holdout it is extrapolated from random pairs (:func:`lcmem.stats.calibration.
-    calibrate_tail`), here of different identities where these are known. The best matches of other identities
-    themselves, which an audit takes, are no measure here: copies under two names are what is looked for.
 
-    Raises:
-        LCMemError: Fewer than three identities or pictures.
-    """
-    identities = pd.factorize(pd.Series(manifest.identities))[0]
-    if len(set(identities)) < 3:
-        raise LCMemError("fewer than 3 identities are too few to find a threshold with; give --threshold")
-    logits = score_pairs(features, *random_pairs(identities), detector)
-    return calibrate_tail(logits, highest_score(features, detector), len(features), DEFAULT_RATE).logit
+def _calibrated(found: FeatureSet, detector: Detector, workers: int | None) -> tuple[pd.DataFrame, float]:
+    finder = CopyFinder(detector, measure_copies(found, [], detector, None), Thumbnails(workers))
+    level = min(_identity_threshold(found, finder), finder.levels.sure)
+    lowest = min(level, finder.levels.candidate)
+    pairs, _ = _alike(found, detector, lowest)
+    ends = (pairs[end].to_numpy() for end in ("query", "gallery"))
+    scores = pairs["logit"].to_numpy()
+    below = np.flatnonzero(scores < level)
+    one, two = (rows[below] for rows in ends)
+    kept = scores >= level
+    kept[below] = finder.copies(found, one, found, two, scores[below])
+    return pairs[kept], level
+
+
+def _identity_threshold(found: FeatureSet, finder: CopyFinder) -> float:
+    """The score that 1 % of pictures reach with another identity by chance; +∞ where identities are not known."""
+    if len(set(found.manifest.table["identity"]) - {""}) < 2:
+        return inf
+    chance, method, _ = real_chance(found, np.empty(0, dtype=np.int64), finder)
+    return calibrate(chance, DEFAULT_RATE, method, finder.levels.typical).logit if method == "identities" else inf

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from lcmem.atlas.card import feature_card, is_atlas
 from lcmem.atlas.fill import encoded
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
+from lcmem.pictures.content import content_table
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.progress import progress_bar
 from lcmem.scan.chunked import ChunkedRows
@@ -32,6 +34,7 @@ class FeatureSet:
         skipped: Path and reason for each picture that could not be read.
         encoded: How many were encoded in this run; the others were stored already.
         seconds: What this run spent on encoding.
+        known_keys: Content hashes, where they are known already.
     """
 
     manifest: Manifest
@@ -39,6 +42,18 @@ class FeatureSet:
     skipped: list[tuple[str, str]]
     encoded: int
     seconds: float
+    known_keys: list[str] | None = None
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """``[N]`` content hashes, as of :func:`lcmem.pictures.content.content_table`.
+
+        A picture that has gone since has one of its own, so that it equals no other.
+        """
+        if self.known_keys is not None:
+            return self.known_keys
+        hashes = content_table(self.manifest.paths, {})["sha256"]
+        return [key or f"gone: {path}" for key, path in zip(hashes, self.manifest.paths, strict=True)]
 
     @property
     def features(self) -> Tensor:
@@ -99,7 +114,7 @@ def extract_features(
     """
     if isinstance(source, Atlas):
         source.check(detector)
-        return FeatureSet(source.manifest, source.blocks(), [], 0, 0.0)
+        return FeatureSet(source.manifest, source.blocks(), [], 0, 0.0, list(source.table["sha256"]))
     encode = encode or encoded(detector, workers)
     return _once(source, detector, encode, title) if store is None else _stored(source, store, encode, title)
 
@@ -110,7 +125,9 @@ def _stored(
     done = fill(store, manifest.paths, encode, title=title)
     store.remember(done.contents.iloc[done.stored][["path", "stamp", "sha256"]])
     rows = store.rows(store.find(done.keys))
-    return FeatureSet(manifest.rows(done.stored), ChunkedRows([rows]), done.skipped, done.encoded, done.seconds)
+    return FeatureSet(
+        manifest.rows(done.stored), ChunkedRows([rows]), done.skipped, done.encoded, done.seconds, done.keys
+    )
 
 
 def _once(

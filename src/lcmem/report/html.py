@@ -15,7 +15,7 @@ from lcmem.jobs.audit_result import AuditResult
 from lcmem.pictures.image import load_picture
 from lcmem.report.plots import score_distributions
 
-MATCHES_SHOWN, NEAR_SHOWN, SKIPPED_SHOWN = 48, 12, 200
+MATCHES_SHOWN, NEAR_SHOWN, ROWS_SHOWN = 48, 12, 200
 THUMBNAIL = 160
 """Longer side in pixels."""
 
@@ -30,7 +30,9 @@ def render(result: AuditResult) -> str:
         plot=score_distributions(result),
         matches=[_pair(row) for row in _rows(result.rejected.head(MATCHES_SHOWN))],
         near=[_pair(row) for row in _rows(below.head(NEAR_SHOWN))],
-        skipped=_rows(result.skipped.head(SKIPPED_SHOWN)),
+        copy_rule=result.copy_rule,
+        twins=_rows(result.twins.head(ROWS_SHOWN)),
+        skipped=_rows(result.skipped.head(ROWS_SHOWN)),
     )
 
 

@@ -32,7 +32,7 @@ def score_distributions(result: AuditResult) -> str:
                 finite[name], edges, weights=weights, color=COLOURS[name], histtype="step", lw=1.5, label=LABELS[name]
             )
     if np.isfinite(threshold):
-        axes.axvline(threshold, color="black", lw=1.2, ls="--", label="threshold")
+        axes.axvline(threshold, color="black", lw=1.2, ls="--", label="threshold (same identity)")
     axes.set_xlabel(f"{result.about.get('score', 'logit')} of the best match (right: more alike)")
     axes.set_ylabel("share of pictures")
     axes.spines[["top", "right"]].set_visible(False)

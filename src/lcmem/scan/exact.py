@@ -8,13 +8,10 @@ import torch
 
 from lcmem.model import pair_logits
 from lcmem.scan.bounds import GalleryBlock, QueryBlock, pair_kinds
-from lcmem.scan.chunked import ChunkedRows
 from lcmem.scan.quantise import Quantiser
 
 NUMBERS = 32_767
 """Features subtracted at once: few enough that torch starts no threads of its own inside ours."""
-SAMPLED = 4096
-"""Random pairs scored at once."""
 Similarity = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -95,26 +92,6 @@ class ExactScorer:
             left, right = torch.from_numpy(queries[query[part]]), torch.from_numpy(rows[row[part]])
             found[part] = pair_logits(left, right, self.weight, self.bias).numpy()
         return found
-
-
-def sampled_scores(features: ChunkedRows, first: np.ndarray, second: np.ndarray, similarity: Similarity) -> np.ndarray:
-    """Scores of chosen pairs of one set, a bounded number at a time.
-
-    Args:
-        features: ``[N, D]``.
-        first: Positions ``[n]``.
-        second: Positions ``[n]``.
-        similarity: Scores ``[m]`` of two tensors of features ``[m, D]``.
-
-    Returns:
-        ``[n]`` float64.
-    """
-    found = np.empty(len(first))
-    for start in range(0, len(first), SAMPLED):
-        part = slice(start, start + SAMPLED)
-        left, right = (torch.from_numpy(features.take(rows[part])) for rows in (first, second))
-        found[part] = similarity(left, right).numpy()
-    return found
 
 
 def merge_best(

@@ -2,22 +2,24 @@
 
 An audit looks for the best match of a picture among N real ones. Even a picture of somebody who is not in the real set
 has a best match, and the more real pictures, the better that one is. The threshold is therefore taken from best
-matches of pictures whose identity is *known* to be elsewhere: the real set's own pictures against all other identities,
-and the holdout against the real set.
+matches of pictures that show nobody of the set they are compared with (:class:`lcmem.stats.chance.Chance`).
 """
 
 from dataclasses import dataclass
+from math import inf
 
-import numpy as np
-from scipy.special import expit, logit
-from scipy.stats import norm
+from scipy.special import expit
 
-from lcmem.stats.thresholds import keeping_out
+from lcmem.stats.chance import Chance
 
 DEFAULT_RATE = 0.01
 """Share of pictures of unseen identities that may be taken for a match by mistake."""
-PAIRS = 500_000
-"""Random pairs that :func:`random_pairs` draws."""
+ORIGINS = {
+    "identities": "{n} identities of the real set, each against all others",
+    "holdout": "{n} identities of the holdout (one part of it, which the control leaves out) against the real set",
+    "copy groups": "{n} pictures or groups of copies of the real set, each against all others",
+}
+"""What chance matches are measured on, by method."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,16 @@ class Calibration:
     """A threshold and where it comes from.
 
     Attributes:
-        logit: Pictures whose best match reaches it are matches.
-        rate: At most this share of pictures of unseen identities is expected to reach it; None if it was given.
-        method: ``given``, ``identities``, ``holdout``, ``identities and holdout`` or ``tail``.
-        explanation: The same in a sentence or two for the report.
+        logit: Pictures whose best match reaches it show the same identity; +∞ where that cannot be told from chance.
+        rate: At most this share of pictures of unseen identities is expected to match; None if that is not known.
+        bound: The share that is not exceeded in this audit with 95 % confidence; None if that is not known.
+        method: ``given``, or what chance matches were measured on: ``identities``, ``holdout`` or ``copy groups``.
+        explanation: The same in a few sentences for the report.
     """
 
     logit: float
     rate: float | None
+    bound: float | None
     method: str
     explanation: str
 
@@ -42,101 +46,59 @@ class Calibration:
         return float(expit(self.logit))
 
 
-def given_threshold(probability: float) -> Calibration:
-    """A threshold in [0, 1] that the user chose (the paper's equation 4 takes 0.5)."""
-    return Calibration(float(logit(probability)), None, "given", f"The threshold {probability:g} was given.")
-
-
-def conformal_quantile(chance: np.ndarray, rate: float) -> tuple[float, float]:
-    """Split-conformal threshold: a new draw from where ``chance`` came from reaches it with at most this probability.
-
-    The one rule for chance matches of unseen identities. It is :func:`lcmem.stats.thresholds.keeping_out` with the
-    share raised by ``(n + 1) / n``, as the new draw is one more than those that the threshold was taken from.
+def calibrate(chance: Chance, rate: float, method: str, highest: float, sure: float = inf) -> Calibration:
+    """The lowest threshold that chance matches exceed rarely enough, if other pictures of an identity can reach it.
 
     Args:
-        chance: Best logits ``[n]`` of pictures that have no true match.
-        rate: The probability wanted.
-
-    Returns:
-        The threshold (just above one of the values) and the probability reached: ``rate`` or less, or 1 / (n + 1)
-        where n is too small for ``rate``.
-    """
-    count = len(chance)
-    share = min((1 - rate) * (count + 1) / count, 1.0)
-    return keeping_out(chance, share), max(rate, 1 / (count + 1))
-
-
-def random_pairs(identities: np.ndarray, *, count: int = PAIRS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of pictures for :func:`calibrate_tail`.
-
-    Args:
-        identities: Of each picture, ``[N]``; where they are not known, a number of its own for each picture.
-        count: How many pairs to draw; those of one identity are then left out.
-        seed: Of the draws.
-
-    Returns:
-        Positions of the first and of the second pictures, ``[P]`` each, P ≤ ``count``.
-    """
-    first, second = np.random.default_rng(seed).integers(len(identities), size=(2, count))
-    apart = identities[first] != identities[second]
-    return first[apart], second[apart]
-
-
-def calibrate(identity_chance: np.ndarray | None, holdout_chance: np.ndarray | None, rate: float) -> Calibration:
-    """The higher of what both sources ask for.
-
-    Args:
-        identity_chance: For each real picture, its best logit against real pictures of other identities; None if the
-            identities are not known.
-        holdout_chance: For each holdout picture, its best logit against the real set; None without a holdout.
+        chance: Chance matches.
         rate: Share of pictures of unseen identities that may match.
-
-    Raises:
-        ValueError: Both are None.
+        method: What they were measured on, a key of :data:`ORIGINS`.
+        highest: What copies typically reach. A threshold above it would tell nothing: pictures that are less alike
+            than copies could not be found any more, so none is set and only copies are reported.
+        sure: Score from which a pair is a copy without a look at the pictures.
     """
-    sources = {"identities": identity_chance, "holdout": holdout_chance}
-    levels = {name: conformal_quantile(chance, rate) for name, chance in sources.items() if chance is not None}
-    if not levels:
-        raise ValueError("nothing to calibrate on")
-    threshold = max(level for level, _ in levels.values())
-    reached = max(probability for _, probability in levels.values())
-    texts = {
-        "identities": "real pictures against all real pictures of other identities",
-        "holdout": "holdout pictures against the real set",
-    }
-    origin = " and ".join(f"{len(sources[name])} {texts[name]}" for name in levels)  # type: ignore[arg-type]
-    return Calibration(
-        threshold,
-        reached,
-        " and ".join(levels),
-        f"Chance matches were measured on {origin}. At this threshold at most {reached:.2%} of pictures that show "
-        "nobody of the real set are expected to match one of its pictures by chance.",
+    threshold = chance.threshold(rate)
+    able = threshold <= highest
+    level = threshold if able else inf
+    expected, bound = chance.expected(min(level, sure)), chance.bound(min(level, sure))
+    origin = ORIGINS[method].format(n=chance.identities)
+    promise = (
+        f"At most {expected:.2%} of pictures that show nobody of the real set are expected to match by chance; "
+        f"in this audit not more than {bound:.2%}, with 95 % confidence."
     )
+    texts = [f"Chance matches were measured on {origin}."]
+    if not able:
+        texts.append(
+            f"At {rate:.2%} chance matches the model cannot tell other photos of a person from strangers here: the "
+            f"threshold would be {threshold:.2f}, and copies of real pictures themselves typically reach "
+            f"{highest:.2f}. So only copies are reported. A larger rate (--false-positive-rate), another model, "
+            "larger pictures or a look at twins.csv and the identities would help."
+        )
+    texts.append(promise)
+    if expected > rate + 1e-12:
+        texts.append(f"To show {rate:.2%} takes {chance.needed(rate)} identities.")
+    if method == "copy groups":
+        texts.append(
+            "The real pictures carry no identities, so the closest pictures of one person count as chance too and the "
+            "threshold is stricter than need be: name identities, if you can, to find more."
+        )
+    return Calibration(level, expected, bound, method, " ".join(texts))
 
 
-def calibrate_tail(logits: np.ndarray, bias: float, gallery: int, rate: float) -> Calibration:
-    """Without identities and holdout: extrapolate from how far unrelated pairs scatter.
-
-    Some pairs of the real set show the same identity, nobody knows which; but they are rare among all pairs. So the
-    nearest 10 % to the nearest 0.5 % of all pairs are taken for unrelated ones, a log-normal tail is fitted to their
-    distances (a straight line on normal quantiles; a distance cannot fall below zero) and followed to the probability
-    ``rate / gallery`` that one pair must not exceed.
+def given(threshold: float, shown: float, chance: Chance | None) -> Calibration:
+    """A threshold that the user chose, and what it means on these pictures.
 
     Args:
-        logits: Of random pairs of the real set ``[P]``, see :func:`random_pairs`.
-        bias: The logit of a picture with itself; the distance of a pair is how far its logit lies below.
-        gallery: Number of real pictures.
-        rate: As for :func:`calibrate`.
+        threshold: As a score.
+        shown: As the user gave it.
+        chance: Chance matches, where something is known about them.
     """
-    shares = np.geomspace(0.1, 0.005, 12)
-    distances = np.maximum(bias - np.quantile(logits, 1 - shares), 1e-6)
-    slope, offset = np.polyfit(norm.ppf(shares), np.log(distances), 1)
-    threshold = float(bias - np.exp(offset + slope * norm.ppf(rate / gallery)))
-    return Calibration(
-        threshold,
-        rate,
-        "tail",
-        f"The real pictures carry no identities and there is no holdout, so the threshold is extrapolated from the "
-        f"scores of {len(logits)} random pairs of real pictures, aiming at {rate:.2%} chance matches. This is less "
-        "reliable than a calibration on identities or on a holdout: give one of them if you can.",
+    text = f"The threshold {shown:g} was given."
+    if chance is None:
+        return Calibration(threshold, None, None, "given", text)
+    share, bound = chance.share(threshold), chance.bound(threshold)
+    text += (
+        f" {share:.1%} of pictures that show nobody of the set they are compared with reach it by chance (up to "
+        f"{bound:.1%}, with 95 % confidence)."
     )
+    return Calibration(threshold, share, bound, "given", text)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -12,6 +12,7 @@ class Rate:
     Attributes:
         count: Pictures that match.
         total: Pictures in all.
+        effective: Independent observations that these are worth, see :func:`effective_number`.
         value: Their share; NaN if there are none.
         low: Lower end of the interval.
         high: Upper end of the interval.
@@ -19,6 +20,7 @@ class Rate:
 
     count: int
     total: int
+    effective: float
     value: float
     low: float
     high: float
@@ -33,21 +35,48 @@ class Difference:
     high: float
 
 
-def wilson(count: int, total: int) -> Rate:
-    """Wilson's score interval of a proportion (Wilson 1927), which is sensible at 0 and 1 too."""
+def effective_number(clusters: np.ndarray) -> float:
+    """How many independent pictures some are worth whose clusters stand or fall together (Kish 1965).
+
+    Args:
+        clusters: Which identity, or group of copies, each picture is of, ``[N]``.
+
+    Returns:
+        ``(Σ m)² / Σ m²`` of the clusters' sizes m: N where each picture is its own cluster, C for C equal clusters.
+    """
+    sizes = np.unique(clusters, return_counts=True)[1].astype(np.float64)
+    return float(sizes.sum() ** 2 / (sizes**2).sum()) if len(sizes) else 0.0
+
+
+def wilson(count: int, total: int, effective: float | None = None) -> Rate:
+    """Wilson's score interval of a proportion (Wilson 1927), which is sensible at 0 and 1 too.
+
+    Args:
+        count: Pictures that match.
+        total: Pictures in all.
+        effective: Independent observations that these are worth; None: each picture is one.
+    """
     if total == 0:
-        return Rate(0, 0, float("nan"), 0.0, 1.0)
-    low, high = binomtest(count, total).proportion_ci(0.95, "wilson")
-    return Rate(count, total, count / total, float(low), float(high))
+        return Rate(0, 0, 0.0, float("nan"), 0.0, 1.0)
+    from statsmodels.stats.proportion import proportion_confint  # takes a second
+
+    number = float(total) if effective is None else effective
+    low, high = proportion_confint(count / total * number, number, method="wilson")
+    return Rate(count, total, number, count / total, max(float(low), 0.0), min(float(high), 1.0))
 
 
 def excess(rate: Rate, control: Rate) -> Difference:
     """``rate − control`` with the interval that Newcombe (1998, method 10) builds from both Wilson intervals."""
     if not rate.total or not control.total:
         return Difference(float("nan"), -1.0, 1.0)
-    from statsmodels.stats.proportion import confint_proportions_2indep  # takes a second; few audits need it
+    from statsmodels.stats.proportion import confint_proportions_2indep
 
     low, high = confint_proportions_2indep(
-        rate.count, rate.total, control.count, control.total, method="newcomb", compare="diff"
+        rate.value * rate.effective,
+        rate.effective,
+        control.value * control.effective,
+        control.effective,
+        method="newcomb",
+        compare="diff",
     )
     return Difference(rate.value - control.value, float(low), float(high))

@@ -1,0 +1,137 @@
+"""What an audit's threshold is taken from, and what controls it: never the same pictures."""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lcmem.errors import LCMemError
+from lcmem.jobs.audit_matches import nearest_pictures
+from lcmem.jobs.chance import OwnMatches, copy_groups, match_others, merge, reconcile
+from lcmem.jobs.compare import compare
+from lcmem.jobs.copies import CopyFinder
+from lcmem.jobs.features import FeatureSet
+from lcmem.stats.chance import Chance
+from lcmem.stats.rates import Rate, effective_number, wilson
+
+FEWEST = 20
+"""Identities of the holdout that calibrate, and as many that control, where the real set has no identities."""
+TWINS = ["kind", "path", "identity", "other", "other_identity"]
+TWO_IDENTITIES = "the same picture under two identities"
+IN_HOLDOUT = "in the real set and in the holdout"
+IN_BOTH = "synthetic picture that is a file of the real set"
+
+
+@dataclass(frozen=True)
+class Control:
+    """Best scores of holdout pictures against the real set, without those that are real pictures.
+
+    Attributes:
+        scores: ``[H]``.
+        clusters: Identity or group of copies of each picture, ``[H]``.
+        marks: A content hash of each picture's cluster, the same whatever else is in the holdout, ``[H]``.
+        twins: Rows of the table of twins.
+    """
+
+    scores: np.ndarray
+    clusters: np.ndarray
+    marks: np.ndarray
+    twins: pd.DataFrame
+
+    def divided(self) -> tuple[Chance, "Control"]:
+        """One half of the clusters to calibrate on, the other to control with, by content."""
+        order = np.unique(self.marks)
+        low = self.marks < order[len(order) // 2]
+        rest = Control(self.scores[~low], self.clusters[~low], self.marks[~low], self.twins)
+        return Chance(self.scores[low], self.clusters[low], mutual=False), rest
+
+    def rate(self, threshold: float) -> Rate:
+        """Share of pictures that reach a threshold."""
+        matched = int((self.scores >= threshold).sum())
+        return wilson(matched, len(self.scores), effective_number(self.clusters))
+
+
+def real_chance(real: FeatureSet, listed: np.ndarray, finder: CopyFinder) -> tuple[Chance, str, pd.DataFrame]:
+    """Chance matches of the real set's own pictures.
+
+    Args:
+        real: N pictures.
+        listed: Positions of those that are files of the synthetic set: nobody knows whom these show.
+        finder: Tells copies from look-alikes.
+
+    Returns:
+        The chance matches, the method of calibration, and pictures that are filed under two identities.
+
+    Raises:
+        LCMemError: Fewer than three pictures.
+    """
+    if len(real.keys) < 3:
+        raise LCMemError("fewer than 3 real pictures are too few to calibrate a threshold on; give --threshold")
+    names = real.manifest.table["identity"]
+    identities = pd.factorize(names.where(names != ""))[0].astype(np.int64)
+    if len(listed) < len(identities):
+        identities[listed] = -1
+    twins = twin_table(TWO_IDENTITIES, real, np.empty(0, int), real, np.empty(0, int))
+    if identities.max() > 0:
+        own = match_others(real, identities, finder, reconcile)
+        twins = twin_table(TWO_IDENTITIES, real, own.copies[:, 0], real, own.copies[:, 1])
+        if own.identities.max() > 0:
+            return _chance(own), "identities", twins
+    return _chance(match_others(real, np.arange(len(names)), finder, merge)), "copy groups", twins
+
+
+def _chance(own: OwnMatches) -> Chance:
+    known = own.identities >= 0
+    return Chance(own.scores[known], own.identities[known], mutual=True, growth=len(known) / int(known.sum()))
+
+
+def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder) -> Control:
+    """Best scores of the holdout against the real set; pictures of both, and people of such pictures, are left out.
+
+    Raises:
+        LCMemError: Every holdout picture is a real one.
+    """
+    best = compare(holdout.blocks, real.blocks, finder.detector, title="holdout × real").best
+    rows, partners = np.arange(len(holdout.keys)), best.positions[:, 0]
+    first = pd.Series(np.arange(len(real.keys)), index=real.keys)
+    equal = first[~first.index.duplicated()].reindex(holdout.keys, fill_value=-1).to_numpy()
+    nearest = nearest_pictures(holdout, real, finder.detector)
+    for other in (nearest, equal):
+        partners = np.where(other >= 0, other, partners)
+    copies = finder.copies(holdout, rows, real, partners, np.where(nearest >= 0, np.inf, best.logits[:, 0]))
+    names = holdout.manifest.table["identity"]
+    gone = copies | names.isin(set(names[copies]) - {""}).to_numpy()
+    if gone.all():
+        raise LCMemError(f"all {len(rows)} holdout pictures, or others of their identities, are in the real set")
+    twins = twin_table(IN_HOLDOUT, holdout, rows[copies], real, partners[copies])
+    kept = np.flatnonzero(~gone)
+    groups = pd.factorize(pd.Series(holdout.manifest.identities))[0]
+    if not holdout.manifest.labelled:
+        groups = copy_groups(holdout, finder)
+    marks = pd.Series(holdout.keys).groupby(groups).transform("min").to_numpy(dtype=object)
+    return Control(best.logits[kept, 0], groups[kept], marks[kept], twins)
+
+
+def shared_files(synthetic: FeatureSet, real: FeatureSet) -> tuple[np.ndarray, pd.DataFrame]:
+    """Positions of real pictures that are files of the synthetic set, and their table."""
+    equal = set(synthetic.keys) & set(real.keys)
+    files = {
+        os.path.realpath(path): at
+        for at, (path, key) in enumerate(zip(synthetic.manifest.paths, synthetic.keys, strict=True))
+        if key in equal
+    }
+    pairs = [
+        (at, files[os.path.realpath(path)])
+        for at, (path, key) in enumerate(zip(real.manifest.paths, real.keys, strict=True))
+        if key in equal and os.path.realpath(path) in files
+    ]
+    positions = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return positions[:, 0], twin_table(IN_BOTH, synthetic, positions[:, 1], real, positions[:, 0])
+
+
+def twin_table(kind: str, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray) -> pd.DataFrame:
+    """Rows ``kind, path, identity, other, other_identity`` of the pairs (one[i], two[i])."""
+    mine, theirs = first.manifest.table.iloc[one], second.manifest.table.iloc[two]
+    columns = (mine["path"], mine["identity"], theirs["path"], theirs["identity"])
+    return pd.DataFrame({"kind": kind, **dict(zip(TWINS[1:], (each.to_numpy() for each in columns), strict=True))})

@@ -1,0 +1,95 @@
+"""The verdicts of an audit: which synthetic picture is a copy of which real one, or shows its identity."""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lcmem.detectors.base import Detector
+from lcmem.jobs.chance import copy_groups
+from lcmem.jobs.compare import compare, probabilities
+from lcmem.jobs.copies import CopyFinder
+from lcmem.jobs.features import FeatureSet
+from lcmem.jobs.groups import connected_components
+from lcmem.model import LinearHead
+from lcmem.scan import Best, scan
+from lcmem.stats.calibration import Calibration
+
+COPY, SAME_IDENTITY, NO_MATCH = VERDICTS = ("copy", "same identity", "no match")
+
+
+def best_matches(synthetic: FeatureSet, real: FeatureSet, detector: Detector, k: int) -> Best:
+    """The k best real pictures of each synthetic one; one of equal content is always among them.
+
+    A linear head may score a picture with itself below others, so the nearest picture is then looked for as well.
+    """
+    best = compare(synthetic.blocks, real.blocks, detector, k=k, title="synthetic × real").best
+    first = pd.Series(np.arange(len(real.keys)), index=real.keys)
+    equal = first[~first.index.duplicated()].reindex(synthetic.keys, fill_value=-1).to_numpy()
+    for wanted in (nearest_pictures(synthetic, real, detector), equal):
+        best = _including(best, wanted, synthetic, real, detector)
+    return best
+
+
+def nearest_pictures(queries: FeatureSet, gallery: FeatureSet, detector: Detector) -> np.ndarray:
+    """Position of the gallery picture nearest to each query ``[Q]`` where the best match need not be it; else −1."""
+    head = detector.head
+    if head is None or not bool((head.weight < 0).any()):
+        return np.full(len(queries.blocks), -1)
+    unsigned = LinearHead(len(head.weight))
+    unsigned.raw_weight = torch.nn.Parameter(head.weight.detach().abs())
+    return scan(queries.blocks, gallery.blocks, unsigned, title="nearest pictures").best.positions[:, 0]
+
+
+def _including(best: Best, wanted: np.ndarray, synthetic: FeatureSet, real: FeatureSet, detector: Detector) -> Best:
+    """The lists with the wanted positions ``[Q]`` (−1: none) in place of the last one where they are missing."""
+    rows = np.flatnonzero((wanted >= 0) & ~(best.positions == wanted[:, None]).any(1))
+    if not len(rows):
+        return best
+    pairs = (synthetic.blocks.take(rows), real.blocks.take(wanted[rows]))
+    logits, positions = best.logits.copy(), best.positions.copy()
+    logits[rows, -1] = detector.similarity(*map(torch.from_numpy, pairs)).numpy()
+    positions[rows, -1] = wanted[rows]
+    return Best(logits, positions)
+
+
+def match_table(
+    synthetic: FeatureSet, real: FeatureSet, best: Best, calibration: Calibration, finder: CopyFinder
+) -> pd.DataFrame:
+    """Every synthetic picture with its best real ones and a verdict on each pair: copies first, then by score.
+
+    A threshold that was given holds for copies too, but not for files that are equal.
+    """
+    count, k = best.logits.shape
+    query, position, score = np.repeat(np.arange(count), k), best.positions.ravel(), best.logits.ravel()
+    copies = (score >= finder.levels.sure) | finder.copies(synthetic, query, real, position, score)
+    equal = np.array([synthetic.keys[a] == real.keys[b] for a, b in zip(query, position, strict=True)], dtype=bool)
+    reached = score >= calibration.logit
+    if calibration.method == "given":
+        copies &= reached
+    copies |= equal
+    chosen = real.manifest.table.iloc[position]
+    table = pd.DataFrame(
+        {
+            "synthetic": synthetic.manifest.table["path"].to_numpy(dtype=object)[query],
+            "real": chosen["path"].to_numpy(),
+            "identity": chosen["identity"].to_numpy(),
+            "logit": score,
+            "probability": probabilities(score, finder.detector),
+            "rank": 0,
+            "match": copies | reached,
+            "verdict": np.select([copies, reached], [COPY, SAME_IDENTITY], NO_MATCH),
+        }
+    )
+    table = table.iloc[np.lexsort((-score, ~copies, query))].reset_index(drop=True)
+    return table.assign(rank=np.tile(np.arange(1, k + 1), count))
+
+
+def evidence(matches: pd.DataFrame, synthetic: FeatureSet, finder: CopyFinder) -> np.ndarray:
+    """Clusters ``[Q]`` of synthetic pictures that stand or fall together: copies of each other, or matches of one
+    identity."""
+    groups = copy_groups(synthetic, finder)
+    best = matches[matches["rank"] == 1]
+    shown = best["identity"].where(best["identity"] != "", "\0" + best["real"])
+    matched = np.flatnonzero(best["match"])
+    first = pd.Series(matched).groupby(shown.to_numpy()[matched]).transform("first").to_numpy()
+    return connected_components(np.stack((groups[matched], groups[first]), 1), len(groups))[groups]

@@ -1,0 +1,171 @@
+"""What copies of the real set's own pictures reach, and which pictures of a set are copies of each other."""
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+
+import numpy as np
+import torch
+from PIL import Image
+
+from lcmem.detectors.base import Detector
+from lcmem.errors import PictureError
+from lcmem.jobs.compare import highest_score
+from lcmem.jobs.features import FeatureSet
+from lcmem.jobs.thumbnails import Thumbnails
+from lcmem.pictures.image import load_levels
+from lcmem.store import Encoded, Store, fill
+
+SAMPLED, FEWEST = 64, 3
+"""Real pictures that are copied to see what copies reach, and how many must be left."""
+BATCH = 64
+CHUNK = 4096
+"""Pairs whose features are compared at once."""
+ROUNDING = 1e-4
+"""Scores of one pair, or features of one picture, may differ so much with the batch that they were computed in."""
+
+
+@dataclass(frozen=True)
+class CopyLevels:
+    """What the model says of copies.
+
+    Attributes:
+        candidate: Score from which a pair is looked at: it is a copy if the thumbnails agree. Below every test copy.
+        sure: Score from which a pair counts as a copy without a look; +∞ where pictures can be looked at.
+        typical: What half of the test copies reach, of the edit that costs most.
+        method: ``edited copies``, ``edited copies of other pictures`` or ``equal pictures``.
+    """
+
+    candidate: float
+    sure: float
+    typical: float
+    method: str
+
+
+def jpeg_copy(levels: np.ndarray) -> np.ndarray:
+    """A picture ``[3, H, W]`` uint8 saved as JPEG of quality 75: ``[H, W, 3]``."""
+    buffer = io.BytesIO()
+    Image.fromarray(levels.transpose(1, 2, 0)).save(buffer, "JPEG", quality=75)
+    return np.asarray(Image.open(buffer))
+
+
+def half_copy(levels: np.ndarray) -> np.ndarray:
+    """A picture ``[3, H, W]`` uint8 at half its size: ``[H/2, W/2, 3]``."""
+    picture = Image.fromarray(levels.transpose(1, 2, 0))
+    return np.asarray(picture.resize((max(picture.width // 2, 1), max(picture.height // 2, 1))))
+
+
+EDITS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"jpeg-75": jpeg_copy, "half size": half_copy}
+
+
+def measure_copies(
+    real: FeatureSet, others: Sequence[FeatureSet], detector: Detector, store: Store | None
+) -> CopyLevels:
+    """Make copies of some real pictures and see how alike the model finds them to their originals.
+
+    The sample depends on the pictures' contents alone, so that doubling or renaming pictures does not change it. Where
+    real pictures cannot be opened (an atlas without them) those of the other sets are copied, and a pair counts as a
+    copy from where half of these copies lie; where there are no pictures at all, only equal ones are copies.
+
+    Args:
+        real: The pictures.
+        others: The other sets.
+        detector: The model.
+        store: Where to keep the copies' features; None keeps none.
+    """
+    own = highest_score(real.blocks, detector)
+    for found in (real, *others):
+        levels = [level for edit in EDITS if (level := _level(found, edit, detector, store)) is not None]
+        if len(levels) == len(EDITS):
+            candidate, typical = (min(each) for each in zip(*levels, strict=True))
+            typical = min(typical, own)
+            if found is not real:
+                return CopyLevels(inf, typical, typical, "edited copies of other pictures")
+            return CopyLevels(min(candidate, own - ROUNDING), inf, typical, "edited copies")
+    return CopyLevels(inf, own - ROUNDING, own - ROUNDING, "equal pictures")
+
+
+def _level(found: FeatureSet, edit: str, detector: Detector, store: Store | None) -> tuple[float, float] | None:
+    """A score that hardly any copy stays below and the one that half of them reach; None if too few can be made."""
+    keys = np.array(found.keys, dtype=object)
+    distinct = np.unique(keys, return_index=True)[1][:SAMPLED]
+    at, features = _edited(found, distinct, edit, detector, store)
+    if len(at) < min(FEWEST, len(distinct)):
+        return None
+    originals = torch.from_numpy(found.blocks.take(distinct[at]))
+    scores = detector.similarity(torch.from_numpy(features), originals).double().numpy()
+    middle, least = float(np.median(scores)), float(scores.min())
+    return least - (middle - least) / 2 - ROUNDING, middle
+
+
+def _edited(
+    real: FeatureSet, rows: np.ndarray, edit: str, detector: Detector, store: Store | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in ``rows`` of the pictures that could be copied, and the copies' features."""
+    paths = [real.manifest.paths[row] for row in rows]
+    encode = partial(_encode, detector=detector, edit=EDITS[edit])
+    if store is not None:
+        done = fill(store, paths, encode, title="encoding copies", keys=[f"{real.keys[row]}#{edit}" for row in rows])
+        return done.stored, np.array(store.rows(store.find(done.keys))[:])
+    batches = list(encode(paths))
+    return np.array([at for batch in batches for at in batch.at], dtype=np.int64), np.concatenate(
+        [batch.rows for batch in batches]
+    )
+
+
+def _encode(paths: list[str], detector: Detector, edit: Callable[[np.ndarray], np.ndarray]) -> Iterable[Encoded]:
+    for start in range(0, len(paths), BATCH):
+        at, copies, failures = [], [], []
+        for position, path in enumerate(paths[start : start + BATCH], start):
+            try:
+                copies.append(edit(load_levels(path)))
+                at.append(position)
+            except PictureError as error:
+                failures.append((position, str(error)))
+        yield Encoded(at, detector.features(copies).float().numpy(), failures)
+
+
+@dataclass(frozen=True)
+class CopyFinder:
+    """Tells copies from look-alikes.
+
+    Attributes:
+        detector: The model.
+        levels: What copies reach.
+        thumbnails: What pictures look like.
+    """
+
+    detector: Detector
+    levels: CopyLevels
+    thumbnails: Thumbnails
+
+    def copies(
+        self, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray, scores: np.ndarray
+    ) -> np.ndarray:
+        """Which pairs are copies: equal in content; or alike enough, and equal in features or in thumbnails.
+
+        Args:
+            first: A set.
+            one: Positions in it, ``[n]``.
+            second: A set, or the same one.
+            two: Positions in that, ``[n]``.
+            scores: Of these pairs ``[n]``.
+        """
+        found = np.array([first.keys[a] == second.keys[b] for a, b in zip(one, two, strict=True)], dtype=bool)
+        own = highest_score(first.blocks, self.detector)
+        left = np.flatnonzero(~found & (scores >= min(self.levels.candidate, own - ROUNDING)))
+        if self.detector.head is not None:  # a hash or a cosine of 1 proves less than 512 equal features
+            for start in range(0, len(left), CHUNK):
+                part = left[start : start + CHUNK]
+                apart = np.abs(first.blocks.take(one[part]) - second.blocks.take(two[part])).max(1)
+                found[part] = apart <= ROUNDING
+        left = left[~found[left]]
+        if len(left) and self.levels.candidate < inf:
+            found[left] = self.thumbnails.alike(_paths(first, one[left]), _paths(second, two[left]))
+        return found
+
+
+def _paths(found: FeatureSet, rows: np.ndarray) -> list[str]:
+    return list(found.manifest.table["path"].iloc[rows])

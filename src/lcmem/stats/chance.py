@@ -1,0 +1,93 @@
+"""How often pictures of unseen identities match by chance, and from which score on that is rare enough.
+
+Identities are the unit, not pictures: pictures of one person are no independent observations. A picture therefore
+counts as one over the number of pictures of its identity, and :attr:`Chance.identities` is n below.
+
+**From the set's own identities** (``mutual``). L_i is the best score of identity i against all others of the set. Take
+the new identity in as number n + 1: identities are exchangeable, so are the best scores L' in the larger set. L'_i
+differs from L_i only where the new picture is the best match of i, and reaches L_new only for the one that is the new
+picture's own best match. So if at most k of the L_i reach L_new, at most k + 1 of the L'_i do, and P(at most k of the
+L_i reach L_new) ≤ (k + 2) / (n + 1). The smallest rate that can be shown is 2 / (n + 1), twice that of independent
+values, because best matches come in mutual pairs. The proof is for one picture of each identity; docs/error-rates.md
+simulates several.
+
+**From a holdout**. Its best scores against the set are exchangeable with those of a new picture, given the set:
+(k + 1) / (n + 1), the ordinary split conformal bound (Vovk et al. 2005, Angelopoulos et al. 2022 for shares).
+
+**Not exceeded with 95 % confidence**: Clopper and Pearson's upper limit, which is that of the Beta distribution of an
+order statistic. Mutual pairs tell the same thing twice, so count and number are halved for ``mutual`` scores, and
+the number is n − 1, the identities that each is compared with.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.stats import beta
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Best scores of pictures that have no true match.
+
+    Attributes:
+        scores: ``[N]``.
+        clusters: Of which identity or group of copies each picture is, ``[N]`` integers.
+        mutual: Whether the pictures were compared with each other; else with a set that they are not part of.
+        growth: How many times more pictures a new one is compared with than these were (pictures of unknown identity
+            are left out of the comparison of a set with itself); the chance of a match grows at most so much.
+    """
+
+    scores: np.ndarray
+    clusters: np.ndarray
+    mutual: bool
+    growth: float = 1.0
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """``[N]``: one over the number of pictures of the same cluster."""
+        _, inverse, counts = np.unique(self.clusters, return_inverse=True, return_counts=True)
+        return 1 / counts[inverse]
+
+    @cached_property
+    def identities(self) -> int:
+        """Number of clusters, n."""
+        return len(np.unique(self.clusters))
+
+    def count(self, threshold: float) -> float:
+        """Identities whose pictures reach the threshold; of one with four pictures each counts a quarter."""
+        return float(self.weights[self.scores >= threshold].sum())
+
+    def share(self, threshold: float) -> float:
+        """Estimated share of pictures of unseen identities that reach a threshold chosen beforehand."""
+        others = max(self.identities - self.mutual, 1)
+        return min(self.growth * self.count(threshold) / others, 1.0)
+
+    def expected(self, threshold: float) -> float:
+        """Share of pictures of unseen identities that reach this threshold, at most, on average over audits.
+
+        Holds for a threshold that was taken from these scores, as by :meth:`threshold`.
+        """
+        return min(self.growth * (self.count(threshold) + 1 + self.mutual) / (self.identities + 1), 1.0)
+
+    def bound(self, threshold: float) -> float:
+        """The share that is not exceeded in this audit, with 95 % confidence."""
+        effect = 1 + self.mutual
+        reached = self.count(threshold) / effect
+        left = (self.identities - self.mutual) / effect - reached
+        return min(self.growth * float(beta.ppf(CONFIDENCE, reached + 1, left)), 1.0) if left > 1e-9 else 1.0
+
+    def threshold(self, rate: float) -> float:
+        """The lowest threshold whose expected rate is at most ``rate``; just above all scores if none is."""
+        values, inverse = np.unique(self.scores, return_inverse=True)
+        weight = np.bincount(inverse, self.weights)
+        above = np.append(np.cumsum(weight[::-1])[::-1][1:], 0.0)
+        expected = self.growth * (above + 1 + self.mutual) / (self.identities + 1)
+        low_enough = np.flatnonzero(expected <= rate + 1e-12)
+        return float(np.nextafter(values[low_enough[0] if len(low_enough) else -1], np.inf))
+
+    def needed(self, rate: float) -> int:
+        """Identities from which on a rate can be shown."""
+        return int(np.ceil(self.growth * (1 + self.mutual) / rate - 1 - 1e-9))

@@ -1,0 +1,89 @@
+"""Claims: stated rates of chance matches hold on dependent data; thresholds, weights and bounds are what they say."""
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+from scipy.stats import binomtest
+
+from lcmem.stats.calibration import calibrate, given
+from lcmem.stats.chance import Chance
+
+
+def population(rng, people, pictures, spread=0.6):
+    """Features ``[people, pictures, 6]``: pictures scatter around their person."""
+    return rng.normal(size=(people, 1, 6)) + spread * rng.normal(size=(people, pictures, 6))
+
+
+def scores(queries, gallery):
+    """Best score ``[Q, m]`` of every picture against a set of people, by distance."""
+    return -cKDTree(gallery.reshape(-1, 6)).query(queries)[0]
+
+
+def own(real):
+    people, pictures = real.shape[:2]
+    flat, person = real.reshape(-1, 6), np.repeat(np.arange(people), pictures)
+    near, at = cKDTree(flat).query(flat, pictures + 1)  # of these at least one is of another person
+    nearest = np.where(person[at] == person[:, None], np.inf, near).min(1)
+    return Chance(-nearest, person, mutual=True)
+
+
+@pytest.mark.parametrize(("people", "pictures"), [(20, 1), (100, 1), (20, 4), (100, 4)])
+@pytest.mark.parametrize("mutual", [True, False])
+def test_rates_hold_on_average_and_with_confidence(people, pictures, mutual, rng):
+    """Best matches of one set depend on each other: they come in mutual pairs, and all share one gallery."""
+    rates, expected, bounds = [], [], []
+    for _ in range(300):
+        real = population(rng, people, pictures)
+        held = np.repeat(np.arange(people), pictures)
+        holdout = population(rng, people, pictures)
+        chance = own(real) if mutual else Chance(scores(holdout, real).ravel(), held, mutual=False)
+        threshold = chance.threshold(0.05)
+        rates.append((scores(population(rng, 2000, 1), real) >= threshold).mean())
+        expected.append(chance.expected(threshold))
+        bounds.append(chance.bound(threshold))
+    error = np.std(rates) / np.sqrt(len(rates))
+    assert np.mean(rates) <= np.mean(expected) + 2 * error
+    assert np.mean(np.array(rates) > bounds) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 300)
+    assert np.mean(rates) > np.mean(expected) / 5, "a promise that is kept by saying nothing is worth nothing"
+
+
+def test_mutual_pairs_count():
+    """The two highest of leave-one-out scores are one pair: just above them the smallest rate is 2 / (n + 1)."""
+    chance = Chance(np.array([3.0, 3.0, 1.0, 0.0]), np.arange(4), mutual=True)
+    assert chance.threshold(0.01) == np.nextafter(3, np.inf)
+    assert chance.expected(chance.threshold(0.01)) == pytest.approx(2 / 5)
+    assert Chance(chance.scores, chance.clusters, mutual=False).expected(3.1) == pytest.approx(1 / 5)
+    assert chance.needed(0.01) == 199 and Chance(chance.scores, chance.clusters, False).needed(0.01) == 99
+
+
+def test_an_identity_counts_once_whatever_its_pictures():
+    chance = Chance(np.array([5.0, 5, 5, 5, 1, 2]), np.array([0, 0, 0, 0, 1, 2]), mutual=False)
+    assert chance.count(4.0) == 1 and chance.count(2.0) == 2 and chance.share(1.5) == pytest.approx(2 / 3)
+
+
+def test_the_threshold_is_the_lowest_that_keeps_the_rate(rng):
+    chance = Chance(rng.normal(size=400).round(2), rng.integers(100, size=400), mutual=True, growth=1.3)
+    threshold = chance.threshold(0.1)
+    assert chance.expected(threshold) <= 0.1 < chance.expected(np.nextafter(threshold, -np.inf))
+
+
+def test_the_bound_of_independent_pictures_is_clopper_pearson_s():
+    chance = Chance(np.arange(50.0), np.arange(50), mutual=False)
+    exact = binomtest(3, 50).proportion_ci(0.9, "exact").high  # of two sides: 95 % of one
+    assert chance.bound(47.0) == pytest.approx(exact)
+    assert chance.bound(-1.0) == 1
+
+
+def test_no_threshold_above_what_copies_reach():
+    chance = Chance(np.linspace(-2, 9, 500), np.arange(500), mutual=True)
+    usual = calibrate(chance, 0.01, "identities", highest=9.5)
+    assert usual.logit == chance.threshold(0.01) and usual.rate <= 0.01 < usual.bound
+    none = calibrate(chance, 0.01, "identities", highest=7.0)
+    assert none.logit == np.inf and "cannot tell" in none.explanation and "only copies are reported" in none.explanation
+
+
+def test_a_given_threshold_comes_with_its_share_of_chance_matches():
+    chance = Chance(np.r_[np.zeros(60), np.ones(40)], np.arange(100), mutual=True)
+    told = given(0.5, 0.62, chance)
+    assert told.rate == pytest.approx(40 / 99) and "40.4%" in told.explanation and "0.62" in told.explanation
+    assert given(0.5, 0.62, None).rate is None
