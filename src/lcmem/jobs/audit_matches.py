@@ -87,9 +87,22 @@ def match_table(
 def evidence(matches: pd.DataFrame, synthetic: FeatureSet, finder: CopyFinder) -> np.ndarray:
     """Clusters ``[Q]`` of synthetic pictures that stand or fall together: copies of each other, or matches of one
     identity."""
-    groups = copy_groups(synthetic, finder)
     best = matches[matches["rank"] == 1]
     shown = best["identity"].where(best["identity"] != "", "\0" + best["real"])
-    matched = np.flatnonzero(best["match"])
-    first = pd.Series(matched).groupby(shown.to_numpy()[matched]).transform("first").to_numpy()
-    return connected_components(np.stack((groups[matched], groups[first]), 1), len(groups))[groups]
+    return joined_by_match(copy_groups(synthetic, finder), best["match"].to_numpy(), pd.factorize(shown)[0])
+
+
+def joined_by_match(groups: np.ndarray, matched: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Join groups of copies whose pictures match one identity.
+
+    Args:
+        groups: Of each picture, ``[Q]`` integers in [0, Q).
+        matched: Whether it matches, ``[Q]``.
+        shown: Number of the identity that is its best match, ``[Q]``.
+
+    Returns:
+        ``[Q]`` integers.
+    """
+    rows = np.flatnonzero(matched)
+    first = pd.Series(rows).groupby(shown[rows]).transform("first").to_numpy(dtype=np.int64)
+    return connected_components(np.stack((groups[rows], groups[first]), 1), len(groups))[groups]

@@ -33,7 +33,7 @@ class Thumbnails:
         self._known |= dict.fromkeys(new)
         for batch in iterate_pictures(new, SIDE, workers=self.workers) if new else ():
             for at, picture in zip(batch.indices, batch.pictures.numpy(), strict=True):
-                self._known[new[at]] = _normalised(picture)
+                self._known[new[at]] = thumbnail(picture)
 
     def alike(self, first: list[str], second: list[str]) -> np.ndarray:
         """Whether pictures are the same but for small changes, or mirror images, ``[n]`` for n pairs of paths."""
@@ -41,13 +41,17 @@ class Thumbnails:
         found = np.zeros(len(first), dtype=bool)
         for at, pair in enumerate(zip(first, second, strict=True)):
             one, two = (self._known[path] for path in pair)
-            if one is not None and two is not None:
-                found[at] = max(float((one * two).sum()), float((one * two[:, ::-1]).sum())) >= SAME
+            found[at] = one is not None and two is not None and correlation(one, two) >= SAME
         return found
 
 
-def _normalised(picture: np.ndarray) -> np.ndarray:
-    """Grey ``[SIDE, SIDE]`` of mean 0 and length 1, so that a product is a correlation."""
+def thumbnail(picture: np.ndarray) -> np.ndarray:
+    """A picture ``[3, SIDE, SIDE]`` in grey ``[SIDE, SIDE]``, of mean 0 and length 1: a product is a correlation."""
     grey = picture.astype(np.float64).mean(0)
     grey -= grey.mean()
     return grey / max(float(np.linalg.norm(grey)), 1e-9)
+
+
+def correlation(one: np.ndarray, two: np.ndarray) -> float:
+    """Of two thumbnails ``[SIDE, SIDE]``, or of one and the other's mirror image, whichever is higher."""
+    return max(float((one * two).sum()), float((one * two[:, ::-1]).sum()))

@@ -1,0 +1,305 @@
+"""Do audits keep their promises? Simulated audits on features of real pictures, whose truth is known.
+
+    python tools/error_rates.py DATA [DATA …] --cache CACHE [--datasets celeba64 lidc] [--out docs/error-rates.md]
+
+Each DATA is a folder in the layout ``open-pack``; identities of its splits train and val with four pictures or more are
+the population. An audit draws a real set and a holdout of as many people each; all others are people whom it never
+saw, and their share above its threshold is its true false positive rate. Features are computed once, in CACHE.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lcmem.datasets import read_dataset
+from lcmem.detectors.lcmem import LCMem
+from lcmem.files import write_text
+from lcmem.jobs.audit_chance import FEWEST, Control
+from lcmem.jobs.audit_matches import joined_by_match
+from lcmem.jobs.copies import EDITS, CopyFinder, measure_copies
+from lcmem.jobs.features import FeatureSet, extract_features, open_features
+from lcmem.jobs.groups import connected_components
+from lcmem.jobs.thumbnails import SIDE, Thumbnails, correlation, thumbnail
+from lcmem.model import Head, LinearHead
+from lcmem.pictures.image import load_levels
+from lcmem.pictures.manifest import Manifest
+from lcmem.scan import scan
+from lcmem.stats.calibration import calibrate
+from lcmem.stats.chance import Chance
+from lcmem.stats.rates import effective_number, excess, wilson
+
+PEOPLE, PICTURES, RATES, AUDITS = (20, 50, 100, 300), (1, 4), (0.01, 0.05), 300
+EACH = 4
+"""Pictures of each identity of the population."""
+SETTINGS = ("identities", "both", "holdout", "neither")
+MODES, COPIES, MEMORIZED = 8, 25, 0.3
+"""A generator with few modes: so many people, each so many times, each memorized with this probability."""
+LOOKED = 150
+"""Pictures, and pairs of strangers, whose thumbnails are compared."""
+UNSEEN = 50
+"""People whom a generator that memorized nothing shows."""
+PAGE = """# Do audits keep their promises?
+
+Made by `tools/error_rates.py` from features of the bundled model, {audits} audits a row. Each audit draws a real set
+and a holdout of as many people from the splits train and val; all other people are strangers, and the share of their
+pictures above the threshold is the **true** rate of chance matches of that audit. **Stated** is what the audit says is
+expected at most, **95 %** what it says is not exceeded in this audit with 95 % confidence, **exceeded** the
+share of audits where it was. **Known**: identities of the real set, a holdout, both, or neither.
+
+**Rate covered**: how often the 95 % interval of the memorization rate holds the truth, for a generator that memorized
+nothing and shows {unseen} strangers / for one that shows only {modes} pictures, each {copies} times, and memorized each
+with probability {memorized}. **Excess covered**: the same for the excess over the holdout.
+
+Thresholds are taken as they are calibrated; an audit sets none where copies would not reach it, and then it reports
+copies only. The linear head has the weights of the bundled model, a fifth of them with the other sign. Without
+identities, and with several pictures each, the closest pictures of one person count as chance: the true rate is far
+below the stated one, and fewer other photos are found. Rates are stated per identity; with four pictures each they are
+on the safe side while no identity is allowed above the threshold."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """Scores between people, so that an audit is a choice of rows and columns.
+
+    Attributes:
+        best: Best score of each picture with each person, ``[P, m, P]``; −∞ with its own.
+        within: Best score with another picture of the same person that is no copy of it, ``[P, m]``.
+        groups: Group of copies of each picture, ``[P, m]``.
+    """
+
+    best: np.ndarray
+    within: np.ndarray
+    groups: np.ndarray
+
+
+def read_population(folders: list[Path], dataset: str, detector: LCMem, cache: Path) -> FeatureSet:
+    """Four pictures of every identity that has them, in the order of identities."""
+    parts = [read_dataset("open-pack", folder).table for folder in folders]
+    table = pd.concat(parts, ignore_index=True)
+    table = table[(table["dataset"] == dataset) & table["split"].isin(["train", "val"]) & (table["identity"] != "")]
+    table = table.sort_values("path", kind="stable").groupby("identity", sort=True).head(EACH)
+    table = table[table.groupby("identity")["path"].transform("size") == EACH].sort_values("identity", kind="stable")
+    store = open_features(cache, detector)
+    return extract_features(Manifest(table.reset_index(drop=True)), detector, store)
+
+
+def copies_of_each_other(found: FeatureSet, detector: LCMem) -> np.ndarray:
+    """Group of copies of each picture ``[N]``, looked for among the pictures of a person."""
+    finder = CopyFinder(detector, measure_copies(found, [], detector, None), Thumbnails())
+    first, second = np.triu_indices(EACH, 1)
+    starts = np.arange(0, len(found.manifest), EACH)[:, None]
+    one, two = (starts + first).ravel(), (starts + second).ravel()
+    rows = [torch.from_numpy(found.blocks.take(at)) for at in (one, two)]
+    copies = finder.copies(found, one, found, two, detector.similarity(*rows).numpy())
+    return connected_components(np.stack((one[copies], two[copies]), 1), len(found.manifest))
+
+
+def populate(found: FeatureSet, groups: np.ndarray, head: Head, pictures: int) -> Population:
+    """Scores of the first so many pictures of every person with a head."""
+    rows = np.arange(len(found.manifest)).reshape(-1, EACH)[:, :pictures]
+    features, own = found.features[rows.ravel()], groups[rows]
+    best = np.empty((*rows.shape, len(rows)), dtype=np.float32)
+    within = np.full(rows.shape, -np.inf, dtype=np.float32)
+    for person in range(len(rows)):
+        mine = slice(person * pictures, (person + 1) * pictures)
+        scores = head.all_pairs(features[mine], features).detach().numpy().reshape(pictures, len(rows), pictures)
+        apart = own[person][:, None] != own[person][None]
+        within[person] = np.where(apart, scores[:, person], -np.inf).max(1)
+        best[person] = scores.max(2)
+        best[person, :, person] = -np.inf
+    return Population(best, within, own)
+
+
+def signed(head: Head) -> LinearHead:
+    """A linear head: the weights of the model's, every fifth with the other sign."""
+    made = LinearHead(len(head.weight))
+    sign = torch.where(torch.rand(len(head.weight), generator=torch.Generator().manual_seed(0)) < 0.2, -1.0, 1.0)
+    made.raw_weight = torch.nn.Parameter(head.weight.detach() * sign)
+    return made
+
+
+def simulate(world: Population, people: int, audits: int, seed: int) -> list[dict[str, object]]:
+    """One row for each audit, setting and rate."""
+    rng, rows = np.random.default_rng(seed), []
+    for _ in range(audits):
+        order = rng.permutation(len(world.best))
+        real, held, new = order[:people], order[people : 2 * people], order[2 * people :]
+        against = world.best[:, :, real]  # [P, m, n]
+        scores, shown = against.max(2), real[against.argmax(2)]
+        for setting in SETTINGS:
+            for rate in RATES:
+                rows.append(audit(world, scores, shown, (real, held, new), setting, rate, rng))
+    return rows
+
+
+def audit(
+    world: Population,
+    scores: np.ndarray,
+    shown: np.ndarray,
+    drawn: tuple[np.ndarray, np.ndarray, np.ndarray],
+    setting: str,
+    rate: float,
+    rng: np.random.Generator,
+) -> dict[str, object]:
+    """Calibrate as an audit does, and hold what it states against what is true."""
+    real, held, new = drawn
+    chance, control = sources(world, scores, real, held, setting)
+    calibration = calibrate(chance, rate, "identities", np.inf)
+    true = float((scores[new] >= calibration.logit).mean())
+    row = {"setting": setting, "asked": rate, "true": true, "stated": calibration.rate, "bound": calibration.bound}
+    for name, made in (("none", unseen), ("modes", modes)):
+        match, clusters, truth = made(world, scores, shown, new, calibration.logit, true, rng)
+        found = wilson(int(match.sum()), len(match), effective_number(clusters))
+        row[f"rate {name}"] = found.low <= truth <= found.high
+        if control is not None:
+            more = excess(found, control.rate(calibration.logit))
+            row[f"excess {name}"] = more.low <= truth - true <= more.high
+    return row
+
+
+def sources(
+    world: Population, scores: np.ndarray, real: np.ndarray, held: np.ndarray, setting: str
+) -> tuple[Chance, Control | None]:
+    """What calibrates and what controls."""
+    pictures = scores.shape[1]
+    person = np.repeat(held, pictures)
+    control = Control(scores[held].ravel(), person, person, pd.DataFrame()) if setting in ("holdout", "both") else None
+    if setting in ("identities", "both"):
+        return Chance(scores[real].ravel(), np.repeat(real, pictures), mutual=True), control
+    if control is not None and len(held) >= 2 * FEWEST:
+        return control.divided()
+    own = np.maximum(scores[real], world.within[real])
+    return Chance(own.ravel(), world.groups[real].ravel(), mutual=True), control
+
+
+def unseen(
+    world: Population,
+    scores: np.ndarray,
+    shown: np.ndarray,
+    new: np.ndarray,
+    threshold: float,
+    true: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """A generator that memorized nothing and shows 50 people: matches, clusters and the true rate."""
+    people = rng.choice(new, UNSEEN, replace=False)
+    match = (scores[people] >= threshold).ravel()
+    groups = np.unique(world.groups[people].ravel(), return_inverse=True)[1]
+    return match, joined_by_match(groups, match, shown[people].ravel()), true
+
+
+def modes(
+    world: Population,
+    scores: np.ndarray,
+    shown: np.ndarray,
+    new: np.ndarray,
+    threshold: float,
+    true: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """A generator of eight pictures, 25 copies each, some memorized: matches, clusters and the true rate."""
+    people, memorized = rng.choice(new, MODES, replace=False), rng.random(MODES) < MEMORIZED
+    match = np.repeat((scores[people, 0] >= threshold) | memorized, COPIES)
+    seen = np.where(memorized, -1 - np.arange(MODES), shown[people, 0])
+    clusters = joined_by_match(np.repeat(np.arange(MODES), COPIES), match, np.repeat(seen, COPIES))
+    return match, clusters, MEMORIZED + (1 - MEMORIZED) * true
+
+
+def look_alikes(found: FeatureSet, detector: LCMem) -> dict[str, object]:
+    """How far thumbnails of copies and of the most alike strangers correlate."""
+    sample = np.random.default_rng(0).choice(len(found.manifest), LOOKED, replace=False)
+    least = {name: 1.0 for name in EDITS}
+    for levels in (load_levels(found.manifest.paths[at]) for at in sample):
+        for name, edit in EDITS.items():
+            pair = (thumbnail(load_levels(each, SIDE)) for each in (edit(levels), levels.transpose(1, 2, 0)))
+            least[name] = min(least[name], correlation(*pair))
+    people = np.arange(len(found.manifest)) // EACH
+    best = scan(found.blocks, None, detector.network.head, query_identities=people).different
+    assert best is not None
+    top = np.argsort(-best.logits[:, 0])[:LOOKED]
+    small = {at: thumbnail(load_levels(found.manifest.paths[at], SIDE)) for at in {*top, *best.positions[top, 0]}}
+    alike = max(correlation(small[at], small[other]) for at, other in zip(top, best.positions[top, 0], strict=True))
+    copies = {f"{name} copies, least": value for name, value in least.items()}
+    return copies | {f"{LOOKED} most alike strangers, highest": alike}
+
+
+def summarise(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line for each cell."""
+    rows["exceeded"] = rows["true"] > rows["bound"]
+    keys = ["head", "asked", "pictures", "people", "setting"]
+    table = rows.astype({name: float for name in rows if name not in keys}).groupby(keys, sort=False).mean()
+    table["error"] = rows.groupby(keys, sort=False)["true"].sem()
+    return table.reset_index()
+
+
+def simulate_all(found: FeatureSet, detector: LCMem, audits: int) -> pd.DataFrame:
+    """Every cell of one dataset."""
+    groups, parts = copies_of_each_other(found, detector), []
+    for name, head in (("metric", detector.network.head), ("linear", signed(detector.network.head))):
+        for pictures in PICTURES:
+            world = populate(found, groups, head, pictures)
+            for people in PEOPLE:
+                if 2 * people + 2 * UNSEEN <= len(world.best):
+                    rows = pd.DataFrame(simulate(world, people, audits, people))
+                    parts.append(summarise(rows.assign(head=name, pictures=pictures, people=people)))
+                    print(parts[-1].to_string(index=False, float_format=lambda value: f"{value:.4f}"), flush=True)
+    return pd.concat(parts, ignore_index=True)
+
+
+def lines_of(table: pd.DataFrame) -> list[str]:
+    """A Markdown table of the cells of one head and one asked rate."""
+    lines = [
+        "| pictures each | people | known | stated | true | 95 % | exceeded | rate covered | excess covered |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in table.to_dict("records"):
+        covered = [
+            "–" if np.isnan(row[f"{kind} none"]) else f"{row[f'{kind} none']:.1%} / {row[f'{kind} modes']:.1%}"
+            for kind in ("rate", "excess")
+        ]
+        cells = [
+            *(str(row[name]) for name in ("pictures", "people", "setting")),
+            f"{row['stated']:.2%}",
+            f"{row['true']:.2%} ± {row['error']:.2%}",
+            f"{row['bound']:.1%}",
+            f"{row['exceeded']:.1%}",
+            *covered,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def page(results: dict[str, tuple[FeatureSet, dict[str, object], pd.DataFrame]], audits: int) -> str:
+    """docs/error-rates.md."""
+    lines = [PAGE.format(audits=audits, modes=MODES, copies=COPIES, memorized=MEMORIZED, unseen=UNSEEN)]
+    for dataset, (found, alike, table) in results.items():
+        named = "; ".join(f"{name} {value:.3f}" for name, value in alike.items())
+        lines.append(f"\n## {dataset}: {len(found.manifest) // EACH} people\n")
+        lines.append(f"Correlation of thumbnails of {SIDE} × {SIDE} pixels: {named}.")
+        for (head, asked), part in table.groupby(["head", "asked"], sort=False):
+            lines += [f"\n### {head} head, {asked:.0%} asked for\n", *lines_of(part)]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="+")
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--datasets", nargs="+", default=["celeba64", "lidc"])
+    parser.add_argument("--audits", type=int, default=AUDITS)
+    parser.add_argument("--out", type=Path, default=Path("docs/error-rates.md"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    detector, results = LCMem.load("compact"), {}
+    for dataset in arguments.datasets:
+        found = read_population(arguments.data, dataset, detector, arguments.cache)
+        results[dataset] = found, look_alikes(found, detector), simulate_all(found, detector, arguments.audits)
+    write_text(page(results, arguments.audits), arguments.out)
+
+
+if __name__ == "__main__":
+    main()
