@@ -172,6 +172,33 @@ def test_without_identities_and_holdout(sets, compact):
     assert result.holdout is None and result.summary["excess"] is None
 
 
+@pytest.mark.parametrize(("people", "method"), [(range(13, 35), "holdout"), (range(13, 16), "copy groups")])
+def test_a_holdout_never_sets_and_controls_the_threshold(sets, orl, compact, people, method):
+    """Without identities one half calibrates, and the other controls; of too few pictures all control."""
+    table = orl.table[orl.table["identity"].isin({f"s{person}" for person in people})]
+    table = table.groupby("identity").head(2).assign(identity="")
+    real = Manifest.read(sets / "real", identities=False)
+    result = lcmem.audit(real, sets / "generated", holdout=Manifest(table), model=compact, workers=0)
+    assert result.calibration.method == method
+    total = len(table) // 2 if method == "holdout" else len(table)
+    assert result.holdout.total == total and len(result.scores["holdout"]) == len(table)
+    assert ("control it" in result.about["notes"][0]) and len(result.about["notes"]) == 1
+    if method == "holdout":
+        assert result.calibration.rate == pytest.approx(max(0.01, 1 / (len(table) - total + 1)))
+
+
+def test_copies_of_one_synthetic_picture_are_one_observation(sets, orl, compact, tmp_path):
+    """A generator with three modes: eight near-equal pictures each, of a real person and of two unseen ones."""
+    for person in (1, 35, 36):
+        source = next(path for path in orl.paths if path.endswith(f"/s{person}/3.pgm"))
+        for quality in range(60, 100, 5):
+            Image.open(source).save(tmp_path / f"{person}-{quality}.jpg", quality=quality)
+    result = lcmem.audit(sets / "real", tmp_path, model=compact, workers=0)
+    assert result.memorization.count == result.copies.count == 8 and result.memorization.total == 24
+    assert result.memorization.effective == pytest.approx(3)
+    assert result.memorization.low == pytest.approx(proportion_confint(1, 3, method="wilson")[0])
+
+
 def test_given_threshold_is_used(sets, compact, tmp_path):
     result = lcmem.audit(sets / "real", sets / "generated", model=compact, threshold=0.0, workers=0)
     assert result.memorization.value == 1 and result.summary["threshold"] == 0

@@ -33,9 +33,12 @@ from lcmem.stats.chance import Chance
 from lcmem.stats.rates import effective_number, excess, wilson
 
 PEOPLE, PICTURES, RATES, AUDITS = (20, 50, 100, 300), (1, 4), (0.01, 0.05), 300
+POPULATION = 1200
+"""People of a dataset at most."""
 EACH = 4
 """Pictures of each identity of the population."""
-SETTINGS = ("identities", "both", "holdout", "neither")
+SETTINGS = ("identities", "holdout", "neither")
+"""What an audit knows. With identities the holdout, if there is one, controls and changes no threshold."""
 MODES, COPIES, MEMORIZED = 8, 25, 0.3
 """A generator with few modes: so many people, each so many times, each memorized with this probability."""
 LOOKED = 150
@@ -48,7 +51,8 @@ Made by `tools/error_rates.py` from features of the bundled model, {audits} audi
 and a holdout of as many people from the splits train and val; all other people are strangers, and the share of their
 pictures above the threshold is the **true** rate of chance matches of that audit. **Stated** is what the audit says is
 expected at most, **95 %** what it says is not exceeded in this audit with 95 % confidence, **exceeded** the
-share of audits where it was. **Known**: identities of the real set, a holdout, both, or neither.
+share of audits where it was. **Known**: identities of the real set (a holdout then only controls, so with and without
+one the threshold is the same), a holdout only, or neither.
 
 **Rate covered**: how often the 95 % interval of the memorization rate holds the truth, for a generator that memorized
 nothing and shows {unseen} strangers / for one that shows only {modes} pictures, each {copies} times, and memorized each
@@ -83,8 +87,8 @@ def read_population(folders: list[Path], dataset: str, detector: LCMem, cache: P
     table = table[(table["dataset"] == dataset) & table["split"].isin(["train", "val"]) & (table["identity"] != "")]
     table = table.sort_values("path", kind="stable").groupby("identity", sort=True).head(EACH)
     table = table[table.groupby("identity")["path"].transform("size") == EACH].sort_values("identity", kind="stable")
-    store = open_features(cache, detector)
-    return extract_features(Manifest(table.reset_index(drop=True)), detector, store)
+    manifest = Manifest(table.head(POPULATION * EACH).reset_index(drop=True))
+    return extract_features(manifest, detector, open_features(cache, detector))
 
 
 def copies_of_each_other(found: FeatureSet, detector: LCMem) -> np.ndarray:
@@ -98,20 +102,22 @@ def copies_of_each_other(found: FeatureSet, detector: LCMem) -> np.ndarray:
     return connected_components(np.stack((one[copies], two[copies]), 1), len(found.manifest))
 
 
-def populate(found: FeatureSet, groups: np.ndarray, head: Head, pictures: int) -> Population:
-    """Scores of the first so many pictures of every person with a head."""
-    rows = np.arange(len(found.manifest)).reshape(-1, EACH)[:, :pictures]
-    features, own = found.features[rows.ravel()], groups[rows]
-    best = np.empty((*rows.shape, len(rows)), dtype=np.float32)
-    within = np.full(rows.shape, -np.inf, dtype=np.float32)
-    for person in range(len(rows)):
-        mine = slice(person * pictures, (person + 1) * pictures)
-        scores = head.all_pairs(features[mine], features).detach().numpy().reshape(pictures, len(rows), pictures)
-        apart = own[person][:, None] != own[person][None]
-        within[person] = np.where(apart, scores[:, person], -np.inf).max(1)
-        best[person] = scores.max(2)
-        best[person, :, person] = -np.inf
-    return Population(best, within, own)
+def populate(found: FeatureSet, groups: np.ndarray, head: Head) -> dict[int, Population]:
+    """Scores with a head of the first so many pictures of every person, for each of :data:`PICTURES`."""
+    own, features = groups.reshape(-1, EACH), found.features
+    worlds = {
+        m: Population(np.empty((len(own), m, len(own)), np.float32), np.empty((len(own), m), np.float32), own[:, :m])
+        for m in PICTURES
+    }
+    for person in range(len(own)):
+        mine = slice(person * EACH, (person + 1) * EACH)
+        scores = head.all_pairs(features[mine], features).detach().numpy().reshape(EACH, len(own), EACH)
+        alone = np.where(own[person][:, None] != own[person][None], scores[:, person], -np.inf)
+        for m, world in worlds.items():
+            world.within[person] = alone[:m, :m].max(1)
+            world.best[person] = scores[:m, :, :m].max(2)
+            world.best[person, :, person] = -np.inf
+    return worlds
 
 
 def signed(head: Head) -> LinearHead:
@@ -147,7 +153,7 @@ def audit(
 ) -> dict[str, object]:
     """Calibrate as an audit does, and hold what it states against what is true."""
     real, held, new = drawn
-    chance, control = sources(world, scores, real, held, setting)
+    chance, control = sources(world, scores, real, rng.permutation(held), setting)
     calibration = calibrate(chance, rate, "identities", np.inf)
     true = float((scores[new] >= calibration.logit).mean())
     row = {"setting": setting, "asked": rate, "true": true, "stated": calibration.rate, "bound": calibration.bound}
@@ -166,9 +172,9 @@ def sources(
 ) -> tuple[Chance, Control | None]:
     """What calibrates and what controls."""
     pictures = scores.shape[1]
-    person = np.repeat(held, pictures)
-    control = Control(scores[held].ravel(), person, person, pd.DataFrame()) if setting in ("holdout", "both") else None
-    if setting in ("identities", "both"):
+    order = np.repeat(np.arange(len(held)), pictures)  # at random, as content hashes are
+    control = None if setting == "neither" else Control(scores[held].ravel(), order, order, pd.DataFrame())
+    if setting == "identities":
         return Chance(scores[real].ravel(), np.repeat(real, pictures), mutual=True), control
     if control is not None and len(held) >= 2 * FEWEST:
         return control.divided()
@@ -240,8 +246,7 @@ def simulate_all(found: FeatureSet, detector: LCMem, audits: int) -> pd.DataFram
     """Every cell of one dataset."""
     groups, parts = copies_of_each_other(found, detector), []
     for name, head in (("metric", detector.network.head), ("linear", signed(detector.network.head))):
-        for pictures in PICTURES:
-            world = populate(found, groups, head, pictures)
+        for pictures, world in populate(found, groups, head).items():
             for people in PEOPLE:
                 if 2 * people + 2 * UNSEEN <= len(world.best):
                     rows = pd.DataFrame(simulate(world, people, audits, people))

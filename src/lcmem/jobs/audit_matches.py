@@ -104,5 +104,6 @@ def joined_by_match(groups: np.ndarray, matched: np.ndarray, shown: np.ndarray) 
         ``[Q]`` integers.
     """
     rows = np.flatnonzero(matched)
-    first = pd.Series(rows).groupby(shown[rows]).transform("first").to_numpy(dtype=np.int64)
-    return connected_components(np.stack((groups[rows], groups[first]), 1), len(groups))[groups]
+    _, first, number = np.unique(shown[rows], return_index=True, return_inverse=True)
+    pairs = np.stack((groups[rows], groups[rows[first[number]]]), 1)
+    return connected_components(pairs, len(groups))[groups]
