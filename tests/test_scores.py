@@ -98,3 +98,14 @@ def test_a_list_of_the_benchmark_is_scored_where_its_pictures_are_named(monkeypa
     options = ["--data", tmp_path / "manifest.csv", "--workers", "0"]
     code, out, _ = run(monkeypatch, capsys, "score", tmp_path / "pairs.csv", *options)
     assert code == 0 and "2 pairs scored" in out
+
+
+def test_every_cell_stays_as_it_was(monkeypatch, capsys, tmp_path, pictures):
+    (tmp_path / "pairs.tsv").write_text(
+        "path_a\tpath_b\tid\tnote\n" + f"{pictures[0]}\t{pictures[1]}\t007\tNA\n{pictures[0]}\t{pictures[2]}\t\t 1.0 \n"
+    )
+    code, out, _ = run(monkeypatch, capsys, "score", tmp_path / "pairs.tsv", "--workers", "0")
+    assert code == 0 and "pairs.scored.csv" in out
+    with open(tmp_path / "pairs.scored.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["id"], row["note"]) for row in rows] == [("007", "NA"), ("", " 1.0 ")]

@@ -56,11 +56,13 @@ def compare(
     from lcmem.detectors.registry import load_detector
     from lcmem.jobs.features import extract_features
     from lcmem.jobs.pair import compare_pair
+    from lcmem.pictures.depth import with_bits
 
     source = None if against is None else read_pictures(against, identity_pattern, identity_column, identities)
     detector = load_detector(model, Options(device, download))
     known = None if source is None else extract_features(source, detector, None, workers=workers)
-    found = compare_pair(a, b, detector, threshold=threshold, against=known)
+    one, other = with_bits([a, b])
+    found = compare_pair(one, other, detector, threshold=threshold, against=known)
     print_comparison(found, detector)
     if exit_code and found.verdict not in ("identical", "match"):
         raise typer.Exit(1)
@@ -114,7 +116,7 @@ def score(
     from lcmem.pictures.manifest import Manifest
 
     manifest = None if data is None else Manifest.read(data)
-    target = out or pairs.with_name(pairs.stem + ".scored" + pairs.suffix)
+    target = out or pairs.with_name(f"{pairs.stem}.scored{'.parquet' if pairs.suffix == '.parquet' else '.csv'}")
     detector = load_detector(model, Options(device, download))
     scored, skipped = score_table(pairs, detector, target, data=manifest, workers=workers)
     typer.echo(f"{scored} pairs scored: {target}")
