@@ -25,9 +25,10 @@ from lcmem.training.callbacks import read_metrics
 from lcmem.training.fit import RunOptions, fit
 from lcmem.training.module import StageTraining
 from lcmem.training.presets import load_recipe
-from lcmem.training.recipe import AutoencoderRecipe, Stage
+from lcmem.training.recipe import AutoencoderRecipe
 from lcmem.training.run import train
 from lcmem.training.sampler import PairSampler, domains
+from lcmem.training.stage import Stage
 from lcmem.training.start import lay_out, precision_for
 from lcmem.training.validation import copy_list, reid_list
 
@@ -53,7 +54,7 @@ def mixed():
 
 
 def test_datasets_that_share_identities_are_one_domain(mixed):
-    codes = domains(mixed)
+    codes = domains(mixed, {})
     names = mixed.table["dataset"].to_numpy()
     assert set(codes[names == "faces"]) == set(codes[names == "faces64"])
     assert len(set(codes)) == 3
@@ -61,7 +62,7 @@ def test_datasets_that_share_identities_are_one_domain(mixed):
 
 def test_batches(mixed):
     sampler = PairSampler(mixed, stage_of(16, 8), 0)
-    identities, codes = np.array(mixed.identities), domains(mixed)
+    identities, codes = np.array(mixed.identities), domains(mixed, {})
     for number in range(30):
         first, second, labels = sampler.batch(number)
         assert len(first) == 16 and (identities[first] == identities[second]).all()

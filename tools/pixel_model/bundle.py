@@ -21,10 +21,10 @@ from lcmem.pictures.loading import to_float
 from lcmem.stats.reliability import reliability
 from lcmem.stats.roc import Roc
 from lcmem.training.head import LabelledPairs, fit_head
+from lcmem.training.views import strong
 
-from edits import strong  # isort: skip
-from train import PARTS  # isort: skip
-
+PARTS = (384, 128)
+"""Sizes of the identity part and the general part of the features."""
 PER_IDENTITY, NEGATIVES, PICTURES, COPIES = 10, 4000, 900, 150
 LEAST_AREA = 0.2
 ORIGINS = (

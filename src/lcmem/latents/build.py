@@ -13,6 +13,7 @@ from torch import Tensor
 from lcmem.devices import batch_size as suited
 from lcmem.devices import fast_bfloat16
 from lcmem.encoders import LatentEncoder
+from lcmem.encoders.pixels import PIXELS
 from lcmem.errors import LCMemError
 from lcmem.latents.statistics import picture_moments
 from lcmem.latents.store import MOMENTS, LatentStore, latent_card
@@ -74,8 +75,7 @@ def build_store(
     def encode(paths: list[str]) -> Iterator[Encoded]:
         for batch in batches(paths):
             views = (batch.pictures, batch.pictures.flip(-1))[: store.card.shape[0]] if batch.indices else ()
-            latents = [encode_pictures(view, encoder, device).half().cpu() for view in views]
-            rows = torch.stack(latents, 1).numpy() if latents else np.empty(0)
+            rows = torch.stack([_row(view, encoder, device) for view in views], 1).numpy() if views else np.empty(0)
             yield Encoded(batch.indices, rows, batch.failures)
 
     done = fill(store, manifest.paths, encode, title="encoding pictures")
@@ -83,6 +83,13 @@ def build_store(
         raise LCMemError(f"none of the {len(manifest)} pictures could be read, for example {done.skipped[0][1]}")
     _record(store, manifest, done)
     return replace(LatentStore.open(folder), encoded=done.encoded)
+
+
+def _row(pictures: Tensor, encoder: LatentEncoder, device: torch.device | str) -> Tensor:
+    """What is stored of uint8 pictures: float16 latents, or their bytes where there is nothing to encode."""
+    if encoder.card.name == PIXELS:
+        return pictures
+    return encode_pictures(pictures, encoder, device).half().cpu()
 
 
 def _record(store: Store, manifest: Manifest, done: Filled) -> None:
@@ -100,6 +107,7 @@ def _moments(store: Store, keys: list[str]) -> pd.DataFrame:
     new = [key for key in dict.fromkeys(keys) if key not in known.index]
     rows, found = store.rows(store.find(new)), []
     for start in range(0, len(rows), CHUNK):
-        found += list(zip(*picture_moments(rows[start : start + CHUNK][:, 0]), strict=True))
+        part = rows[start : start + CHUNK][:, 0]
+        found += list(zip(*picture_moments(part, 255 if part.dtype == np.uint8 else 1), strict=True))
     fresh = pd.DataFrame({name: [each[at] for each in found] for at, name in enumerate(MOMENTS)}, index=new)
     return pd.concat((known, fresh)).loc[keys].reset_index(drop=True)

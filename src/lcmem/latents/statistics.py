@@ -26,17 +26,18 @@ class ChannelStatistics:
         return (latents - shift[:, None, None]) * gain[:, None, None]
 
 
-def picture_moments(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def picture_moments(latents: np.ndarray, one: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Mean and mean squared deviation from it, in float64, of every picture's channels.
 
     Args:
         latents: ``[n, C, h, w]``.
+        one: What stands for 1 in them, 255 in bytes.
 
     Returns:
         Twice ``[n, C]``.
     """
     exact = latents.astype(np.float64)
-    return exact.mean((2, 3)), exact.var((2, 3))
+    return exact.mean((2, 3)) / one, exact.var((2, 3)) / one**2
 
 
 def merge_moments(means: np.ndarray, variances: np.ndarray) -> ChannelStatistics:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from lcmem.encoders import EncoderCard
+from lcmem.encoders.pixels import PIXELS
 from lcmem.errors import LCMemError
 from lcmem.latents.statistics import ChannelStatistics, merge_moments
+from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest
 from lcmem.store import Card, Store, StoredRows
 from lcmem.store.index import OWN, read_skipped
@@ -24,7 +26,7 @@ SHARD_ROWS = 4096
 
 
 def latent_card(encoder: EncoderCard, size: int, views: int) -> Card:
-    """The card of a store of float16 latents ``[views, C, h, w]``.
+    """The card of a store of latents ``[views, C, h, w]``: float16, or the bytes of pictures that are not encoded.
 
     Args:
         encoder: The autoencoder's card.
@@ -45,7 +47,7 @@ def latent_card(encoder: EncoderCard, size: int, views: int) -> Card:
     used = {"input_range": encoder.input_range, "latents": encoder.latents, "size": size}
     maker = {"sha256": encoder.sha256} | used
     shape, about = (views, encoder.channels, side, side), {"encoder": encoder.to_dict()}
-    return Card(KIND, maker, title, shape, "float16", about, SHARD_ROWS)
+    return Card(KIND, maker, title, shape, "uint8" if encoder.name == PIXELS else "float16", about, SHARD_ROWS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,9 @@ class LatentStore:
     manifest: Manifest = field(repr=False)
     skipped: list[str] = field(repr=False)
     latents: StoredRows = field(repr=False)
-    """``[N, views, C, h, w]`` float16."""
+    """``[N, views, C, h, w]`` float16, or uint8 where the latents are pictures."""
+    keys: np.ndarray = field(repr=False)
+    """``[N]`` strings: the hash of each picture's content."""
     moments: np.ndarray = field(repr=False)
     """``[N, 2, C]`` float64: mean and variance of each picture's channels."""
     scales: dict[str, ChannelStatistics] = field(repr=False)
@@ -91,6 +95,7 @@ class LatentStore:
             manifest,
             list(read_skipped(store.folder)["reason"]),
             store.rows(index[["shard", "row"]].to_numpy(dtype=np.int64)),
+            index["sha256"].to_numpy(dtype=object),
             moments,
             _scales(manifest.table, moments),
         )
@@ -128,7 +133,22 @@ class LatentStore:
     def rows(self, positions: np.ndarray) -> "LatentStore":
         """The pictures at these positions, in this order; nothing is copied."""
         part, latents = self.manifest.rows(positions), self.latents.select(positions)
-        return replace(self, manifest=part, latents=latents, moments=self.moments[positions])
+        return replace(self, manifest=part, latents=latents, moments=self.moments[positions], keys=self.keys[positions])
+
+    @property
+    def holds_pictures(self) -> bool:
+        """Whether the latents are the pictures themselves, as bytes."""
+        return self.card.dtype == "uint8"
+
+    def pictures(self, positions: np.ndarray) -> np.ndarray:
+        """Pictures ``[n, 3, size, size]`` uint8: from here, or decoded from their files.
+
+        Raises:
+            PictureError: A file cannot be read.
+        """
+        if self.holds_pictures:
+            return self.latents.take(positions, np.zeros(len(positions), dtype=np.int64))
+        return np.stack([load_levels(self.manifest.paths[at], self.size) for at in positions])
 
     def check(self, encoder: EncoderCard, size: int, *, mirror: bool) -> None:
         """Whether it serves a training.
@@ -157,6 +177,8 @@ class LatentStore:
         if (views >= self.views).any():
             raise LCMemError(f"{self.folder}: holds no mirror images; build it anew with lcmem encode --mirror")
         latents = self.latents.take(positions, views).astype(np.float32)
+        if self.holds_pictures:
+            latents /= 255
         if normalise:
             names = self.manifest.table["dataset"].to_numpy()[positions]
             for name in set(names):

@@ -1,7 +1,7 @@
 """The Siamese network: latents to features, features of two pictures to a logit."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
@@ -83,6 +83,11 @@ class SiameseNetwork(nn.Module):
             nn.init.zeros_(self.gain.bias)
         self.register_buffer("mean", torch.zeros(settings.channels))
         self.register_buffer("std", torch.full((settings.channels,), TARGET_STD))
+
+    @property
+    def last_layer(self) -> nn.Linear:
+        """The backbone's last layer, which makes the features before the sigmoid."""
+        return cast(nn.Linear, cast(Any, self.backbone).get_classifier())
 
     def normalise(self, latents: Tensor) -> Tensor:
         """Latents ``[B, C, h, w]`` to mean 0 and standard deviation 0.5 over the training mix."""

@@ -35,7 +35,8 @@ class RunOptions:
         devices: How many of them; they share each batch.
         workers: Processes on each device that make batches.
         checkpoint_every: Steps between two states that an interrupted run goes on from.
-        allow_download: Whether encoder and pretrained weights may be downloaded.
+        allow_download: Whether encoder, pretrained weights and teachers may be downloaded.
+        teachers: Folder of what teachers said of pictures, which several runs may share; None: the run's own.
     """
 
     device: str = "cpu"
@@ -43,6 +44,7 @@ class RunOptions:
     workers: int = 1
     checkpoint_every: int = 50
     allow_download: bool = False
+    teachers: Path | None = None
 
     @property
     def follower(self) -> bool:
@@ -125,7 +127,7 @@ def _trainer(
         accelerator=ACCELERATORS[options.device],
         devices=options.devices,
         strategy="ddp" if options.devices > 1 else "auto",
-        sync_batchnorm=options.devices > 1,
+        sync_batchnorm=options.devices > 1 and not module.recipe.network.frozen_norm,
         use_distributed_sampler=False,
         max_epochs=module.stage.epochs,
         limit_train_batches=module.steps_per_epoch,
@@ -147,9 +149,11 @@ def _trainer(
 
 def _check_shared(module: StageTraining, options: RunOptions) -> None:
     """Batch norm must see the whole batch, and torch shares its statistics between CUDA devices only."""
-    normed = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.network.modules())
+    normed = not module.recipe.network.frozen_norm and any(
+        isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.network.modules()
+    )
     if options.devices > 1 and options.device != "cuda" and normed:
         raise LCMemError(
             f"{module.recipe.network.backbone} has batch norm, which several devices can share on CUDA only: take "
-            "--devices 1, or a network without"
+            "--devices 1, network.frozen_norm=true with pretrained weights, or a network without"
         )

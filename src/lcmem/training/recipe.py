@@ -4,11 +4,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lcmem.augment import Augmentation, LatentAugmentation
 from lcmem.model import NetworkSettings
 from lcmem.training.settings import Count, Positive, Settings, Share
+from lcmem.training.stage import Stage
 
 Arithmetic = Literal["bf16-mixed", "16-mixed", "32-true"]
+Weight = Annotated[float, Field(ge=0)]
 Precision = Arithmetic | Literal["auto"]
 
 
@@ -18,80 +19,66 @@ class Network(Settings):
     Attributes:
         backbone: timm's name of an architecture.
         options: Further keyword arguments for ``timm.create_model``.
-        pretrained: ``timm`` starts from timm's weights of that name, a path from a safetensors file of them; "" from
-            random ones.
+        pretrained: ``timm`` starts from timm's weights of that name, the name of a detector (``lcmem detectors``) from
+            its weights, a path from a safetensors file; "" from random ones.
+        frozen_norm: Whether batch norm keeps the statistics of the weights that it starts from.
         unshuffle: Space-to-depth factor before the backbone.
         features: Number of features u.
         head: ``metric`` (weights not negative) or ``linear`` (the paper's).
+        parts: Sizes of the parts of the features that are each of one length before the sigmoid, see
+            :class:`lcmem.model.NetworkSettings`. NT-Xent shapes the first part, teachers the one that they name.
+        gain: See there; it is not trained with the rest.
     """
 
     backbone: str = "convnext_tiny"
     options: dict[str, Any] = Field(default_factory=dict)
     pretrained: str = ""
+    frozen_norm: bool = False
     unshuffle: Count = 1
     features: Count = 512
     head: Literal["metric", "linear"] = "metric"
+    parts: list[Count] = Field(default_factory=list)
+    gain: bool = False
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.parts and sum(self.parts) != self.features:
+            raise ValueError(f"parts {self.parts} do not add up to {self.features} features")
+        return self
 
     def settings(self, channels: int) -> NetworkSettings:
         """What the network is built from, for latents of so many channels."""
-        return NetworkSettings(channels=channels, **self.model_dump(exclude={"pretrained"}))
+        return NetworkSettings(channels=channels, **self.model_dump(exclude={"pretrained", "frozen_norm"}))
+
+    def part(self, number: int) -> slice:
+        """Where a part of the features is; without parts, all of them are one."""
+        sizes = self.parts or [self.features]
+        return slice(sum(sizes[:number]), sum(sizes[: number + 1]))
 
 
-class Stage(Settings):
-    """One stage of a detector's training (paper, section 3.1 and appendix B).
+class Teacher(Settings):
+    """A detector whose features the network learns from, on training pictures only; nothing of it is needed later.
 
     Attributes:
-        epochs: At most so many.
-        steps_per_epoch: Optimiser steps between two validations; None goes once through the training pictures.
-        batch_size: Positive pairs in a step, on all devices together; the other pairs of a batch are its negatives.
-        chunk: So many of them at a time are drawn from one domain; see ``PairSampler``.
-        lr: Peak learning rate of AdamW.
-        schedule: ``cosine``: warm-up over 3 % of the steps, then a cosine down to zero. ``constant``: what the official
-            code's cosine from ``lr`` down to ``lr`` amounts to.
-        weight_decay: Of AdamW, on matrices and kernels only.
-        bce_weight: Weight of the BCE term; NT-Xent has the rest. With 0 the features come from NT-Xent alone, and the
-            head learns to read them without shaping them.
-        temperature: τ of NT-Xent.
-        patience: Epochs without a better validation score after which the stage ends.
-        positives: ``identity``: other pictures of the same identity. ``augmentation``: identities are not used, each
-            picture is its own (the unsupervised mode).
-        mirror: Whether either picture of a pair is its mirror image half of the time (its latent encoded, not flipped).
-        samplewise: Probability that a step's latents are normalised by sample instead of by training mix.
-        latent: What is done to normalised latents.
-        singles: What is done besides to the second latent of a pair that shows one picture twice, because nothing
-            else of its identity is known. Without ``pixels`` only.
-        pixels: What is done to the second picture of a pair before it is encoded; None never decodes a picture, all
-            latents come from the store.
-        copies: With ``pixels``: share of pairs whose second picture is an edit of the first.
-        edited: With ``pixels``: share of the other pairs whose second picture is edited.
-        edit_both: With ``pixels``: the first picture of a pair is edited whenever the second is, as in the paper.
-            Otherwise it stands for one of the real set: it is clean, and its latent comes from the store.
+        detector: Its name (see ``lcmem detectors``), or a checkpoint's folder.
+        datasets: Those that it knows about; none names all.
+        whole: Whether it sees whole pictures, although its own preprocessing cuts out their centre.
+        part: Number of the part of the features that learns from it, from 0.
+        compress: Whether the part shall be the teacher's features along their main directions. Otherwise a linear
+            layer on top of the part shall predict them.
+        cosine: Weight of one minus the cosine to that aim.
+        similarity: Weight of the squared difference between the cosines of the pictures in a batch and the teacher's.
+        nt_xent: By this factor NT-Xent counts less for pictures that the teacher knows.
     """
 
-    epochs: Count
-    steps_per_epoch: Count | None = None
-    batch_size: Annotated[int, Field(ge=2)]
-    chunk: Count = 1
-    lr: Positive
-    schedule: Literal["cosine", "constant"] = "cosine"
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    bce_weight: Share = 0.8
-    temperature: Positive = 0.07
-    patience: Count = 10
-    positives: Literal["identity", "augmentation"] = "identity"
-    mirror: bool = False
-    samplewise: Share = 0.0
-    latent: LatentAugmentation = LatentAugmentation()
-    singles: LatentAugmentation = LatentAugmentation()
-    pixels: Augmentation | None = None
-    copies: Share = 0.5
-    edited: Share = 0.5
-    edit_both: bool = False
-
-    @property
-    def changes_pictures(self) -> bool:
-        """Whether a picture can be a positive of its own: two views of it differ."""
-        return self.mirror or self.latent.changes or self.singles.changes or self.pixels is not None
+    detector: str
+    datasets: list[str] = Field(default_factory=list)
+    whole: bool = False
+    part: Annotated[int, Field(ge=0)] = 0
+    compress: bool = False
+    cosine: Weight = 1.0
+    similarity: Weight = 0.0
+    nt_xent: Share = 1.0
 
 
 class Recipe(Settings):
@@ -105,11 +92,15 @@ class Recipe(Settings):
         latents: What training sees of an autoencoder's posterior: its ``mode``, or a random ``sample`` (the official
             code). A detector always takes the mode.
         normalise: By which statistics training scales latents: those of the training ``mix``, or of each ``dataset``
-            (the official code). A detector, and so validation, takes the mix: nobody knows a picture's dataset then.
+            (the official code; a detector, and so validation, takes the mix: nobody knows a picture's dataset then).
+            ``backbone``: by what the pretrained weights of the backbone expect; for pixels.
         validation_negatives: Negative validation pairs have ``any`` picture of the other identity, or always its
             ``first`` (the official code).
         size: Side in pixels that pictures are squeezed into.
         network: The Siamese network.
+        teachers: Detectors that the network learns from, by a name of your own; ``teachers.NAME=none`` leaves one out.
+        domains: Datasets that are one domain, by a name of your own: their pictures are contrasted with one another.
+            Datasets that share identities are one domain anyhow; any other is a domain by its own name.
         start_from: A detector to start from (a bundled name or a folder); "" starts anew.
         stage1: The first stage.
         stage2: The second stage, if there is one; it starts from the best epoch of the first.
@@ -121,10 +112,12 @@ class Recipe(Settings):
     encoder: str = "compact-autoencoder"
     encoder_range: Literal["symmetric", "unit"] = "symmetric"
     latents: Literal["mode", "sample"] = "mode"
-    normalise: Literal["mix", "dataset"] = "mix"
+    normalise: Literal["mix", "dataset", "backbone"] = "mix"
     validation_negatives: Literal["any", "first"] = "any"
     size: Annotated[int, Field(ge=32)] = 256
     network: Network
+    teachers: dict[str, Teacher] = Field(default_factory=dict)
+    domains: dict[str, list[str]] = Field(default_factory=dict)
     start_from: str = ""
     stage1: Stage
     stage2: Stage | None = None
@@ -132,9 +125,14 @@ class Recipe(Settings):
     seed: int = 0
 
     @model_validator(mode="after")
-    def _one_start(self) -> Self:
+    def _fits(self) -> Self:
         if self.start_from and self.network.pretrained:
             raise ValueError("start_from and network.pretrained exclude each other")
+        if self.normalise == "backbone" and self.encoder != "pixels":
+            raise ValueError("normalise=backbone is for encoder=pixels: pretrained weights know no latents")
+        for name, teacher in self.teachers.items():
+            if teacher.part >= max(1, len(self.network.parts)):
+                raise ValueError(f"teachers.{name}.part={teacher.part}, but network.parts={self.network.parts}")
         return self
 
     @property

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lcmem.detectors.registry import REGISTRY, installed
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
 from lcmem.pictures.manifest import Manifest
@@ -51,6 +52,26 @@ def training_data(manifest: Manifest) -> list[dict[str, Any]]:
             row["terms"] = "; ".join(sorted(set(part["terms"].astype(str))))
         rows.append(row)
     return rows
+
+
+def origins(recipe: Recipe, *, new: bool) -> dict[str, Any]:
+    """What a stage's record says of public weights that went into it, with their licences.
+
+    Args:
+        recipe: Its ``network.pretrained`` and ``teachers``.
+        new: Whether the network was new: later stages begin with the weights of an earlier one.
+    """
+    teachers = [
+        {"name": name, **_public(teacher.detector), "datasets": teacher.datasets}
+        for name, teacher in recipe.teachers.items()
+    ]
+    pretrained = _public(recipe.network.pretrained) if new and recipe.network.pretrained else None
+    return ({"pretrained": pretrained} if pretrained else {}) | ({"teachers": teachers} if teachers else {})
+
+
+def _public(source: str) -> dict[str, str]:
+    entry = (REGISTRY | installed()).get(source)
+    return {"weights": source} | ({} if entry is None else {"source": entry.source, "licence": entry.licence})
 
 
 def _check_same(found: dict[str, Any], record: dict[str, Any], folder: Path) -> None:

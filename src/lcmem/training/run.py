@@ -4,25 +4,31 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import lightning as L
 import torch
+from torch import nn
 
 from lcmem.checkpoints import CARD
+from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import LatentEncoder, load_encoder
 from lcmem.errors import LCMemWarning
 from lcmem.latents import CARD as STORE
 from lcmem.latents import LatentStore, build_store
+from lcmem.model import SiameseNetwork
 from lcmem.pictures.manifest import Manifest
 from lcmem.store.index import SKIPPED
 from lcmem.training.callbacks import plot_curves
 from lcmem.training.fit import RunOptions, fit
 from lcmem.training.module import StageTraining
-from lcmem.training.recipe import Recipe, Stage
-from lcmem.training.record import claim, training_data
+from lcmem.training.recipe import Recipe
+from lcmem.training.record import claim, origins, training_data
 from lcmem.training.sampler import PairSampler
+from lcmem.training.stage import Stage
 from lcmem.training.start import load_start, start_network
+from lcmem.training.teachers import Lesson, lessons_of, load_teachers
 from lcmem.training.validation import ValidationList, copy_list, edited_pairs, reid_list, reid_pairs
 
 USED = ("train", "val")
@@ -61,11 +67,12 @@ def train(
         allow_download=options.allow_download,
     )
     _check(recipe, manifest, encoder)
+    teachers = load_teachers(recipe, manifest.select(split="train"), options.device, options.allow_download)
     claim(folder, recipe, manifest, USED)
     store = _latents(data, manifest, recipe, encoder, folder / "latents", options)
     _warn_of_skipped(store)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
-    run = _Run(recipe, store, encoder, folder, options)
+    run = _Run(recipe, store, encoder, teachers, folder, options)
     for number, stage in enumerate(recipe.stages, 1):
         if not (run.detector(number) / CARD).is_file():
             run.train_stage(number, stage)
@@ -99,7 +106,7 @@ def _check(recipe: Recipe, manifest: Manifest, encoder: LatentEncoder) -> None:
     """What is wrong is said before anything is written or encoded."""
     held_out = manifest.select(split="val")
     for stage in recipe.stages:
-        PairSampler(manifest.select(split="train"), stage, recipe.seed)
+        PairSampler(manifest.select(split="train"), stage, recipe.seed, recipe.domains)
         if held_out.labelled:
             reid_pairs(held_out, recipe.pair_protocol)
         if _judged_by_copies(stage, held_out):
@@ -110,7 +117,7 @@ def _check(recipe: Recipe, manifest: Manifest, encoder: LatentEncoder) -> None:
 
 def _judged_by_copies(stage: Stage, held_out: Manifest) -> bool:
     """Whether a stage learns edited copies, or nothing else can judge it."""
-    return stage.pixels is not None or not held_out.labelled
+    return stage.edits_pictures or not held_out.labelled
 
 
 def _latents(
@@ -138,6 +145,7 @@ class _Run:
     recipe: Recipe
     store: LatentStore
     encoder: LatentEncoder
+    teachers: dict[str, Detector]
     folder: Path
     options: RunOptions
 
@@ -150,17 +158,29 @@ class _Run:
         part = self.store.select(split="train")
         earlier = self.detector(number - 1) if number > 1 else None
         network, history = start_network(earlier, self.recipe, self.encoder, part, self.options.allow_download)
-        module = StageTraining(network, self.recipe, stage, self.encoder, part, self._validation(stage))
-        sampler = PairSampler(part.manifest, stage, self.recipe.seed)
-        record = {"stage": number, "recipe": stage.to_dict()}
+        lessons = self._lessons(part, network if not history else None)
+        module = StageTraining(network, self.recipe, stage, self.encoder, part, self._validation(stage), lessons)
+        sampler = PairSampler(part.manifest, stage, self.recipe.seed, self.recipe.domains)
+        record = {"stage": number, "recipe": stage.to_dict()} | origins(self.recipe, new=not history)
         record |= fit(module, part, sampler, number, self.folder, self.options)
-        detector = LCMem(network, self.encoder, self.recipe.size, name=f"stage{number}", training=[*history, record])
+        detector = LCMem(
+            module.result, self.encoder, self.recipe.size, name=f"stage{number}", training=[*history, record]
+        )
         detector.card["training_data"] = training_data(part.manifest)
         if not self.options.follower:
             detector.save(self.detector(number))
             plot_curves(self.folder)
         if torch.distributed.is_initialized():  # the others wait for the detector that the next stage starts from
             torch.distributed.barrier()
+
+    def _lessons(self, train: LatentStore, new: SiameseNetwork | None) -> nn.ModuleDict:
+        """What teachers add to the loss; a new network begins with what a teacher of the same weights says."""
+        folder = self.options.teachers or self.folder / "teachers"
+        lessons = lessons_of(self.recipe, self.teachers, train, folder, fresh=not self.options.follower)
+        for name, teacher in self.recipe.teachers.items():
+            if new is not None and teacher.detector == self.recipe.network.pretrained:
+                cast(Lesson, lessons[name]).begin(new)
+        return lessons
 
     def _validation(self, stage: Stage) -> dict[str, ValidationList]:
         """The lists that judge a stage, by their kind."""

@@ -1,18 +1,30 @@
 """Which pairs make a batch: identities drawn evenly, small datasets oversampled, negatives from the same domain."""
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 import numpy as np
 import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.pictures.manifest import Manifest
-from lcmem.training.recipe import Stage
+from lcmem.training.stage import Stage
+
+T = TypeVar("T")
+Named = Mapping[str, list[str]]
+"""Datasets that a recipe makes one domain, by the domain's name."""
 
 SINGLE_WEIGHT = 0.2
 """How often an identity with one picture is drawn, against one with several: it gives negatives, no true positive."""
 
 
-def domains(manifest: Manifest) -> np.ndarray:
-    """One integer for each picture: datasets that share an identity are one domain (the same faces at two sizes)."""
+def domains(manifest: Manifest, named: Named) -> np.ndarray:
+    """One integer for each picture: datasets that share an identity are one domain (the same faces at two sizes).
+
+    Args:
+        manifest: The pictures.
+        named: Datasets that are one domain whatever they share.
+    """
     names = sorted(manifest.table["dataset"].unique())
     parent = {name: name for name in names}
 
@@ -20,19 +32,47 @@ def domains(manifest: Manifest) -> np.ndarray:
         return name if parent[name] == name else root(parent[name])
 
     known = manifest.table.loc[manifest.table["identity"] != "", ["identity", "dataset"]].drop_duplicates()
-    for _, group in known[known["identity"].duplicated(keep=False)].groupby("identity")["dataset"]:
-        first, *others = group.unique()
+    shared = known[known["identity"].duplicated(keep=False)].groupby("identity")["dataset"].unique()
+    present = ([name for name in group if name in parent] for group in named.values())
+    for first, *others in [*shared, *filter(None, present)]:
         for other in others:
             parent[root(other)] = root(first)
     roots = manifest.table["dataset"].map(root)
     return pd.factorize(roots, sort=True)[0]
 
 
+def by_domain(values: Mapping[str, T], manifest: Manifest, named: Named) -> dict[int, T]:
+    """Values by the number of the domain (see :func:`domains`) instead of its name; without domains that are not here.
+
+    Args:
+        values: By the name of a domain or a dataset.
+        manifest: The pictures.
+        named: The domains that have names of their own.
+
+    Raises:
+        LCMemError: Neither a domain nor a dataset has that name, or two values are for one domain.
+    """
+    codes = dict(zip(manifest.table["dataset"], domains(manifest, named).tolist(), strict=True))
+    found: dict[int, T] = {}
+    for name, value in values.items():
+        here = {codes[dataset] for dataset in named.get(name, [name]) if dataset in codes}
+        if not here and name not in named:
+            known = ", ".join(map(repr, [*named, *sorted(codes)]))
+            raise LCMemError(
+                f"{name!r} is neither a domain of the recipe nor a dataset of the manifest (found: {known})"
+            )
+        if here & found.keys():
+            raise LCMemError(f"{name!r} is part of a domain that has a setting already, as they share identities")
+        found |= dict.fromkeys(here, value)
+    return found
+
+
 class PairSampler:
     """Draws batches of positive pairs; the other pairs of the batch are the negatives.
 
     Re-identification is measured against negatives of the same dataset, so a batch is made of chunks, each from one
-    domain. Domains are drawn in proportion to the square root of their number of identities, identities evenly.
+    domain. Domains are drawn in proportion to the square root of their number of identities, unless the stage says
+    otherwise, identities evenly.
 
     Args:
         manifest: The training pictures.
@@ -40,13 +80,18 @@ class PairSampler:
             ``positives`` says whether identities are used. Where it changes nothing about a picture, identities with a
             single one are left out: their pairs would be the same latent twice, which teaches nothing.
         seed: Batch k of a sampler depends on nothing but the manifest, these settings and k.
+        named: Datasets that are one domain whatever they share.
+
+    Attributes:
+        domain: Number of each picture's domain, ``[N]``.
 
     Raises:
-        LCMemError: Fewer than three identities: there would be hardly any negatives.
+        LCMemError: Fewer than three identities: there would be hardly any negatives; or the stage names a domain that
+            there is not.
     """
 
-    def __init__(self, manifest: Manifest, stage: Stage, seed: int) -> None:
-        self.stage, self.seed = stage, seed
+    def __init__(self, manifest: Manifest, stage: Stage, seed: int, named: Named | None = None) -> None:
+        self.stage, self.seed, self.named = stage, seed, named or {}
         identities = stage.positives == "identity"
         codes = pd.factorize(pd.Series(manifest.identities))[0] if identities else np.arange(len(manifest))
         order = np.argsort(codes, kind="stable")
@@ -57,19 +102,25 @@ class PairSampler:
             raise LCMemError(_too_few(len(self.members), stage))
         single = np.array([len(members) < 2 for members in self.members])
         weights = np.where(single, 1.0 if single.all() else SINGLE_WEIGHT, 1.0)
-        first = domains(manifest)[[members[0] for members in self.members]]
-        self.groups = [np.flatnonzero(first == domain) for domain in np.unique(first)]
+        self.domain = domains(manifest, self.named)
+        first = self.domain[[members[0] for members in self.members]]
+        numbers = np.unique(first)
+        self.groups = [np.flatnonzero(first == number) for number in numbers]
         self.weights = [weights[group] for group in self.groups]
-        frequency = np.sqrt([part.sum() for part in self.weights])
-        self.frequency = frequency / frequency.sum()
+        quota, given = (by_domain(values, manifest, self.named) for values in (stage.quota, stage.frequency))
+        self.quota = np.array([quota.get(number, 0) for number in numbers])
+        usual = [given.get(number, part.sum() ** 0.5) for number, part in zip(numbers, self.weights, strict=True)]
+        full = self.quota > 0
+        drawn = np.where(full & ~full.all(), 0, usual)
+        self.frequency = drawn / drawn.sum()
 
     def batch(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Positions of the first and second pictures and integer identities, each ``[batch_size]``."""
         rng = np.random.default_rng((self.seed, number))
-        whole, rest = divmod(self.stage.batch_size, self.stage.chunk)
+        whole, rest = divmod(self.stage.batch_size - int(self.quota.sum()), self.stage.chunk)
         chunks = [self.stage.chunk] * whole + [rest] * (rest > 0)
         drawn = rng.choice(len(self.groups), len(chunks), p=self.frequency)
-        counts = np.bincount(drawn, weights=chunks, minlength=len(self.groups)).astype(int)
+        counts = self.quota + np.bincount(drawn, weights=chunks, minlength=len(self.groups)).astype(int)
         chosen = np.concatenate([self._identities(group, count, rng) for group, count in enumerate(counts)])
         pairs = [rng.choice(self.members[k], 2, replace=len(self.members[k]) < 2) for k in chosen]
         first, second = np.array(pairs).T

@@ -85,10 +85,11 @@ def _nested(setting: str) -> dict[str, Any]:
 def _explain(cls: type[BaseModel], item: Any) -> str:
     key = ".".join(map(str, item["loc"]))
     if item["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{key}: {item['msg']}"
+        return (f"{key}: " if key else "") + item["msg"].removeprefix("Value error, ")
     known = _keys(cls.model_json_schema())
     close = get_close_matches(key, known, 3)
-    return f"unknown key {key}; " + (f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}")
+    beside = [name for name in known if name.count(".") == key.count(".")]
+    return f"unknown key {key}; " + (f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(beside)}")
 
 
 def _keys(schema: dict[str, Any], prefix: str = "", definitions: dict[str, Any] | None = None) -> list[str]:
@@ -97,8 +98,10 @@ def _keys(schema: dict[str, Any], prefix: str = "", definitions: dict[str, Any] 
     found = []
     for name, item in schema.get("properties", {}).items():
         found.append(prefix + name)
-        for option in (item, *item.get("anyOf", [])):
-            if "$ref" in option:
+        named = item.get("additionalProperties")
+        inside = f"{name}.NAME" if isinstance(named, dict) else name
+        for option in (item, named, *item.get("anyOf", [])):
+            if isinstance(option, dict) and "$ref" in option:
                 inner = definitions[option["$ref"].rpartition("/")[2]]
-                found += _keys(inner, f"{prefix}{name}.", definitions)
+                found += _keys(inner, f"{prefix}{inside}.", definitions)
     return found

@@ -1,9 +1,11 @@
 """What a training starts from: the network, laid out for training, and the arithmetic."""
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,7 @@ from lcmem.encoders import LatentEncoder
 from lcmem.errors import CheckpointError, LCMemError
 from lcmem.latents import LatentStore
 from lcmem.model import SiameseNetwork
+from lcmem.model.siamese import TARGET_STD
 from lcmem.training.pretrained import pretrained_weights
 from lcmem.training.recipe import Arithmetic, Precision, Recipe
 
@@ -44,11 +47,22 @@ def start_network(
     if recipe.network.pretrained:
         weights = pretrained_weights(recipe.network.pretrained, network.settings, allow_download)
         network.backbone.load_state_dict(weights)
-    statistics = train.statistics()
-    network.mean.copy_(torch.from_numpy(statistics.mean))
-    network.std.copy_(torch.from_numpy(statistics.std))
+    mean, std = _scale(recipe, train)
+    network.mean.copy_(mean)
+    network.std.copy_(std)
     lay_out(network)
     return network, []
+
+
+def _scale(recipe: Recipe, train: LatentStore) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation ``[C]`` that a new network brings to 0 and 0.5."""
+    if recipe.normalise == "backbone":
+        config = timm.get_pretrained_cfg(recipe.network.backbone)
+        if config is None:
+            raise LCMemError(f"normalise=backbone: timm has no pretrained weights of {recipe.network.backbone}")
+        return torch.tensor(config.mean), TARGET_STD * torch.tensor(config.std)
+    statistics = train.statistics()
+    return torch.from_numpy(statistics.mean), torch.from_numpy(statistics.std)
 
 
 def load_start(source: str | os.PathLike[str], recipe: Recipe, encoder: LatentEncoder) -> LCMem:
@@ -84,37 +98,43 @@ def _difference(one: Any, other: Any) -> str:
     return f"network.{name} is {getattr(one, name)!r} there and {getattr(other, name)!r} here"
 
 
-class Float32Depthwise(nn.Conv2d):
-    """A depthwise convolution that stays in float32 on CPUs, where autocast would make it bfloat16.
+@cache
+def _float32_class(kind: Any) -> Any:
+    """A subclass of a layer that stays in float32 on CPUs, where autocast would make it bfloat16."""
 
-    There the gradient of a depthwise kernel takes two to three times as long in bfloat16 (``benchmarks/training.py``),
-    and the layer norm that follows wants float32 anyway.
+    class InFloat32(kind):
+        def forward(self, input: Tensor) -> Tensor:
+            if input.device.type != "cpu":
+                return super().forward(input)
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(input.float())
+
+    return InFloat32
+
+
+def lay_out(network: SiameseNetwork) -> None:
+    """Channels last, and depthwise convolutions and the last layer in float32 on CPUs; in place.
+
+    On a CPU the gradient of a depthwise kernel takes two to three times as long in bfloat16
+    (``benchmarks/training.py``), and the norm that follows wants float32 anyway; features in bfloat16 would have three
+    digits. Weights keep their names.
     """
-
-    @classmethod
-    def of(cls, plain: nn.Conv2d) -> "Float32Depthwise":
-        """With the parameters of a plain convolution."""
-        shape = plain.in_channels, plain.out_channels, plain.kernel_size, plain.stride, plain.padding, plain.dilation
-        biased = plain.bias is not None
-        made = cls(*shape, plain.groups, biased, plain.padding_mode, device="meta")  # type: ignore[arg-type]
-        made.weight, made.bias = plain.weight, plain.bias
-        return made
-
-    def forward(self, input: Tensor) -> Tensor:
-        """As ``nn.Conv2d``."""
-        if input.device.type != "cpu":
-            return super().forward(input)
-        with torch.autocast("cpu", enabled=False):
-            return super().forward(input.float())
-
-
-def lay_out(network: nn.Module) -> None:
-    """Channels last, and depthwise convolutions in float32 on CPUs; in place, the weights keep their names."""
+    last = network.last_layer
     for parent in [*network.modules()]:
         for name, child in parent.named_children():
-            if type(child) is nn.Conv2d and child.groups == child.in_channels > 1:
-                setattr(parent, name, Float32Depthwise.of(child))
+            depthwise = isinstance(child, nn.Conv2d) and child.groups == child.in_channels > 1
+            if depthwise or child is last:
+                setattr(parent, name, _in_float32(child))
     network.to(memory_format=torch.channels_last)
+
+
+def _in_float32(layer: nn.Module) -> nn.Module:
+    """The same layer, of such a subclass."""
+    plain: Any = type(layer)
+    kind = _float32_class(plain)
+    made: nn.Module = kind.__new__(kind)
+    made.__dict__.update(layer.__dict__)
+    return made
 
 
 def precision_for(wanted: Precision, device: str) -> Arithmetic:
