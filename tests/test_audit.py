@@ -206,6 +206,23 @@ def test_given_threshold_is_used(sets, compact, tmp_path):
     assert json.loads((tmp_path / "summary.json").read_text())["threshold_logit"] is None
 
 
+def test_a_threshold_that_strangers_reach_is_warned_of(sets, compact):
+    """At p = 0.5 nearly every photo has a match among a dozen strangers; at 0.999 hardly any."""
+    low, high = (
+        lcmem.audit(sets / "real", sets / "generated", model=compact, threshold=p, workers=0) for p in (0.5, 0.999)
+    )
+    assert low.calibration.rate > 0.5 and "by chance alone" in low.about["notes"][0]
+    assert high.calibration.rate < 0.05 and not high.about["notes"]
+
+
+def test_the_same_folder_twice_is_said_first(sets, compact, tmp_path):
+    result = lcmem.audit(sets / "holdout", sets / "holdout", model=compact, workers=0, out=tmp_path / "out")
+    assert "Are these the folders that you meant?" in result.about["notes"][0]
+    assert result.copies.value == 1 and (result.to_frame()["path"] == result.to_frame()["real"]).all()
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert str(sets) not in page.replace(str(tmp_path), ""), "no folder of the machine"
+
+
 @pytest.mark.parametrize("options", [{"threshold": 1.5}, {"false_positive_rate": 0}, {"top_k": 0}])
 def test_settings_out_of_range(sets, compact, options):
     with pytest.raises(LCMemError):

@@ -24,9 +24,6 @@ from lcmem.cli.app import (
 if TYPE_CHECKING:
     from lcmem.jobs.audit_result import AuditResult
 
-CHANCE_WARNED = 0.05
-"""Share of chance matches at a given threshold from which the user is warned."""
-
 
 @app.command(
     rich_help_panel=AUDIT,
@@ -133,12 +130,10 @@ def print_summary(result: "AuditResult") -> None:
         table.add_row("expected by chance", f"{chance:.1%}", f"not more than {bound:.1%}")
     table.add_row("same identity from", _threshold(numbers), f"from: {numbers['threshold_method']}")
     console = Console()
-    console.print(table)
     warn = functools.partial(console.print, style="yellow", soft_wrap=True, highlight=False)
-    if numbers["threshold_method"] == "given" and (numbers["false_positive_rate"] or 0) > CHANCE_WARNED:
-        warn(f"{numbers['false_positive_rate']:.0%} of pictures of nobody in the real set match at this threshold")
     for note in numbers["notes"]:
         warn(note)
+    console.print(table)
     console.print(f"Copies: {result.copy_rule}", soft_wrap=True, highlight=False)
     console.print(f"Same identity: {numbers['threshold_explanation']}", soft_wrap=True, highlight=False)
     for kind, count in result.twins["kind"].value_counts().items():

@@ -148,12 +148,18 @@ def _compare(
             [(name, *item) for name, found in sets.items() for item in found.skipped], columns=["set", "path", "reason"]
         ),
         scores=scores if point.chance is None else scores | {"chance": point.chance},
-        about=about | _findings(finder.levels, point.notes) | {"seconds": time.perf_counter() - began},
+        about=about | _findings(finder.levels, _doubts(sets) + point.notes) | {"seconds": time.perf_counter() - began},
     )
 
 
 def _copy_levels(sets: dict[str, FeatureSet], detector: Detector, store: Store | None) -> CopyLevels:
     return measure_copies(sets["real"], [sets[name] for name in sets if name != "real"], detector, store)
+
+
+def _doubts(sets: dict[str, FeatureSet]) -> list[str]:
+    if set(sets["synthetic"].keys) <= set(sets["real"].keys):
+        return ["Every synthetic picture is equal to a real one, file by file. Are these the folders that you meant?"]
+    return []
 
 
 def _findings(levels: CopyLevels, notes: list[str]) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from lcmem.jobs.copies import CopyFinder
 from lcmem.jobs.features import FeatureSet
 from lcmem.stats.calibration import Calibration, calibrate, given
 
+WARNED = 0.05
+"""Share of chance matches at a given threshold from which the user is warned."""
+
 
 @dataclass(frozen=True)
 class OperatingPoint:
@@ -56,7 +59,7 @@ def operating_point(
         return OperatingPoint(given(*chosen, None), control, None, pd.DataFrame(), [])
     own, method, twins = real_chance(real, listed, finder)
     if chosen is not None:
-        return OperatingPoint(given(*chosen, own), control, own.scores, twins, [])
+        return OperatingPoint(given(*chosen, own), control, own.scores, twins, _warning(own.share(chosen[0])))
     notes: list[str] = []
     chance, half = own, control
     if control is not None and method != "identities":
@@ -74,3 +77,8 @@ def operating_point(
             )
     calibration = calibrate(chance, rate, method, finder.levels.typical, finder.levels.sure)
     return OperatingPoint(calibration, half, own.scores, twins, notes)
+
+
+def _warning(share: float) -> list[str]:
+    text = f"{share:.0%} of pictures that show nobody of the real set match at this threshold, by chance alone."
+    return [f"{text} Leave --threshold out and it is calibrated."] if share > WARNED else []
