@@ -37,8 +37,9 @@ def test_a_set_with_itself(atlas, compact, people, tmp_path):
     first, second, logits = brute_force(atlas, compact)
     identity = np.array(people.identities)
     same = identity[first] == identity[second]
-    level = float(np.quantile(logits, 0.9))
-    summary = scan_sets(atlas, None, compact, tmp_path, threshold=level, k=2)
+    ordered = np.sort(logits)
+    level = float(ordered[[700, 701]].mean())  # between two scores: as a probability it is rounded
+    summary = scan_sets(atlas, None, compact, tmp_path, threshold=1 / (1 + np.exp(-level)), k=2)
     above = logits >= level
     assert summary["pairs"] == 40 * 39 // 2
     assert summary["matches"] == {"unknown": 0, "same": (above & same).sum(), "different": (above & ~same).sum()}
@@ -77,6 +78,22 @@ def test_as_a_user_runs_it(atlas, tmp_path):
     assert "780 pairs" in done.stdout and "same identity" in done.stdout
     wrong = lcmem("scan", atlas.folder, "--threshold", "1.5")
     assert wrong.returncode == 1 and "between 0 and 1" in wrong.stderr
+
+
+def test_a_threshold_of_one_s_own_is_judged_and_the_default_is_calibrated(orl, compact, tmp_path):
+    """Half of all strangers lie above p 0.5 to some picture; what a scan finds by itself is not chance."""
+    faces = orl.rows(range(0, 400, 4))
+    loose = scan_sets(faces, None, compact, tmp_path / "loose", threshold=0.5, workers=0)
+    assert loose["false_positive_rate"] > 0.05 and "by chance" in loose["threshold_explanation"]
+    found = scan_sets(faces, None, compact, tmp_path / "own", workers=0)
+    assert found["threshold_method"] == "identities" and found["threshold"] > 0.5
+    assert found["queries_that_match_another_identity"] <= 0.05 * found["queries"]
+    assert loose["queries_that_match_another_identity"] > 0.05 * loose["queries"]
+
+
+def test_the_warning_is_printed(atlas, tmp_path):
+    done = lcmem("scan", atlas.folder, "--out", tmp_path / "out", "--threshold", "0.05")
+    assert done.returncode == 0 and "match at this threshold by chance" in done.stderr
 
 
 def test_another_models_atlas(atlas, compact, tmp_path):

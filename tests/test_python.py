@@ -8,6 +8,7 @@ from PIL import Image
 import lcmem
 from lcmem.atlas import Atlas, fill_atlas
 from lcmem.errors import PictureError
+from lcmem.jobs.doubts import doubtful_names
 from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import load_levels
 from lcmem.scan import scan
@@ -50,6 +51,36 @@ def test_the_range_of_a_generator_is_refused_with_the_remedy(kind, rng):
         split_batch(kind(rng.uniform(0, 255, (2, 3, 16, 16)).astype(np.float32)))
     with pytest.raises(PictureError, match="is no picture"):
         split_batch(kind(rng.uniform(0, 1, (2, 7, 16, 16)).astype(np.float32)))
+
+
+def test_an_audit_of_pictures_in_memory(levels, compact, orl, tmp_path):
+    """A tensor from a generator against a list of paths finds what the files would."""
+    paths = [orl.paths[at] for at in range(0, 100, 5)]
+    tensor = torch.from_numpy(levels[:4]).permute(0, 3, 1, 2).float() / 255
+    for out in (None, tmp_path / "out"):
+        found = lcmem.audit(paths, tensor, model=compact, out=out, workers=0)
+        best = found.to_frame()
+        assert best["real"].tolist() == paths[:4] and (best["verdict"] == "copy").all()
+    assert (tmp_path / "out" / "index.html").read_text().count("data:image/jpeg") >= 8
+    assert len(list((tmp_path / "out" / "pictures" / "synthetic").iterdir())) == 4
+    assert len(repr(found).splitlines()) <= 5 and "4 of 4" in repr(found)
+    assert "<td>100.0%" in found._repr_html_()
+    with pytest.raises(PictureError, match=r"/ 2 \+ 0\.5"):
+        lcmem.audit(paths, tensor * 2 - 1, model=compact)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"real": "a", "synthetic": "a/../a"}, "synthetic and real are the same pictures"),
+        ({"real": "real", "synthetic": "new", "holdout": "real"}, "real and holdout are the same pictures"),
+        ({"real": "my-synthetic", "synthetic": "real_train"}, "wrong way round?"),
+    ],
+)
+def test_inputs_that_are_hardly_meant(inputs, words):
+    assert [words in doubt for doubt in doubtful_names(inputs)] == [True]
+    assert not doubtful_names({"real": "real", "synthetic": "synthetic", "holdout": None})
+    assert not doubtful_names({"real": "celeba", "synthetic": "surreal"})
 
 
 def test_repr_is_short(compact, people, tmp_path):

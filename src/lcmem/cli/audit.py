@@ -70,9 +70,13 @@ def audit(
 
     import lcmem
     from lcmem.cli.pictures import read_pictures
+    from lcmem.jobs.doubts import doubtful_names
     from lcmem.jobs.output import check_output
 
-    check_output(out, "audit", {"real": real, "synthetic": synthetic, "holdout": holdout})
+    inputs = {"real": real, "synthetic": synthetic, "holdout": holdout}
+    check_output(out, "audit", inputs)
+    for doubt in doubtful_names(inputs):
+        typer.secho(doubt, fg="yellow", err=True)
     pictures = read_pictures(real, identity_pattern, identity_column, identities)
     with resumable():
         result = lcmem.audit(

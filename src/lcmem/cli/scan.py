@@ -21,6 +21,9 @@ from lcmem.cli.app import (
     resumable,
 )
 
+CHANCE_WARNED = 0.05
+"""Share of chance matches at a given threshold from which the user is warned."""
+
 
 @app.command(
     rich_help_panel=SEARCH,
@@ -38,8 +41,8 @@ def scan(
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Probability from which a pair is a match. Default 0.5 as in the paper. In large sets this reports "
-            "many chance matches; use the threshold of an audit. A model without a head needs a similarity here."
+            help="Probability from which a pair is a match (similarity, if the model has no head). Default: calibrated "
+            "on GALLERY as an audit does, so that about 1 % of queries of unseen identities match by chance."
         ),
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Best matches to keep for each query.")] = 5,
@@ -56,7 +59,6 @@ def scan(
     from lcmem.cli.pictures import read_pictures
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
-    from lcmem.errors import LCMemError
     from lcmem.jobs.compare import given_score
     from lcmem.jobs.output import check_output
     from lcmem.jobs.scan import scan_sets
@@ -66,10 +68,11 @@ def scan(
     two = None if gallery is None else read_pictures(gallery, identity_pattern, identity_column, identities)
     with resumable():
         detector = load_detector(model, Options(device, download))
-        if threshold is None and detector.head is None:
-            raise LCMemError(f"{detector.name}: its scores are similarities, not probabilities; give --threshold")
-        level = given_score(0.5 if threshold is None else threshold, detector)
-        summary = scan_sets(one, two, detector, out, k=top_k, threshold=level, workers=workers, ray_workers=ray_workers)
+        if threshold is not None:
+            given_score(threshold, detector)  # wrong before anything is encoded
+        summary = scan_sets(
+            one, two, detector, out, k=top_k, threshold=threshold, workers=workers, ray_workers=ray_workers
+        )
     print_scan(summary, out)
 
 
@@ -79,6 +82,14 @@ def print_scan(summary: dict[str, Any], out: Path) -> None:
     for kind, pairs in summary["pairs_of_each_kind"].items():
         if pairs:
             typer.echo(f"  {kind} identity: {summary['matches'][kind]:,} of {pairs:,} pairs match")
+    level = summary["threshold_logit"] if summary["threshold"] is None else summary["threshold"]
+    unit = "" if summary["threshold"] is None else "p "
+    typer.echo(f"threshold: {unit}{level:.4g}; {summary['threshold_explanation']}")
+    if summary["threshold_method"] == "given" and (summary["false_positive_rate"] or 0) > CHANCE_WARNED:
+        share = f"{summary['false_positive_rate']:.0%}"
+        typer.secho(
+            f"{share} of pictures of unseen identities match at this threshold by chance", fg="yellow", err=True
+        )
     wrong = summary["queries_that_match_another_identity"]
     if wrong is not None:
         typer.echo(f"{wrong} of {summary['queries']} queries match a picture of another identity")

@@ -21,14 +21,13 @@ from lcmem.jobs.audit_threshold import operating_point
 from lcmem.jobs.compare import given_score
 from lcmem.jobs.copies import CopyFinder, CopyLevels, measure_copies
 from lcmem.jobs.features import FeatureSet, extract_features, open_features, read_source
+from lcmem.jobs.given import Source, in_memory, on_disk
 from lcmem.jobs.output import check_output, claim_output
 from lcmem.jobs.thumbnails import Thumbnails
-from lcmem.pictures.manifest import Manifest, ManifestLike
+from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.stats.rates import effective_number, excess, wilson
 from lcmem.store import Store
-
-Source = ManifestLike | Atlas
 
 
 def audit(
@@ -49,7 +48,8 @@ def audit(
     """Compare every synthetic picture with every real one.
 
     Args:
-        real: The generator's training pictures: a folder, a zip file, a CSV or Parquet table, a Manifest; or an
+        real: The generator's training pictures: a folder, a zip file, a CSV or Parquet table, a Manifest; a list of
+            paths or PIL pictures, an array ``[N, H, W, 3]`` or a tensor ``[N, 3, H, W]``, uint8 or in [0, 1]; or an
             atlas, whose identities and features are taken as they are, whether the pictures are here or not.
         synthetic: The generated pictures, in any of these forms.
         holdout: Real pictures of identities that the generator never saw, in any of these forms.
@@ -81,27 +81,39 @@ def audit(
     name = model if isinstance(model, Detector) else os.fspath(model)
     detector = load_detector(name, Options(device, allow_download))
     level = None if threshold is None else (given_score(threshold, detector), threshold)
-    sources = _sources(real, synthetic, holdout)
-    if out is not None:
+    if out is not None and any(in_memory(source) for source in inputs.values()):
         claim_output(out, "audit", inputs)
+    with on_disk(inputs, out) as found:
+        sources = {name: read_source(source) for name, source in found.items()}
+        if out is not None:
+            claim_output(out, "audit", inputs)
+        result = _audited(sources, detector, level, false_positive_rate, top_k, out, workers, command, began)
+        if out is not None:
+            result.save(out)
+    return result
+
+
+def _audited(
+    sources: dict[str, Manifest | Atlas],
+    detector: Detector,
+    level: tuple[float, float] | None,
+    rate: float,
+    top_k: int,
+    out: str | os.PathLike[str] | None,
+    workers: int | None,
+    command: str | None,
+    began: float,
+) -> AuditResult:
     store = _store(out, detector)
     sets = _features(sources, detector, store, workers)
     about = _about(detector, sets) | ({} if command is None else {"command": command})
     finder = CopyFinder(detector, _copy_levels(sets, detector, store), Thumbnails(workers))
-    result = _compare(sets, finder, level, false_positive_rate, top_k, about, began)
-    if out is not None:
-        result.save(out)
-    return result
+    return _compare(sets, finder, level, rate, top_k, about, began)
 
 
 def _store(out: str | os.PathLike[str] | None, detector: Detector) -> Store | None:
     stored = out is not None and detector.fingerprint
     return open_features(Path(out) / "features", detector) if out is not None and stored else None
-
-
-def _sources(real: Source, synthetic: Source, holdout: Source | None) -> dict[str, Manifest | Atlas]:
-    sources = {"real": read_source(real), "synthetic": read_source(synthetic)}
-    return sources if holdout is None else sources | {"holdout": read_source(holdout)}
 
 
 def _features(

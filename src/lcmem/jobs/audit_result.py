@@ -13,6 +13,7 @@ import pandas as pd
 from lcmem.errors import LCMemError
 from lcmem.files import write_json, write_table, write_text
 from lcmem.jobs.audit_matches import COPY
+from lcmem.shown import as_html, as_text
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.rates import Difference, Rate, excess, wilson
 
@@ -63,6 +64,23 @@ class AuditResult:
         """One row for each synthetic picture: its best match and the verdict on it."""
         best = self.matches[self.matches["rank"] == 1].drop(columns="rank")
         return best.rename(columns={"synthetic": "path"}).reset_index(drop=True)
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rates = {"memorized": self.memorization, "of these copies": self.copies, "holdout": self.holdout}
+        rows = [
+            (name, f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%}), {rate.count} of {rate.total}")
+            for name, rate in rates.items()
+            if rate is not None
+        ]
+        if self.excess is not None:
+            rows.append(("excess", f"{self.excess.value:.1%} ({self.excess.low:.1%} to {self.excess.high:.1%})"))
+        return rows
+
+    def __repr__(self) -> str:
+        return as_text(f"AuditResult, model {self.about.get('model')}", self._rows())
+
+    def _repr_html_(self) -> str:
+        return as_html(f"Memorization audit, model {self.about.get('model')}", self._rows())
 
     @property
     def copy_rule(self) -> str:

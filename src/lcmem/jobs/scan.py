@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,11 @@ from lcmem.files import replacing, write_table
 from lcmem.jobs.compare import compare, probabilities
 from lcmem.jobs.features import FeatureSet, extract_features, open_features
 from lcmem.jobs.output import claim_output
+from lcmem.jobs.scan_threshold import scan_threshold
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan.chunked import ChunkedRows
 from lcmem.scan.result import Histogram, ScanResult
+from lcmem.stats.calibration import Calibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +41,7 @@ def scan_sets(
     out: Path,
     *,
     k: int = 5,
-    threshold: float = 0.0,
+    threshold: float | None = None,
     workers: int | None = None,
     ray_workers: int | None = None,
 ) -> dict[str, Any]:
@@ -51,8 +54,8 @@ def scan_sets(
         out: Folder for ``summary.json``, ``best.csv``, ``matches.parquet``, ``histogram.csv``, ``histogram.png``,
             ``skipped.csv``, and for the features of pictures. An interrupted scan goes on there.
         k: Best matches to keep for each query.
-        threshold: Logit from which a pair is a match; 0 is the paper's p > 0.5. Of a detector without a head: its
-            similarity.
+        threshold: Probability from which a pair is a match (of a detector without a head: its similarity); None
+            calibrates it as an audit does.
         workers: Decoding processes.
         ray_workers: Workers of a Ray cluster to spread encoding and comparing over; None takes this process.
 
@@ -64,6 +67,7 @@ def scan_sets(
     one = features(queries)
     two = one if gallery is None else features(gallery)
     identities = _identity_numbers([one.manifest, two.manifest])
+    calibration = scan_threshold(two, detector, threshold, workers)
     result = _compare(
         one.blocks,
         None if gallery is None else two.blocks,
@@ -71,7 +75,7 @@ def scan_sets(
         out / "pass",
         ray_workers,
         k=k,
-        threshold=threshold,
+        threshold=calibration.logit,
         query_identities=identities[0],
         gallery_identities=None if gallery is None else identities[1],
     )
@@ -79,10 +83,10 @@ def scan_sets(
     write_table(_best_table(result, one.manifest, two.manifest, detector), out / "best.csv")
     _write_matches(result, *paths, out / "matches.parquet")
     write_table(_histogram_table(result.histogram), out / "histogram.csv")
-    plot_histogram(result.histogram, threshold, out / "histogram.png")
+    plot_histogram(result.histogram, calibration.logit, out / "histogram.png")
     skipped = pd.DataFrame([*one.skipped, *([] if gallery is None else two.skipped)], columns=["path", "reason"])
     write_table(skipped, out / "skipped.csv")
-    summary = _summary(result, one.manifest, two.manifest, detector, threshold, len(skipped))
+    summary = _summary(result, one.manifest, two.manifest, detector, calibration, len(skipped))
     with replacing(out / "summary.json") as partial:
         partial.write_text(json.dumps(summary, indent=2), encoding="utf-8")
     return summary
@@ -152,7 +156,7 @@ def _histogram_table(histogram: Histogram) -> pd.DataFrame:
 
 
 def _summary(
-    result: ScanResult, queries: Manifest, gallery: Manifest, detector: Detector, threshold: float, skipped: int
+    result: ScanResult, queries: Manifest, gallery: Manifest, detector: Detector, calibration: Calibration, skipped: int
 ) -> dict[str, Any]:
     failures = result.failures
     return {
@@ -161,10 +165,15 @@ def _summary(
         "queries": len(queries),
         "gallery": len(gallery),
         "pairs": result.pairs,
-        "threshold_logit": threshold,
+        "threshold": None if detector.head is None else calibration.probability,
+        "threshold_logit": calibration.logit if isfinite(calibration.logit) else None,
+        "threshold_method": calibration.method,
+        "threshold_explanation": calibration.explanation,
+        "false_positive_rate": calibration.rate,
+        "false_positive_rate_bound": calibration.bound,
         "matches": result.match_counts,
         "pairs_of_each_kind": {kind: int(counts.sum()) for kind, counts in result.histogram.counts.items()},
-        "queries_with_a_match": int((result.best.logits[:, 0] >= threshold).sum()),
+        "queries_with_a_match": int((result.best.logits[:, 0] >= calibration.logit).sum()),
         "queries_that_match_another_identity": None if failures is None else len(failures),
         "histogram_error": result.histogram.error,
         "skipped": skipped,

@@ -1,0 +1,28 @@
+"""Inputs of an audit that are hardly what was meant: the same twice, or the wrong way round."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lcmem.jobs.output import described
+
+REAL = re.compile(r"(?<![a-z])(real|train|training|original)(?![a-z])", re.IGNORECASE)
+SYNTHETIC = re.compile(r"(?<![a-z])(synthetic|synth|generated|fake|samples?)(?![a-z])", re.IGNORECASE)
+
+
+def doubtful_names(inputs: Mapping[str, Any]) -> list[str]:
+    """What the inputs' names give away before anything is read.
+
+    Args:
+        inputs: ``real``, ``synthetic`` and ``holdout``: paths or sets; None where there is none.
+    """
+    places = {name: described(source) for name, source in inputs.items() if source is not None}
+    pairs = [(one, two) for one in places for two in places if one < two and places[one] == places[two]]
+    doubts = [f"{two} and {one} are the same pictures: {places[one]}" for one, two in pairs]
+    real, synthetic = (Path(places[name]).stem for name in ("real", "synthetic"))
+    if SYNTHETIC.search(real) and REAL.search(synthetic):
+        doubts.append(
+            f"the real pictures are in {real!r} and the synthetic ones in {synthetic!r}: the wrong way round?"
+        )
+    return doubts

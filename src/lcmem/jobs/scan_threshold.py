@@ -1,0 +1,49 @@
+"""From which score on a scan calls a pair a match."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from lcmem.detectors.base import Detector
+from lcmem.jobs.audit_chance import real_chance
+from lcmem.jobs.compare import given_score
+from lcmem.jobs.copies import CopyFinder, measure_copies
+from lcmem.jobs.features import FeatureSet
+from lcmem.jobs.thumbnails import Thumbnails
+from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, given
+
+MEASURED = 20_000
+"""Up to so many gallery pictures the chance matches at a threshold that was given are measured, too."""
+
+
+def scan_threshold(
+    gallery: FeatureSet, detector: Detector, threshold: float | None, workers: int | None = None
+) -> Calibration:
+    """As an audit with this gallery as its real set would set it, or what is known of one that was given.
+
+    Args:
+        gallery: What queries are compared with.
+        detector: The model.
+        threshold: As :func:`lcmem.jobs.compare.given_score` takes it; None calibrates.
+        workers: Decoding processes.
+
+    Raises:
+        LCMemError: A threshold that is none, or too few pictures to calibrate on.
+    """
+    if threshold is not None:
+        level, chance = given_score(threshold, detector), None
+        if 3 <= len(gallery.manifest) <= MEASURED:
+            chance = real_chance(gallery, _nobody(), _finder(gallery, detector, workers))[0]
+        return given(level, threshold, chance)
+    finder = _finder(gallery, detector, workers)
+    chance, method, _ = real_chance(gallery, _nobody(), finder)
+    found = calibrate(chance, DEFAULT_RATE, method, finder.levels.typical, finder.levels.sure)
+    return replace(found, logit=min(found.logit, finder.levels.typical))
+
+
+def _nobody() -> np.ndarray:
+    return np.empty(0, dtype=np.int64)
+
+
+def _finder(gallery: FeatureSet, detector: Detector, workers: int | None) -> CopyFinder:
+    return CopyFinder(detector, measure_copies(gallery, [], detector, None), Thumbnails(workers))
