@@ -15,7 +15,7 @@ from test_cli_help import all_commands
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-MEASURED = {"benchmarks.md", "models.md", "model-log.md", "training.md"}
+MEASURED = {"benchmarks.md", "models.md", "model-log.md", "training.md", "error-rates.md"}
 """Pages that commands write, or that list settings in long lines."""
 ELSEWHERE = {"faiss", "pgvector", "psycopg", "qdrant_client", "diffusers"}
 """Packages that a page may name and that need not be here."""
