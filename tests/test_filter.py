@@ -15,7 +15,7 @@ from lcmem.atlas import Atlas, fill_atlas
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
-from lcmem.generation.filter import NOVEL, PrivacyFilter, several
+from lcmem.generation.filter import NOVEL, PrivacyFilter
 from lcmem.generation.pipelines import PipelineSampler
 from lcmem.generation.regenerate import generate_private, picture_of, try_seeds
 from lcmem.generation.thresholds import Thresholds
@@ -78,7 +78,6 @@ def test_every_form_of_pictures_is_the_same(privacy, strangers):
     for form in forms:
         np.testing.assert_allclose(privacy(form).table["logit"], wanted, atol=0.05)
     assert len(privacy(strangers[0]).table) == len(privacy(load_picture(strangers[0])).table) == 1
-    assert len(several(torch.zeros(2, 3, 3, 3))) == 2
 
 
 def test_paired_compares_with_the_given_picture_only(privacy, real, compact):

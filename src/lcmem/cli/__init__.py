@@ -6,7 +6,7 @@ COMMANDS = (
     "audit", "filter", "check", "demo",
     "index", "search", "scan", "duplicates", "score", "atlas",
     "manifest", "datasets", "encode", "train",
-    "metrics", "benchmark", "detectors",
+    "metrics", "experiment", "benchmark", "detectors",
 )  # fmt: skip
 """Modules of this package that bring commands, in the order of ``lcmem --help``."""
 

@@ -1,6 +1,5 @@
 """The filter: does a generated picture show a real one, or somebody of the real set? For use inside a sampling loop."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,8 @@ from lcmem.encoders.pixels import PIXELS
 from lcmem.errors import LCMemError
 from lcmem.generation.thresholds import Thresholds, calibrate_thresholds
 from lcmem.jobs.compare import compare, given_score, probabilities
-from lcmem.jobs.features import extract_features, read_source
+from lcmem.jobs.features import FeatureSet, extract_features, read_source
+from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import ManifestLike
 from lcmem.scan import Best
@@ -59,7 +59,7 @@ class PrivacyFilter:
 
     Args:
         detector: The model.
-        real: An atlas of the model, or pictures, which are then encoded here.
+        real: An atlas of the model, its features, or pictures, which are then encoded here.
         threshold: Probability from which a sample is a match, 0.5 in the paper (of a detector without a head: its
             similarity); all matches then count as the same identity.
         calibration: Thresholds that were found elsewhere, for example by an audit.
@@ -73,7 +73,7 @@ class PrivacyFilter:
     def __init__(
         self,
         detector: Detector,
-        real: Atlas | ManifestLike,
+        real: Atlas | ManifestLike | FeatureSet,
         *,
         threshold: float | None = None,
         calibration: Thresholds | None = None,
@@ -82,7 +82,11 @@ class PrivacyFilter:
         if threshold is not None and calibration is not None:
             raise LCMemError("give a threshold or a calibration, not both")
         self.detector = detector
-        self.real = extract_features(read_source(real), detector, None, title="encoding real")
+        self.real: FeatureSet = (
+            real
+            if isinstance(real, FeatureSet)
+            else extract_features(read_source(real), detector, None, title="encoding real")
+        )
         if not len(self.real.manifest):
             raise LCMemError(f"none of the real pictures can be used: {self.real.skipped[0][1]}")
         if threshold is not None:
@@ -93,19 +97,18 @@ class PrivacyFilter:
         """Judge pictures.
 
         Args:
-            samples: One picture or several, as :func:`lcmem.load_picture` takes them; or an array or tensor of n
-                pictures, ``[n, 3, H, W]`` or ``[n, H, W, 3]``, uint8 or float in [0, 1].
+            samples: A picture or several, as :func:`lcmem.pictures.batch.split_batch` takes them.
             against: Of each sample the real picture that it is compared with; None compares it with all.
 
         Raises:
             PictureError: One of them cannot be read.
             LCMemError: ``against`` does not fit.
         """
-        return self.judge(self.detector.features(several(samples)), against)
+        return self.judge(self.detector.features(samples), against)
 
     def pictures(self, samples: Any) -> list[np.ndarray]:
         """The samples as pictures ``[3, H, W]`` uint8."""
-        return [load_levels(sample) for sample in several(samples)]
+        return [load_levels(sample) for sample in split_batch(samples)]
 
     def on_latents(self, autoencoder: "LatentEncoder | nn.Module") -> "LatentFilter":
         """A filter that is given the latents of a generator: nothing is decoded.
@@ -227,21 +230,3 @@ def _latent_network(detector: Detector, encoder: LatentEncoder) -> tuple[Any, tu
         )
     side = detector.size // own.downsample
     return detector.network, (own.channels, side, side)
-
-
-def several(samples: Any) -> list[Any]:
-    """Pictures one by one, from any of the forms that samplers give them in; floats channels first."""
-    if isinstance(samples, list | tuple):
-        return list(samples)
-    if isinstance(samples, Tensor):
-        samples = samples.detach().cpu()
-        samples = (samples.float() if samples.is_floating_point() else samples).numpy()
-    if not isinstance(samples, np.ndarray) or samples.ndim != 4:
-        return [samples] if not isinstance(samples, str | os.PathLike) else [os.fspath(samples)]
-    last, channels = samples.shape[-1] in (1, 3), samples.shape[1] in (1, 3)
-    bytewise = samples.dtype in (np.uint8, np.uint16)
-    if bytewise and channels and not last:
-        samples = np.moveaxis(samples, 1, -1)
-    elif not bytewise and last and not channels:
-        samples = np.moveaxis(samples, -1, 1)
-    return list(samples)

@@ -125,15 +125,14 @@ class DiffusionTraining(L.LightningModule):
 
 
 class _Data(L.LightningDataModule):
-    def __init__(self, store: LatentStore, condition: np.ndarray, module: DiffusionTraining, each: int) -> None:
+    def __init__(self, store: LatentStore, condition: np.ndarray, module: DiffusionTraining) -> None:
         super().__init__()
-        self.store, self.condition, self.module, self.each = store, condition, module, each
+        self.store, self.condition, self.module = store, condition, module
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """What is left until the next look."""
+        """What is left of the training: all of it is one epoch, as Lightning resumes exactly only within one."""
         trainer, settings = self.module.trainer, self.module.settings
-        done = trainer.global_step
-        rest = range(done, min((done // self.each + 1) * self.each, settings.steps))
+        rest = range(trainer.global_step, settings.steps)
         batches = Batches(self.store, self.condition, settings, rest, trainer.global_rank, trainer.world_size)
         return DataLoader(batches, batch_size=None)
 
@@ -141,12 +140,14 @@ class _Data(L.LightningDataModule):
 class _Looks(L.Callback):
     """Every so many steps: the loss curve and what a caller draws."""
 
-    def __init__(self, folder: Path, draw: Any) -> None:
-        self.folder, self.draw = folder, draw
+    def __init__(self, folder: Path, every: int, draw: Any) -> None:
+        self.folder, self.every, self.draw = folder, every, draw
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The logs of what came before are written by now."""
-        if trainer.is_global_zero and trainer.global_step:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Lightning calls checkpoints last: a look that fails is taken again."""
+        if trainer.is_global_zero and trainer.global_step % self.every == 0:
             plot_loss(self.folder)
             if self.draw is not None:
                 self.draw(pl_module, self.folder / "samples.png")
@@ -210,31 +211,33 @@ def train_generator(
 def _fit(
     module: DiffusionTraining, store: LatentStore, condition: np.ndarray, folder: Path, where: RunsOn, draw: Any
 ) -> None:
-    each, settings = min(module.settings.look_every, module.settings.steps), module.settings
+    settings = module.settings
     version = len([*(folder / "logs").glob("version_*")])
     trainer = L.Trainer(
         accelerator=ACCELERATORS[where.device],
         devices=where.devices,
         strategy="ddp" if where.devices > 1 else "auto",
         use_distributed_sampler=False,
-        max_epochs=-(-settings.steps // each),
+        max_epochs=1,
         max_steps=settings.steps,
-        limit_train_batches=each,
+        limit_train_batches=settings.steps,
         precision=precision_for(settings.precision, where.device),
         gradient_clip_val=1.0,
-        callbacks=[LatestCheckpoint(folder / LATEST, where.checkpoint_every), _Looks(folder, draw)],
+        callbacks=[
+            LatestCheckpoint(folder / LATEST, where.checkpoint_every),
+            _Looks(folder, settings.look_every, draw),
+        ],
         logger=CSVLogger(folder, "logs", version=version),
-        log_every_n_steps=min(10, each),
-        reload_dataloaders_every_n_epochs=1,
+        log_every_n_steps=min(10, settings.steps),
         enable_model_summary=False,
     )
     latest = folder / LATEST
-    trainer.fit(
-        module,
-        datamodule=_Data(store, condition, module, each),
-        ckpt_path=latest if latest.is_file() else None,
-        weights_only=True,
-    )
+    data = _Data(store, condition, module)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=latest if latest.is_file() else None, weights_only=True)
+    except SystemExit as stop:  # Lightning ends the whole program on Ctrl-C; here it is the caller's to handle
+        cause = stop.__context__
+        raise (cause if isinstance(cause, KeyboardInterrupt) else stop) from None
 
 
 @torch.inference_mode()

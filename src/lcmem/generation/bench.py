@@ -1,0 +1,234 @@
+"""What all experiments share: pictures, latents, detectors, and samples that are kept in chunks."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lcmem.detectors.base import Detector
+from lcmem.encoders import LatentEncoder, load_encoder
+from lcmem.errors import LCMemError
+from lcmem.files import read_json, replacing, write_json
+from lcmem.generation.filter import PrivacyFilter
+from lcmem.generation.settings import Experiment
+from lcmem.generation.training import DiffusionTraining, RunsOn, draw_latents, train_generator
+from lcmem.jobs.features import FeatureSet, extract_features, open_features
+from lcmem.latents import LatentStore, build_store
+from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.splits import hash_share
+from lcmem.progress import progress_bar
+
+SHOWN = 16
+"""Samples in a grid."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything that an experiment works with.
+
+    Attributes:
+        settings: Of the experiment.
+        folder: Where everything is kept.
+        encoder: Autoencoder of the latents.
+        detector: Finds matches.
+        extractor: Its features are what distances and retrieval scores are computed on.
+        train: Latents of the training pictures.
+        holdout: Latents of pictures of the split ``test``: the generator and the classifiers never see them.
+        real: Features by the detector of the training pictures, in the order of ``train``.
+        control: Those of the holdout.
+        where: Devices.
+    """
+
+    settings: Experiment
+    folder: Path
+    encoder: LatentEncoder
+    detector: Detector
+    extractor: Detector
+    train: LatentStore
+    holdout: LatentStore
+    real: FeatureSet
+    control: FeatureSet
+    where: RunsOn
+
+    @classmethod
+    def open(
+        cls,
+        data: Manifest,
+        settings: Experiment,
+        folder: Path,
+        detector: Detector,
+        extractor: Detector,
+        where: RunsOn | None = None,
+        *,
+        allow_download: bool = False,
+    ) -> "Bench":
+        """Encode what is not encoded yet.
+
+        Args:
+            data: Pictures with the splits ``train`` and ``test``, which share no identity.
+            settings: Of the experiment.
+            folder: A new one, or one of the same settings and detector.
+            detector: See above.
+            extractor: See above.
+            where: Devices.
+            allow_download: Whether the encoder may be downloaded.
+
+        Raises:
+            LCMemError: Identities in both splits, no pictures in one, or another experiment's folder.
+        """
+        data.check_disjoint()
+        _claim(folder, settings, detector, extractor)
+        encoder = load_encoder(settings.encoder, device=(where or RunsOn()).device, allow_download=allow_download)
+        parts = [_first(data, "train", settings.pictures), _first(data, "test", settings.holdout)]
+        both = Manifest(pd.concat([part.table for part in parts], ignore_index=True))
+        store = build_store(both, encoder, settings.size, folder / "latents")
+        sets = [features_of(store.select(split=split).manifest, detector, folder) for split in ("train", "test")]
+        paths = pd.Index(store.manifest.table["path"])
+        train, holdout = (store.rows(paths.get_indexer(pd.Index(found.manifest.paths))) for found in sets)
+        return cls(settings, folder, encoder, detector, extractor, train, holdout, sets[0], sets[1], where or RunsOn())
+
+    def generator(self, name: str, store: LatentStore, condition: np.ndarray) -> DiffusionTraining:
+        """Train a generator in a folder of its own, or load it."""
+
+        def draw(module: DiffusionTraining, target: Path) -> None:
+            at = np.arange(min(SHOWN, len(store)))
+            save_grid(self.pictures(self.draw(module, condition[at], at), store, at), target)
+
+        return train_generator(
+            store, condition, self.settings.generator, self.folder / name, where=self.where, draw=draw
+        )
+
+    def draw(self, module: DiffusionTraining, condition: np.ndarray, seeds: np.ndarray, **options: Any) -> Tensor:
+        """Normalised latents, one for each condition and seed; options as of ``draw_latents``."""
+        steps = self.settings.sampler_steps
+        return draw_latents(module, condition, seeds, self.train.shape, steps=steps, **options)
+
+    @torch.inference_mode()
+    def pictures(self, latents: Tensor, store: LatentStore, at: np.ndarray) -> Tensor:
+        """Normalised latents ``[n, C, h, w]`` decoded to ``[n, 3, H, W]`` uint8, with the scale of pictures ``at``."""
+        scales = [store.scales[name] for name in store.manifest.table["dataset"].to_numpy()[at]]
+        mean, std = (torch.from_numpy(np.stack([getattr(each, part) for each in scales])) for part in ("mean", "std"))
+        raw = latents * (2 * std.float())[..., None, None] + mean.float()[..., None, None]
+        device = next(iter(self.encoder.parameters()), raw).device
+        decoded = self.encoder.decode(raw.to(device)).float().clamp(0, 1).cpu()
+        return (decoded * 255).round().to(torch.uint8)
+
+    def samples(self, name: str, module: DiffusionTraining, store: LatentStore, condition: np.ndarray) -> "Samples":
+        """One sample for each condition, drawn in chunks that are kept: what a killed run drew is not drawn again.
+
+        Args:
+            name: Folder of the generator.
+            module: The generator.
+            store: Its training pictures; sample i has the scale of picture i, over and over.
+            condition: ``[n, K]``.
+        """
+        folder, size, count = self.folder / name / "samples", self.settings.batch_size, len(condition)
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = []
+        with progress_bar(f"sampling {name}", count) as advance:
+            for start in range(0, count, size):
+                at = np.arange(start, min(start + size, count))
+                target = folder / f"{start:07d}.npz"
+                if not target.is_file():
+                    latents = self.draw(module, condition[at], at)
+                    self._keep(latents, self.pictures(latents, store, at % len(store)), target)
+                parts.append(_load(target))
+                advance(len(at))
+        return Samples(*(np.concatenate([part[key] for part in parts]) for key in ("latents", "matching", "quality")))
+
+    def _keep(self, latents: Tensor, pictures: Tensor, target: Path) -> None:
+        matching, quality = (embedded(each, pictures).numpy() for each in (self.detector, self.extractor))
+        with replacing(target) as partial, partial.open("wb") as file:
+            np.savez(file, latents=latents.half().numpy(), matching=matching, quality=quality)
+
+    def privacy(self, **options: Any) -> PrivacyFilter:
+        """The filter against the training pictures."""
+        return PrivacyFilter(self.detector, self.real, **options)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples and their features.
+
+    Attributes:
+        latents: Normalised, ``[n, C, h, w]`` float16.
+        matching: Features of the detector ``[n, D]``.
+        quality: Features of the extractor ``[n, E]``.
+    """
+
+    latents: np.ndarray
+    matching: np.ndarray
+    quality: np.ndarray
+
+
+def embedded(detector: Detector, pictures: Tensor) -> Tensor:
+    """Features ``[n, D]`` of pictures ``[n, 3, H, W]`` uint8, brought to the detector's size as files are."""
+    return detector.features(list(pictures.permute(0, 2, 3, 1).numpy())).float()
+
+
+def features_of(manifest: Manifest, detector: Detector, folder: Path) -> FeatureSet:
+    """Features of pictures, kept below ``folder``."""
+    store = open_features(folder / f"features-{detector.name}", detector) if detector.fingerprint else None
+    return extract_features(manifest, detector, store)
+
+
+def read_data(sources: list[str], datasets: list[str]) -> Manifest:
+    """One manifest of several folders, zips or tables.
+
+    Args:
+        sources: As :meth:`lcmem.pictures.manifest.Manifest.read` takes them.
+        datasets: Those to use; none takes all.
+
+    Raises:
+        LCMemError: None of these datasets is there.
+    """
+    table = pd.concat([Manifest.read(source).table for source in sources], ignore_index=True)
+    kept = table[table["dataset"].isin(datasets)] if datasets else table
+    if kept.empty:
+        raise LCMemError(f"no pictures of {', '.join(datasets)}; there are: {', '.join(sorted(set(table['dataset'])))}")
+    return Manifest(kept.reset_index(drop=True))
+
+
+def _first(data: Manifest, split: str, count: int) -> Manifest:
+    """So many pictures of a split, by a hash of their names: the same on every machine, fewer are among more."""
+    part = data.select(split=split)
+    names = part.table["dataset"] + "/" + part.table["path"].map(os.path.basename)
+    return part.rows(np.argsort(names.map(hash_share).to_numpy(), kind="stable")[:count])
+
+
+def _claim(folder: Path, settings: Experiment, detector: Detector, extractor: Detector) -> None:
+    known = {
+        "settings": settings.to_dict(),
+        "detector": [detector.name, detector.fingerprint],
+        "extractor": [extractor.name, extractor.fingerprint],
+    }
+    target = folder / "experiment.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not target.is_file():
+        write_json(known, target)
+    elif read_json(target) != known:
+        raise LCMemError(f"{folder}: holds an experiment with other settings or detectors; choose another --out")
+
+
+def _load(target: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(target) as saved:
+            return {name: saved[name] for name in saved.files}
+    except Exception as error:  # zipfile, numpy and zlib raise many kinds on damaged files
+        raise LCMemError(f"{target}: damaged ({error}); delete it and run the same command again") from error
+
+
+def save_grid(pictures: Tensor, target: Path, columns: int = 4) -> None:
+    """Pictures ``[n, 3, H, W]`` uint8 as one PNG, row by row."""
+    from PIL import Image
+
+    rows = [torch.cat(list(row), 2) for row in pictures.split(columns) if len(row) == columns]
+    if not rows:
+        rows = [torch.cat(list(pictures), 2)]
+    with replacing(target) as partial:
+        Image.fromarray(torch.cat(rows, 1).permute(1, 2, 0).numpy()).save(partial, format="PNG")

@@ -1,0 +1,172 @@
+"""The experiments run from end to end on real faces, and end with the same numbers when they are killed."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lcmem
+from lcmem.errors import LCMemError
+from lcmem.generation import bench as bench_module
+from lcmem.generation.bench import Bench, read_data
+from lcmem.generation.conditions import STRATEGIES
+from lcmem.generation.settings import load_preset
+from lcmem.jobs import experiment
+from lcmem.jobs.experiment import near_duplicates, size_curve, table3
+
+CHANGES = (
+    "generator.steps=6 generator.look_every=3 pictures=48 holdout=16 redrawn=6 batch_size=40 samples=8 sizes=[16,40] "
+    "originals=4 sampler_steps=2 classifier.epochs=1 generator.precision='32-true'"
+)
+SETTINGS = load_preset("smoke").with_settings(CHANGES.split())
+
+
+@pytest.fixture(scope="module")
+def data(people):
+    table = people.table[people.table["split"] != "val"].reset_index(drop=True)
+    odd = table["identity"].str[1:].astype(int) % 2
+    return lcmem.Manifest(table.assign(label=np.where(odd, "odd", "even"), dataset="orl"))
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return lcmem.load_detector("efficientnet-lite0")
+
+
+def opened(data, folder, compact, extractor, settings=SETTINGS):
+    return Bench.open(data, settings, folder, compact, extractor)
+
+
+@pytest.fixture(scope="module")
+def whole(data, compact, extractor, tmp_path_factory):
+    """Table 3 in one go."""
+    bench = opened(data, tmp_path_factory.mktemp("experiment") / "run", compact, extractor)
+    return bench, table3(bench)
+
+
+def test_table3_has_the_five_rows_and_the_published_ones_beside_them(whole):
+    bench, table = whole
+    assert list(table["strategy"]) == [*STRATEGIES]
+    for name in ("fd", "kd", "irs", "paired", "paired_calibrated", "one_vs_all", "holdout"):
+        assert (table[f"{name}_low"] <= table[name]).all() and (table[name] <= table[f"{name}_high"]).all()
+    assert (table["redrawn"] == 6).all() and (table["redrawn_drawn"] >= 6).all()
+    assert list(table["published_fid"]) == [9.43, 8.23, 7.25, 9.68, 8.28]
+    after = table["redrawn_rate_after"].dropna()
+    assert len(after) and (after == 0).all(), "what is kept is below the threshold"
+    for name in ("label-noise", "ensemble-label"):
+        assert (bench.folder / name / "samples.png").is_file() and (bench.folder / name / "loss.png").is_file()
+    written = pd.read_csv(bench.folder / "table3.csv")
+    np.testing.assert_allclose(written["fd"], table["fd"])
+
+
+def test_nothing_of_the_holdout_is_trained_on(whole):
+    bench, _ = whole
+    assert not set(bench.train.manifest.identities) & set(bench.holdout.manifest.identities)
+    assert list(bench.train.manifest.paths) == list(bench.real.manifest.paths)
+
+
+class StoppedError(Exception):
+    """As a kill."""
+
+
+@pytest.mark.parametrize("at", [1, 3, 5])
+def test_killed_it_ends_with_the_same_table(whole, data, compact, extractor, tmp_path, monkeypatch, at):
+    """In a look at samples while it trains, between two chunks of samples, and where samples are drawn again."""
+    calls, draw = [], Bench.draw
+    monkeypatch.setattr(experiment, "STRATEGIES", ["Prediction"])
+
+    def failing(self, *arguments, **options):
+        calls.append(None)
+        if len(calls) == at:
+            raise StoppedError
+        return draw(self, *arguments, **options)
+
+    monkeypatch.setattr(Bench, "draw", failing)
+    with pytest.raises(StoppedError):
+        table3(opened(data, tmp_path / "run", compact, extractor))
+    again = table3(opened(data, tmp_path / "run", compact, extractor))
+    assert len(calls) > at
+    wanted = whole[1][whole[1]["strategy"] == "Prediction"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(again, wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_a_finished_experiment_computes_nothing_again(whole, data, compact, extractor, monkeypatch):
+    bench, table = whole
+    monkeypatch.setattr(Bench, "draw", None)
+    pd.testing.assert_frame_equal(table3(opened(data, bench.folder, compact, extractor)), table)
+
+
+def test_another_experiment_in_the_folder_is_refused(whole, data, compact, extractor):
+    with pytest.raises(LCMemError, match="other settings"):
+        opened(data, whole[0].folder, compact, extractor, SETTINGS.with_settings(["samples=9"]))
+
+
+def test_a_damaged_chunk_is_named(whole, data, compact, extractor):
+    bench, _ = whole
+    target = next((bench.folder / "ensemble" / "samples").glob("*.npz"))
+    kept = target.read_bytes()
+    target.write_bytes(kept[:100])
+    with pytest.raises(LCMemError, match=r"\.npz: damaged .* delete it"):
+        bench_module._load(target)
+    target.write_bytes(kept)
+
+
+def test_pictures_of_latents_are_the_pictures(whole, compact):
+    bench, _ = whole
+    at = np.arange(6)
+    decoded = bench.pictures(bench.train.read(at, normalise=True), bench.train, at)
+    clean = [lcmem.load_picture(path, bench.settings.size) for path in bench.train.manifest.paths[:6]]
+    error = (decoded.numpy() / 255 - np.stack(clean)) ** 2
+    assert error.mean() < 0.01, "scaled back before they are decoded"
+
+
+def test_size_curve_and_near_duplicates(data, compact, extractor, tmp_path):
+    bench = opened(data, tmp_path / "run", compact, extractor)
+    table = size_curve(bench)
+    assert list(table["pictures"]) == [16, 40]
+    for name in ("size-16/nearest.png", "size-40/nearest.png", "sizes.png", "sizes.csv"):
+        assert (bench.folder / name).is_file()
+    found = near_duplicates(bench, [compact, "nobody"])
+    good = found[found["status"] == "ok"]
+    assert set(good["detector"]) == {"compact"} and set(good["set"]) == {"training", "holdout"}
+    assert "nobody" in set(found["detector"]), "what cannot run has a row that says why"
+    assert good["agreeing"].between(0, 1).all() and (good["low"] <= good["flagged"]).all()
+    assert (bench.folder / "near_duplicates.png").is_file()
+    few = SETTINGS.with_settings(["sizes=[1000]"])
+    with pytest.raises(LCMemError, match="1000 training pictures"):
+        size_curve(opened(data, tmp_path / "few", compact, extractor, few))
+
+
+def test_originals_that_are_always_or_never_flagged_have_no_spread():
+    low, high = experiment._interval(np.ones((5, 3), dtype=bool))
+    assert (low, high) == (1, 1)
+    hit = np.array([[True] * 3, [False] * 3] * 10)
+    low, high = experiment._interval(hit)
+    assert low < 0.35 and high > 0.65, "twenty originals, not sixty pictures"
+
+
+def test_data_without_the_dataset_is_named(data, tmp_path):
+    data.write(tmp_path / "m.csv")
+    assert set(read_data([str(tmp_path / "m.csv")], ["orl"]).table["dataset"]) == {"orl"}
+    with pytest.raises(LCMemError, match="no pictures of nih; there are: orl"):
+        read_data([str(tmp_path / "m.csv")], ["nih"])
+
+
+def test_the_command_runs(data, tmp_path):
+    data.write(tmp_path / "m.csv")
+    options = ["generator.steps=2", "pictures=20", "holdout=4", "sizes=[16]", "samples=4", "sampler_steps=2"]
+    command = [sys.executable, "-c", "from lcmem.cli import main; main()", "experiment", "size-curve"]
+    command += ["--data", str(tmp_path / "m.csv"), "--out", str(tmp_path / "run"), "--features", "compact"]
+    for option in options:
+        command += ["--set", option]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    assert "sizes.csv" in done.stdout
+    assert json.loads((tmp_path / "run" / "experiment.json").read_text())["settings"]["samples"] == 4
+    wrong = subprocess.run(
+        [*command[:3], "experiment", "x", "--data", "y"], capture_output=True, text=True, timeout=100
+    )
+    assert wrong.returncode == 1 and "known: table3, size-curve, near-duplicates" in wrong.stderr
