@@ -44,9 +44,18 @@ def test_excess_equals_newcombe_s_published_example():
 
 
 def test_effective_number_of_clusters():
-    assert effective_number(np.arange(7)) == 7 and effective_number(np.repeat(np.arange(8), 25)) == 8
-    assert effective_number(np.array([5, 5, 5, 1])) == 1.6
+    none = np.zeros(200, dtype=bool)
+    assert effective_number(np.arange(200), none) == 200
+    assert effective_number(np.repeat(np.arange(8), 25), none) == 8
+    assert effective_number(np.repeat(np.arange(8), 25), np.repeat(np.arange(8) < 1, 25)) == pytest.approx(8)
     assert wilson(25, 200, 8.0).low == pytest.approx(proportion_confint(1, 8, method="wilson")[0])
+    pairs = np.r_[np.zeros(2, int), np.arange(1, 199)]  # one person twice, both match; the others are single
+    assert effective_number(pairs, np.arange(200) < 2) == pytest.approx(100, rel=0.02)
+
+
+def test_an_interval_at_the_end_holds_the_end():
+    """Wilson's formula leaves 1e-18 at 0 of 160."""
+    assert all(wilson(0, n, n / 3).low == 0 and wilson(n, n, n / 3).high == 1 for n in range(1, 300))
 
 
 @pytest.fixture(scope="module")

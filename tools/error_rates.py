@@ -159,7 +159,7 @@ def audit(
     row = {"setting": setting, "asked": rate, "true": true, "stated": calibration.rate, "bound": calibration.bound}
     for name, made in (("none", unseen), ("modes", modes)):
         match, clusters, truth = made(world, scores, shown, new, calibration.logit, true, rng)
-        found = wilson(int(match.sum()), len(match), effective_number(clusters))
+        found = wilson(int(match.sum()), len(match), effective_number(clusters, match))
         row[f"rate {name}"] = found.low <= truth <= found.high
         if control is not None:
             more = excess(found, control.rate(calibration.logit))
@@ -282,9 +282,9 @@ def page(results: dict[str, tuple[FeatureSet, dict[str, object], pd.DataFrame]],
     """docs/error-rates.md."""
     lines = [PAGE.format(audits=audits, modes=MODES, copies=COPIES, memorized=MEMORIZED, unseen=UNSEEN)]
     for dataset, (found, alike, table) in results.items():
-        named = "; ".join(f"{name} {value:.3f}" for name, value in alike.items())
         lines.append(f"\n## {dataset}: {len(found.manifest) // EACH} people\n")
-        lines.append(f"Correlation of thumbnails of {SIDE} × {SIDE} pixels: {named}.")
+        lines.append(f"Correlation of thumbnails of {SIDE} × {SIDE} pixels:\n")
+        lines += [f"- {name}: {value:.3f}" for name, value in alike.items()]
         for (head, asked), part in table.groupby(["head", "asked"], sort=False):
             lines += [f"\n### {head} head, {asked:.0%} asked for\n", *lines_of(part)]
     return "\n".join(lines)

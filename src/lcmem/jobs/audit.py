@@ -144,7 +144,8 @@ def _compare(
     control = control_scores(sets["holdout"], real, finder) if "holdout" in sets else None
     point = operating_point(real, listed, control, finder, level, rate)
     matches = match_table(synthetic, real, best, point.calibration, finder)
-    first, independent = matches[matches["rank"] == 1], effective_number(evidence(matches, synthetic, finder))
+    first = matches[matches["rank"] == 1]
+    independent = effective_number(evidence(matches, synthetic, finder), first["match"].to_numpy())
     memorization = wilson(int(first["match"].sum()), len(first), independent)
     held = point.control.rate(min(point.calibration.logit, finder.levels.sure)) if point.control else None
     scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})

@@ -48,8 +48,8 @@ class Control:
 
     def rate(self, threshold: float) -> Rate:
         """Share of pictures that reach a threshold."""
-        matched = int((self.scores >= threshold).sum())
-        return wilson(matched, len(self.scores), effective_number(self.clusters))
+        matched = self.scores >= threshold
+        return wilson(int(matched.sum()), len(matched), effective_number(self.clusters, matched))
 
 
 def real_chance(real: FeatureSet, listed: np.ndarray, finder: CopyFinder) -> tuple[Chance, str, pd.DataFrame]:

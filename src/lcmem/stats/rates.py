@@ -35,17 +35,27 @@ class Difference:
     high: float
 
 
-def effective_number(clusters: np.ndarray) -> float:
-    """How many independent pictures some are worth whose clusters stand or fall together (Kish 1965).
+def effective_number(clusters: np.ndarray, matched: np.ndarray) -> float:
+    """How many independent pictures some are worth of which groups stand or fall together.
 
     Args:
         clusters: Which identity, or group of copies, each picture is of, ``[N]``.
+        matched: Whether each picture matches, ``[N]``.
 
     Returns:
-        ``(Σ m)² / Σ m²`` of the clusters' sizes m: N where each picture is its own cluster, C for C equal clusters.
+        N over the larger of two design effects: of the clusters' sizes m, ``Σ m² / Σ m`` (Kish 1965, all pictures of a
+        cluster alike), and the linearised variance of the share p over the binomial one,
+        ``Σ (y − p m)² / (p (1 − p) N)`` with y matches in a cluster (Cochran 1977), at least 1.
     """
-    sizes = np.unique(clusters, return_counts=True)[1].astype(np.float64)
-    return float(sizes.sum() ** 2 / (sizes**2).sum()) if len(sizes) else 0.0
+    if not len(clusters):
+        return 0.0
+    number = np.unique(clusters, return_inverse=True)[1]
+    sizes, hits = np.bincount(number).astype(np.float64), np.bincount(number, matched)
+    share = hits.sum() / len(clusters)
+    effect = float((sizes**2).sum()) / len(clusters)
+    if 0 < share < 1:
+        effect = max(effect, float(((hits - share * sizes) ** 2).sum() / (share * (1 - share) * len(clusters))))
+    return len(clusters) / max(effect, 1.0)
 
 
 def wilson(count: int, total: int, effective: float | None = None) -> Rate:
@@ -61,8 +71,9 @@ def wilson(count: int, total: int, effective: float | None = None) -> Rate:
     from statsmodels.stats.proportion import proportion_confint  # takes a second
 
     number = float(total) if effective is None else effective
-    low, high = proportion_confint(count / total * number, number, method="wilson")
-    return Rate(count, total, number, count / total, max(float(low), 0.0), min(float(high), 1.0))
+    low, high = map(float, proportion_confint(count / total * number, number, method="wilson"))
+    # rounding may leave the ends just inside
+    return Rate(count, total, number, count / total, low if count else 0.0, high if count < total else 1.0)
 
 
 def excess(rate: Rate, control: Rate) -> Difference:
