@@ -85,7 +85,7 @@ def test_killed_it_ends_with_the_same_table(whole, data, compact, extractor, tmp
         return draw(self, *arguments, **options)
 
     monkeypatch.setattr(Bench, "draw", failing)
-    with pytest.raises(StoppedError):
+    with pytest.raises((StoppedError, LCMemError)):  # the loop that draws again says which samples it was
         table3(opened(data, tmp_path / "run", compact, extractor))
     again = table3(opened(data, tmp_path / "run", compact, extractor))
     assert len(calls) > at
