@@ -10,7 +10,7 @@ SIDE = 32
 """Of the grey thumbnails, in pixels."""
 SAME = 0.98
 """Correlation of two thumbnails from which they show the same picture. Copies at half the size or at JPEG quality 75
-reach 0.996 or more, the most alike strangers among faces, chest X-rays and CT slices 0.94 (docs/error-rates.md)."""
+reach 0.999, the most alike strangers among faces and CT slices 0.93 (docs/error-rates.md)."""
 
 
 class Thumbnails:
