@@ -56,7 +56,7 @@ def test_check_finds_identities_in_two_splits(save_noise, tmp_path):
     [
         (["audit", "nowhere", "nowhere", "--model", "phsh"], "did you mean phash?"),
         (["audit", "nowhere", "nowhere"], "nowhere: no such file or folder"),
-        (["audit", ".", ".", "--out", "../out"], "no pictures found"),
+        (["index", ".", "--out", "../out"], "no pictures found"),
         (["compare", "a.png", "b.png", "--model", "nowhere"], "nowhere: neither a detector"),
         (["train", "small", "--data", "nowhere.csv"], "no such file"),
         (["manifest", ".", "--layout", "other"], "unknown layout"),

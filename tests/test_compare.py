@@ -34,7 +34,7 @@ def test_the_default_says_where_it_comes_from(faces):
     done = run(faces / "s1" / "1.pgm", faces / "s2" / "1.pgm")
     assert done.exit_code == 0
     assert "threshold: p 0.5000" in done.output and "the paper's" in done.output and "--against" in done.output
-    assert "a picture with itself reaches p 0.9" in done.output
+    assert re.search(r"a picture with itself reaches p (0\.9|1\.0)", done.output)
 
 
 @pytest.mark.parametrize(("other", "code"), [("copy.jpg", 0), ("s2.pgm", 1)])
@@ -57,7 +57,7 @@ def test_the_scale_is_that_of_all_pairs(people, compact):
     apart = logits[np.triu(person[:, None] != person, 1)]
     scale = measure_scale(few, compact)
     assert scale.pairs == len(apart) and scale.above_half == pytest.approx((apart >= 0).mean())
-    assert (apart >= scale.threshold).mean() <= RATE < (apart >= scale.threshold - 0.2).mean()
+    assert (apart >= scale.threshold).mean() <= RATE < (apart >= scale.threshold - 0.5).mean()
     unknown = extract_features(Manifest(people.rows(range(60)).table.assign(identity="")), compact, None, workers=0)
     assert not measure_scale(unknown, compact).known and measure_scale(unknown, compact).pairs == 60 * 59 / 2
 
