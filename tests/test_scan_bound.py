@@ -80,9 +80,7 @@ def test_radius_is_about_a_quarter_level_for_each_byte(compact, orl):
     features = np.random.default_rng(0).random((50, len(weight)), dtype=np.float32)
     radius = quantiser.encode(features, "test").radius
     assert radius.max() < 0.3 * len(weight)
-    assert 2 * radius.max() / quantiser.scale < 0.02 * float(compact.bias), (
-        "of the way from a picture itself to p = 0.5"
-    )
+    assert 2 * radius.max() / quantiser.scale < 0.02 * float(compact.bias), "of the way from itself to p = 0.5"
 
 
 def test_one_heavy_weight_does_not_take_the_levels_of_the_others():

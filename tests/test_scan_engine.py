@@ -184,7 +184,7 @@ def test_real_faces(faces_features, backend, monkeypatch):
     assert found.histogram.counts["same"].sum() == 40 * 45 and found.pairs == 400 * 399 // 2
     others = np.where(kinds["different"], logits, -np.inf).max(1)
     assert found.failures.tolist() == np.flatnonzero(others >= 0.5).tolist()
-    assert found.histogram.error < 0.02 * bias, "of the way from a picture itself to p = 0.5"
+    assert found.histogram.error < 0.02 * bias, "of the way from itself to p = 0.5"
 
 
 def test_few_pairs_need_their_exact_score(faces_features, monkeypatch):
