@@ -55,7 +55,7 @@ def test_check_finds_identities_in_two_splits(save_noise, tmp_path):
     ("arguments", "message"),
     [
         (["audit", "nowhere", "nowhere", "--model", "phsh"], "did you mean phash?"),
-        (["audit", "nowhere", "nowhere"], "nowhere: no such file or folder"),
+        (["audit", "nowhere", "elsewhere"], "nowhere: no such file or folder"),
         (["index", ".", "--out", "../out"], "no pictures found"),
         (["compare", "a.png", "b.png", "--model", "nowhere"], "nowhere: neither a detector"),
         (["train", "small", "--data", "nowhere.csv"], "no such file"),
