@@ -69,7 +69,7 @@ def best(out: Path) -> dict[str, pd.DataFrame]:
     scan = scan.rename(columns={"gallery": "match"})
     tables = {"audit": audit, "scan": scan}
     for name, table in tables.items():
-        table["query"] = table["query"].map(os.path.basename)
+        table["query"] = ["/".join(Path(path).parts[-4:]) for path in table["query"]]  # zip, split, identity, file
         tables[name] = table.set_index(["query", "rank"])[["logit"]]
     return tables
 
@@ -79,8 +79,8 @@ def compared(old: Path, new: Path) -> dict[str, float]:
     before, after = best(old), best(new)
     differences = {}
     for name, table in before.items():
-        both = table.join(after[name], lsuffix="_old", rsuffix="_new", how="outer")
-        differences[name] = float((both["logit_old"] - both["logit_new"]).abs().max(skipna=False))
+        both = pd.concat([table["logit"], after[name]["logit"]], axis=1, keys=["old", "new"])
+        differences[name] = float((both["old"] - both["new"]).abs().max(skipna=False))
     return differences
 
 
