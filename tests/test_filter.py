@@ -15,10 +15,11 @@ from lcmem.atlas import Atlas, fill_atlas
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
-from lcmem.generation.filter import NOVEL, PrivacyFilter
+from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.pipelines import PipelineSampler
 from lcmem.generation.regenerate import generate_private, picture_of, try_seeds
 from lcmem.generation.thresholds import Thresholds
+from lcmem.jobs.audit_matches import NO_MATCH
 from lcmem.model import NetworkSettings, SiameseNetwork
 from lcmem.pictures.image import load_levels, load_picture
 
@@ -49,7 +50,7 @@ def test_verdicts_are_those_of_an_audit(privacy, real, strangers, compact):
     np.testing.assert_allclose(found["logit"], frame["logit"], atol=1e-5)
     assert list(found["real"]) == list(frame["real"])
     assert list(found["identity"]) == list(frame["identity"])
-    assert list(found["verdict"] != NOVEL) == list(frame["match"])
+    assert list(found["verdict"] != NO_MATCH) == list(frame["match"])
 
 
 def test_copies_people_and_strangers(privacy, real, strangers, compact):

@@ -13,7 +13,8 @@ import pytest
 
 import lcmem as package
 from lcmem.errors import LCMemError
-from lcmem.generation.filter import NOVEL, PrivacyFilter
+from lcmem.generation.filter import PrivacyFilter
+from lcmem.jobs.audit_matches import NO_MATCH
 from lcmem.jobs.filter import filter_pictures
 from lcmem.jobs.metrics import measure
 from lcmem.jobs.paired import PAPER, audit_pairs, paired_rates
@@ -55,9 +56,9 @@ def test_filter_keeps_what_passes_and_nothing_else(sets, tmp_path):
     done = lcmem("filter", sets / "synthetic", "--against", sets / "real", "--out", tmp_path / "f", "--threshold", 0.99)
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "f" / "filter.csv")
-    assert len(table) == 12 and (table["verdict"] != NOVEL).sum() >= 4
+    assert len(table) == 12 and (table["verdict"] != NO_MATCH).sum() >= 4
     kept = {str(path.relative_to(tmp_path / "f" / "kept")) for path in (tmp_path / "f" / "kept").rglob("*.pgm")}
-    passed = table["path"][table["verdict"] == NOVEL]
+    passed = table["path"][table["verdict"] == NO_MATCH]
     assert kept == {os.path.relpath(path, sets / "synthetic") for path in passed}
     copies = {"000.pgm", "001.pgm", "002.pgm", "003.pgm"}
     assert not copies & {os.path.basename(path) for path in kept}, "what is a training picture never passes"

@@ -20,10 +20,11 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.files import write_text
 from lcmem.jobs.audit_chance import FEWEST, Control
 from lcmem.jobs.audit_matches import joined_by_match
-from lcmem.jobs.copies import EDITS, CopyFinder, measure_copies
+from lcmem.jobs.compare import score_pairs
+from lcmem.jobs.copies import EDITS, CopyFinder
 from lcmem.jobs.features import FeatureSet, extract_features, open_features
 from lcmem.jobs.groups import connected_components
-from lcmem.jobs.thumbnails import SIDE, Thumbnails, correlation, thumbnail
+from lcmem.jobs.thumbnails import SIDE, correlation, thumbnail
 from lcmem.model import Head, LinearHead
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest
@@ -93,12 +94,11 @@ def read_population(folders: list[Path], dataset: str, detector: LCMem, cache: P
 
 def copies_of_each_other(found: FeatureSet, detector: LCMem) -> np.ndarray:
     """Group of copies of each picture ``[N]``, looked for among the pictures of a person."""
-    finder = CopyFinder(detector, measure_copies(found, [], detector, None), Thumbnails())
+    finder = CopyFinder.of(found, detector)
     first, second = np.triu_indices(EACH, 1)
     starts = np.arange(0, len(found.manifest), EACH)[:, None]
     one, two = (starts + first).ravel(), (starts + second).ravel()
-    rows = [torch.from_numpy(found.blocks.take(at)) for at in (one, two)]
-    copies = finder.copies(found, one, found, two, detector.similarity(*rows).numpy())
+    copies = finder.copies(found, one, found, two, score_pairs(found.blocks, one, found.blocks, two, detector))
     return connected_components(np.stack((one[copies], two[copies]), 1), len(found.manifest))
 
 

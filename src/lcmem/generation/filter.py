@@ -18,6 +18,7 @@ from lcmem.encoders import LatentEncoder
 from lcmem.encoders.pixels import PIXELS
 from lcmem.errors import LCMemError
 from lcmem.generation.thresholds import Thresholds, calibrate_thresholds
+from lcmem.jobs.audit_matches import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.jobs.compare import compare, given_score, probabilities
 from lcmem.jobs.features import FeatureSet, extract_features, read_source
 from lcmem.pictures.batch import split_batch
@@ -27,8 +28,6 @@ from lcmem.scan import Best
 from lcmem.scan.resident import ResidentGallery
 from lcmem.stats.calibration import DEFAULT_RATE
 
-COPY, SAME, NOVEL = "copy", "same identity", "no match"
-"""The verdicts."""
 Against = Sequence[int] | Sequence[str] | np.ndarray
 """Which real picture each sample is compared with: positions, or paths."""
 
@@ -38,7 +37,7 @@ class Verdicts:
     """What became of some samples.
 
     Attributes:
-        table: A row for each: ``verdict`` (:data:`COPY`, :data:`SAME` or :data:`NOVEL`), ``logit``, ``probability``
+        table: A row for each: ``verdict`` (``copy``, ``same identity`` or ``no match``), ``logit``, ``probability``
             and the real picture that decided it: ``real`` (path), ``identity`` ("" where unknown). Of a detector
             without a head ``logit`` is its similarity and ``probability`` is empty.
     """
@@ -48,7 +47,7 @@ class Verdicts:
     @property
     def novel(self) -> np.ndarray:
         """``[n]`` booleans: neither a copy of a real picture nor somebody of the real set."""
-        return self.table["verdict"].to_numpy() == NOVEL
+        return self.table["verdict"].to_numpy() == NO_MATCH
 
 
 class PrivacyFilter:
@@ -87,8 +86,7 @@ class PrivacyFilter:
             if isinstance(real, FeatureSet)
             else extract_features(read_source(real), detector, None, title="encoding real")
         )
-        if not len(self.real.manifest):
-            raise LCMemError(f"none of the real pictures can be used: {self.real.skipped[0][1]}")
+        self.real.check_usable("real")
         if threshold is not None:
             calibration = Thresholds(given_score(threshold, detector), inf, f"The threshold {threshold:g} was given.")
         self.thresholds = calibration or calibrate_thresholds(self.real, detector, false_positive_rate)
@@ -141,7 +139,7 @@ class PrivacyFilter:
     def verdicts(self, scores: np.ndarray) -> np.ndarray:
         """The verdict of each score ``[n]``."""
         known = [scores >= self.thresholds.copy, scores >= self.thresholds.identity]
-        return np.select(known, [COPY, SAME], NOVEL).astype(object)
+        return np.select(known, [COPY, SAME_IDENTITY], NO_MATCH).astype(object)
 
     def positions(self, against: Against, count: int) -> np.ndarray:
         """Positions ``[n]`` of real pictures.

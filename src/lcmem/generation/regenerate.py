@@ -12,7 +12,8 @@ from PIL import Image
 
 from lcmem.errors import LCMemError
 from lcmem.files import read_json, read_table, replacing, write_json, write_table
-from lcmem.generation.filter import NOVEL, Against, LatentFilter, PrivacyFilter, Verdicts
+from lcmem.generation.filter import Against, LatentFilter, PrivacyFilter, Verdicts
+from lcmem.jobs.audit_matches import NO_MATCH
 from lcmem.pictures.image import load_levels
 from lcmem.progress import progress_bar
 
@@ -60,7 +61,7 @@ class PrivateSamples:
             "given_up": len(self.given_up),
             "drawn": len(self.tries),
             "drawn_for_each_kept": len(self.tries) / len(self.kept) if self.kept else None,
-            "matches_at_first_try": int((first["verdict"] != NOVEL).sum()),
+            "matches_at_first_try": int((first["verdict"] != NO_MATCH).sum()),
             "most_tries": int(self.tries["attempt"].max()) if len(self.tries) else 0,
         }
 
@@ -199,7 +200,7 @@ class _Record:
         numbers = {"sample": int, "attempt": int, "seed": int, "logit": float, "probability": float}
         table = read_table(folder / TRIES, numbers, keep_default_na=False, na_values={"probability": [""]})
         self.rows = [table.astype(numbers)]
-        novel = table["sample"][table["verdict"] == NOVEL].astype(int)
+        novel = table["sample"][table["verdict"] == NO_MATCH].astype(int)
         self.kept = {number: self._file(folder, number) for number in novel}
 
     @property

@@ -7,9 +7,8 @@ import numpy as np
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.jobs.audit_chance import real_chance
-from lcmem.jobs.copies import CopyFinder, measure_copies
+from lcmem.jobs.copies import CopyFinder
 from lcmem.jobs.features import FeatureSet
-from lcmem.jobs.thumbnails import Thumbnails
 from lcmem.stats.calibration import calibrate
 
 
@@ -41,9 +40,9 @@ def calibrate_thresholds(real: FeatureSet, detector: Detector, rate: float) -> T
     """
     if not 0 < rate < 1:
         raise LCMemError(f"the false positive rate must lie between 0 and 1, not {rate}")
-    levels = measure_copies(real, [], detector, None)
-    finder = CopyFinder(detector, levels, Thumbnails())
+    finder = CopyFinder.of(real, detector)
+    typical = finder.levels.typical
     chance, method, _ = real_chance(real, np.empty(0, dtype=np.int64), finder)
     # a sample is in memory and of any size, so its score alone says whether it is a copy: as of half of all test copies
-    found = calibrate(chance, rate, method, levels.typical, levels.typical)
-    return Thresholds(found.logit, levels.typical, found.explanation)
+    found = calibrate(chance, rate, method, typical, typical)
+    return Thresholds(found.logit, typical, found.explanation)

@@ -19,11 +19,10 @@ from lcmem.jobs.audit_matches import COPY, best_matches, evidence, match_table
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.audit_threshold import operating_point
 from lcmem.jobs.compare import given_score
-from lcmem.jobs.copies import CopyFinder, CopyLevels, measure_copies
+from lcmem.jobs.copies import CopyFinder, CopyLevels
 from lcmem.jobs.features import FeatureSet, extract_features, open_features, read_source
 from lcmem.jobs.given import Source, in_memory, on_disk
 from lcmem.jobs.output import check_output, claim_output
-from lcmem.jobs.thumbnails import Thumbnails
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.stats.rates import effective_number, excess, wilson
@@ -107,7 +106,8 @@ def _audited(
     store = _store(out, detector)
     sets = _features(sources, detector, store, workers)
     about = _about(detector, sets) | ({} if command is None else {"command": command})
-    finder = CopyFinder(detector, _copy_levels(sets, detector, store), Thumbnails(workers))
+    others = [found for name, found in sets.items() if name != "real"]
+    finder = CopyFinder.of(sets["real"], detector, others=others, store=store, workers=workers)
     return _compare(sets, finder, level, rate, top_k, about, began)
 
 
@@ -124,8 +124,7 @@ def _features(
         for name, source in sources.items()
     }
     for name, found in sets.items():
-        if not len(found.manifest):
-            raise LCMemError(f"none of the {len(sources[name])} {name} pictures can be used: {found.skipped[0][1]}")
+        found.check_usable(name)
     return sets
 
 
@@ -163,10 +162,6 @@ def _compare(
         scores=scores if point.chance is None else scores | {"chance": point.chance},
         about=about | _findings(finder.levels, _doubts(sets) + point.notes) | {"seconds": time.perf_counter() - began},
     )
-
-
-def _copy_levels(sets: dict[str, FeatureSet], detector: Detector, store: Store | None) -> CopyLevels:
-    return measure_copies(sets["real"], [sets[name] for name in sets if name != "real"], detector, store)
 
 
 def _doubts(sets: dict[str, FeatureSet]) -> list[str]:

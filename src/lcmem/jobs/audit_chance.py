@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.jobs.audit_matches import nearest_pictures
+from lcmem.jobs.audit_matches import equal_pictures, nearest_pictures
 from lcmem.jobs.chance import OwnMatches, copy_groups, match_others, merge, reconcile
 from lcmem.jobs.compare import compare
 from lcmem.jobs.copies import CopyFinder
@@ -94,10 +94,8 @@ def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder) ->
     """
     best = compare(holdout.blocks, real.blocks, finder.detector, title="holdout × real").best
     rows, partners = np.arange(len(holdout.keys)), best.positions[:, 0]
-    first = pd.Series(np.arange(len(real.keys)), index=real.keys)
-    equal = first[~first.index.duplicated()].reindex(holdout.keys, fill_value=-1).to_numpy()
     nearest = nearest_pictures(holdout, real, finder.detector)
-    for other in (nearest, equal):
+    for other in (nearest, equal_pictures(holdout, real)):
         partners = np.where(other >= 0, other, partners)
     copies = finder.copies(holdout, rows, real, partners, np.where(nearest >= 0, np.inf, best.logits[:, 0]))
     names = holdout.manifest.table["identity"]

@@ -6,8 +6,8 @@ import torch
 
 from lcmem.detectors.base import Detector
 from lcmem.jobs.chance import copy_groups
-from lcmem.jobs.compare import compare, probabilities
-from lcmem.jobs.copies import CopyFinder
+from lcmem.jobs.compare import compare, probabilities, score_pairs
+from lcmem.jobs.copies import CopyFinder, equal_content
 from lcmem.jobs.features import FeatureSet
 from lcmem.jobs.groups import connected_components
 from lcmem.model import LinearHead
@@ -23,11 +23,15 @@ def best_matches(synthetic: FeatureSet, real: FeatureSet, detector: Detector, k:
     A linear head may score a picture with itself below others, so the nearest picture is then looked for as well.
     """
     best = compare(synthetic.blocks, real.blocks, detector, k=k, title="synthetic × real").best
-    first = pd.Series(np.arange(len(real.keys)), index=real.keys)
-    equal = first[~first.index.duplicated()].reindex(synthetic.keys, fill_value=-1).to_numpy()
-    for wanted in (nearest_pictures(synthetic, real, detector), equal):
+    for wanted in (nearest_pictures(synthetic, real, detector), equal_pictures(synthetic, real)):
         best = _including(best, wanted, synthetic, real, detector)
     return best
+
+
+def equal_pictures(queries: FeatureSet, gallery: FeatureSet) -> np.ndarray:
+    """Position of the first gallery picture whose content equals that of each query ``[Q]``; −1 where there is none."""
+    first = pd.Series(np.arange(len(gallery.keys)), index=gallery.keys)
+    return first[~first.index.duplicated()].reindex(queries.keys, fill_value=-1).to_numpy()
 
 
 def nearest_pictures(queries: FeatureSet, gallery: FeatureSet, detector: Detector) -> np.ndarray:
@@ -45,9 +49,8 @@ def _including(best: Best, wanted: np.ndarray, synthetic: FeatureSet, real: Feat
     rows = np.flatnonzero((wanted >= 0) & ~(best.positions == wanted[:, None]).any(1))
     if not len(rows):
         return best
-    pairs = (synthetic.blocks.take(rows), real.blocks.take(wanted[rows]))
     logits, positions = best.logits.copy(), best.positions.copy()
-    logits[rows, -1] = detector.similarity(*map(torch.from_numpy, pairs)).numpy()
+    logits[rows, -1] = score_pairs(synthetic.blocks, rows, real.blocks, wanted[rows], detector)
     positions[rows, -1] = wanted[rows]
     return Best(logits, positions)
 
@@ -62,11 +65,10 @@ def match_table(
     count, k = best.logits.shape
     query, position, score = np.repeat(np.arange(count), k), best.positions.ravel(), best.logits.ravel()
     copies = (score >= finder.levels.sure) | finder.copies(synthetic, query, real, position, score)
-    equal = np.array([synthetic.keys[a] == real.keys[b] for a, b in zip(query, position, strict=True)], dtype=bool)
     reached = score >= calibration.logit
     if calibration.method == "given":
         copies &= reached
-    copies |= equal
+    copies |= equal_content(synthetic, query, real, position)
     chosen = real.manifest.table.iloc[position]
     table = pd.DataFrame(
         {

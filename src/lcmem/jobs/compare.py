@@ -12,6 +12,9 @@ from lcmem.errors import LCMemError
 from lcmem.scan import ChunkedRows, ScanResult, scan, scan_tiles
 from lcmem.scan.chunked import Features
 
+CHUNK = 4096
+"""Pairs whose features are in memory at once."""
+
 
 def compare(queries: Features, gallery: Features | None, detector: Detector, **options: Any) -> ScanResult:
     """Compare all pairs: by the exact scan where the detector has a head, else in tiles of its similarities.
@@ -26,6 +29,18 @@ def compare(queries: Features, gallery: Features | None, detector: Detector, **o
     if detector.head is not None:
         return scan(queries, gallery, detector.head, **options)
     return scan_tiles(queries, gallery, detector.similarities, detector.span, **options)
+
+
+def score_pairs(
+    first: ChunkedRows, one: np.ndarray, second: ChunkedRows, two: np.ndarray, detector: Detector
+) -> np.ndarray:
+    """Scores ``[n]`` float64 of the pairs (one[i], two[i]) of features ``[N, D]`` and ``[M, D]``."""
+    scores = np.empty(len(one))
+    for start in range(0, len(one), CHUNK):
+        part = slice(start, start + CHUNK)
+        u, v = (torch.from_numpy(rows.take(at[part])) for rows, at in ((first, one), (second, two)))
+        scores[part] = detector.similarity(u, v).double().numpy()
+    return scores
 
 
 def highest_score(features: ChunkedRows, detector: Detector) -> float:

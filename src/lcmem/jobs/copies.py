@@ -141,6 +141,27 @@ class CopyFinder:
     levels: CopyLevels
     thumbnails: Thumbnails
 
+    @classmethod
+    def of(
+        cls,
+        real: FeatureSet,
+        detector: Detector,
+        *,
+        others: Sequence[FeatureSet] = (),
+        store: Store | None = None,
+        workers: int | None = None,
+    ) -> "CopyFinder":
+        """One that has seen what copies reach; see :func:`measure_copies`.
+
+        Args:
+            real: The real set.
+            detector: The model.
+            others: Sets to copy pictures of where the real ones cannot be opened.
+            store: Where to keep the copies' features.
+            workers: Decoding processes.
+        """
+        return cls(detector, measure_copies(real, others, detector, store), Thumbnails(workers))
+
     def copies(
         self, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray, scores: np.ndarray
     ) -> np.ndarray:
@@ -153,7 +174,7 @@ class CopyFinder:
             two: Positions in that, ``[n]``.
             scores: Of these pairs ``[n]``.
         """
-        found = np.array([first.keys[a] == second.keys[b] for a, b in zip(one, two, strict=True)], dtype=bool)
+        found = equal_content(first, one, second, two)
         own = highest_score(first.blocks, self.detector)
         left = np.flatnonzero(~found & (scores >= min(self.levels.candidate, own - ROUNDING)))
         if self.detector.head is not None:  # a hash or a cosine of 1 proves less than 512 equal features
@@ -165,6 +186,12 @@ class CopyFinder:
         if len(left) and self.levels.candidate < inf:
             found[left] = self.thumbnails.alike(_paths(first, one[left]), _paths(second, two[left]))
         return found
+
+
+def equal_content(first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray) -> np.ndarray:
+    """Which pairs (one[i], two[i]) of two sets are files of equal content, ``[n]`` booleans."""
+    equal: np.ndarray = np.array(first.keys, dtype=object)[one] == np.array(second.keys, dtype=object)[two]
+    return equal
 
 
 def _paths(found: FeatureSet, rows: np.ndarray) -> list[str]:

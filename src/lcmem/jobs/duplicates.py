@@ -11,10 +11,9 @@ from lcmem.detectors.base import Detector
 from lcmem.files import write_table
 from lcmem.jobs.audit_chance import real_chance
 from lcmem.jobs.compare import compare
-from lcmem.jobs.copies import CopyFinder, measure_copies
+from lcmem.jobs.copies import CopyFinder
 from lcmem.jobs.features import FeatureSet
 from lcmem.jobs.groups import connected_components
-from lcmem.jobs.thumbnails import Thumbnails
 from lcmem.pictures.content import linked_to
 from lcmem.stats.calibration import DEFAULT_RATE, calibrate
 
@@ -80,7 +79,7 @@ def _alike(found: FeatureSet, detector: Detector, level: float) -> tuple[pd.Data
 
 
 def _calibrated(found: FeatureSet, detector: Detector, workers: int | None) -> tuple[pd.DataFrame, float]:
-    finder = CopyFinder(detector, measure_copies(found, [], detector, None), Thumbnails(workers))
+    finder = CopyFinder.of(found, detector, workers=workers)
     level = min(_identity_threshold(found, finder), finder.levels.sure)
     lowest = min(level, finder.levels.candidate)
     pairs, _ = _alike(found, detector, lowest)

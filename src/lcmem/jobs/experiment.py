@@ -14,10 +14,11 @@ from lcmem.files import replacing, write_table
 from lcmem.generation.bench import Bench, Samples, embedded, features_of, save_grid
 from lcmem.generation.conditions import STRATEGIES, conditions, learn
 from lcmem.generation.distances import frechet_distance, kernel_distance, with_floor
-from lcmem.generation.filter import NOVEL, PrivacyFilter
+from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.irs import retrieval_score
 from lcmem.generation.regenerate import PrivateSamples, generate_private, picture_of
 from lcmem.generation.training import DiffusionTraining
+from lcmem.jobs.audit_matches import NO_MATCH
 from lcmem.jobs.paired import PAPER, paired_rates
 from lcmem.latents import LatentStore
 from lcmem.progress import progress_bar
@@ -119,7 +120,7 @@ def _price(bench: Bench, found: PrivateSamples, before: np.ndarray, quality: np.
     first = found.tries.drop_duplicates("sample")
     row: dict[str, Any] = {
         "redrawn": found.count,
-        "redrawn_first_rate": float((first["verdict"] != NOVEL).mean()),
+        "redrawn_first_rate": float((first["verdict"] != NO_MATCH).mean()),
         "redrawn_drawn": len(found.tries),
         "redrawn_given_up": len(found.given_up),
     }

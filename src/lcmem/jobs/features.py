@@ -55,6 +55,16 @@ class FeatureSet:
         hashes = content_table(self.manifest.paths, {})["sha256"]
         return [key or f"gone: {path}" for key, path in zip(hashes, self.manifest.paths, strict=True)]
 
+    def check_usable(self, name: str) -> None:
+        """Refuse a set without a usable picture; ``name`` says which it is.
+
+        Raises:
+            LCMemError: None of its pictures can be used.
+        """
+        if not len(self.manifest):
+            count, reason = len(self.skipped), self.skipped[0][1]
+            raise LCMemError(f"none of the {count} {name} pictures can be used: {reason}")
+
     @property
     def features(self) -> Tensor:
         """``[N, D]`` in memory."""

@@ -12,7 +12,8 @@ import torch
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import replacing, write_json, write_table
-from lcmem.generation.filter import NOVEL, PrivacyFilter
+from lcmem.generation.filter import PrivacyFilter
+from lcmem.jobs.audit_matches import NO_MATCH
 from lcmem.jobs.features import extract_features, open_features
 from lcmem.jobs.output import claim_output
 from lcmem.pictures.manifest import Manifest
@@ -61,7 +62,7 @@ def filter_pictures(
     table, skipped = _judged(synthetic, privacy, target, workers)
     write_table(pd.DataFrame(skipped, columns=["path", "reason"]), target / "skipped.csv")
     write_table(table, target / "filter.csv")
-    passed = list(table["path"][table["verdict"] == NOVEL])
+    passed = list(table["path"][table["verdict"] == NO_MATCH])
     if files != "none":
         _collect(passed, target / KEPT, link=files == "link")
     summary = _summary(table, len(skipped), privacy, detector)
@@ -83,8 +84,7 @@ def _judged(
     detector = privacy.detector
     store = open_features(folder / "features", detector) if detector.fingerprint else None
     found = extract_features(synthetic, detector, store, title="encoding synthetic", workers=workers)
-    if not len(found.manifest):
-        raise LCMemError(f"none of the {len(synthetic)} synthetic pictures can be used: {found.skipped[0][1]}")
+    found.check_usable("synthetic")
     parts, count = [], len(found.blocks)
     with progress_bar("comparing", count) as advance:
         for start in range(0, count, BATCH):
@@ -127,8 +127,8 @@ def _summary(table: pd.DataFrame, skipped: int, privacy: PrivacyFilter, detector
     counts, levels = table["verdict"].value_counts(), privacy.thresholds
     return {
         "synthetic": len(table),
-        "kept": int(counts.get(NOVEL, 0)),
-        "rejected": {str(name): int(count) for name, count in counts.items() if name != NOVEL},
+        "kept": int(counts.get(NO_MATCH, 0)),
+        "rejected": {str(name): int(count) for name, count in counts.items() if name != NO_MATCH},
         "skipped": skipped,
         "real": len(privacy.real.manifest),
         "model": detector.name,

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import pandas as pd
 from PIL import Image
 
 from lcmem.atlas.atlas import Atlas
@@ -54,16 +53,12 @@ def _source(source: Source, folder: Path, name: str) -> ManifestLike | Atlas:
     if not len(source):
         raise LCMemError(f"{name}: no pictures")
     if not in_memory(source):
-        return _listed([os.path.abspath(str(each)) for each in source])
+        return Manifest.of(os.path.abspath(str(each)) for each in source)
     folder.mkdir(parents=True, exist_ok=True)
-    return _listed([_written(each, folder / f"{at:06d}.png") for at, each in enumerate(split_batch(source))])
+    return Manifest.of(_written(each, folder / f"{at:06d}.png") for at, each in enumerate(split_batch(source)))
 
 
 def _written(picture: Any, target: Path) -> str:
     with replacing(target) as partial:
         Image.fromarray(load_levels(picture).transpose(1, 2, 0)).save(partial, "PNG")
     return os.path.abspath(target)
-
-
-def _listed(paths: list[str]) -> Manifest:
-    return Manifest(pd.DataFrame({"path": paths, "identity": "", "split": "", "dataset": ""}))

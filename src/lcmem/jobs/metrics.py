@@ -9,7 +9,6 @@ import numpy as np
 
 from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
-from lcmem.errors import LCMemError
 from lcmem.files import write_json
 from lcmem.generation.distances import Distances, frechet_distance, kernel_distance, with_floor
 from lcmem.generation.irs import RetrievalScore, retrieval_score
@@ -161,8 +160,7 @@ def _features(
             source = Manifest(source.manifest.table)  # its features are another model's; its pictures may be here
         store = None if out is None else open_features(Path(out) / f"features-{extractor.name}", extractor)
         sets[name] = extract_features(source, extractor, store, title=f"encoding {name}", workers=workers)
-        if not len(sets[name].manifest):
-            raise LCMemError(f"none of the {len(source)} {name} pictures can be used: {sets[name].skipped[0][1]}")
+        sets[name].check_usable(name)
     return sets
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from lcmem.detectors.base import Detector
 from lcmem.detectors.entry import Options
@@ -15,8 +14,8 @@ from lcmem.detectors.registry import load_detector
 from lcmem.errors import LCMemError
 from lcmem.files import read_table, write_json, write_table
 from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.compare import probabilities
-from lcmem.jobs.features import FeatureSet, extract_features, open_features
+from lcmem.jobs.compare import probabilities, score_pairs
+from lcmem.jobs.features import extract_features, open_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.rates import Rate, wilson
 from lcmem.store import Store
@@ -25,8 +24,6 @@ COLUMNS = ["synthetic", "real"]
 PAPER = "p > 0.5"
 """The paper's threshold: a logit above 0."""
 CALIBRATED = "threshold of the audit"
-CHUNK = 4096
-"""Pairs scored at once."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +112,14 @@ def audit_pairs(
     paths = np.array(
         [[str(root / name) for name in row] for row in table[COLUMNS].astype(str).to_numpy()], dtype=object
     )
-    unique = pd.DataFrame({"path": pd.unique(paths.ravel()), "identity": "", "split": "", "dataset": ""})
-    found = extract_features(Manifest(unique), detector, store, title="encoding pairs", workers=workers)
+    found = extract_features(
+        Manifest.of(pd.unique(paths.ravel())), detector, store, title="encoding pairs", workers=workers
+    )
     first, second = pd.Index(found.manifest.paths).get_indexer(paths.ravel()).reshape(-1, 2).T
     usable = (first >= 0) & (second >= 0)
     if not usable.any():
         raise LCMemError(f"{source}: no pair can be scored, for example {found.skipped[0][1]}")
-    scores = _scores(found, first[usable], second[usable], detector)
+    scores = score_pairs(found.blocks, first[usable], found.blocks, second[usable], detector)
     known = detector.head is not None
     pairs = table[usable].assign(logit=scores, probability=probabilities(scores, detector)).reset_index(drop=True)
     rates = paired_rates(scores, thresholds, logits=known)
@@ -157,12 +155,3 @@ def pairs_of_audit(
     found = audit_pairs(source, detector, {CALIBRATED: result.calibration.logit}, store=store, workers=workers)
     found.save(folder)
     return found
-
-
-def _scores(found: FeatureSet, first: np.ndarray, second: np.ndarray, detector: Detector) -> np.ndarray:
-    scores = np.empty(len(first))
-    for start in range(0, len(first), CHUNK):
-        part = slice(start, start + CHUNK)
-        u, v = (torch.from_numpy(found.blocks.take(at[part])) for at in (first, second))
-        scores[part] = detector.similarity(u, v).double().numpy()
-    return scores

@@ -7,9 +7,8 @@ import numpy as np
 from lcmem.detectors.base import Detector
 from lcmem.jobs.audit_chance import real_chance
 from lcmem.jobs.compare import given_score
-from lcmem.jobs.copies import CopyFinder, measure_copies
+from lcmem.jobs.copies import CopyFinder
 from lcmem.jobs.features import FeatureSet
-from lcmem.jobs.thumbnails import Thumbnails
 from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, given
 
 MEASURED = 20_000
@@ -33,9 +32,9 @@ def scan_threshold(
     if threshold is not None:
         level, chance = given_score(threshold, detector), None
         if 3 <= len(gallery.manifest) <= MEASURED:
-            chance = real_chance(gallery, _nobody(), _finder(gallery, detector, workers))[0]
+            chance = real_chance(gallery, _nobody(), CopyFinder.of(gallery, detector, workers=workers))[0]
         return given(level, threshold, chance)
-    finder = _finder(gallery, detector, workers)
+    finder = CopyFinder.of(gallery, detector, workers=workers)
     chance, method, _ = real_chance(gallery, _nobody(), finder)
     found = calibrate(chance, DEFAULT_RATE, method, finder.levels.typical, finder.levels.sure)
     return replace(found, logit=min(found.logit, finder.levels.typical))
@@ -43,7 +42,3 @@ def scan_threshold(
 
 def _nobody() -> np.ndarray:
     return np.empty(0, dtype=np.int64)
-
-
-def _finder(gallery: FeatureSet, detector: Detector, workers: int | None) -> CopyFinder:
-    return CopyFinder(detector, measure_copies(gallery, [], detector, None), Thumbnails(workers))

@@ -3,19 +3,15 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import torch
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import write_table
-from lcmem.jobs.compare import probabilities
+from lcmem.jobs.compare import probabilities, score_pairs
 from lcmem.jobs.features import extract_features
 from lcmem.pairs import read_pairs
 from lcmem.pictures.depth import with_bits
 from lcmem.pictures.manifest import Manifest
-
-CHUNK = 4096
 
 
 def score_table(
@@ -42,8 +38,7 @@ def score_table(
     listed = read_pairs(source, data)
     unique = sorted(set(listed.paths.ravel()))
     named = dict(zip(unique, with_bits(unique), strict=True))
-    manifest = Manifest(pd.DataFrame({"path": list(named.values()), "identity": "", "split": "", "dataset": ""}))
-    found = extract_features(manifest, detector, None, workers=workers)
+    found = extract_features(Manifest.of(named.values()), detector, None, workers=workers)
     row = {path: position for position, path in enumerate(found.manifest.paths)}
     a, b = (np.array([row.get(named[path], -1) for path in end], dtype=int) for end in listed.paths.T)
     usable = np.flatnonzero((a >= 0) & (b >= 0))
@@ -53,11 +48,7 @@ def score_table(
             "lcmem benchmark reid writes, name the manifest of the pictures: --data MANIFEST"
         )
     logits = np.full(len(listed.table), np.nan)
-    for start in range(0, len(usable), CHUNK):
-        part = usable[start : start + CHUNK]
-        logits[part] = detector.similarity(
-            found.features[torch.from_numpy(a[part])], found.features[torch.from_numpy(b[part])]
-        )
+    logits[usable] = score_pairs(found.blocks, a[usable], found.blocks, b[usable], detector)
     scored = listed.table.assign(logit=logits, probability=probabilities(logits, detector))
     if detector.head is None:
         scored = scored.drop(columns="probability").rename(columns={"logit": "similarity"})

@@ -43,6 +43,11 @@ class Manifest:
             raise LCMemError(f"{len(repeated)} pictures are listed more than once, for example {repeated.iloc[0]}")
 
     @classmethod
+    def of(cls, paths: Iterable[str]) -> "Manifest":
+        """Pictures of which nothing but the paths is known, each of them once."""
+        return cls(pd.DataFrame({"path": list(paths), "identity": "", "split": "", "dataset": ""}))
+
+    @classmethod
     def read(
         cls,
         source: ManifestLike,
