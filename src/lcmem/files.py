@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from lcmem.errors import LCMemError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from matplotlib.figure import Figure
 
 
 @contextmanager
@@ -71,6 +73,20 @@ def write_table(table: "pd.DataFrame", target: Path, **options: Any) -> None:
             table.to_parquet(partial, index=False)
         else:
             table.to_csv(partial, index=False, **options)
+
+
+def write_plot(figure: "Figure", target: Path) -> None:
+    """Save a figure as PNG."""
+    with replacing(target) as partial:
+        figure.savefig(partial, dpi=120, format="png")
+
+
+def write_picture(levels: "np.ndarray", target: Path) -> None:
+    """Save a picture ``[3, H, W]`` uint8 as PNG."""
+    from PIL import Image
+
+    with replacing(target) as partial:
+        Image.fromarray(levels.transpose(1, 2, 0)).save(partial, format="PNG")
 
 
 def read_table(source: Path, columns: Collection[str] = (), **options: Any) -> "pd.DataFrame":

@@ -13,12 +13,13 @@ from torch import Tensor
 from lcmem.detectors.base import Detector
 from lcmem.encoders import LatentEncoder, load_encoder
 from lcmem.errors import LCMemError
-from lcmem.files import read_json, replacing, write_json
+from lcmem.files import read_json, replacing, write_json, write_picture
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.settings import Experiment
 from lcmem.generation.training import DiffusionTraining, RunsOn, draw_latents, train_generator
 from lcmem.jobs.features import FeatureSet, extract_features, open_features
 from lcmem.latents import LatentStore, build_store
+from lcmem.pictures.loading import to_levels
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.splits import hash_share
 from lcmem.progress import progress_bar
@@ -116,7 +117,7 @@ class Bench:
         raw = latents * (2 * std.float())[..., None, None] + mean.float()[..., None, None]
         device = next(iter(self.encoder.parameters()), raw).device
         decoded = self.encoder.decode(raw.to(device)).float().clamp(0, 1).cpu()
-        return (decoded * 255).round().to(torch.uint8)
+        return to_levels(decoded)
 
     def samples(self, name: str, module: DiffusionTraining, store: LatentStore, condition: np.ndarray) -> "Samples":
         """One sample for each condition, drawn in chunks that are kept: what a killed run drew is not drawn again.
@@ -225,10 +226,7 @@ def _load(target: Path) -> dict[str, np.ndarray]:
 
 def save_grid(pictures: Tensor, target: Path, columns: int = 4) -> None:
     """Pictures ``[n, 3, H, W]`` uint8 as one PNG, row by row."""
-    from PIL import Image
-
     rows = [torch.cat(list(row), 2) for row in pictures.split(columns) if len(row) == columns]
     if not rows:
         rows = [torch.cat(list(pictures), 2)]
-    with replacing(target) as partial:
-        Image.fromarray(torch.cat(rows, 1).permute(1, 2, 0).numpy()).save(partial, format="PNG")
+    write_picture(torch.cat(rows, 1).numpy(), target)

@@ -23,6 +23,7 @@ from lcmem.jobs.compare import compare, given_score, probabilities
 from lcmem.jobs.features import FeatureSet, extract_features, read_source
 from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import load_levels
+from lcmem.pictures.loading import to_levels
 from lcmem.pictures.manifest import ManifestLike
 from lcmem.scan import Best
 from lcmem.scan.resident import ResidentGallery
@@ -199,7 +200,7 @@ class LatentFilter:
         """The latents decoded to pictures ``[3, H, W]`` uint8."""
         place = next(self.encoder.parameters())
         decoded = self.encoder.decode(samples.to(place.device, place.dtype)).float().clamp(0, 1)
-        return list((decoded * 255).round().to(torch.uint8).cpu().numpy())
+        return list(to_levels(decoded).cpu().numpy())
 
 
 def _as_encoder(autoencoder: LatentEncoder | nn.Module) -> LatentEncoder:

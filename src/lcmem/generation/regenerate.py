@@ -8,10 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from lcmem.errors import LCMemError
-from lcmem.files import read_json, read_table, replacing, write_json, write_table
+from lcmem.files import read_json, read_table, write_json, write_picture, write_table
 from lcmem.generation.filter import Against, LatentFilter, PrivacyFilter, Verdicts
 from lcmem.jobs.audit_matches import NO_MATCH
 from lcmem.pictures.image import load_levels
@@ -231,8 +230,7 @@ class _Record:
             self.kept[number] = picture
             if self.folder is not None:
                 target = self._file(self.folder, number)
-                with replacing(target) as partial:
-                    Image.fromarray(picture.transpose(1, 2, 0)).save(partial, format="PNG")
+                write_picture(picture, target)
                 self.kept[number] = target
 
     def add(self, numbers: np.ndarray, attempt: int, seeds: np.ndarray, verdicts: Verdicts) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
+from lcmem.files import replacing, write_plot
 from lcmem.generation.edm import SIGMA_MAX as FULL_NOISE
 from lcmem.generation.edm import STEPS, Denoiser, denoise, guided, loss_of, noise_of, sample
 from lcmem.generation.network import ConditionalUnet
@@ -281,5 +281,4 @@ def plot_loss(folder: Path) -> None:
     axes.plot(table["step"], table["loss"], lw=1)
     axes.set(xlabel="step", ylabel="loss", yscale="log")
     axes.grid(alpha=0.3)
-    with replacing(folder / "loss.png") as partial:
-        figure.savefig(partial, dpi=120, format="png")
+    write_plot(figure, folder / "loss.png")

@@ -22,6 +22,7 @@ from lcmem.jobs.audit_matches import NO_MATCH
 from lcmem.jobs.paired import PAPER, paired_rates
 from lcmem.latents import LatentStore
 from lcmem.progress import progress_bar
+from lcmem.report.experiments import plot_near_duplicates, plot_sizes
 from lcmem.stats.rates import Rate, wilson
 
 PUBLISHED = {
@@ -153,7 +154,7 @@ def size_curve(bench: Bench) -> pd.DataFrame:
         rows.append({"pictures": size} | _by_size(bench, store, samples, name))
         write_table(pd.DataFrame(rows), bench.folder / "sizes.csv")
     table = pd.DataFrame(rows)
-    plot_sizes(bench, table)
+    plot_sizes(table, bench.folder / "sizes.png")
     return table
 
 
@@ -196,7 +197,7 @@ def near_duplicates(bench: Bench, detectors: Sequence[str | Detector]) -> pd.Dat
     rows = measure_each(detectors, ["all"], lambda detector: _flagged(bench, store, detector, made))
     table = pd.DataFrame(rows)
     write_table(table, bench.folder / "near_duplicates.csv")
-    plot_duplicates(bench, table)
+    plot_near_duplicates(table, bench.folder / "near_duplicates.png")
     return table
 
 
@@ -245,39 +246,3 @@ def _interval(hit: np.ndarray, replicates: int = 1000) -> tuple[float, float]:
     means = hit.mean(1)[rng.integers(len(hit), size=(replicates, len(hit)))].mean(1)
     low, high = np.percentile(means, (2.5, 97.5))
     return float(low), float(high)
-
-
-def plot_sizes(bench: Bench, table: pd.DataFrame) -> None:
-    """``sizes.png``: rate of samples and of held-out pictures by training-set size."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for name, title in (("samples", "generated pictures"), ("holdout", "held-out real pictures")):
-        errors = np.abs(table[[f"{name}_low", f"{name}_high"]].to_numpy().T - table[name].to_numpy()) * 100
-        axes.errorbar(table["pictures"], 100 * table[name], errors, marker="o", capsize=3, label=title)
-    axes.set(xlabel="training pictures", ylabel="match a training picture, %", xscale="log", ylim=(-2, None))
-    axes.grid(alpha=0.3)
-    axes.legend()
-    with replacing(bench.folder / "sizes.png") as partial:
-        figure.savefig(partial, dpi=120, format="png")
-
-
-def plot_duplicates(bench: Bench, table: pd.DataFrame) -> None:
-    """``near_duplicates.png``: share that each detector flags by noise level; dashed: of held-out pictures."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
-    good = table[table["status"] == "ok"]
-    for number, (name, part) in enumerate(good.groupby("detector", sort=False)):
-        for title, style in (("training", "-"), ("holdout", "--")):
-            own = part[part["set"] == title].sort_values("sigma")
-            label = str(name) if title == "training" else None
-            axes.plot(own["sigma"], 100 * own["flagged"], style, color=f"C{number}", marker="o", label=label)
-    axes.set(xlabel="σ of the noise", ylabel="flagged, % (dashed: of held-out pictures)", xscale="log", ylim=(-2, 102))
-    axes.grid(alpha=0.3)
-    if len(good):
-        axes.legend(fontsize="small")
-    with replacing(bench.folder / "near_duplicates.png") as partial:
-        figure.savefig(partial, dpi=120, format="png")

@@ -7,11 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from PIL import Image
-
 from lcmem.atlas.atlas import Atlas
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
+from lcmem.files import write_picture
 from lcmem.pictures.batch import Batch, split_batch
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest, ManifestLike
@@ -59,6 +57,5 @@ def _source(source: Source, folder: Path, name: str) -> ManifestLike | Atlas:
 
 
 def _written(picture: Any, target: Path) -> str:
-    with replacing(target) as partial:
-        Image.fromarray(load_levels(picture).transpose(1, 2, 0)).save(partial, "PNG")
+    write_picture(load_levels(picture), target)
     return os.path.abspath(target)

@@ -17,7 +17,7 @@ from lcmem.cluster.encode import encoded_distributed
 from lcmem.cluster.scan import scan_distributed
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
-from lcmem.files import replacing, write_table
+from lcmem.files import replacing, write_plot, write_table
 from lcmem.jobs.compare import compare, probabilities
 from lcmem.jobs.features import FeatureSet, extract_features, open_features
 from lcmem.jobs.output import claim_output
@@ -188,8 +188,7 @@ def plot_histogram(histogram: Histogram, threshold: float, target: Path) -> None
     axes = figure.subplots()
     draw_histogram(axes, histogram, threshold)
     axes.set(xlabel="logit (right: more alike)", ylabel="share of pairs")
-    with replacing(target) as partial:
-        figure.savefig(partial, dpi=120, format="png")
+    write_plot(figure, target)
 
 
 def draw_histogram(axes: "Axes", histogram: Histogram, threshold: float) -> None:

@@ -55,6 +55,11 @@ def to_float(pictures: Tensor) -> Tensor:
     return pictures.contiguous(memory_format=torch.channels_last).float().div_(255)
 
 
+def to_levels(pictures: Tensor) -> Tensor:
+    """Pictures in [0, 1], of any shape, to uint8: the way back of :func:`to_float`."""
+    return (pictures * 255).round().to(torch.uint8)
+
+
 def _stack(items: list[tuple[int, Any]]) -> PictureBatch:
     good = [(index, item) for index, item in items if not isinstance(item, PictureError)]
     bad = [(index, str(item)) for index, item in items if isinstance(item, PictureError)]

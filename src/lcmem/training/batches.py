@@ -10,6 +10,7 @@ from torch.utils.data import IterableDataset
 
 from lcmem.augment import Augmentation
 from lcmem.latents import LatentStore
+from lcmem.pictures.loading import to_levels
 from lcmem.training.sampler import PairSampler, by_domain
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class PairBatches(IterableDataset[Batch]):
         """Pictures ``[n, 3, H, W]`` as bytes, of which some are edited."""
         levels, chosen = torch.from_numpy(self.store.pictures(positions)), torch.from_numpy(edited)
         changed = edit(levels[chosen].float() / 255, generator)
-        levels[chosen] = (changed * 255).round().to(torch.uint8)
+        levels[chosen] = to_levels(changed)
         return levels
 
 

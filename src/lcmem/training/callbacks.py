@@ -8,7 +8,7 @@ import lightning as L
 import pandas as pd
 from lightning.pytorch.callbacks import Checkpoint
 
-from lcmem.files import replacing
+from lcmem.files import write_plot
 
 CURVES = "curves.png"
 PARTS = ("loss", "bce", "nt_xent")
@@ -99,8 +99,7 @@ def plot_curves(run: Path) -> None:
         for row in (0, 1):
             axes[row, column].grid(alpha=0.3)
             axes[row, column].legend(fontsize="small")
-    with replacing(run / CURVES) as partial:
-        figure.savefig(partial, dpi=120, format="png")
+    write_plot(figure, run / CURVES)
 
 
 def _draw(axes, table, name, **style):  # type: ignore[no-untyped-def]

@@ -15,7 +15,7 @@ from lcmem.latents import LatentStore
 from lcmem.model import Head, pair_logits
 from lcmem.pairs import Pairs, copy_pairs, identity_pairs, split_by_dataset
 from lcmem.pictures.image import load_levels
-from lcmem.pictures.loading import to_float
+from lcmem.pictures.loading import to_float, to_levels
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.roc import auc
 
@@ -102,7 +102,7 @@ def copy_list(store: LatentStore, encoder: LatentEncoder) -> ValidationList:
     for start in range(0, len(part), CHUNK):
         paths = part.manifest.paths[start : start + CHUNK]
         levels = torch.stack([torch.from_numpy(load_levels(path, store.size)) for path in paths])
-        edited = (Augmentation()(to_float(levels), generator) * 255).round().to(torch.uint8)
+        edited = to_levels(Augmentation()(to_float(levels), generator))
         with torch.inference_mode():  # in float32 and by the mode of the posterior, as a detector encodes
             latents += [encoder.encode(few).cpu() for few in to_float(edited.to(device)).split(AT_ONCE)]
     return ValidationList(part, torch.cat(latents), pairs)

@@ -12,7 +12,7 @@ from lcmem import edits
 from lcmem.augment import Augmentation
 from lcmem.errors import LCMemError
 from lcmem.evaluation.pictures import BenchmarkPictures
-from lcmem.pictures.loading import to_float
+from lcmem.pictures.loading import to_float, to_levels
 from lcmem.store import StoredRows
 
 
@@ -128,7 +128,7 @@ def edited_copy(picture: Tensor, key: str, variant: Variant, pool: np.ndarray | 
     _, edit = TRANSFORMS[variant.transform]
     chance = Chance(torch.Generator().manual_seed(seed), pool)
     edited = edit(to_float(picture[None]), torch.tensor([float(variant.strength)]), chance)
-    return (edited[0] * 255).round().to(torch.uint8).contiguous()
+    return to_levels(edited[0]).contiguous()
 
 
 class EditedCopies:
