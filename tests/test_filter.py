@@ -17,8 +17,9 @@ from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.pipelines import PipelineSampler
-from lcmem.generation.regenerate import generate_private, picture_of, try_seeds
+from lcmem.generation.regenerate import generate_private, try_seeds
 from lcmem.generation.thresholds import Thresholds
+from lcmem.generation.tries import picture_of
 from lcmem.jobs.audit_matches import NO_MATCH
 from lcmem.model import NetworkSettings, SiameseNetwork
 from lcmem.pictures.image import load_levels, load_picture
@@ -199,10 +200,10 @@ def test_bad_samplers_and_numbers(privacy):
 
 
 def test_a_full_disk_loses_nothing(privacy, real, safe, tmp_path, monkeypatch):
-    from lcmem.generation import regenerate
+    from lcmem.generation import tries
 
     run = partial(generate_private, drawer(real, safe), privacy, 6, batch_size=2, out=tmp_path / "run")
-    write, calls = regenerate.write_table, []
+    write, calls = tries.write_table, []
 
     def full(table, target):
         calls.append(target)
@@ -210,7 +211,7 @@ def test_a_full_disk_loses_nothing(privacy, real, safe, tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         write(table, target)
 
-    monkeypatch.setattr(regenerate, "write_table", full)
+    monkeypatch.setattr(tries, "write_table", full)
     with pytest.raises(OSError, match="No space"):
         run()
     assert len(run().kept) == 6

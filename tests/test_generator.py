@@ -9,12 +9,12 @@ import torch
 
 from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
+from lcmem.generation.batches import Batches
 from lcmem.generation.conditions import STRATEGIES, Knowledge, conditions, label_matrix, learn
 from lcmem.generation.settings import Classifier, Generator, Unet
 from lcmem.generation.training import (
     FINISHED,
     LATEST,
-    Batches,
     DiffusionTraining,
     RunsOn,
     draw_latents,

@@ -41,6 +41,9 @@ Model = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps. Audits, scans and indexes also take cuda:0,cuda:1.")]
+FalsePositiveRate = Annotated[
+    float, typer.Option(help="What to calibrate for: share of pictures of unseen identities that may match.")
+]
 Workers = Annotated[
     int | None, typer.Option(min=0, help="Processes that decode pictures. Default: cores − 1, at most 8.")
 ]

@@ -10,6 +10,7 @@ from lcmem.cli.app import (
     AUDIT,
     Device,
     Download,
+    FalsePositiveRate,
     Identities,
     IdentityColumn,
     IdentityPattern,
@@ -48,9 +49,7 @@ def audit(
             help="Probability from which a pair is a match (similarity, if the model has no head). Default: calibrated."
         ),
     ] = None,
-    false_positive_rate: Annotated[
-        float, typer.Option(help="What to calibrate for: share of pictures of unseen identities that may match.")
-    ] = 0.01,
+    false_positive_rate: FalsePositiveRate = 0.01,
     paired: Annotated[
         Path | None,
         typer.Option(help="Table (columns synthetic, real) of what each picture was made from: their rate as well."),

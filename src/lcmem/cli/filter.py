@@ -9,6 +9,7 @@ from lcmem.cli.app import (
     AUDIT,
     Device,
     Download,
+    FalsePositiveRate,
     Identities,
     IdentityColumn,
     IdentityPattern,
@@ -36,9 +37,7 @@ def filter(
         float | None,
         typer.Option(help="Probability from which a picture is a match. Default: calibrated on the real pictures."),
     ] = None,
-    false_positive_rate: Annotated[
-        float, typer.Option(help="What to calibrate for: share of pictures of unseen identities that may match.")
-    ] = 0.01,
+    false_positive_rate: FalsePositiveRate = 0.01,
     files: Annotated[
         str, typer.Option(help="What to do with pictures that pass: copy, link (hard links) or none (only the table).")
     ] = "copy",
@@ -56,14 +55,16 @@ def filter(
     from lcmem.detectors.registry import load_detector
     from lcmem.generation.filter import PrivacyFilter
     from lcmem.jobs.filter import filter_pictures
+    from lcmem.jobs.output import check_output
     from lcmem.pictures.manifest import Manifest
 
+    inputs = {"synthetic": synthetic, "against": against}
+    check_output(out, "filter", inputs)
     real = read_pictures(against, identity_pattern, identity_column, identities)
     pictures = Manifest.read(synthetic)
     with resumable():
         detector = load_detector(model, Options(device, download))
         privacy = PrivacyFilter(detector, real, threshold=threshold, false_positive_rate=false_positive_rate)
-        inputs = {"synthetic": synthetic, "against": against}
         summary = filter_pictures(pictures, privacy, out, files=files, inputs=inputs, workers=workers)
     rejected = ", ".join(f"{count} {name}" for name, count in summary["rejected"].items()) or "none rejected"
     typer.echo(f"{summary['kept']} of {summary['synthetic']} pictures pass; {rejected}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import MEASURE, Device, Download, Model, Workers, app, examples, resumable
+from lcmem.cli.app import MEASURE, Device, Download, FalsePositiveRate, Model, Workers, app, examples, resumable
 
 if TYPE_CHECKING:
     from lcmem.jobs.metrics import Metrics
@@ -34,9 +34,7 @@ def metrics(
     threshold: Annotated[
         float | None, typer.Option(help="Probability from which a pair is a match. Default: calibrated.")
     ] = None,
-    false_positive_rate: Annotated[
-        float, typer.Option(help="What to calibrate for: share of pictures of unseen identities that may match.")
-    ] = 0.01,
+    false_positive_rate: FalsePositiveRate = 0.01,
     out: Annotated[Path | None, typer.Option(help="Folder for features, the audit and metrics.json.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     device: Device = "cpu",

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +148,10 @@ class Bench:
         with replacing(target) as partial, partial.open("wb") as file:
             np.savez(file, latents=latents.half().numpy(), matching=matching, quality=quality)
 
-    def privacy(self, **options: Any) -> PrivacyFilter:
-        """The filter against the training pictures."""
-        return PrivacyFilter(self.detector, self.real, **options)
+    @cached_property
+    def privacy(self) -> PrivacyFilter:
+        """The filter against the training pictures, calibrated on them."""
+        return PrivacyFilter(self.detector, self.real)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from lcmem.generation.conditions import STRATEGIES, conditions, learn
 from lcmem.generation.distances import frechet_distance, kernel_distance, with_floor
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.irs import retrieval_score
-from lcmem.generation.regenerate import PrivateSamples, generate_private, picture_of
+from lcmem.generation.regenerate import generate_private
 from lcmem.generation.training import DiffusionTraining
+from lcmem.generation.tries import PrivateSamples, picture_of
 from lcmem.jobs.audit_matches import NO_MATCH
 from lcmem.jobs.paired import PAPER, paired_rates
 from lcmem.latents import LatentStore
@@ -69,7 +70,7 @@ def _quality(real: np.ndarray, samples: np.ndarray) -> dict[str, Any]:
 
 def _memorization(bench: Bench, samples: Samples) -> dict[str, Any]:
     """The paired rate (equation 4), and one-versus-all with the holdout's pictures as the control."""
-    privacy, detector = bench.privacy(), bench.detector
+    privacy, detector = bench.privacy, bench.detector
     scores = detector.similarity(torch.from_numpy(samples.matching), bench.real.features).double().numpy()
     threshold = privacy.thresholds.identity
     paired = paired_rates(scores, {"calibrated": threshold}, logits=detector.head is not None)
@@ -98,7 +99,7 @@ def _redrawn(
     if bench.detector.head is None:
         return {}
     settings, count = bench.settings, min(bench.settings.redrawn, len(condition))
-    privacy = bench.privacy(threshold=0.5)
+    privacy = PrivacyFilter(bench.detector, bench.real, threshold=0.5)
 
     def sampler(numbers: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         pictures = bench.pictures(bench.draw(module, condition[numbers], seeds), bench.train, numbers)
