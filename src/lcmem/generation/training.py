@@ -9,6 +9,8 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.loggers import CSVLogger
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -24,7 +26,7 @@ from lcmem.training.callbacks import LatestCheckpoint, read_metrics
 from lcmem.training.fit import ACCELERATORS
 from lcmem.training.start import precision_for
 
-LATEST, FINISHED = "latest.ckpt", "generator.pt"
+LATEST, FINISHED = "latest.ckpt", "generator.safetensors"
 
 
 class DiffusionTraining(L.LightningModule):
@@ -154,12 +156,12 @@ def train_generator(
     if not (folder / FINISHED).is_file():
         _fit(module, store, condition, folder, where, draw)
         with replacing(folder / FINISHED) as partial:
-            torch.save(module.state_dict(), partial)
+            save_file({name: value.cpu().contiguous() for name, value in module.state_dict().items()}, partial)
         (folder / LATEST).unlink(missing_ok=True)
         plot_loss(folder)
     try:
-        module.load_state_dict(torch.load(folder / FINISHED, weights_only=True, map_location="cpu"))
-    except Exception as error:  # torch and pickle raise many kinds on damaged files
+        module.load_state_dict(load_file(folder / FINISHED))
+    except (SafetensorError, OSError, RuntimeError) as error:
         raise LCMemError(
             f"{folder / FINISHED}: damaged, or of another network ({error}); delete this folder"
         ) from error
