@@ -10,7 +10,7 @@ import lcmem
 from lcmem.atlas import Atlas
 from lcmem.cli.app import app
 from lcmem.errors import LCMemError
-from lcmem.jobs.output import MARK, claim_output, claim_store, claim_table
+from lcmem.jobs.output import MARK, claim_file, claim_output, claim_store
 from lcmem.pictures.manifest import Manifest
 from test_cli_help import all_commands
 
@@ -77,7 +77,7 @@ def test_a_table_never_replaces_its_input(sets):
     assert "would be lost" in refused(["duplicates", "m.csv", "--out", "./m.csv"])
     assert (sets / "m.csv").read_text().startswith("path")
     with pytest.raises(LCMemError, match=r"name a \.csv"):
-        claim_table("results", {})
+        claim_file("results", {})
 
 
 @pytest.mark.parametrize("command", ["audit", "scan", "index", "encode", "reid"])

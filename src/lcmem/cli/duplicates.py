@@ -55,9 +55,9 @@ def duplicates(
     from lcmem.jobs.compare import given_score
     from lcmem.jobs.duplicates import find_duplicates
     from lcmem.jobs.features import extract_features
-    from lcmem.jobs.output import claim_table
+    from lcmem.jobs.output import claim_file
 
-    claim_table(out, {"pictures": pictures})
+    claim_file(out, {"pictures": pictures})
     source = read_pictures(pictures, identity_pattern, identity_column, identities)
     detector = load_detector(model, Options(device, download))
     level = None if threshold is None else given_score(threshold, detector)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "lcmem compare a.png b.png",
         "lcmem compare a.png b.png --against real/ --exit-code",
+        "lcmem compare a.png b.png --explain why.png",
     ),
 )
 def compare(
@@ -42,6 +43,10 @@ def compare(
         typer.Option(help="Probability from which they match (similarity, if the model has no head)."),
     ] = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 unless they match.")] = False,
+    explain: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.png", help="PNG to write: both pictures, and where in them the evidence lies."),
+    ] = None,
     identity_pattern: IdentityPattern = None,
     identity_column: IdentityColumn = "identity",
     identities: Identities = True,
@@ -55,15 +60,23 @@ def compare(
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
     from lcmem.jobs.features import extract_features
+    from lcmem.jobs.output import claim_file
     from lcmem.jobs.pair import compare_pair
     from lcmem.pictures.depth import with_bits
 
+    target = None if explain is None else claim_file(explain, {"a": a, "b": b}, (".png",), "--explain")
     source = None if against is None else read_pictures(against, identity_pattern, identity_column, identities)
     detector = load_detector(model, Options(device, download))
     known = None if source is None else extract_features(source, detector, None, workers=workers)
     one, other = with_bits([a, b])
     found = compare_pair(one, other, detector, threshold=threshold, against=known)
-    print_comparison(found, detector)
+    lines = comparison_lines(found, detector)
+    typer.echo("\n".join(lines))
+    if target is not None:
+        from lcmem.jobs.explain import draw_evidence
+
+        draw_evidence(one, other, detector, lines[:-1], target)
+        typer.echo(f"evidence: {target}")
     if exit_code and found.verdict not in ("identical", "match"):
         raise typer.Exit(1)
 
@@ -76,18 +89,16 @@ VERDICTS = {
 }
 
 
-def print_comparison(found: "Comparison", detector: "Detector") -> None:
-    """The verdict, and what it rests on."""
+def comparison_lines(found: "Comparison", detector: "Detector") -> list[str]:
+    """The verdict, and what it rests on: score, threshold, and last the scale."""
     from lcmem.jobs.pair import in_words
 
-    typer.echo(VERDICTS[found.verdict])
-    typer.echo(in_words(found.score, detector))
     level = "none" if found.threshold is None else in_words(found.threshold, detector)
-    typer.echo(f"threshold: {level}; {found.origin}")
     scale = f"a picture with itself reaches {in_words(found.highest, detector)}"
     if found.scale is not None and found.scale.above_half == found.scale.above_half:
         scale = f"{found.scale.above_half:.1%} of these pairs lie above p 0.5; {scale}"
-    typer.echo(f"scale: {scale}")
+    verdict, score = VERDICTS[found.verdict], in_words(found.score, detector)
+    return [verdict, score, f"threshold: {level}; {found.origin}", f"scale: {scale}"]
 
 
 @app.command(

@@ -83,11 +83,16 @@ class Detector(ABC):
         many = split_batch(pictures)
         parts = []
         for start in range(0, len(many), batch_size):
-            squares = [self._square(picture) for picture in many[start : start + batch_size]]
+            squares = [self.square(picture) for picture in many[start : start + batch_size]]
             parts.append(self.embed(torch.stack(squares)))
         return torch.cat(parts) if parts else torch.empty(0, self.dims)
 
-    def _square(self, picture: PictureLike) -> Tensor:
+    def square(self, picture: PictureLike) -> Tensor:
+        """A picture as :meth:`embed` is given it, ``[3, size, size]`` uint8.
+
+        Raises:
+            PictureError: It cannot be read.
+        """
         if not self.proportions:
             return torch.from_numpy(load_levels(picture, self.size))
         return pad_to_square(load_levels(picture), self.size)

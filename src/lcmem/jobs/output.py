@@ -70,22 +70,29 @@ def claim_store(out: str | os.PathLike[str], kind: str, inputs: Mapping[str, Any
     return target
 
 
-def claim_table(out: str | os.PathLike[str], inputs: Mapping[str, Any]) -> Path:
-    """Have a place for a table, and the folder that it is to lie in.
+def claim_file(
+    out: str | os.PathLike[str],
+    inputs: Mapping[str, Any],
+    suffixes: tuple[str, ...] = (".csv", ".parquet"),
+    option: str = "--out",
+) -> Path:
+    """Have a place for a file, by default a table, and the folder that it is to lie in.
 
     Args:
         out: The file to write.
         inputs: As of :func:`check_output`.
+        suffixes: Those that it may have.
+        option: What the user names it with.
 
     Raises:
-        LCMemError: It is a folder or one of the inputs, or its suffix is neither ``.csv`` nor ``.parquet``.
+        LCMemError: It is a folder or one of the inputs, or has another suffix.
     """
     target = Path(out)
-    if target.is_dir() or target.suffix.lower() not in {".csv", ".parquet"}:
-        raise LCMemError(f"{target}: name a .csv or .parquet file with --out")
+    if target.is_dir() or target.suffix.lower() not in suffixes:
+        raise LCMemError(f"{target}: name a {' or '.join(suffixes)} file with {option}")
     for name, source in _paths(inputs):
         if target.resolve() == source:
-            raise LCMemError(f"{target}: is the input {name}, which would be lost; choose another file with --out")
+            raise LCMemError(f"{target}: is the input {name}, which would be lost; choose another file with {option}")
     _check_parents(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     return target
