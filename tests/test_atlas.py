@@ -17,7 +17,7 @@ import torch
 from lcmem.atlas import Atlas, atlas, fill_atlas, verify
 from lcmem.atlas.card import feature_card
 from lcmem.errors import LCMemError
-from lcmem.jobs.features import extract_features, open_features
+from lcmem.matching.features import extract_features, open_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.store import card as card_module
 from lcmem.store import index as index_module

@@ -14,10 +14,10 @@ from statsmodels.stats.proportion import proportion_confint
 import lcmem
 from lcmem.atlas import Atlas, fill_atlas
 from lcmem.errors import LCMemError
-from lcmem.jobs import copies
 from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.features import open_features
 from lcmem.jobs.output import claim_output
+from lcmem.matching import copies
+from lcmem.matching.features import open_features
 from lcmem.pictures.image import load_picture
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.rates import effective_number, excess, wilson

@@ -16,8 +16,8 @@ import lcmem
 from lcmem.atlas import Atlas, fill_atlas
 from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import LCMem
-from lcmem.jobs.audit_chance import IN_BOTH, IN_HOLDOUT, TWO_IDENTITIES
 from lcmem.jobs.output import claim_output
+from lcmem.matching.control import IN_BOTH, IN_HOLDOUT, TWO_IDENTITIES
 from lcmem.model import SiameseNetwork
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest

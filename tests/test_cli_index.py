@@ -16,7 +16,7 @@ from lcmem.cli import atlas as atlas_command
 from lcmem.cli import duplicates, index, scan, search  # noqa: F401  (they register with the application)
 from lcmem.cli.app import app
 from lcmem.errors import LCMemError, PictureError
-from lcmem.jobs.features import FeatureSet
+from lcmem.matching.features import FeatureSet
 
 assert atlas_command
 

@@ -9,8 +9,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lcmem.cli.app import app
-from lcmem.jobs.features import extract_features
 from lcmem.jobs.pair import RATE, compare_pair, measure_scale
+from lcmem.matching.features import extract_features
 from lcmem.pictures.manifest import Manifest
 from test_cli_help import all_commands
 

@@ -14,10 +14,10 @@ import pytest
 import lcmem as package
 from lcmem.errors import LCMemError
 from lcmem.generation.filter import PrivacyFilter
-from lcmem.jobs.audit_matches import NO_MATCH
 from lcmem.jobs.filter import filter_pictures
 from lcmem.jobs.metrics import measure
 from lcmem.jobs.paired import PAPER, audit_pairs, paired_rates
+from lcmem.matching.matches import NO_MATCH
 from lcmem.pictures.manifest import Manifest
 
 LCMEM = [sys.executable, "-c", "from lcmem.cli import main; main()"]

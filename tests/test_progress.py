@@ -13,8 +13,8 @@ from lcmem.devices import usable_device
 from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
 from lcmem.jobs.check import inspect_pictures
-from lcmem.jobs.features import extract_features, open_features
 from lcmem.latents import build_store
+from lcmem.matching.features import extract_features, open_features
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_speed_and_time_left_after_the_first_picture(terminal):
 def steps(monkeypatch):
     """All steps of all progress bars."""
     made = []
-    for module in ("lcmem.store.fill", "lcmem.jobs.features", "lcmem.jobs.check"):
+    for module in ("lcmem.store.fill", "lcmem.matching.features", "lcmem.jobs.check"):
         monkeypatch.setattr(sys.modules[module], "progress_bar", lambda *a, **k: _Bar(made))
     return made
 

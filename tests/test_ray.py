@@ -16,9 +16,9 @@ from lcmem.cluster.encode import encoded_distributed
 from lcmem.cluster.scan import scan_distributed
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
-from lcmem.jobs.features import extract_features, open_features
 from lcmem.jobs.output import MARK
 from lcmem.jobs.scan import scan_sets
+from lcmem.matching.features import extract_features, open_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import engine, scan
 from scan_reference import head

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from lcmem.errors import LCMemError
-from lcmem.jobs.groups import connected_components
+from lcmem.matching.groups import connected_components
 from lcmem.scan import Best, engine, exact, inputs, scan, state
 from lcmem.scan.result import ScanResult
 from scan_reference import BACKENDS, assert_is_reference, head, masks, reference, use
@@ -163,7 +163,7 @@ def test_the_kth_best_is_the_bar(backend, chunk, monkeypatch):
 
 @pytest.fixture(scope="module")
 def faces_features(compact, orl):
-    from lcmem.jobs.features import extract_features
+    from lcmem.matching.features import extract_features
 
     found = extract_features(orl, compact, None)
     codes = np.unique(found.manifest.identities, return_inverse=True)[1]

@@ -18,13 +18,13 @@ import torch
 from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import LCMem
 from lcmem.files import write_text
-from lcmem.jobs.audit_chance import FEWEST, Control
-from lcmem.jobs.audit_matches import joined_by_match
-from lcmem.jobs.compare import score_pairs
-from lcmem.jobs.copies import EDITS, CopyFinder
-from lcmem.jobs.features import FeatureSet, extract_features, open_features
-from lcmem.jobs.groups import connected_components
-from lcmem.jobs.thumbnails import SIDE, correlation, thumbnail
+from lcmem.matching.compare import score_pairs
+from lcmem.matching.control import FEWEST, Control
+from lcmem.matching.copies import EDITS, CopyFinder
+from lcmem.matching.features import FeatureSet, extract_features, open_features
+from lcmem.matching.groups import connected_components
+from lcmem.matching.matches import joined_by_match
+from lcmem.matching.thumbnails import SIDE, correlation, thumbnail
 from lcmem.model import Head, LinearHead
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest

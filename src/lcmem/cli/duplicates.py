@@ -52,10 +52,10 @@ def duplicates(
     from lcmem.cli.pictures import read_pictures
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
-    from lcmem.jobs.compare import given_score
     from lcmem.jobs.duplicates import find_duplicates
-    from lcmem.jobs.features import extract_features
     from lcmem.jobs.output import claim_file
+    from lcmem.matching.compare import given_score
+    from lcmem.matching.features import extract_features
 
     claim_file(out, {"pictures": pictures})
     source = read_pictures(pictures, identity_pattern, identity_column, identities)

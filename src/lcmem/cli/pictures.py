@@ -17,7 +17,7 @@ def read_pictures(
     """
     from lcmem.atlas.card import is_atlas
     from lcmem.errors import LCMemError
-    from lcmem.jobs.features import read_source
+    from lcmem.matching.features import read_source
     from lcmem.pictures.manifest import Manifest
 
     if not is_atlas(source):

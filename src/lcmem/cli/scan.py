@@ -59,9 +59,9 @@ def scan(
     from lcmem.cli.pictures import read_pictures
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
-    from lcmem.jobs.compare import given_score
     from lcmem.jobs.output import check_output
     from lcmem.jobs.scan import scan_sets
+    from lcmem.matching.compare import given_score
 
     check_output(out, "scan", {"queries": queries, "gallery": gallery})
     one = read_pictures(queries, identity_pattern, identity_column, identities)

@@ -59,9 +59,9 @@ def compare(
     from lcmem.cli.pictures import read_pictures
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
-    from lcmem.jobs.features import extract_features
     from lcmem.jobs.output import claim_file
     from lcmem.jobs.pair import compare_pair
+    from lcmem.matching.features import extract_features
     from lcmem.pictures.depth import with_bits
 
     target = None if explain is None else claim_file(explain, {"a": a, "b": b}, (".png",), "--explain")

@@ -18,8 +18,8 @@ from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
 from lcmem.evaluation.running import measure_each
 from lcmem.evaluation.tables import write_csv, write_figure
-from lcmem.jobs.scan import draw_histogram
 from lcmem.pictures.manifest import Manifest
+from lcmem.report.histogram import draw_histogram
 from lcmem.scan import ScanResult, scan
 from lcmem.stats.bootstrap import draw_counts, interval
 from lcmem.stats.calibration import DEFAULT_RATE

@@ -18,8 +18,8 @@ from lcmem.files import read_json, replacing, write_json, write_picture
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.settings import Experiment
 from lcmem.generation.training import DiffusionTraining, RunsOn, draw_latents, train_generator
-from lcmem.jobs.features import FeatureSet, extract_features, open_features
 from lcmem.latents import LatentStore, build_store
+from lcmem.matching.features import FeatureSet, extract_features, open_features
 from lcmem.pictures.loading import to_levels
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.splits import hash_share

@@ -18,9 +18,9 @@ from lcmem.encoders import LatentEncoder
 from lcmem.encoders.pixels import PIXELS
 from lcmem.errors import LCMemError
 from lcmem.generation.thresholds import Thresholds, calibrate_thresholds
-from lcmem.jobs.audit_matches import COPY, NO_MATCH, SAME_IDENTITY
-from lcmem.jobs.compare import compare, given_score, probabilities
-from lcmem.jobs.features import FeatureSet, extract_features, read_source
+from lcmem.matching.compare import compare, given_score, probabilities
+from lcmem.matching.features import FeatureSet, extract_features, read_source
+from lcmem.matching.matches import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.loading import to_levels

@@ -6,9 +6,9 @@ import numpy as np
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
-from lcmem.jobs.audit_chance import real_chance
-from lcmem.jobs.copies import CopyFinder
-from lcmem.jobs.features import FeatureSet
+from lcmem.matching.control import real_chance
+from lcmem.matching.copies import CopyFinder
+from lcmem.matching.features import FeatureSet
 from lcmem.stats.calibration import calibrate
 
 

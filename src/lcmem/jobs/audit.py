@@ -14,15 +14,15 @@ from lcmem.detectors.faces import face_hint
 from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.registry import load_detector
 from lcmem.errors import LCMemError
-from lcmem.jobs.audit_chance import control_scores, shared_files
-from lcmem.jobs.audit_matches import COPY, best_matches, evidence, match_table
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.audit_threshold import operating_point
-from lcmem.jobs.compare import given_score
-from lcmem.jobs.copies import CopyFinder, CopyLevels
-from lcmem.jobs.features import FeatureSet, extract_features, open_features, read_source
 from lcmem.jobs.given import Source, in_memory, on_disk
 from lcmem.jobs.output import check_output, claim_output
+from lcmem.matching.compare import given_score
+from lcmem.matching.control import control_scores, shared_files
+from lcmem.matching.copies import CopyFinder, CopyLevels
+from lcmem.matching.features import FeatureSet, extract_features, open_features, read_source
+from lcmem.matching.matches import COPY, best_matches, evidence, match_table
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.stats.rates import effective_number, excess, wilson

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lcmem.jobs.audit_chance import FEWEST, Control, real_chance
-from lcmem.jobs.copies import CopyFinder
-from lcmem.jobs.features import FeatureSet
+from lcmem.matching.control import FEWEST, Control, real_chance
+from lcmem.matching.copies import CopyFinder
+from lcmem.matching.features import FeatureSet
 from lcmem.stats.calibration import Calibration, calibrate, given
 
 WARNED = 0.05

@@ -9,11 +9,11 @@ import pandas as pd
 
 from lcmem.detectors.base import Detector
 from lcmem.files import write_table
-from lcmem.jobs.audit_chance import real_chance
-from lcmem.jobs.compare import compare
-from lcmem.jobs.copies import CopyFinder
-from lcmem.jobs.features import FeatureSet
-from lcmem.jobs.groups import connected_components
+from lcmem.matching.compare import compare
+from lcmem.matching.control import real_chance
+from lcmem.matching.copies import CopyFinder
+from lcmem.matching.features import FeatureSet
+from lcmem.matching.groups import connected_components
 from lcmem.pictures.content import linked_to
 from lcmem.stats.calibration import DEFAULT_RATE, calibrate
 

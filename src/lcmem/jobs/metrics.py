@@ -13,8 +13,8 @@ from lcmem.files import write_json
 from lcmem.generation.distances import Distances, frechet_distance, kernel_distance, with_floor
 from lcmem.generation.irs import RetrievalScore, retrieval_score
 from lcmem.jobs.audit import audit
-from lcmem.jobs.features import FeatureSet, extract_features, open_features, read_source
 from lcmem.jobs.paired import CALIBRATED, PairedResult, audit_pairs
+from lcmem.matching.features import FeatureSet, extract_features, open_features, read_source
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.stats.rates import Difference, Rate

@@ -9,8 +9,8 @@ import pandas as pd
 from scipy.special import expit
 
 from lcmem.detectors.base import Detector
-from lcmem.jobs.compare import compare, given_score
-from lcmem.jobs.features import FeatureSet
+from lcmem.matching.compare import compare, given_score
+from lcmem.matching.features import FeatureSet
 from lcmem.pictures.image import load_levels
 from lcmem.scan.result import Histogram
 
@@ -65,7 +65,7 @@ def compare_pair(
         a: A picture.
         b: Another one.
         detector: The model.
-        threshold: As :func:`lcmem.jobs.compare.given_score` takes it; None takes what is measured, or p = 0.5.
+        threshold: As :func:`lcmem.matching.compare.given_score` takes it; None takes what is measured, or p = 0.5.
         against: Pictures like these, to measure on how alike strangers are.
 
     Raises:

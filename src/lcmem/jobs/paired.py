@@ -14,8 +14,8 @@ from lcmem.detectors.registry import load_detector
 from lcmem.errors import LCMemError
 from lcmem.files import read_table, write_json, write_table
 from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.compare import probabilities, score_pairs
-from lcmem.jobs.features import extract_features, open_features
+from lcmem.matching.compare import probabilities, score_pairs
+from lcmem.matching.features import extract_features, open_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.rates import Rate, wilson
 from lcmem.store import Store

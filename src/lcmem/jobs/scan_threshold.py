@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from lcmem.detectors.base import Detector
-from lcmem.jobs.audit_chance import real_chance
-from lcmem.jobs.compare import given_score
-from lcmem.jobs.copies import CopyFinder
-from lcmem.jobs.features import FeatureSet
+from lcmem.matching.compare import given_score
+from lcmem.matching.control import real_chance
+from lcmem.matching.copies import CopyFinder
+from lcmem.matching.features import FeatureSet
 from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, given
 
 MEASURED = 20_000
@@ -23,7 +23,7 @@ def scan_threshold(
     Args:
         gallery: What queries are compared with.
         detector: The model.
-        threshold: As :func:`lcmem.jobs.compare.given_score` takes it; None calibrates.
+        threshold: As :func:`lcmem.matching.compare.given_score` takes it; None calibrates.
         workers: Decoding processes.
 
     Raises:

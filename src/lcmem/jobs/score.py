@@ -7,8 +7,8 @@ import numpy as np
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import write_table
-from lcmem.jobs.compare import probabilities, score_pairs
-from lcmem.jobs.features import extract_features
+from lcmem.matching.compare import probabilities, score_pairs
+from lcmem.matching.features import extract_features
 from lcmem.pairs import read_pairs
 from lcmem.pictures.depth import with_bits
 from lcmem.pictures.manifest import Manifest

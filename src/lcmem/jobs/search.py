@@ -4,8 +4,8 @@ from typing import Any
 
 from lcmem.atlas.atlas import Atlas
 from lcmem.detectors.base import Detector
-from lcmem.jobs.compare import compare, probabilities
-from lcmem.jobs.features import read_source
+from lcmem.matching.compare import compare, probabilities
+from lcmem.matching.features import read_source
 
 
 def search_atlas(atlas: Atlas, pictures: list[str], detector: Detector, top_k: int) -> list[dict[str, Any]]:

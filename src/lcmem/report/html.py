@@ -5,7 +5,7 @@ import io
 import os
 from collections.abc import Iterable
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,16 +13,18 @@ from jinja2 import Environment
 from PIL import Image
 
 from lcmem.errors import PictureError
-from lcmem.jobs.audit_result import AuditResult
 from lcmem.pictures.image import load_picture
 from lcmem.report.plots import score_distributions
+
+if TYPE_CHECKING:
+    from lcmem.jobs.audit_result import AuditResult
 
 MATCHES_SHOWN, NEAR_SHOWN, ROWS_SHOWN = 48, 12, 200
 THUMBNAIL = 160
 """Longer side in pixels."""
 
 
-def render(result: AuditResult) -> str:
+def render(result: "AuditResult") -> str:
     """The report as one HTML page."""
     template = files("lcmem.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)

@@ -1,10 +1,12 @@
 """Plots for the report."""
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lcmem.jobs.audit_result import AuditResult
+if TYPE_CHECKING:
+    from lcmem.jobs.audit_result import AuditResult
 
 COLOURS = {"synthetic": "#c0392b", "holdout": "#2471a3", "chance": "#7f8c8d"}
 LABELS = {
@@ -14,7 +16,7 @@ LABELS = {
 }
 
 
-def score_distributions(result: AuditResult) -> str:
+def score_distributions(result: "AuditResult") -> str:
     """Best logit of every picture of every set, with the threshold, as an SVG element."""
     from matplotlib.figure import Figure
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from lcmem.detectors.base import Detector
-from lcmem.jobs.compare import compare
-from lcmem.jobs.copies import CopyFinder
-from lcmem.jobs.features import FeatureSet
-from lcmem.jobs.groups import connected_components
+from lcmem.matching.compare import compare
+from lcmem.matching.copies import CopyFinder
+from lcmem.matching.features import FeatureSet
+from lcmem.matching.groups import connected_components
 from lcmem.scan import Best
 
 Settle = Callable[[np.ndarray, np.ndarray], np.ndarray]

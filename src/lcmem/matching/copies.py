@@ -12,9 +12,9 @@ from PIL import Image
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import PictureError
-from lcmem.jobs.compare import highest_score
-from lcmem.jobs.features import FeatureSet
-from lcmem.jobs.thumbnails import Thumbnails
+from lcmem.matching.compare import highest_score
+from lcmem.matching.features import FeatureSet
+from lcmem.matching.thumbnails import Thumbnails
 from lcmem.pictures.image import load_levels
 from lcmem.store import Encoded, Store, fill
 

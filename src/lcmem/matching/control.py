@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.jobs.audit_matches import equal_pictures, nearest_pictures
-from lcmem.jobs.chance import OwnMatches, copy_groups, match_others, merge, reconcile
-from lcmem.jobs.compare import compare
-from lcmem.jobs.copies import CopyFinder
-from lcmem.jobs.features import FeatureSet
+from lcmem.matching.chance import OwnMatches, copy_groups, match_others, merge, reconcile
+from lcmem.matching.compare import compare
+from lcmem.matching.copies import CopyFinder
+from lcmem.matching.features import FeatureSet
+from lcmem.matching.matches import equal_pictures, nearest_pictures
 from lcmem.stats.chance import Chance
 from lcmem.stats.rates import Rate, effective_number, wilson
 

@@ -5,11 +5,11 @@ import pandas as pd
 import torch
 
 from lcmem.detectors.base import Detector
-from lcmem.jobs.chance import copy_groups
-from lcmem.jobs.compare import compare, probabilities, score_pairs
-from lcmem.jobs.copies import CopyFinder, equal_content
-from lcmem.jobs.features import FeatureSet
-from lcmem.jobs.groups import connected_components
+from lcmem.matching.chance import copy_groups
+from lcmem.matching.compare import compare, probabilities, score_pairs
+from lcmem.matching.copies import CopyFinder, equal_content
+from lcmem.matching.features import FeatureSet
+from lcmem.matching.groups import connected_components
 from lcmem.model import LinearHead
 from lcmem.scan import Best, scan
 from lcmem.stats.calibration import Calibration
