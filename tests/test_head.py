@@ -1,11 +1,22 @@
 """Fitting the head and the gain: two kinds of pictures whose pairs differ by different amounts."""
 
+import numpy as np
 import pytest
 import torch
 
+from lcmem.encoders import load_encoder
+from lcmem.latents import LatentStore, build_store
 from lcmem.model import NetworkSettings, SiameseNetwork
+from lcmem.pairs import copy_pairs
 from lcmem.stats.reliability import reliability
-from lcmem.training.head import LabelledPairs, fit_head
+from lcmem.training.head import LabelledPairs, fit_head, labelled_pairs
+from lcmem.training.validation import ValidationList
+
+
+@pytest.fixture(scope="module")
+def people(orl, tmp_path_factory) -> LatentStore:
+    """Six pictures as pixels."""
+    return build_store(orl.rows(range(0, 60, 10)), load_encoder("pixels"), 64, tmp_path_factory.mktemp("people"))
 
 
 def kind(at: int, spread: float, seed: int) -> LabelledPairs:
@@ -52,3 +63,18 @@ def test_parts_keep_their_shares():
     network = fitted(True)
     specific, general = (part.sum().item() for part in network.head.weight.split([64, 32]))
     assert specific / general == pytest.approx(4, rel=1e-3)
+
+
+def test_a_copy_stands_behind_the_pictures_that_it_was_made_of(people):
+    """Row by row: what the backbone says of the second pictures is found where ``second`` points."""
+    copies = ValidationList(
+        people, people.read(np.arange(len(people))) * 0.5, copy_pairs(len(people), np.zeros(len(people)))
+    )
+    settings = NetworkSettings("convnext_atto", {"depths": [1, 1, 1, 1]}, channels=3, features=96, parts=[64, 32])
+    network = SiameseNetwork(settings).eval()
+    (pairs,) = labelled_pairs(network, copies).values()
+    with torch.no_grad():
+        first, second = (network(latents) for latents in (people.read(np.arange(len(people))), copies.second))
+    u = network.features_of(pairs.outputs)
+    torch.testing.assert_close(u[pairs.first], first[copies.pairs.first])
+    torch.testing.assert_close(u[pairs.second], second[copies.pairs.second])

@@ -38,12 +38,13 @@ DOMAINS = COMPACT.with_settings(SMALL).domains
 
 @pytest.fixture(scope="module")
 def few(orl):
-    """Four pictures of each of 9 people to learn from, 3 to judge by, and a second dataset without identities."""
+    """Four pictures of each of 9 people to learn from, 3 to judge by; in both splits a dataset without identities."""
     orl = orl.rows([k for k in range(400) if k % 10 < 4])
     number = orl.table["identity"].str[1:].astype(int)
     table = orl.table.assign(split=np.where(number.between(10, 12), "val", "train"))
-    table.loc[number.between(13, 15), ["identity", "dataset"]] = ["", "others"]
-    return Manifest(table[number <= 15].reset_index(drop=True))
+    table.loc[number.between(13, 16), ["identity", "dataset"]] = ["", "others"]
+    table.loc[number == 16, "split"] = "val"
+    return Manifest(table[number <= 16].reset_index(drop=True))
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +257,10 @@ def test_the_run_knows_its_origins(whole):
     assert names <= set(metrics) and metrics[sorted(names)].dropna(how="all").notna().any().all()
     detector = LCMem.load(whole / "run/stage1")
     assert detector.head is not None, "features of parts are compared by the head"
+    assert 0 < record["head_loss"] < np.log(2), "the head is fitted on val"
+    assert detector.network.gain.weight.abs().max() > 0
+    weights = detector.network.head.weight.detach().split(COMPACT.with_settings(SMALL).network.parts)
+    assert float(weights[0].sum() / weights[1].sum()) == pytest.approx(4, rel=1e-3), "as head_shares say"
 
 
 def test_averaged_weights_and_frozen_norm(whole):

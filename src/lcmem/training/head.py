@@ -10,6 +10,8 @@ from torch import Tensor
 from lcmem.errors import LCMemError
 from lcmem.model import SiameseNetwork
 from lcmem.model.head import MetricHead
+from lcmem.pairs import split_by_dataset
+from lcmem.training.validation import ValidationList
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,25 @@ class LabelledPairs:
         """Mean cross entropy of logits ``[P]``, both kinds of pairs counting as half."""
         losses = F.softplus(torch.where(self.same, -logits, logits))
         return (losses[self.same].mean() + losses[~self.same].mean()) / 2
+
+
+@torch.no_grad()
+def labelled_pairs(network: SiameseNetwork, pairs: ValidationList) -> dict[str, LabelledPairs]:
+    """The pairs of each dataset, with what the network's backbone says of their pictures."""
+    device = next(network.parameters()).device
+
+    def embed(latents: Tensor) -> Tensor:
+        output: Tensor = network.backbone(network.unshuffle(network.normalise(latents.to(device))))
+        return output.float()
+
+    outputs = pairs.outputs(embed)
+    second = pairs.pairs.second + (0 if pairs.second is None else len(pairs.store))
+    return {
+        name: LabelledPairs(
+            outputs, *(torch.from_numpy(rows[at]) for rows in (pairs.pairs.first, second, pairs.pairs.same))
+        )
+        for name, at in split_by_dataset(pairs.store.manifest, pairs.pairs)
+    }
 
 
 def fit_head(
@@ -76,6 +97,8 @@ def _minimise(
     parameters: list[Tensor],
     decay: float,
 ) -> float:
+    for parameter in parameters:
+        parameter.requires_grad_(True)  # averaged weights have none
     optimiser = torch.optim.LBFGS(parameters, max_iter=100, line_search_fn="strong_wolfe")
 
     def step() -> Tensor:

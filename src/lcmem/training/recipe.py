@@ -101,6 +101,8 @@ class Recipe(Settings):
         teachers: Detectors that the network learns from, by a name of your own; ``teachers.NAME=none`` leaves one out.
         domains: Datasets that are one domain, by a name of your own: their pictures are contrasted with one another.
             Datasets that share identities are one domain anyhow; any other is a domain by its own name.
+        head_shares: Of each part of the features in the distance, when the head and the gain are fitted on the split
+            ``val`` at the end of a stage (:func:`lcmem.training.head.fit_head`); none leaves it as trained.
         start_from: A detector to start from (a bundled name or a folder); "" starts anew.
         stage1: The first stage.
         stage2: The second stage, if there is one; it starts from the best epoch of the first.
@@ -118,6 +120,7 @@ class Recipe(Settings):
     network: Network
     teachers: dict[str, Teacher] = Field(default_factory=dict)
     domains: dict[str, list[str]] = Field(default_factory=dict)
+    head_shares: list[Share] = Field(default_factory=list)
     start_from: str = ""
     stage1: Stage
     stage2: Stage | None = None
@@ -130,6 +133,10 @@ class Recipe(Settings):
             raise ValueError("start_from and network.pretrained exclude each other")
         if self.normalise == "backbone" and self.encoder != "pixels":
             raise ValueError("normalise=backbone is for encoder=pixels: pretrained weights know no latents")
+        if self.head_shares and (self.network.head != "metric" or len(self.head_shares) != len(self.network.parts)):
+            raise ValueError("head_shares needs a metric head, and a number for each of network.parts")
+        if self.network.gain and not self.head_shares:
+            raise ValueError("network.gain is fitted with the head: give head_shares")
         for name, teacher in self.teachers.items():
             if teacher.part >= max(1, len(self.network.parts)):
                 raise ValueError(f"teachers.{name}.part={teacher.part}, but network.parts={self.network.parts}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import lightning as L
+import numpy as np
 import torch
 from torch import nn
 
@@ -22,6 +23,7 @@ from lcmem.pictures.manifest import Manifest
 from lcmem.store.index import SKIPPED
 from lcmem.training.callbacks import plot_curves
 from lcmem.training.fit import RunOptions, fit
+from lcmem.training.head import LabelledPairs, fit_head, labelled_pairs
 from lcmem.training.module import StageTraining
 from lcmem.training.recipe import Recipe
 from lcmem.training.record import claim, origins, training_data
@@ -163,6 +165,7 @@ class _Run:
         sampler = PairSampler(part.manifest, stage, self.recipe.seed, self.recipe.domains)
         record = {"stage": number, "recipe": stage.to_dict()} | origins(self.recipe, new=not history)
         record |= fit(module, part, sampler, number, self.folder, self.options)
+        record |= self._fit_head(module.result)
         detector = LCMem(
             module.result, self.encoder, self.recipe.size, name=f"stage{number}", training=[*history, record]
         )
@@ -172,6 +175,19 @@ class _Run:
             plot_curves(self.folder)
         if torch.distributed.is_initialized():  # the others wait for the detector that the next stage starts from
             torch.distributed.barrier()
+
+    def _fit_head(self, network: SiameseNetwork) -> dict[str, float]:
+        """By the identities of ``val``; by edited copies in its datasets without any. The loss that was reached."""
+        if not self.recipe.head_shares:
+            return {}
+        held_out = self.store.select(split="val")
+        fitted: dict[str, LabelledPairs] = {}
+        if held_out.manifest.labelled:
+            fitted |= labelled_pairs(network, reid_list(held_out, self.recipe.pair_protocol))
+        rest = np.flatnonzero(~held_out.manifest.table["dataset"].isin([*fitted]))
+        if len(rest):
+            fitted |= labelled_pairs(network, copy_list(held_out.rows(rest), self.encoder))
+        return {"head_loss": fit_head(network, list(fitted.values()), shares=self.recipe.head_shares)}
 
     def _lessons(self, train: LatentStore, new: SiameseNetwork | None) -> nn.ModuleDict:
         """What teachers add to the loss; a new network begins with what a teacher of the same weights says."""

@@ -49,6 +49,11 @@ class ValidationList:
         parts = split_by_dataset(self.store.manifest, self.pairs)
         return float(bce), {name: auc(logits[at].numpy(), self.pairs.same[at]) for name, at in parts}
 
+    def outputs(self, embed: Embed) -> Tensor:
+        """Of all first pictures, and then of the second ones where they are others: ``[N or 2N, D]``."""
+        first = self._features(embed, None)
+        return first if self.second is None else torch.cat((first, self._features(embed, self.second)))
+
     def _features(self, embed: Embed, latents: Tensor | None) -> Tensor:
         parts = []
         for at in np.array_split(np.arange(len(self.store)), max(1, len(self.store) // CHUNK)):
