@@ -101,6 +101,15 @@ def test_people_never_seen_match_no_more_than_promised(result):
     assert result.calibration.method == "identities"
 
 
+def test_each_picture_has_its_evidence(result):
+    """Of 12 people so high a score cannot be rarer than 2 of 13."""
+    frame = result.to_frame()
+    assert list(frame)[-5:] == ["p_value", "q_value", "grade", "match", "verdict"]
+    assert (frame["p_value"].iloc[frame["logit"].argmax()] <= frame["p_value"]).all()
+    assert frame["p_value"].min() <= 2 / 13 and (frame["q_value"] >= frame["p_value"]).all()
+    assert set(frame["grade"][frame["match"]]) <= {"copy", "same identity"} and result.summary["n_close"] == 0
+
+
 def test_other_photos_score_above_people_never_seen(result):
     best = result.to_frame().set_index("path")["logit"]
     assert best[best.index.str.contains("other")].median() > best[best.index.str.contains("new")].median()

@@ -22,6 +22,7 @@ from lcmem.matching.compare import given_score
 from lcmem.matching.control import control_scores, shared_files
 from lcmem.matching.copies import CopyFinder, CopyLevels
 from lcmem.matching.features import FeatureSet, extract_features, open_features, read_source
+from lcmem.matching.grades import graded
 from lcmem.matching.matches import COPY, best_matches, evidence, match_table
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
@@ -142,7 +143,7 @@ def _compare(
     listed, files = shared_files(synthetic, real)
     control = control_scores(sets["holdout"], real, finder) if "holdout" in sets else None
     point = operating_point(real, listed, control, finder, level, rate)
-    matches = match_table(synthetic, real, best, point.calibration, finder)
+    matches = graded(match_table(synthetic, real, best, point.calibration, finder), point.chance)
     first = matches[matches["rank"] == 1]
     independent = effective_number(evidence(matches, synthetic, finder), first["match"].to_numpy())
     memorization = wilson(int(first["match"].sum()), len(first), independent)
@@ -159,7 +160,7 @@ def _compare(
         skipped=pd.DataFrame(
             [(name, *item) for name, found in sets.items() for item in found.skipped], columns=["set", "path", "reason"]
         ),
-        scores=scores if point.chance is None else scores | {"chance": point.chance},
+        scores=scores if point.own is None else scores | {"chance": point.own},
         about=about | _findings(finder.levels, _doubts(sets) + point.notes) | {"seconds": time.perf_counter() - began},
     )
 

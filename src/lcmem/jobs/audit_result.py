@@ -12,6 +12,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.files import write_json, write_table, write_text
+from lcmem.matching.grades import CLOSE
 from lcmem.matching.matches import COPY
 from lcmem.shown import as_html, as_text
 from lcmem.stats.calibration import Calibration
@@ -33,9 +34,12 @@ class AuditResult:
 
     Attributes:
         matches: For each synthetic picture its best real ones: ``synthetic, real, identity, logit, probability, rank,
-            match, verdict`` (rank from 1, copies first; verdict: ``copy``, ``same identity`` or ``no match``; match:
-            one of the first two). Of a detector without a head ``logit`` is its similarity and ``probability`` is
-            empty.
+            p_value, q_value, grade, match, verdict`` (rank from 1, copies first; verdict: ``copy``, ``same identity``
+            or ``no match``; match: one of the first two). Of a detector without a head ``logit`` is its similarity and
+            ``probability`` is empty. Of the synthetic picture, the same in all of its rows, are ``p_value`` (how
+            probable so high a best score is for a picture of an unseen identity), ``q_value`` (the smallest false
+            discovery rate at which the picture is found) and ``grade`` (its first verdict, or ``close``); p and q are
+            NaN where no chance matches are known.
         calibration: The threshold of the verdict ``same identity`` and where it comes from.
         memorization: Share of synthetic pictures with a match (paper, equation 4, over the whole real set).
         copies: Share of synthetic pictures that are copies.
@@ -114,6 +118,7 @@ class AuditResult:
             "n_copies": self.copies.count,
             "n_same_identity": self.memorization.count - self.copies.count,
             "n_holdout_matches": self.holdout.count if self.holdout else 0,
+            "n_close": int((self.to_frame()["grade"] == CLOSE).sum()),
             "n_twins": len(self.twins),
             "same_identity": calibration.logit < inf or calibration.method == "given",
             "threshold": calibration.probability if logits else None,
@@ -166,6 +171,8 @@ class AuditResult:
             twins, skipped = (
                 pd.read_csv(source / f"{name}.csv", dtype=str, keep_default_na=False) for name in ("twins", "skipped")
             )
+            if "grade" not in matches:
+                raise KeyError("no grades")
             total, independent = numbers["n_synthetic"], numbers["n_synthetic_independent"]
             memorization = wilson(numbers["n_memorized"], total, independent)
             held = (numbers["n_holdout_matches"], numbers["n_holdout"], numbers["n_holdout_independent"])
@@ -192,7 +199,7 @@ class AuditResult:
 
 _INTERVALS = ("memorization_rate", "copy_rate", "holdout_rate", "excess")
 _DERIVED = {
-    "n_synthetic", "n_holdout", "n_memorized", "n_copies", "n_same_identity", "n_holdout_matches", "n_twins",
+    "n_synthetic", "n_holdout", "n_memorized", "n_copies", "n_same_identity", "n_holdout_matches", "n_twins", "n_close",
     "same_identity", "threshold", "threshold_logit", "threshold_method", "threshold_explanation",
     "false_positive_rate", "false_positive_rate_bound", "n_synthetic_independent", "n_holdout_independent", "skipped",
     *(name + end for name in _INTERVALS for end in ("", "_low", "_high")),

@@ -9,6 +9,7 @@ from lcmem.matching.control import FEWEST, Control, real_chance
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.stats.calibration import Calibration, calibrate, given
+from lcmem.stats.chance import Chance
 
 WARNED = 0.05
 """Share of chance matches at a given threshold from which the user is warned."""
@@ -21,14 +22,16 @@ class OperatingPoint:
     Attributes:
         calibration: The threshold.
         control: Holdout pictures that the threshold was not taken from; None without a holdout.
-        chance: Scores of the real set's chance matches ``[n]``, where they were looked for.
+        own: Scores of the real set's chance matches ``[n]``, where they were looked for.
+        chance: The chance matches that say what the threshold means; None where none were looked for.
         twins: Pictures filed under two identities.
         notes: What the user should know about it.
     """
 
     calibration: Calibration
     control: Control | None
-    chance: np.ndarray | None
+    own: np.ndarray | None
+    chance: Chance | None
     twins: pd.DataFrame
     notes: list[str]
 
@@ -56,10 +59,10 @@ def operating_point(
         LCMemError: Too few real pictures.
     """
     if chosen is not None and len(real.keys) < 3:
-        return OperatingPoint(given(*chosen, None), control, None, pd.DataFrame(), [])
+        return OperatingPoint(given(*chosen, None), control, None, None, pd.DataFrame(), [])
     own, method, twins = real_chance(real, listed, finder)
     if chosen is not None:
-        return OperatingPoint(given(*chosen, own), control, own.scores, twins, _warning(own.share(chosen[0])))
+        return OperatingPoint(given(*chosen, own), control, own.scores, own, twins, _warning(own.share(chosen[0])))
     notes: list[str] = []
     chance, half = own, control
     if control is not None and method != "identities":
@@ -76,7 +79,7 @@ def operating_point(
                 f"{FEWEST} are needed), so they only control it."
             )
     calibration = calibrate(chance, rate, method, finder.levels.typical, finder.levels.sure)
-    return OperatingPoint(calibration, half, own.scores, twins, notes)
+    return OperatingPoint(calibration, half, own.scores, chance, twins, notes)
 
 
 def _warning(share: float) -> list[str]:

@@ -56,9 +56,16 @@ class Chance:
         """Number of clusters, n."""
         return len(np.unique(self.clusters))
 
+    @cached_property
+    def _ranked(self) -> tuple[np.ndarray, np.ndarray]:
+        """Scores from the lowest up, ``[N]``, and the weight of all from each on, ``[N + 1]``."""
+        order = np.argsort(self.scores, kind="stable")
+        return self.scores[order], np.append(np.cumsum(self.weights[order][::-1])[::-1], 0.0)
+
     def count(self, threshold: float) -> float:
         """Identities whose pictures reach the threshold; of one with four pictures each counts a quarter."""
-        return float(self.weights[self.scores >= threshold].sum())
+        ranked, weight = self._ranked
+        return float(weight[np.searchsorted(ranked, threshold)])
 
     def share(self, threshold: float) -> float:
         """Estimated share of pictures of unseen identities that reach a threshold chosen beforehand."""
@@ -70,7 +77,17 @@ class Chance:
 
         Holds for a threshold that was taken from these scores, as by :meth:`threshold`.
         """
-        return min(self.growth * (self.count(threshold) + 1 + self.mutual) / (self.identities + 1), 1.0)
+        return float(self.p_values(np.array([threshold]))[0])
+
+    def p_values(self, scores: np.ndarray) -> np.ndarray:
+        """How probable a score ``[n]`` or a higher one is for a picture of an unseen identity, at most, ``[n]``.
+
+        The conformal p-value (k + 1) / (n + 1), or (k + 2) / (n + 1) of ``mutual`` scores, of k chance matches that
+        reach it: at most a share x of pictures of unseen identities has one of at most x, on average over audits.
+        """
+        ranked, weight = self._ranked
+        reached = weight[np.searchsorted(ranked, scores)]
+        return np.minimum(self.growth * (reached + 1 + self.mutual) / (self.identities + 1), 1.0)
 
     def bound(self, threshold: float) -> float:
         """The share that is not exceeded in this audit, with 95 % confidence."""

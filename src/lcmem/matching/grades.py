@@ -1,0 +1,34 @@
+"""The evidence for each synthetic picture, beside its verdict: how probable chance is, and a grade."""
+
+import numpy as np
+import pandas as pd
+
+from lcmem.matching.matches import NO_MATCH
+from lcmem.stats.chance import Chance
+from lcmem.stats.evidence import q_values, tail_p_values
+
+CLOSE = "close"
+CLOSE_RATE = 0.1
+"""A picture without a match is close if its q-value is at most this."""
+
+
+def graded(matches: pd.DataFrame, chance: Chance | None) -> pd.DataFrame:
+    """The table of matches with ``p_value, q_value, grade`` of the synthetic picture before ``match, verdict``.
+
+    The grade is the verdict on the picture's first match, or ``close``: no match, but so alike that of all pictures
+    that are at least as alike at most a tenth is expected to be there by chance.
+
+    Args:
+        matches: As of :func:`lcmem.matching.matches.match_table`, the rows of each picture together.
+        chance: What its best score is held against; None where nothing is known, then p and q are NaN.
+    """
+    best = matches.groupby("synthetic", sort=False)["logit"].max()
+    unknown = np.full(len(best), np.nan)
+    p = unknown if chance is None else tail_p_values(best.to_numpy(), chance)
+    q = unknown if chance is None else q_values(p)
+    verdicts = matches["verdict"][matches["rank"] == 1].to_numpy()
+    grades = np.where((verdicts == NO_MATCH) & (q <= CLOSE_RATE), CLOSE, verdicts)
+    found = pd.DataFrame({"p_value": p, "q_value": q, "grade": grades}, index=best.index).loc[matches["synthetic"]]
+    made = matches.assign(**{name: found[name].to_numpy() for name in found})
+    columns = [name for name in matches if name not in ("match", "verdict")]
+    return made[[*columns, *found, "match", "verdict"]]

@@ -1,0 +1,57 @@
+"""How much speaks against chance: a tail p-value of each picture, and the false discovery rate over all of them."""
+
+import numpy as np
+from scipy.stats import expon, false_discovery_control, genpareto
+
+from lcmem.stats.chance import Chance
+
+TAIL, FEWEST = 0.1, 30
+"""The part of the chance matches that a tail is fitted to, and how many these must be."""
+FURTHEST = 100
+"""A fitted p-value is at most so many times smaller than the smallest that was counted."""
+
+
+def tail_p_values(scores: np.ndarray, chance: Chance) -> np.ndarray:
+    """How probable best matches at least as good are for pictures of unseen identities.
+
+    Counted as by :meth:`lcmem.stats.chance.Chance.p_values`; above the highest chance match, where counting ends, the
+    counted value falls as the generalised Pareto distribution that is fitted to the highest tenth of the chance matches
+    (peaks over threshold, Pickands 1975). The fit is kept on the safe side: its shape is at least 0, since a negative
+    one claims that no stranger can reach a certain score, its scale is taken one standard error larger, and it is
+    trusted down to a hundredth of the smallest counted value. With fewer than :data:`FEWEST` × 2 chance matches nothing
+    is fitted.
+
+    Args:
+        scores: Best score of each picture, ``[n]``.
+        chance: Best scores of pictures that have no true match.
+
+    Returns:
+        ``[n]`` in (0, 1].
+    """
+    counted = chance.p_values(scores)
+    known = np.sort(chance.scores[np.isfinite(chance.scores)])
+    number = max(FEWEST, int(TAIL * len(known)))
+    if len(known) < 2 * FEWEST or known[-1] == known[-number - 1]:
+        return counted
+    start, highest = known[-number - 1], known[-1]
+    shape, scale = fit_tail(known[-number:] - start)
+    tail, above = genpareto(shape, loc=start, scale=scale), np.flatnonzero(scores > highest)
+    counted[above] *= np.maximum(tail.sf(scores[above]) / tail.sf(highest), 1 / FURTHEST)
+    return counted
+
+
+def fit_tail(excesses: np.ndarray) -> tuple[float, float]:
+    """Shape and scale of the generalised Pareto distribution of excesses ``[k]`` ≥ 0, on the safe side."""
+    shape, _, scale = genpareto.fit(excesses, floc=0)
+    if shape < 0:
+        shape, scale = 0.0, expon.fit(excesses, floc=0)[1]
+    return float(shape), float(scale) * (1 + len(excesses) ** -0.5)
+
+
+def q_values(p_values: np.ndarray) -> np.ndarray:
+    """The smallest false discovery rate at which each of the pictures is found (Benjamini and Hochberg 1995), ``[n]``.
+
+    Of all pictures with a q-value of at most x, a share of at most x is expected to be there by chance. The p-values
+    rest on the same chance matches and so depend on each other positively, under which this holds (Bates et al. 2023).
+    """
+    return np.asarray(false_discovery_control(p_values)) if len(p_values) else p_values
