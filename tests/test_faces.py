@@ -61,6 +61,11 @@ def test_sets_of_faces_are_pointed_to_it(sface, compact, faces, save_noise, monk
     noise = [str(save_noise(f"{number}.png")) for number in range(3)]
     assert "4 of 4 real pictures" in module.face_hint(people, compact)
     assert "--model sface" in module.face_hint(people, compact)
+    rows = [("celeba", "sface", 0.99, 0.7), ("celeba", "compact", 0.9, 0.3), ("celeba64", "sface", 0.9, 0.2)]
+    names = ("dataset", "detector", "auc", "specificity_at_99_sensitivity")
+    monkeypatch.setitem(compact.card, "metrics", [dict(zip(names, row, strict=True)) for row in rows])
+    assert "measured on celeba," in module.face_hint(people, compact)
+    assert "sface 0.990 / 0.70, compact 0.900 / 0.30" in module.face_hint(people, compact)
     assert module.face_hint(people, sface) is None and module.face_hint([*people[:2], *noise], compact) is None
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     assert module.face_hint(people, compact) is None, "nothing is said where the extra is not installed"

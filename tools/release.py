@@ -1,9 +1,10 @@
 """Put a trained detector into the package: checkpoint, card with its measurements, and docs/models.md.
 
-    python tools/release.py RUN/stage2 MEASURED
+    python tools/release.py RUN/stage2 MEASURED [--faces MEASURED]
 
 MEASURED is the folder that ``lcmem benchmark reid`` and ``lcmem benchmark copy --transforms stage-2`` wrote for this
-checkpoint, both on the test split. Nothing is measured here.
+checkpoint, both on the test split; that of ``--faces`` is what ``lcmem benchmark reid`` wrote for the detectors of
+faces on the sets of faces. Nothing is measured here.
 """
 
 import argparse
@@ -16,14 +17,17 @@ import pandas as pd
 from lcmem.checkpoints import BUNDLED, CARD
 
 ROOT = Path(__file__).parent.parent
+FIGURES = ROOT / "docs" / "models"
 LICENCE = (
     "Apache-2.0 for the weights as such; several of the training sets are for non-commercial research only, see "
     "training_data"
 )
 
 
-def release(checkpoint: Path, measured: Path, name: str, training_data: Path | None) -> None:
+def release(checkpoint: Path, measured: Path, name: str, training_data: Path | None, faces: Path | None) -> None:
     metrics = card_metrics(measured)
+    if faces is not None:
+        metrics = pd.concat([metrics, by_dataset(pd.read_csv(faces / "reid.csv"))], ignore_index=True)
     metrics["detector"] = metrics["detector"].replace(str(checkpoint), name)
     if name not in set(metrics["detector"]):
         raise SystemExit(f"{measured}: no rows of {checkpoint}")
@@ -36,19 +40,28 @@ def release(checkpoint: Path, measured: Path, name: str, training_data: Path | N
         card["training_data"] = json.loads(training_data.read_text(encoding="utf-8"))
     card["metrics"] = json.loads(metrics.to_json(orient="records"))
     (target / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    FIGURES.mkdir(exist_ok=True)
+    shutil.copyfile(measured / "reliability.png", FIGURES / f"{name}-reliability.png")
     (ROOT / "docs" / "models.md").write_text(document(), encoding="utf-8")
 
 
 def card_metrics(measured: Path) -> pd.DataFrame:
     """Each dataset by what it allows: re-identification where it has identities, else edited copies."""
-    reid = pd.read_csv(measured / "reid.csv").assign(task="re-identification")
+    reid = by_dataset(pd.read_csv(measured / "reid.csv"))
     copies = pd.read_csv(measured / "copy_map.csv").query("transform == 'stage-2'").assign(task="copy")
     sizes = pd.read_csv(measured / "copy.csv").query("transform == 'stage-2'")
     keys, counts = ["dataset", "detector"], ["n_identities", "n_positive", "n_negative"]
     copies = copies.merge(sizes.drop_duplicates(keys)[keys + counts], on=keys)
     copies = copies[~copies["dataset"].isin([*reid["dataset"], "macro"])]
-    both = pd.concat([reid[~reid["dataset"].isin(["macro", "micro"])], copies], ignore_index=True)
-    return both[["dataset", "task", "detector", *counts, "auc", "specificity_at_99_sensitivity"]]
+    return pd.concat([reid, copies[[*reid.columns.intersection(copies.columns)]]], ignore_index=True)
+
+
+def by_dataset(reid: pd.DataFrame) -> pd.DataFrame:
+    """What a card keeps of a table of re-identification, without its means."""
+    counts = ["n_identities", "n_positive", "n_negative"]
+    values = ["auc", "specificity_at_99_sensitivity", "ece"]
+    rows = reid[~reid["dataset"].isin(["macro", "micro"])].assign(task="re-identification")
+    return rows[["dataset", "task", "detector", *counts, *values]]
 
 
 def wide(reid: pd.DataFrame, column: str) -> str:
@@ -62,6 +75,8 @@ def wide(reid: pd.DataFrame, column: str) -> str:
 
 def markdown(table: pd.DataFrame) -> str:
     def cell(value: object) -> str:
+        if value != value:
+            return "–"  # a detector of faces on other pictures
         return f"{value:.3f}" if isinstance(value, float) else str(value)
 
     lines = [" | ".join(map(str, table.columns)), " | ".join("---" for _ in table.columns)]
@@ -115,11 +130,27 @@ Weights sha256 `{card["sha256"]}`, on {where}, pictures of {card["size"]}×{card
 
 {wide(metrics, "specificity_at_99_sensitivity")}
 
-### Training data and terms
+{calibration(card["name"], metrics)}### Training data and terms
 
 {markdown(terms)}
 
 {card.get("notes", "")}
+"""
+
+
+def calibration(name: str, metrics: pd.DataFrame) -> str:
+    """How far the model's probabilities are from the truth on each dataset, where a release measured it."""
+    if not (FIGURES / f"{name}-reliability.png").is_file():
+        return ""
+    mine = metrics[(metrics["detector"] == name) & (metrics["task"] == "re-identification")]
+    return f"""### Expected calibration error
+
+Mean distance between a pair's probability and the share of pairs of that probability that show one identity.
+
+{markdown(mine.sort_values("dataset")[["dataset", "ece"]].rename(columns={"ece": "error"}))}
+
+![reliability](models/{name}-reliability.png)
+
 """
 
 
@@ -129,5 +160,6 @@ if __name__ == "__main__":
     parser.add_argument("measured", type=Path)
     parser.add_argument("--name", default="compact")
     parser.add_argument("--training-data", type=Path, help="JSON list: dataset, pictures, identities, terms")
+    parser.add_argument("--faces", type=Path, help="folder of a re-identification benchmark of detectors of faces")
     arguments = parser.parse_args()
-    release(arguments.checkpoint, arguments.measured, arguments.name, arguments.training_data)
+    release(arguments.checkpoint, arguments.measured, arguments.name, arguments.training_data, arguments.faces)
