@@ -18,6 +18,7 @@ from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.audit_threshold import operating_point
 from lcmem.jobs.given import Source, in_memory, on_disk
 from lcmem.jobs.output import check_output, claim_output
+from lcmem.jobs.provenance import provenance
 from lcmem.matching.compare import given_score
 from lcmem.matching.control import control_scores, shared_files
 from lcmem.matching.copies import CopyFinder, CopyLevels
@@ -191,4 +192,4 @@ def _about(detector: Detector, sets: dict[str, FeatureSet]) -> dict[str, Any]:
         "pictures_encoded": encoded,
         "pictures_reused": sum(len(found.manifest) for found in sets.values()) - encoded,
         "pictures_per_second": encoded / busy if encoded else None,
-    }
+    } | provenance(detector, sets)

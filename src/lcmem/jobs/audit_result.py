@@ -138,13 +138,13 @@ class AuditResult:
         return numbers | {"skipped": len(self.skipped)} | self.about
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``summary.json``, ``matches.parquet`` and ``.csv``, ``kept.csv``, ``rejected.csv``, ``twins.csv``,
-        ``skipped.csv``, ``scores.parquet`` and the report ``index.html``.
+        """Write ``summary.json``, ``audit-card.json``, ``matches.parquet`` and ``.csv``, ``kept.csv``,
+        ``rejected.csv``, ``twins.csv``, ``skipped.csv``, ``scores.parquet`` and the report ``index.html``.
 
         Returns:
             The report's path.
         """
-        from lcmem.report import render
+        from lcmem.report import audit_card, render
 
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
@@ -154,6 +154,7 @@ class AuditResult:
         for name, table in (("matches", self.matches), ("scores", pd.concat(scores, ignore_index=True))):
             write_table(table, target / f"{name}.parquet")
         write_json(self.summary, target / "summary.json")
+        write_json(audit_card(self), target / "audit-card.json")
         write_text(render(self), target / "index.html")
         return target / "index.html"
 

@@ -1,0 +1,72 @@
+"""The audit card: everything that an audit rests on, to be signed, kept and read by programs."""
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from lcmem.report.verdict import judge
+
+if TYPE_CHECKING:
+    from lcmem.jobs.audit_result import AuditResult
+
+SCHEMA = "audit-card.schema.json"
+"""File of this package that says what a card holds (JSON Schema, draft 2020-12)."""
+SETS = {"real": "n_real", "synthetic": "n_synthetic", "holdout": "n_holdout"}
+RATES = ("memorization_rate", "copy_rate", "holdout_rate", "excess")
+
+
+def audit_card(result: "AuditResult") -> dict[str, Any]:
+    """The card of an audit, JSON-ready, as :data:`SCHEMA` describes it."""
+    numbers = result.summary
+    verdict = judge(numbers)
+    return {
+        "schema": "lcmem-audit-card/1",
+        "id": report_id(numbers),
+        "date": numbers["date"],
+        "verdict": {"level": verdict.level, "sentence": verdict.sentence},
+        "versions": numbers["versions"],
+        "command": numbers.get("command"),
+        "model": {"name": numbers["model"], "sha256": numbers["model_fingerprint"], "encoder": _encoder(numbers)},
+        "data": {name: _data(numbers, name) for name in SETS},
+        "thresholds": {
+            "score": numbers["score"],
+            "same_identity": numbers["threshold_logit"] if numbers["same_identity"] else None,
+            "copy": _finite(numbers["copy_threshold_logit"]),
+            "method": numbers["threshold_method"],
+            "expected_by_chance": numbers["false_positive_rate"],
+            "chance_bound_95": numbers["false_positive_rate_bound"],
+            "explanation": numbers["threshold_explanation"],
+            "copy_rule": result.copy_rule,
+        },
+        "results": {name: numbers[name] for name in ("n_memorized", "n_copies", "n_same_identity")}
+        | {name: _interval(numbers, name) for name in RATES},
+        "notes": numbers["notes"],
+    }
+
+
+def report_id(numbers: dict[str, Any]) -> str:
+    """The same for every audit of the same pictures with the same model and thresholds; 16 hexadecimal digits."""
+    named = ("fingerprints", "model_fingerprint", "threshold_logit", "copy_threshold_logit")
+    text = json.dumps([numbers[name] for name in named], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _encoder(numbers: dict[str, Any]) -> dict[str, str] | None:
+    return {"name": numbers["encoder"], "sha256": numbers["encoder_sha256"]} if numbers["encoder"] else None
+
+
+def _data(numbers: dict[str, Any], name: str) -> dict[str, Any] | None:
+    if name not in numbers["fingerprints"]:
+        return None
+    known = {"identities": numbers["n_real_identities"] or None} if name == "real" else {}
+    return {"pictures": numbers[SETS[name]], "sha256": numbers["fingerprints"][name]} | known
+
+
+def _interval(numbers: dict[str, Any], name: str) -> dict[str, float] | None:
+    if numbers[name] is None:
+        return None
+    return {"value": numbers[name], "low": numbers[f"{name}_low"], "high": numbers[f"{name}_high"]}
+
+
+def _finite(level: float) -> float | None:
+    return level if abs(level) < float("inf") else None

@@ -1,0 +1,65 @@
+"""Claims: the verdict judges by what chance explains; the card names what an audit rests on, by its schema."""
+
+import json
+from importlib.resources import files
+
+import pytest
+
+import lcmem
+from lcmem.report.verdict import ALARM, CALM, UNCLEAR, judge
+
+NUMBERS = {
+    "n_synthetic": 5000, "n_memorized": 462, "n_copies": 0, "same_identity": True, "holdout_rate": None,
+    "false_positive_rate": 0.01, "false_positive_rate_bound": 0.02, "threshold_method": "identities",
+    "memorization_rate": 0.0924, "memorization_rate_low": 0.08,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "level", "words"),
+    [
+        ({}, ALARM, ["462 of 5,000", "chance explains at most 50, and not more than 100."]),
+        ({"n_memorized": 60, "memorization_rate": 0.012, "memorization_rate_low": 0.009}, UNCLEAR, ["60 of 5,000"]),
+        ({"n_memorized": 40, "memorization_rate": 0.008, "memorization_rate_low": 0.006}, CALM, ["at most 50"]),
+        ({"holdout_rate": 0.1, "excess": -0.01, "excess_low": -0.02}, CALM, ["No memorization found: 462 of 5,000"]),
+        ({"holdout_rate": 0.07, "excess": 0.02, "excess_low": -0.01}, UNCLEAR, ["Undecided"]),
+        ({"holdout_rate": 0.01, "excess": 0.08, "excess_low": 0.06}, ALARM, ["given away"]),
+        ({"n_copies": 1}, ALARM, ["1 of 5,000 synthetic pictures is a copy, and 461 more match", "50 of those"]),
+        ({"n_memorized": 0, "same_identity": False}, UNCLEAR, ["cannot be told"]),
+        ({"false_positive_rate": None}, UNCLEAR, ["not known"]),
+        ({"n_memorized": 0}, CALM, ["0 of 5,000"]),
+    ],
+)
+def test_the_verdict_judges(changed, level, words):
+    verdict = judge(NUMBERS | changed)
+    assert verdict.level == level and all(word in verdict.sentence for word in words), verdict
+
+
+@pytest.fixture(scope="module")
+def card(orl, compact, tmp_path_factory):
+    out = tmp_path_factory.mktemp("card")
+    real, synthetic = ([orl.paths[at] for at in range(*ends, 3)] for ends in ((0, 60), (50, 120)))
+    lcmem.audit(real, synthetic, model=compact, out=out, workers=0)
+    again = lcmem.audit(real[::-1], synthetic, model=compact, workers=0)
+    return json.loads((out / "audit-card.json").read_text()), again
+
+
+def test_the_card_follows_its_schema(card):
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    schema = json.loads(files("lcmem.report").joinpath("audit-card.schema.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+    validator.check_schema(schema)
+    validator.validate(card[0])
+    for name in schema["required"]:
+        assert not validator.is_valid({key: value for key, value in card[0].items() if key != name})
+
+
+def test_the_card_names_what_the_audit_rests_on(card, compact):
+    made, again = card
+    assert made["versions"]["lcmem"] == lcmem.__version__ and made["date"].startswith("20")
+    assert made["model"]["sha256"] == compact.fingerprint
+    assert made["model"]["encoder"] == {"name": compact.encoder.card.name, "sha256": compact.encoder.card.sha256}
+    assert made["data"]["real"]["pictures"] == 20 and made["data"]["holdout"] is None
+    same = again.about["fingerprints"]
+    assert {name: made["data"][name]["sha256"] for name in same} == same, "the order of files does not matter"
+    assert same["real"] != same["synthetic"]
