@@ -17,7 +17,8 @@ from lcmem.evaluation.copy.part import CopyPart, CopyScores, micro_average_preci
 from lcmem.evaluation.copy.run import COLUMNS, benchmark_copy
 from lcmem.evaluation.copy.sample import random_identities, random_pictures
 from lcmem.evaluation.copy.summary import strongest
-from lcmem.evaluation.copy.variants import PAPER, TRANSFORMS, EditedCopies, Variant, edited_copy, variants_of
+from lcmem.evaluation.copy.transforms import PAPER, TRANSFORMS
+from lcmem.evaluation.copy.variants import EditedCopies, Variant, edited_copy, variants_of
 from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.joint import joint
 from lcmem.evaluation.pictures import BenchmarkPictures

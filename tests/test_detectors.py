@@ -2,7 +2,6 @@
 
 import pickle
 import socket
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -327,27 +326,6 @@ def test_names_of_checkpoints(tmp_path):
 def test_a_detector_of_ones_own_passes_for_a_name():
     own = NCC()
     assert load_detector(own) is own
-
-
-class Installed(NCC):
-    """What another package could bring."""
-
-    def __init__(self, options: Options) -> None:
-        self.name = f"mine on {options.device}"
-
-
-def test_other_packages_bring_detectors(monkeypatch):
-    points = [
-        EntryPoint("mine", f"{__name__}:Installed", registry.GROUP),
-        EntryPoint("wrong", "pathlib:Path", registry.GROUP),
-        EntryPoint("gone", "no.such:thing", registry.GROUP),
-    ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
-    assert load_detector("mine").name == "mine on cpu"
-    for name in ("wrong", "gone"):
-        with pytest.raises(LCMemError, match=f"{name}: .* cannot be loaded"):
-            load_detector(name)
-    assert "mine: ?, test_detectors:Installed" in CliRunner().invoke(app, ["detectors"]).output
 
 
 def test_pictures_keep_their_proportions_where_a_detector_wants_that(rng, tmp_path):

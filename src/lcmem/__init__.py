@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lcmem.generation.regenerate import generate_private
     from lcmem.jobs.audit import audit
     from lcmem.jobs.audit_result import AuditResult
+    from lcmem.metrics import MemorizationRate
     from lcmem.pictures.image import load_picture
     from lcmem.pictures.manifest import Manifest
 
@@ -30,6 +31,7 @@ _HOMES = {
     "LCMemError": "lcmem.errors",
     "LatentEncoder": "lcmem.encoders",
     "Manifest": "lcmem.pictures.manifest",
+    "MemorizationRate": "lcmem.metrics",
     "PictureError": "lcmem.errors",
     "PipelineSampler": "lcmem.generation.pipelines",
     "PrivacyFilter": "lcmem.generation.filter",
@@ -49,6 +51,7 @@ __all__ = [
     "LCMemError",
     "LatentEncoder",
     "Manifest",
+    "MemorizationRate",
     "PictureError",
     "PipelineSampler",
     "PrivacyFilter",

@@ -1,4 +1,4 @@
-"""A checkpoint on disk: a folder with ``model.safetensors`` and ``card.json``."""
+"""A checkpoint on disk: a folder with ``model.safetensors`` and ``card.json`` (on a hub: ``config.json``)."""
 
 import json
 import os
@@ -14,6 +14,8 @@ from torch import Tensor
 from lcmem.errors import CheckpointError
 
 WEIGHTS, CARD = "model.safetensors", "card.json"
+CONFIG = "config.json"
+"""The card's name on a model hub, where folders of this layout are loaded just as well."""
 BUNDLED = Path(__file__).parent / "weights"
 
 
@@ -41,7 +43,7 @@ def read_card(folder: Path, kind: str) -> dict[str, Any]:
     Raises:
         CheckpointError: The card is missing, damaged or of another kind of checkpoint.
     """
-    path = folder / CARD
+    path = folder / (CARD if (folder / CARD).is_file() or not (folder / CONFIG).is_file() else CONFIG)
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -94,6 +96,12 @@ def fill_module(module: torch.nn.Module, state: Mapping[str, Tensor], origin: st
     module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
 
 
+def write_weights(module: torch.nn.Module, target: Path, dtype: torch.dtype) -> None:
+    """Write a module's tensors as safetensors."""
+    state = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in module.state_dict().items()}
+    save_file(state, target, metadata={"format": "pt"})
+
+
 def save_checkpoint(
     folder: str | os.PathLike[str], module: torch.nn.Module, card: dict[str, Any], dtype: torch.dtype = torch.float32
 ) -> Path:
@@ -102,8 +110,7 @@ def save_checkpoint(
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    state = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in module.state_dict().items()}
-    save_file(state, partial / WEIGHTS)
+    write_weights(module, partial / WEIGHTS, dtype)
     (partial / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)

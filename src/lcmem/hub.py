@@ -2,6 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from lcmem.checkpoints import CONFIG, WEIGHTS
+from lcmem.errors import CheckpointError, extra
 
 
 @contextmanager
@@ -19,3 +23,25 @@ def hub_access(allowed: bool) -> Iterator[None]:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+def hub_folder(repo: str, revision: str | None, allow_download: bool) -> Path:
+    """Where the hub's cache holds a checkpoint.
+
+    Args:
+        repo: ``owner/name``.
+        revision: A branch, a tag or a commit; None for the main branch.
+        allow_download: Whether to fetch what the cache lacks.
+
+    Raises:
+        CheckpointError: It is not there, or huggingface_hub is not installed.
+    """
+    with extra("hub", "models of a hub need huggingface_hub", CheckpointError):
+        from huggingface_hub import snapshot_download
+    wanted = {"revision": revision, "allow_patterns": [CONFIG, WEIGHTS], "local_files_only": not allow_download}
+    try:
+        with hub_access(allow_download):
+            return Path(snapshot_download(repo, **wanted))
+    except Exception as error:  # OSError, ValueError or a hub error, by what is missing
+        hint = "" if allow_download else "; to download it, say allow_download=True"
+        raise CheckpointError(f"{repo}: neither a folder nor a model in the hub's cache ({error}){hint}") from error

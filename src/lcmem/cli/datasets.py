@@ -1,5 +1,7 @@
 """``lcmem datasets``: which data sets can be read as they are downloaded."""
 
+import typer
+
 from lcmem.cli.app import TRAIN, app, examples
 
 
@@ -14,14 +16,22 @@ def datasets() -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
-    from lcmem.datasets import DATASETS
+    from lcmem import plugins
+    from lcmem.datasets import DATASETS, find_dataset
+    from lcmem.errors import LCMemError
 
+    known = [*DATASETS.values()]
+    for name in plugins.installed(plugins.DATASETS):
+        try:
+            known.append(find_dataset(name))
+        except LCMemError as error:
+            typer.secho(f"lcmem: {error}", fg="yellow", err=True)
     columns = (Column("layout", no_wrap=True), Column("what the folder holds", ratio=5, overflow="fold"))
     table = Table(*columns, Column("identity", ratio=2), Column("terms", ratio=3), show_lines=True, expand=True)
-    for info in DATASETS.values():
+    for info in known:
         table.add_row(info.name, info.expects, info.identity, info.terms)
     console = Console()
     console.print(table)
-    for info in DATASETS.values():  # outside the table, where no column breaks them
+    for info in known:  # outside the table, where no column breaks them
         console.print(f"{info.name}: {info.url}", soft_wrap=True, highlight=False)
     console.print("\nlcmem manifest FOLDER --layout NAME", highlight=False)

@@ -22,8 +22,8 @@ def manifest(
     layout: Annotated[
         str | None,
         typer.Option(
-            help="Known layout of SOURCE: celeba, lfw, imagenet-lt, mimic-cxr, nih-cxr, nih-cxr-lt, isic-2020, ct-rate "
-            "or open-pack; see `lcmem datasets`. Default: any folder or table."
+            help="Known layout of SOURCE, for example celeba or mimic-cxr; `lcmem datasets` lists all. "
+            "Default: any folder or table."
         ),
     ] = None,
     split: Annotated[

@@ -20,6 +20,8 @@ from lcmem.devices import batch_size as suited
 from lcmem.devices import usable_devices
 from lcmem.encoders import LatentEncoder, load_encoder, weights_sha256
 from lcmem.errors import CheckpointError
+from lcmem.files import replacing, write_json
+from lcmem.hub import hub_folder
 from lcmem.model import Head, NetworkSettings, SiameseNetwork, pair_logits
 from lcmem.model.fused import fused
 from lcmem.pictures.loading import PictureBatch, to_float
@@ -102,8 +104,47 @@ class LCMem(Detector):
         detector.engines += [(copy.deepcopy(frozen).to(other), copy.deepcopy(fast).to(other)) for other in others]
         return detector
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        allow_download: bool = False,
+        **options: Any,
+    ) -> "LCMem":
+        """Load a detector from a folder or from the Hugging Face hub (``config.json`` and ``model.safetensors``).
+
+        Args:
+            source: What :meth:`load` takes, or the name ``owner/model`` of a repository.
+            revision: Branch, tag or commit of the repository; None for its main branch.
+            allow_download: Whether what the hub's cache lacks may be downloaded.
+            **options: ``device`` and ``encoder`` of :meth:`load`.
+
+        Raises:
+            CheckpointError: As :meth:`load`, or the repository is not in the cache and may not be downloaded.
+        """
+        if "/" in os.fspath(source) and not Path(source).exists():
+            source = hub_folder(os.fspath(source), revision, allow_download)
+        elif revision is not None:
+            raise CheckpointError(f"{source}: a revision is one of a repository owner/model, and this is not one")
+        return cls.load(source, allow_download=allow_download, **options)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``config.json`` and ``model.safetensors`` beside whatever else a folder holds, as on a model hub."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        with replacing(target / checkpoints.WEIGHTS) as partial:
+            checkpoints.write_weights(self.network, partial, torch.float16)
+        write_json(self._full_card(), target / checkpoints.CONFIG)
+        return target
+
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write weights (float16) and card; what is loaded again is what the card's sha256 names."""
+        return checkpoints.save_checkpoint(folder, self.network, self._full_card(), dtype=torch.float16)
+
+    def _full_card(self) -> dict[str, Any]:
+        """The card with what is needed to load it again, of the weights in float16."""
         rounded = SiameseNetwork(self.network.settings)
         rounded.load_state_dict({name: value.half().float() for name, value in self.network.state_dict().items()})
         head = {
@@ -113,7 +154,7 @@ class LCMem(Detector):
             "network": self.network.settings.to_dict(),
             "encoder": self.encoder.card.to_dict(),
         }
-        return checkpoints.save_checkpoint(folder, self.network, head | self.card, dtype=torch.float16)
+        return head | self.card
 
     @property
     def device(self) -> torch.device:  # type: ignore[override]  # where the network is now

@@ -1,10 +1,8 @@
 """Detectors by name: those of the package, those that other packages bring, and checkpoints. Loads no torch by itself.
 
-A package brings a detector with an entry point of the group ``lcmem.detectors``: a class or a function that is called
-with :class:`lcmem.detectors.entry.Options` and gives a :class:`lcmem.detectors.base.Detector`::
-
-    [project.entry-points."lcmem.detectors"]
-    mine = "my_package.my_module:MyDetector"
+A package brings a detector with an entry point of the group ``lcmem.detectors`` (see :mod:`lcmem.plugins`): a class or
+a function that is called with :class:`lcmem.detectors.entry.Options` and gives a
+:class:`lcmem.detectors.base.Detector`.
 """
 
 from __future__ import annotations
@@ -12,10 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lcmem import plugins
 from lcmem.detectors import published
 from lcmem.detectors.entry import REGISTRY, Entry, Options
 from lcmem.errors import LCMemError
@@ -23,32 +22,22 @@ from lcmem.errors import LCMemError
 if TYPE_CHECKING:
     from lcmem.detectors.base import Detector
 
-__all__ = ["GROUP", "REGISTRY", "check_name", "installed", "load_detector", "named"]
-
-GROUP = "lcmem.detectors"
-"""The group of entry points that bring detectors."""
+__all__ = ["REGISTRY", "check_name", "installed", "load_detector", "named"]
 
 
 def installed() -> dict[str, Entry]:
     """Detectors that other packages bring; none of their code is run."""
     found = {}
-    for point in entry_points(group=GROUP):
-        source = f"{point.dist.name if point.dist else '?'}, {point.value}"
-        load = partial(_load_installed, point=point)
-        found[point.name] = Entry(point.name, "installed", source, "see the package", None, "installed", load)
+    for name, point in plugins.installed(plugins.DETECTORS).items():
+        load = partial(_load, point)
+        found[name] = Entry(name, "installed", plugins.origin(point), "see the package", None, "installed", load)
     return found
 
 
-def _load_installed(options: Options, point: EntryPoint) -> Detector:
+def _load(point: EntryPoint, options: Options) -> Detector:
     from lcmem.detectors.base import Detector
 
-    try:
-        made = point.load()(options)
-    except Exception as error:  # whatever another package does wrong
-        raise LCMemError(f"{point.name}: {point.value} cannot be loaded ({type(error).__name__}: {error})") from error
-    if not isinstance(made, Detector):
-        raise LCMemError(f"{point.name}: {point.value} made a {type(made).__name__}, not a Detector")
-    return made
+    return plugins.load_plugin(point, Detector, lambda make: make(options))  # type: ignore[type-abstract]
 
 
 def named(name: str) -> tuple[str, str]:

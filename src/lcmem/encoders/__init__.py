@@ -1,11 +1,17 @@
-"""Frozen autoencoders: pictures to latents."""
+"""Frozen autoencoders: pictures to latents.
+
+A package brings an encoder with an entry point of the group ``lcmem.encoders`` (see :mod:`lcmem.plugins`): a class or a
+function that is called with the keyword ``allow_download`` and gives a :class:`lcmem.encoders.LatentEncoder`.
+"""
 
 import os
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import torch
 
+from lcmem import plugins
 from lcmem.checkpoints import CARD, load_weights, read_card, resolve_folder, save_checkpoint
 from lcmem.devices import usable_device
 from lcmem.encoders.base import EncoderCard, LatentEncoder, weights_sha256
@@ -30,7 +36,8 @@ def load_encoder(
 
     Args:
         source: ``compact-autoencoder`` (bundled), a folder that ``lcmem train autoencoder`` wrote, ``pixels`` (none at
-            all), or what :func:`lcmem.encoders.hub.load_diffusers` takes: ``sd-vae``, a diffusers folder or a hub id.
+            all), the name of an encoder that another package brings, or what :func:`lcmem.encoders.hub.load_diffusers`
+            takes: ``sd-vae``, a diffusers folder or a hub id.
         device: Where to put it.
         input_range: ``symmetric`` or ``unit``, see :class:`EncoderCard`; for diffusers autoencoders.
         latents: ``mode`` or ``sample``, see :class:`EncoderCard`; for diffusers autoencoders.
@@ -45,6 +52,8 @@ def load_encoder(
         encoder: LatentEncoder = _load_compact(name)
     elif name == PIXELS:
         encoder = PixelEncoder()
+    elif name in (brought := plugins.installed(plugins.ENCODERS)):
+        encoder = _load_installed(brought[name], allow_download)
     else:
         from lcmem.encoders.hub import load_diffusers
 
@@ -62,6 +71,13 @@ def _load_compact(name: str) -> CompactAutoencoder:
         raise CheckpointError(f"{folder}: the weights are not those of the card (sha256 {sha256[:12]}…)")
     source = name if name == BUNDLED_ENCODER else str(folder.absolute())
     encoder.card = replace(encoder.card, name=card["name"], source=source, sha256=sha256, licence=card["licence"])
+    return encoder
+
+
+def _load_installed(point: EntryPoint, allow_download: bool) -> LatentEncoder:
+    kind: type[LatentEncoder] = LatentEncoder  # type: ignore[type-abstract]
+    encoder = plugins.load_plugin(point, kind, lambda make: make(allow_download=allow_download))
+    encoder.card = replace(encoder.card, source=point.name)  # where a checkpoint finds it again
     return encoder
 
 

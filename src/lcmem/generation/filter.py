@@ -92,6 +92,14 @@ class PrivacyFilter:
             calibration = Thresholds(given_score(threshold, detector), inf, f"The threshold {threshold:g} was given.")
         self.thresholds = calibration or calibrate_thresholds(self.real, detector, false_positive_rate)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "PrivacyFilter":
+        """Itself: it never changes, and what it holds is large."""
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which makes threads of its own."""
+        return {name: value for name, value in vars(self).items() if name != "_gallery"}
+
     def __call__(self, samples: Any, *, against: Against | None = None) -> Verdicts:
         """Judge pictures.
 

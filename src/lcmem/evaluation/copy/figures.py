@@ -7,7 +7,8 @@ import pandas as pd
 import torch
 
 from lcmem.evaluation.copy.summary import strongest
-from lcmem.evaluation.copy.variants import PAPER, TRANSFORMS, Variant, edited_copy
+from lcmem.evaluation.copy.transforms import PAPER, TRANSFORMS
+from lcmem.evaluation.copy.variants import Variant, edited_copy
 from lcmem.evaluation.pictures import SIZE
 from lcmem.evaluation.tables import title
 from lcmem.pictures.image import PictureLike, load_levels

@@ -16,7 +16,8 @@ from lcmem.evaluation.copy.figures import strengths_figure, strongest_figure
 from lcmem.evaluation.copy.part import CopyPart
 from lcmem.evaluation.copy.sample import content_hashes, random_identities, random_pictures
 from lcmem.evaluation.copy.summary import STRONGEST, strongest, summary
-from lcmem.evaluation.copy.variants import PAPER, TRANSFORMS, Variant, variants_of
+from lcmem.evaluation.copy.transforms import PAPER, TRANSFORMS
+from lcmem.evaluation.copy.variants import Variant, variants_of
 from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pairing import Features
 from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
@@ -68,7 +69,7 @@ def benchmark_copy(
             were taken), ``copy.md``, the figures ``copy-strongest`` and ``copy-strengths`` (PNG and SVG), and features
             that a second run needs not make again.
         pictures: Test pictures, over all datasets.
-        transforms: Some of :data:`lcmem.evaluation.copy.variants.TRANSFORMS`; None for all.
+        transforms: Some of :data:`lcmem.evaluation.copy.transforms.TRANSFORMS`; None for all.
         protocol: ``fixed`` or ``paper``.
         split: Split of the pictures that are copied.
         threshold_split: Split of the pictures that thresholds are taken from.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lcmem.evaluation.copy.variants import PAPER, TRANSFORMS
+from lcmem.evaluation.copy.transforms import PAPER, TRANSFORMS
 from lcmem.evaluation.running import OK
 from lcmem.evaluation.tables import markdown, title
 

@@ -1,86 +1,18 @@
-"""How the copy benchmark edits pictures: every transform, its strengths, and copies that never come out differently."""
+"""Edited copies of pictures that never come out differently: each transform at each of its strengths."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lcmem import edits
-from lcmem.augment import Augmentation
 from lcmem.errors import LCMemError
+from lcmem.evaluation.copy.transforms import TRANSFORMS, Chance
 from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.pictures.loading import to_float, to_levels
 from lcmem.store import StoredRows
-
-
-@dataclass(frozen=True)
-class Chance:
-    """What a random edit of one picture draws from.
-
-    Attributes:
-        generator: Random numbers of this picture, transform and strength.
-        pool: uint8 pictures ``[P, 3, S, S]`` that may stand beside it in a collage.
-    """
-
-    generator: torch.Generator
-    pool: np.ndarray | StoredRows
-
-    def uniform(self) -> Tensor:
-        """One number in [0, 1), as ``[1]``."""
-        return torch.rand(1, generator=self.generator)
-
-    def others(self, count: int) -> Tensor:
-        """Pictures of the pool, ``[1, count, 3, S, S]``."""
-        rows = torch.randint(len(self.pool), (count,), generator=self.generator).numpy()
-        return to_float(torch.from_numpy(self.pool[rows]))[None]
-
-
-Edit = Callable[[Tensor, Tensor, Chance], Tensor]
-"""Maps a picture ``[1, 3, S, S]`` in [0, 1] and a strength ``[1]`` to the same shape."""
-
-
-def _zoom(picture: Tensor, side: Tensor, chance: Chance) -> Tensor:
-    return edits.crop(picture, side, chance.uniform(), chance.uniform())
-
-
-def _collage(picture: Tensor, _: Tensor, chance: Chance) -> Tensor:
-    return edits.collage(picture, chance.others(3), torch.randint(4, (1,), generator=chance.generator))
-
-
-def _crop_brightness_jpeg(picture: Tensor, side: Tensor, chance: Chance) -> Tensor:
-    brighter = edits.brightness(_zoom(picture, side, chance), torch.tensor([1.3]))
-    return edits.jpeg(brighter, torch.tensor([40]))
-
-
-def _rotation_blur_grey(picture: Tensor, degrees: Tensor, _: Chance) -> Tensor:
-    return edits.grey(edits.blur(edits.rotate(picture, degrees), torch.tensor([1.0])))
-
-
-PAPER = ("blur", "noise", "rotation", "brightness", "contrast", "jpeg")
-"""The transforms of the paper's figures 4 and 5."""
-
-TRANSFORMS: dict[str, tuple[tuple[float, ...], Edit]] = {
-    "blur": ((0.1, 1, 2, 6), lambda x, sigma, _: edits.blur(x, sigma)),
-    "noise": ((0.01, 0.1, 0.2, 0.3), lambda x, sigma, chance: edits.noise(x, sigma, chance.generator)),
-    "rotation": ((5, 10, 20, 30), lambda x, degrees, _: edits.rotate(x, degrees)),
-    "brightness": ((1.1, 1.3, 1.6, 2), lambda x, factor, _: edits.brightness(x, factor)),
-    "contrast": ((1.1, 1.3, 1.6, 2), lambda x, factor, _: edits.contrast(x, factor)),
-    "jpeg": ((95, 70, 40, 10), lambda x, quality, _: edits.jpeg(x, quality)),
-    "darkening": ((0.9, 0.7, 0.5, 0.3), lambda x, factor, _: edits.brightness(x, factor)),
-    "flip": ((1,), lambda x, _, __: edits.flip(x)),
-    "crop": ((0.7, 0.5, 0.3), _zoom),
-    "downscale": ((2, 4, 8), lambda x, factor, _: edits.downscale(x, float(factor))),
-    "grey": ((1,), lambda x, _, __: edits.grey(x)),
-    "text": ((0.1, 0.2), lambda x, height, chance: edits.overlay_text(x, height, chance.uniform(), chance.uniform())),
-    "collage": ((4,), _collage),
-    "crop+brightness+jpeg": ((0.7,), _crop_brightness_jpeg),
-    "rotation+blur+grey": ((10,), _rotation_blur_grey),
-    "stage-2": ((1,), lambda x, _, chance: Augmentation()(x, chance.generator)),
-}
-"""Strengths, from the weakest to the strongest, and the edit of each transform; the paper's come first."""
 
 
 @dataclass(frozen=True)

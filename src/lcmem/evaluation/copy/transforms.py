@@ -1,0 +1,156 @@
+"""How the copy benchmark edits pictures: every transform, one function each, and its strengths."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lcmem import edits
+from lcmem.augment import Augmentation
+from lcmem.pictures.loading import to_float
+from lcmem.store import StoredRows
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What a random edit of one picture draws from.
+
+    Attributes:
+        generator: Random numbers of this picture, transform and strength.
+        pool: uint8 pictures ``[P, 3, S, S]`` that may stand beside it in a collage.
+    """
+
+    generator: torch.Generator
+    pool: np.ndarray | StoredRows
+
+    def uniform(self) -> Tensor:
+        """One number in [0, 1), as ``[1]``."""
+        return torch.rand(1, generator=self.generator)
+
+    def others(self, count: int) -> Tensor:
+        """Pictures of the pool, ``[1, count, 3, S, S]``."""
+        rows = torch.randint(len(self.pool), (count,), generator=self.generator).numpy()
+        return to_float(torch.from_numpy(self.pool[rows]))[None]
+
+
+Edit = Callable[[Tensor, Tensor, Chance], Tensor]
+"""Maps a picture ``[1, 3, S, S]`` in [0, 1] and a strength ``[1]`` to the same shape."""
+
+TRANSFORMS: dict[str, tuple[tuple[float, ...], Edit]] = {}
+"""Strengths and edit of each transform, in the order of the tables; the paper's come first."""
+
+PAPER = ("blur", "noise", "rotation", "brightness", "contrast", "jpeg")
+"""The transforms of the paper's figures 4 and 5."""
+
+
+def transform(*strengths: float, name: str = "") -> Callable[[Edit], Edit]:
+    """Make a function a transform of the benchmark.
+
+    Args:
+        *strengths: From the weakest to the strongest.
+        name: In tables; without one the function's.
+    """
+
+    def register(edit: Edit) -> Edit:
+        TRANSFORMS[name or edit.__name__] = strengths, edit
+        return edit
+
+    return register
+
+
+@transform(0.1, 1, 2, 6)
+def blur(picture: Tensor, sigma: Tensor, _: Chance) -> Tensor:
+    """Gaussian blur; ``sigma`` in pixels of a 256-pixel picture."""
+    return edits.blur(picture, sigma)
+
+
+@transform(0.01, 0.1, 0.2, 0.3)
+def noise(picture: Tensor, sigma: Tensor, chance: Chance) -> Tensor:
+    """Gaussian noise."""
+    return edits.noise(picture, sigma, chance.generator)
+
+
+@transform(5, 10, 20, 30)
+def rotation(picture: Tensor, degrees: Tensor, _: Chance) -> Tensor:
+    """Rotated about the centre."""
+    return edits.rotate(picture, degrees)
+
+
+@transform(1.1, 1.3, 1.6, 2)
+def brightness(picture: Tensor, factor: Tensor, _: Chance) -> Tensor:
+    """Brighter."""
+    return edits.brightness(picture, factor)
+
+
+@transform(1.1, 1.3, 1.6, 2)
+def contrast(picture: Tensor, factor: Tensor, _: Chance) -> Tensor:
+    """More contrast."""
+    return edits.contrast(picture, factor)
+
+
+@transform(95, 70, 40, 10)
+def jpeg(picture: Tensor, quality: Tensor, _: Chance) -> Tensor:
+    """Saved as JPEG."""
+    return edits.jpeg(picture, quality)
+
+
+@transform(0.9, 0.7, 0.5, 0.3)
+def darkening(picture: Tensor, factor: Tensor, _: Chance) -> Tensor:
+    """Darker."""
+    return edits.brightness(picture, factor)
+
+
+@transform(1)
+def flip(picture: Tensor, _: Tensor, __: Chance) -> Tensor:
+    """Left and right mirrored."""
+    return edits.flip(picture)
+
+
+@transform(0.7, 0.5, 0.3)
+def crop(picture: Tensor, side: Tensor, chance: Chance) -> Tensor:
+    """A square cut out anywhere; ``side`` as a share of the picture's."""
+    return edits.crop(picture, side, chance.uniform(), chance.uniform())
+
+
+@transform(2, 4, 8)
+def downscale(picture: Tensor, factor: Tensor, _: Chance) -> Tensor:
+    """Saved small."""
+    return edits.downscale(picture, float(factor))
+
+
+@transform(1)
+def grey(picture: Tensor, _: Tensor, __: Chance) -> Tensor:
+    """Without colours."""
+    return edits.grey(picture)
+
+
+@transform(0.1, 0.2)
+def text(picture: Tensor, height: Tensor, chance: Chance) -> Tensor:
+    """A word written on it; ``height`` as a share of the picture's."""
+    return edits.overlay_text(picture, height, chance.uniform(), chance.uniform())
+
+
+@transform(4)
+def collage(picture: Tensor, _: Tensor, chance: Chance) -> Tensor:
+    """One of four pictures in one."""
+    return edits.collage(picture, chance.others(3), torch.randint(4, (1,), generator=chance.generator))
+
+
+@transform(0.7, name="crop+brightness+jpeg")
+def crop_brightness_jpeg(picture: Tensor, side: Tensor, chance: Chance) -> Tensor:
+    """Three edits, one after the other."""
+    return edits.jpeg(edits.brightness(crop(picture, side, chance), torch.tensor([1.3])), torch.tensor([40]))
+
+
+@transform(10, name="rotation+blur+grey")
+def rotation_blur_grey(picture: Tensor, degrees: Tensor, _: Chance) -> Tensor:
+    """Three edits, one after the other."""
+    return edits.grey(edits.blur(edits.rotate(picture, degrees), torch.tensor([1.0])))
+
+
+@transform(1, name="stage-2")
+def stage_2(picture: Tensor, _: Tensor, chance: Chance) -> Tensor:
+    """The random edits that LCMem is trained with."""
+    return Augmentation()(picture, chance.generator)

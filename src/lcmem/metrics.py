@@ -1,0 +1,83 @@
+"""A metric for training loops: how much of what a generator makes gives a real picture away."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lcmem.atlas import Atlas
+from lcmem.detectors.base import Detector
+from lcmem.detectors.registry import load_detector
+from lcmem.errors import LCMemError, extra
+from lcmem.generation.filter import PrivacyFilter
+from lcmem.pictures.manifest import ManifestLike
+from lcmem.stats.rates import Rate, wilson
+
+with extra("generation", "MemorizationRate needs torchmetrics"):
+    from torchmetrics import Metric
+
+
+class MemorizationRate(Metric):
+    """Share of generated pictures that are a copy of a real one or show somebody of the real set.
+
+    Counts are summed over the processes of a distributed training::
+
+        rate = lcmem.MemorizationRate("compact", "real.atlas")
+        rate.update(generator(noise))  # [N, 3, H, W] in [0, 1]
+        rate.compute()
+
+    A model that memorizes nothing still has chance matches: about one picture in a hundred with the default threshold.
+
+    Attributes:
+        filter: What judges the pictures, with its thresholds.
+
+    Args:
+        detector: A model, or its name.
+        real: The training pictures, or an atlas of them.
+        threshold: As of :class:`lcmem.PrivacyFilter`; None calibrates one on the real pictures.
+        **options: Of :class:`torchmetrics.Metric`.
+
+    Raises:
+        LCMemError: As by :class:`lcmem.PrivacyFilter`.
+    """
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+    matched: Tensor
+    total: Tensor
+
+    def __init__(
+        self,
+        detector: Detector | str,
+        real: Atlas | ManifestLike,
+        *,
+        threshold: float | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.filter = PrivacyFilter(load_detector(detector), real, threshold=threshold)
+        self.add_state("matched", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, images: Tensor) -> None:
+        """Count the matches of pictures ``[N, 3, H, W]`` in [0, 1].
+
+        Raises:
+            LCMemError: Another shape.
+            PictureError: Values outside of [0, 1], or not finite.
+        """
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise LCMemError(f"pictures of shape {tuple(images.shape)}; the metric takes [N, 3, H, W]")
+        novel = self.filter(images.detach().float().cpu()).novel
+        self.matched += int((~novel).sum())
+        self.total += len(novel)
+
+    def compute(self) -> Tensor:
+        """The share of all pictures since the last reset, a scalar; NaN without any."""
+        return self.matched / self.total
+
+    @property
+    def rate(self) -> Rate:
+        """The same of this process alone, with its 95 % confidence interval (Wilson)."""
+        return wilson(int(self.matched), int(self.total))
