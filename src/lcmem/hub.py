@@ -38,10 +38,10 @@ def hub_folder(repo: str, revision: str | None, allow_download: bool) -> Path:
     """
     with extra("hub", "models of a hub need huggingface_hub", CheckpointError):
         from huggingface_hub import snapshot_download
-    wanted = {"revision": revision, "allow_patterns": [CONFIG, WEIGHTS], "local_files_only": not allow_download}
+    files, offline = [CONFIG, WEIGHTS], not allow_download
     try:
         with hub_access(allow_download):
-            return Path(snapshot_download(repo, **wanted))
+            return Path(snapshot_download(repo, revision=revision, allow_patterns=files, local_files_only=offline))
     except Exception as error:  # OSError, ValueError or a hub error, by what is missing
         hint = "" if allow_download else "; to download it, say allow_download=True"
         raise CheckpointError(f"{repo}: neither a folder nor a model in the hub's cache ({error}){hint}") from error
