@@ -15,7 +15,7 @@ def run(*arguments):
     return CliRunner().invoke(app, ["benchmark", *map(str, arguments)])
 
 
-@pytest.mark.parametrize("command", ["reid", "copy", "one-vs-all", "speed"])
+@pytest.mark.parametrize("command", ["reid", "copy", "one-vs-all", "audit", "speed"])
 def test_a_typo_is_found_before_the_data_are_read(command, tmp_path):
     data = [] if command == "speed" else ["--data", tmp_path / "nowhere.csv"]
     done = run(command, *data, "--detectors", "mse,phsh", "--out", tmp_path / "out")

@@ -1,0 +1,44 @@
+"""``lcmem benchmark audit``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lcmem.cli.app import Device, Download, IdentityColumn, IdentityPattern, examples
+from lcmem.cli.benchmark.group import chosen_split, group, read_data, split_names
+
+
+@group.command(
+    name="audit",
+    epilog=examples(
+        "lcmem benchmark audit --data manifest.csv --detectors compact,sface",
+    ),
+)
+def audit(
+    data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip with identities.")],
+    detectors: Annotated[
+        str,
+        typer.Option(help="Comma-separated: names that `lcmem detectors` lists, a checkpoint's folder, NAME=FOLDER."),
+    ] = "compact",
+    split: Annotated[
+        str | None, typer.Option(help="Split whose pictures are audited. Default: test, if there is one; or all.")
+    ] = None,
+    fpr: Annotated[float, typer.Option(help="False positive rate that the audits calibrate for.")] = 0.01,
+    pictures: Annotated[int, typer.Option(min=1, help="At most so many synthetic pictures of each kind.")] = 200,
+    out: Annotated[Path, typer.Option(help="Folder for audits.csv.")] = Path("lcmem-benchmark"),
+    identity_pattern: IdentityPattern = None,
+    identity_column: IdentityColumn = "identity",
+    device: Device = "cpu",
+    download: Download = False,
+) -> None:
+    """What an audit finds: other photos, light and heavy edits, and by mistake pictures of people never seen."""
+    from lcmem.detectors.entry import Options
+    from lcmem.evaluation.audits import benchmark_audit
+
+    names = split_names(detectors)
+    manifest = read_data(data, names, out, "audit", identity_pattern, identity_column)
+    test = manifest.select(split=chosen_split(manifest, split))
+    table = benchmark_audit(test, names, out, rate=fpr, pictures=pictures, options=Options(device, download))
+    typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+    typer.echo(f"table: {out / 'audits.csv'}")
