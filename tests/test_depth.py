@@ -13,6 +13,7 @@ from lcmem.errors import LCMemWarning
 from lcmem.pictures.content import content_table
 from lcmem.pictures.image import load_levels, load_picture
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.set_depth import alike, same_depth
 
 
 def ramp(top: int) -> np.ndarray:
@@ -138,3 +139,63 @@ def test_a_transparent_grey_is_paper(tmp_path):
     insert_chunk(path, b"tRNS", struct.pack(">H", levels[3, 4]))
     planes = load_picture(path)
     assert planes[0, 3, 4] == 1 and planes[0, 3, 5] == pytest.approx(levels[3, 5] / 65535, abs=1e-6)
+
+
+def save_set(folder, *pictures):
+    folder.mkdir()
+    for number, levels in enumerate(pictures):
+        save(folder / f"{number}.png", levels)
+    return folder
+
+
+def read_sets(**folders):
+    """Manifests of one job as it scales them, what was said, and the pictures of each."""
+    with warnings.catch_warnings(record=True, action="always", category=LCMemWarning) as remarks:
+        sets = same_depth({name: Manifest.read(folder) for name, folder in folders.items()})
+    pictures = {name: np.stack([load_picture(path) for path in found.paths]) for name, found in sets.items()}
+    return sets, " ".join(str(remark.message) for remark in remarks), pictures
+
+
+@pytest.mark.parametrize(("top", "shift"), [(65535, 8), (12000, 8), (3000, 8), (4095, 4), (900, 4)])
+def test_a_set_looks_like_its_eight_bit_twins(tmp_path, top, shift):
+    """Dim ones too: alone, 3000 of 65535 would be taken for 12 bits."""
+    levels = [ramp(top), ramp(top)[::-1], ramp(top).T.copy()[:32]]
+    real = save_set(tmp_path / "real", *levels[:2])
+    twins = save_set(tmp_path / "twins", *[(each >> shift).astype(np.uint8) for each in levels[:2]])
+    _, _, pictures = read_sets(real=real, synthetic=twins)
+    assert np.abs(pictures["real"] - pictures["synthetic"]).max() <= 1 / 200
+
+
+def test_sets_of_one_job_are_scaled_alike(tmp_path):
+    """Dim synthetic pictures of a 12-bit set would be taken for 10 bits, and look four times as bright."""
+    bright, dim = [ramp(4095), ramp(3000)], [ramp(900), ramp(700)]
+    sets, said, pictures = read_sets(
+        real=save_set(tmp_path / "real", *bright), synthetic=save_set(tmp_path / "synthetic", *dim)
+    )
+    assert [found.guessed for found in sets.values()] == [12, 12]
+    assert "synthetic: its 16-bit files" in said and "read as 12 bits and not as 10" in said
+    np.testing.assert_allclose(pictures["synthetic"][0, 0], ramp(900) / 4095, atol=1e-6)
+
+
+@pytest.mark.parametrize("odd", [4095, 4096, 65535])
+def test_one_pixel_of_one_set_changes_nothing(tmp_path, odd):
+    levels = ramp(4095)
+    other = levels.copy()
+    other[-1, -1] = odd
+    _, _, pictures = read_sets(real=save_set(tmp_path / "real", levels), synthetic=save_set(tmp_path / "s", other))
+    np.testing.assert_array_equal(pictures["real"], pictures["synthetic"])
+
+
+def test_a_copy_that_is_spread_over_all_bits_looks_the_same(tmp_path):
+    levels = [ramp(4095), ramp(2500)]
+    spread = save_set(tmp_path / "spread", *[each * 16 for each in levels])
+    _, _, pictures = read_sets(real=save_set(tmp_path / "real", *levels), synthetic=spread)
+    np.testing.assert_allclose(pictures["real"], pictures["synthetic"], atol=1e-3)
+
+
+def test_single_pictures_are_scaled_like_the_set_that_they_are_compared_with(tmp_path):
+    manifest, _ = read(save_set(tmp_path / "real", ramp(4095), ramp(2500)))
+    dim = save(tmp_path / "dim.png", ramp(700))
+    assert alike([str(dim)], manifest) == [f"{dim}#bits=12"]
+    with pytest.warns(LCMemWarning, match="10 bits"):
+        assert alike([str(dim)]) == [f"{dim}#bits=10"]

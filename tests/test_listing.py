@@ -60,7 +60,7 @@ def test_other_files_are_counted(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"")
     manifest = Manifest.read(tmp_path)
     assert names(manifest) == ["a.png", "broken.png"], "what claims to be a picture is listed, then skipped by name"
-    assert manifest.ignored == {".txt": 2, "no suffix": 1}
+    assert manifest.ignored == {".txt": 2, "no suffix": 1, "hidden": 1}
     shutil.rmtree(tmp_path / "only", ignore_errors=True)
     (tmp_path / "only").mkdir()
     (tmp_path / "only" / "a.doc").write_bytes(b"words")

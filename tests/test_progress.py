@@ -62,7 +62,7 @@ def test_features(people, compact, tmp_path, stored, steps):
     few = people.rows(range(40))
     store = open_features(tmp_path / "features", compact) if stored else None
     extract_features(few, compact, store, workers=0)
-    assert sum(steps) == 40 and max(steps) <= 16
+    assert sum(steps) == 40 and steps[0] == 1 and max(steps) <= 16
 
 
 def test_latents_and_checks(people, tmp_path, steps):

@@ -68,6 +68,7 @@ def fill_atlas(
     """
     atlas.check(detector)
     done = fill(atlas.store, manifest.paths, encode or encoded(detector, workers), title=title)
+    done.contents["reason"] = [reason and manifest.below(reason) for reason in done.contents["reason"]]
     if not len(done.stored):
         raise LCMemError(f"none of the {len(manifest)} pictures can be used, for example {done.skipped[0][1]}")
     kept = done.contents.iloc[done.stored]

@@ -53,20 +53,6 @@ RayWorkers = Annotated[
         "--ray", metavar="WORKERS", min=1, help="Spread the work over so many workers of a Ray cluster (extra ray)."
     ),
 ]
-IdentityPattern = Annotated[
-    str | None,
-    typer.Option(
-        metavar="REGEX",
-        help="Identity = first group of this pattern in the path below the folder, e.g. '(patient[0-9]+)_'.",
-    ),
-]
-IdentityColumn = Annotated[str, typer.Option(help="Column of a table that names the identity.")]
-Root = Annotated[
-    Path | None, typer.Option(help="Folder that a table's relative paths start at. Default: that of the table.")
-]
-Identities = Annotated[
-    bool, typer.Option("--identities/--no-identities", help="Whether sub-folders or a column name identities.")
-]
 Encoder = Annotated[str, typer.Option(help="compact-autoencoder, a folder, sd-vae or a hub id.")]
 Download = Annotated[
     bool, typer.Option("--download", help="Download hub weights that are not here yet. Nothing else uses the network.")

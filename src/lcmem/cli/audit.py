@@ -11,9 +11,6 @@ from lcmem.cli.app import (
     Device,
     Download,
     FalsePositiveRate,
-    Identities,
-    IdentityColumn,
-    IdentityPattern,
     Model,
     Out,
     Workers,
@@ -21,6 +18,7 @@ from lcmem.cli.app import (
     examples,
     resumable,
 )
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 if TYPE_CHECKING:
     from lcmem.jobs.audit_result import AuditResult
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
         "lcmem audit real.atlas synthetic/ --false-positive-rate 0.001 --device cuda",
     ),
 )
+@reading_options
 def audit(
     real: Annotated[
         str, typer.Argument(help="The generator's training pictures: folder, zip, CSV, Parquet, or an atlas.")
@@ -56,9 +55,7 @@ def audit(
     ] = None,
     out: Out = Path("lcmem-audit"),
     top_k: Annotated[int, typer.Option(help="Best matches to keep for each synthetic picture.")] = 5,
-    identity_pattern: IdentityPattern = None,
-    identity_column: IdentityColumn = "identity",
-    identities: Identities = True,
+    reading: Reading = AS_IS,
     device: Device = "cpu",
     workers: Workers = None,
     download: Download = False,
@@ -68,7 +65,6 @@ def audit(
     import sys
 
     import lcmem
-    from lcmem.cli.pictures import read_pictures
     from lcmem.jobs.doubts import doubtful_names
     from lcmem.jobs.output import check_output
 
@@ -76,12 +72,13 @@ def audit(
     check_output(out, "audit", inputs)
     for doubt in doubtful_names(inputs):
         typer.secho(doubt, fg="yellow", err=True)
-    pictures = read_pictures(real, identity_pattern, identity_column, identities)
+    pictures, generated = reading.pictures(real), reading.beside(synthetic)
+    unseen = None if holdout is None else reading.pictures(holdout)
     with resumable():
         result = lcmem.audit(
             pictures,
-            synthetic,
-            holdout=holdout,
+            generated,
+            holdout=unseen,
             model=model,
             threshold=threshold,
             false_positive_rate=false_positive_rate,

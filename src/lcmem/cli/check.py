@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import AUDIT, Identities, IdentityColumn, IdentityPattern, Root, Workers, app, examples
+from lcmem.cli.app import AUDIT, Workers, app, examples
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,28 +25,18 @@ LISTED = 20
         "lcmem check xrays/ --identity-pattern '([0-9]+)_'",
     ),
 )
+@reading_options
 def check(
     paths: Annotated[list[str], typer.Argument(help="Folders, zip files of pictures, CSV or Parquet tables.")],
-    identity_pattern: IdentityPattern = None,
-    identity_column: IdentityColumn = "identity",
-    identities: Identities = True,
-    root: Root = None,
+    reading: Reading = AS_IS,
     workers: Workers = None,
 ) -> None:
     """Open every picture and say whose they are, what cannot be used and what looks wrong. Exit 1 if anything is."""
     from rich.console import Console
 
-    from lcmem.pictures.manifest import Manifest
-
     wrong = False
     for source in paths:
-        manifest = Manifest.read(
-            source,
-            identity_pattern=identity_pattern,
-            identity_column=identity_column,
-            identities=identities,
-            root=root,
-        )
+        manifest = reading.manifest(source)
         wrong |= _page(manifest, source, workers, Console(soft_wrap=True, highlight=False))
     if wrong:
         raise typer.Exit(1)

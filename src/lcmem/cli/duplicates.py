@@ -10,14 +10,12 @@ from lcmem.cli.app import (
     SEARCH,
     Device,
     Download,
-    Identities,
-    IdentityColumn,
-    IdentityPattern,
     Model,
     Workers,
     app,
     examples,
 )
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 if TYPE_CHECKING:
     from lcmem.jobs.duplicates import Duplicates
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
         "lcmem duplicates real.atlas --threshold 0.99",
     ),
 )
+@reading_options
 def duplicates(
     pictures: Annotated[str, typer.Argument(help="Folder, zip, CSV, Parquet, or an atlas.")],
     out: Annotated[Path, typer.Option(help="CSV or Parquet to write.")] = Path("duplicates.csv"),
@@ -41,15 +40,12 @@ def duplicates(
         ),
     ] = None,
     model: Model = "compact",
-    identity_pattern: IdentityPattern = None,
-    identity_column: IdentityColumn = "identity",
-    identities: Identities = True,
+    reading: Reading = AS_IS,
     device: Device = "cpu",
     workers: Workers = None,
     download: Download = False,
 ) -> None:
     """Groups of pictures that are copies of each other or show the same identity."""
-    from lcmem.cli.pictures import read_pictures
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
     from lcmem.jobs.duplicates import find_duplicates
@@ -58,7 +54,7 @@ def duplicates(
     from lcmem.matching.features import extract_features
 
     claim_file(out, {"pictures": pictures})
-    source = read_pictures(pictures, identity_pattern, identity_column, identities)
+    source = reading.pictures(pictures)
     detector = load_detector(model, Options(device, download))
     level = None if threshold is None else given_score(threshold, detector)
     features = extract_features(source, detector, None, workers=workers)

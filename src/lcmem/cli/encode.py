@@ -10,9 +10,6 @@ from lcmem.cli.app import (
     Device,
     Download,
     Encoder,
-    Identities,
-    IdentityColumn,
-    IdentityPattern,
     Out,
     Size,
     Workers,
@@ -20,6 +17,7 @@ from lcmem.cli.app import (
     examples,
     resumable,
 )
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 if TYPE_CHECKING:
     from lcmem.latents import LatentStore
@@ -32,15 +30,14 @@ if TYPE_CHECKING:
         "lcmem encode manifest.csv --encoder sd-vae --size 512 --out latents --download --device cuda",
     ),
 )
+@reading_options
 def encode(
     manifest: Annotated[str, typer.Argument(help="The pictures: folder, zip, CSV or Parquet; see lcmem manifest.")],
     encoder: Encoder = "compact-autoencoder",
     out: Out = Path("lcmem-latents"),
     size: Size = 256,
     mirror: Annotated[bool, typer.Option("--mirror", help="Store every picture's mirror image too.")] = False,
-    identity_pattern: IdentityPattern = None,
-    identity_column: IdentityColumn = "identity",
-    identities: Identities = True,
+    reading: Reading = AS_IS,
     device: Device = "cpu",
     workers: Workers = None,
     download: Download = False,
@@ -49,12 +46,9 @@ def encode(
     from lcmem.encoders import load_encoder
     from lcmem.jobs.output import claim_store
     from lcmem.latents import build_store
-    from lcmem.pictures.manifest import Manifest
 
     claim_store(out, "latents", {"manifest": manifest})
-    pictures = Manifest.read(
-        manifest, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
-    )
+    pictures = reading.manifest(manifest)
     frozen = load_encoder(encoder, device=device, allow_download=download)
     with resumable():
         store = build_store(pictures, frozen, size, out, mirror=mirror, workers=workers, device=device)

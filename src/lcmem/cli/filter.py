@@ -1,7 +1,7 @@
 """``lcmem filter``: what may be published of a set of synthetic pictures."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -10,9 +10,6 @@ from lcmem.cli.app import (
     Device,
     Download,
     FalsePositiveRate,
-    Identities,
-    IdentityColumn,
-    IdentityPattern,
     Model,
     Out,
     Workers,
@@ -20,6 +17,10 @@ from lcmem.cli.app import (
     examples,
     resumable,
 )
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
+
+if TYPE_CHECKING:
+    from lcmem.pictures.manifest import Manifest
 
 
 @app.command(
@@ -29,6 +30,7 @@ from lcmem.cli.app import (
         "lcmem filter synthetic.zip --against real/ --threshold 0.5 --files none",
     ),
 )
+@reading_options
 def filter(
     synthetic: Annotated[str, typer.Argument(help="The generated pictures: folder, zip, CSV or Parquet.")],
     against: Annotated[str, typer.Option(help="The real ones: an atlas, or pictures, likewise.")],
@@ -42,26 +44,24 @@ def filter(
         str, typer.Option(help="What to do with pictures that pass: copy, link (hard links) or none (only the table).")
     ] = "copy",
     model: Model = "compact",
-    identity_pattern: IdentityPattern = None,
-    identity_column: IdentityColumn = "identity",
-    identities: Identities = True,
+    reading: Reading = AS_IS,
     device: Device = "cpu",
     workers: Workers = None,
     download: Download = False,
 ) -> None:
     """Keep the synthetic pictures that neither copy a real one nor show one of the real identities."""
-    from lcmem.cli.pictures import read_pictures
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
     from lcmem.generation.filter import PrivacyFilter
     from lcmem.jobs.filter import filter_pictures
     from lcmem.jobs.output import check_output
-    from lcmem.pictures.manifest import Manifest
+    from lcmem.pictures.set_depth import same_depth
 
     inputs = {"synthetic": synthetic, "against": against}
     check_output(out, "filter", inputs)
-    real = read_pictures(against, identity_pattern, identity_column, identities)
-    pictures = Manifest.read(synthetic)
+    real = reading.pictures(against)
+    sets = same_depth({"against": real, "synthetic": Reading(root=reading.root).manifest(synthetic)})
+    pictures = cast("Manifest", sets["synthetic"])
     with resumable():
         detector = load_detector(model, Options(device, download))
         privacy = PrivacyFilter(detector, real, threshold=threshold, false_positive_rate=false_positive_rate)

@@ -9,9 +9,6 @@ from lcmem.cli.app import (
     SEARCH,
     Device,
     Download,
-    Identities,
-    IdentityColumn,
-    IdentityPattern,
     Model,
     RayWorkers,
     Workers,
@@ -19,6 +16,7 @@ from lcmem.cli.app import (
     examples,
     resumable,
 )
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 if TYPE_CHECKING:
     from lcmem.store import Filled
@@ -31,15 +29,14 @@ if TYPE_CHECKING:
         "lcmem index xrays/ --identity-pattern '([0-9]+)_' --out xrays.atlas --device cuda:0,cuda:1",
     ),
 )
+@reading_options
 def index(
     pictures: Annotated[str, typer.Argument(help="Folder, zip, CSV or Parquet.")],
     out: Annotated[Path, typer.Option(help="Folder of the atlas, new or to be brought up to date.")] = Path(
         "lcmem-atlas"
     ),
     model: Model = "compact",
-    identity_pattern: IdentityPattern = None,
-    identity_column: IdentityColumn = "identity",
-    identities: Identities = True,
+    reading: Reading = AS_IS,
     keep_missing: Annotated[
         bool,
         typer.Option(
@@ -57,12 +54,9 @@ def index(
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
     from lcmem.jobs.output import claim_store
-    from lcmem.pictures.manifest import Manifest
 
     claim_store(out, "atlas", {"pictures": pictures})
-    manifest = Manifest.read(
-        pictures, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
-    )
+    manifest = reading.manifest(pictures)
     detector = load_detector(model, Options(device, download))
     atlas = Atlas.create(out, detector)
     with resumable():

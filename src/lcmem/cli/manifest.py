@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import TRAIN, Identities, IdentityColumn, IdentityPattern, Root, app, examples
+from lcmem.cli.app import TRAIN, app, examples
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
 @app.command(
@@ -16,6 +17,7 @@ from lcmem.cli.app import TRAIN, Identities, IdentityColumn, IdentityPattern, Ro
         "lcmem manifest celeba/ --layout celeba --out celeba.parquet",
     ),
 )
+@reading_options
 def manifest(
     source: Annotated[str, typer.Argument(help="Folder, zip, CSV or Parquet; or the folder of a known data set.")],
     out: Annotated[Path, typer.Option(help="CSV or Parquet to write.")] = Path("manifest.csv"),
@@ -29,25 +31,12 @@ def manifest(
     split: Annotated[
         bool, typer.Option("--split", help="Divide the identities into train, val and test (80/10/10) by a hash.")
     ] = False,
-    identity_pattern: IdentityPattern = None,
-    identity_column: IdentityColumn = "identity",
-    identities: Identities = True,
-    root: Root = None,
+    reading: Reading = AS_IS,
 ) -> None:
     """List pictures with identity, split and dataset in a table that every other command reads."""
     from lcmem.datasets import read_dataset
-    from lcmem.pictures.manifest import Manifest
 
-    if layout is None:
-        found = Manifest.read(
-            source,
-            identity_pattern=identity_pattern,
-            identity_column=identity_column,
-            identities=identities,
-            root=root,
-        )
-    else:
-        found = read_dataset(layout, Path(source))
+    found = reading.manifest(source) if layout is None else read_dataset(layout, Path(source))
     if split:
         found = found.with_splits()
     found.write(out)

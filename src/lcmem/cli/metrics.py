@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcmem.cli.app import MEASURE, Device, Download, FalsePositiveRate, Model, Workers, app, examples, resumable
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 if TYPE_CHECKING:
     from lcmem.jobs.metrics import Metrics
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         "lcmem metrics real/ synthetic/ --holdout holdout/ --paired pairs.csv --json",
     ),
 )
+@reading_options
 def metrics(
     real: Annotated[str, typer.Argument(help="The generator's training pictures: folder, zip, CSV or Parquet.")],
     synthetic: Annotated[str, typer.Argument(help="The generated pictures, likewise.")],
@@ -37,6 +39,7 @@ def metrics(
     false_positive_rate: FalsePositiveRate = 0.01,
     out: Annotated[Path | None, typer.Option(help="Folder for features, the audit and metrics.json.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    reading: Reading = AS_IS,
     device: Device = "cpu",
     workers: Workers = None,
     download: Download = False,
@@ -52,11 +55,11 @@ def metrics(
     options = Options(device, download)
     with resumable():
         found = measure(
-            real,
-            synthetic,
+            reading.pictures(real),
+            reading.beside(synthetic),
             extractor=load_detector(features, options),
             model=load_detector(model, options),
-            holdout=holdout,
+            holdout=None if holdout is None else reading.pictures(holdout),
             paired=paired,
             threshold=threshold,
             false_positive_rate=false_positive_rate,

@@ -1,29 +1,88 @@
-"""What commands take as pictures: a folder, a zip file, a table, or an atlas."""
+"""What commands take as pictures (a folder, a zip file, a table, or an atlas), and the options on how to read it."""
 
-from typing import TYPE_CHECKING
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 if TYPE_CHECKING:
     from lcmem.atlas import Atlas
     from lcmem.pictures.manifest import Manifest
 
 
-def read_pictures(
-    source: str, identity_pattern: str | None, identity_column: str, identities: bool
-) -> "Manifest | Atlas":
-    """The pictures with the identities that the options ask for.
+@dataclass(frozen=True)
+class Reading:
+    """How pictures are read: as of :meth:`lcmem.pictures.manifest.Manifest.read`. Each field is an option."""
 
-    Raises:
-        LCMemError: No pictures; or options about identities for an atlas, which has its own.
-    """
-    from lcmem.atlas.card import is_atlas
-    from lcmem.errors import LCMemError
-    from lcmem.matching.features import read_source
-    from lcmem.pictures.manifest import Manifest
+    identity_pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Identity = first group of this pattern in the path below the folder, e.g. '(patient[0-9]+)_'.",
+        ),
+    ] = None
+    identity_column: Annotated[str, typer.Option(help="Column of a table that names the identity.")] = "identity"
+    identities: Annotated[
+        bool, typer.Option("--identities/--no-identities", help="Whether sub-folders or a column name identities.")
+    ] = True
+    root: Annotated[
+        Path | None, typer.Option(help="Folder that a table's relative paths start at. Default: that of the table.")
+    ] = None
 
-    if not is_atlas(source):
-        return Manifest.read(
-            source, identity_pattern=identity_pattern, identity_column=identity_column, identities=identities
+    def manifest(self, source: str | Path) -> "Manifest":
+        """The pictures of a folder, zip file or table."""
+        from lcmem.pictures.manifest import Manifest
+
+        return Manifest.read(source, **{field.name: getattr(self, field.name) for field in fields(self)})
+
+    def pictures(self, source: str) -> "Manifest | Atlas":
+        """The same, or an atlas.
+
+        Raises:
+            LCMemError: No pictures; or options about identities for an atlas, which has its own.
+        """
+        from lcmem.atlas.card import is_atlas
+        from lcmem.errors import LCMemError
+        from lcmem.matching.features import read_source
+
+        if not is_atlas(source):
+            return self.manifest(source)
+        if self != Reading(root=self.root):
+            raise LCMemError(f"{source}: an atlas has its own identities; give these options to lcmem index instead")
+        return read_source(source)
+
+    def beside(self, source: str) -> "Manifest | Atlas":
+        """Pictures of nobody known, such as synthetic ones: identities are not for them."""
+        return Reading(root=self.root).pictures(source)
+
+
+AS_IS = Reading()
+"""Where no option is given."""
+
+
+def reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that has a parameter ``reading`` all options of :class:`Reading` in its place."""
+    signature = inspect.signature(command)
+    options = {
+        name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, annotation, default in ((field.name, field.type, field.default) for field in fields(Reading))
+    }
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> None:
+        command(
+            **{name: value for name, value in given.items() if name not in options},
+            reading=Reading(**{name: given[name] for name in options}),
         )
-    if identity_pattern is not None or identity_column != "identity" or not identities:
-        raise LCMemError(f"{source}: an atlas has its own identities; give these options to lcmem index instead")
-    return read_source(source)
+
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        keyword = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        parameters += options.values() if name == "reading" else [keyword]
+    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapped

@@ -9,9 +9,6 @@ from lcmem.cli.app import (
     SEARCH,
     Device,
     Download,
-    Identities,
-    IdentityColumn,
-    IdentityPattern,
     Model,
     Out,
     RayWorkers,
@@ -20,6 +17,7 @@ from lcmem.cli.app import (
     examples,
     resumable,
 )
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 CHANCE_WARNED = 0.05
 """Share of chance matches at a given threshold from which the user is warned."""
@@ -32,6 +30,7 @@ CHANCE_WARNED = 0.05
         "lcmem scan real.atlas --threshold 0.95",
     ),
 )
+@reading_options
 def scan(
     queries: Annotated[str, typer.Argument(help="Pictures (folder, zip, CSV, Parquet) or an atlas.")],
     gallery: Annotated[
@@ -47,16 +46,13 @@ def scan(
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Best matches to keep for each query.")] = 5,
     model: Model = "compact",
-    identity_pattern: IdentityPattern = None,
-    identity_column: IdentityColumn = "identity",
-    identities: Identities = True,
+    reading: Reading = AS_IS,
     device: Device = "cpu",
     workers: Workers = None,
     ray_workers: RayWorkers = None,
     download: Download = False,
 ) -> None:
     """Score every pair, exactly: best matches, all matches, and the histogram of scores by identity."""
-    from lcmem.cli.pictures import read_pictures
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
     from lcmem.jobs.output import check_output
@@ -64,8 +60,8 @@ def scan(
     from lcmem.matching.compare import given_score
 
     check_output(out, "scan", {"queries": queries, "gallery": gallery})
-    one = read_pictures(queries, identity_pattern, identity_column, identities)
-    two = None if gallery is None else read_pictures(gallery, identity_pattern, identity_column, identities)
+    one = reading.pictures(queries)
+    two = None if gallery is None else reading.pictures(gallery)
     with resumable():
         detector = load_detector(model, Options(device, download))
         if threshold is not None:

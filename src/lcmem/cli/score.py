@@ -9,14 +9,12 @@ from lcmem.cli.app import (
     SEARCH,
     Device,
     Download,
-    Identities,
-    IdentityColumn,
-    IdentityPattern,
     Model,
     Workers,
     app,
     examples,
 )
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 if TYPE_CHECKING:
     from lcmem.detectors.base import Detector
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
         "lcmem compare a.png b.png --explain why.png",
     ),
 )
+@reading_options
 def compare(
     a: Annotated[str, typer.Argument(help="A picture.")],
     b: Annotated[str, typer.Argument(help="Another picture.")],
@@ -47,28 +46,25 @@ def compare(
         Path | None,
         typer.Option(metavar="OUT.png", help="PNG to write: both pictures, and where in them the evidence lies."),
     ] = None,
-    identity_pattern: IdentityPattern = None,
-    identity_column: IdentityColumn = "identity",
-    identities: Identities = True,
+    reading: Reading = AS_IS,
     model: Model = "compact",
     device: Device = "cpu",
     workers: Workers = None,
     download: Download = False,
 ) -> None:
     """Do two pictures show the same identity, or is one an edited copy of the other?"""
-    from lcmem.cli.pictures import read_pictures
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
     from lcmem.jobs.output import claim_file
     from lcmem.jobs.pair import compare_pair
     from lcmem.matching.features import extract_features
-    from lcmem.pictures.depth import with_bits
+    from lcmem.pictures.set_depth import alike
 
     target = None if explain is None else claim_file(explain, {"a": a, "b": b}, (".png",), "--explain")
-    source = None if against is None else read_pictures(against, identity_pattern, identity_column, identities)
+    source = None if against is None else reading.pictures(against)
     detector = load_detector(model, Options(device, download))
     known = None if source is None else extract_features(source, detector, None, workers=workers)
-    one, other = with_bits([a, b])
+    one, other = alike([a, b], source)
     found = compare_pair(one, other, detector, threshold=threshold, against=known)
     lines = comparison_lines(found, detector)
     typer.echo("\n".join(lines))

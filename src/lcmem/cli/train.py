@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lcmem.cli.app import TRAIN, Device, Download, app, examples, resumable
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
 @app.command(
@@ -15,6 +16,7 @@ from lcmem.cli.app import TRAIN, Device, Download, app, examples, resumable
         "lcmem train mine.toml --data latents --set stage1.epochs=20 --device cuda",
     ),
 )
+@reading_options
 def train(
     recipe: Annotated[str, typer.Argument(help="A preset's name (see lcmem recipes) or a TOML file.")],
     data: Annotated[
@@ -34,6 +36,7 @@ def train(
         Path | None,
         typer.Option(help="Folder of what teachers said of pictures, for several runs. Default: OUT/teachers."),
     ] = None,
+    reading: Reading = AS_IS,
     download: Download = False,
 ) -> None:
     """Train a detector (or the autoencoder) on your pictures. The same command goes on where it stopped."""
@@ -48,16 +51,15 @@ def train(
     _quiet()
     with resumable():
         if isinstance(chosen, AutoencoderRecipe):
-            from lcmem.pictures.manifest import Manifest
             from lcmem.training.autoencoder import train_autoencoder
 
-            typer.echo(f"checkpoint: {train_autoencoder(Manifest.read(data), folder, chosen)}")
+            typer.echo(f"checkpoint: {train_autoencoder(reading.manifest(data), folder, chosen)}")
             return
         from lcmem.training.run import read_data
         from lcmem.training.run import train as run
 
         options = RunOptions(device, devices, workers, checkpoint_every, download, teachers)
-        target = run(chosen, read_data(data), folder, options)
+        target = run(chosen, read_data(data, reading.manifest), folder, options)
     if not options.follower:
         _summary(folder, target)
 

@@ -22,7 +22,7 @@ from lcmem.jobs.provenance import provenance
 from lcmem.matching.compare import given_score
 from lcmem.matching.control import control_scores, shared_files
 from lcmem.matching.copies import CopyFinder, CopyLevels
-from lcmem.matching.features import FeatureSet, extract_features, open_features, read_source
+from lcmem.matching.features import FeatureSet, extract_features, open_features, read_sources
 from lcmem.matching.grades import graded
 from lcmem.matching.matches import COPY, best_matches, evidence, match_table
 from lcmem.pictures.manifest import Manifest
@@ -85,7 +85,7 @@ def audit(
     if out is not None and any(in_memory(source) for source in inputs.values()):
         claim_output(out, "audit", inputs)
     with on_disk(inputs, out) as found:
-        sources = {name: read_source(source) for name, source in found.items()}
+        sources = read_sources(found)
         if out is not None:
             claim_output(out, "audit", inputs)
         result = _audited(sources, detector, level, false_positive_rate, top_k, out, workers, command, began)

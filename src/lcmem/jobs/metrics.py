@@ -14,7 +14,7 @@ from lcmem.generation.distances import Distances, frechet_distance, kernel_dista
 from lcmem.generation.irs import RetrievalScore, retrieval_score
 from lcmem.jobs.audit import audit
 from lcmem.jobs.paired import CALIBRATED, PairedResult, audit_pairs
-from lcmem.matching.features import FeatureSet, extract_features, open_features, read_source
+from lcmem.matching.features import FeatureSet, extract_features, open_features, read_sources
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.stats.rates import Difference, Rate
@@ -119,12 +119,13 @@ def measure(
     Raises:
         LCMemError: Sets that are too small or cannot be read, or an atlas, which holds the features of one model only.
     """
-    sources = {"real": real, "synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout})
+    given = {"real": real, "synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout})
+    sources = read_sources(given)
     sets = _features(sources, extractor, out, workers)
     result = audit(
-        real,
-        synthetic,
-        holdout=holdout,
+        sources["real"],
+        sources["synthetic"],
+        holdout=sources.get("holdout"),
         model=model,
         threshold=threshold,
         false_positive_rate=false_positive_rate,
@@ -151,11 +152,10 @@ def measure(
 
 
 def _features(
-    sources: dict[str, Any], extractor: Detector, out: str | os.PathLike[str] | None, workers: int | None
+    sources: dict[str, Manifest | Atlas], extractor: Detector, out: str | os.PathLike[str] | None, workers: int | None
 ) -> dict[str, FeatureSet]:
     sets = {}
-    for name, given in sources.items():
-        source = read_source(given)
+    for name, source in sources.items():
         if isinstance(source, Atlas):
             source = Manifest(source.manifest.table)  # its features are another model's; its pictures may be here
         store = None if out is None else open_features(Path(out) / f"features-{extractor.name}", extractor)

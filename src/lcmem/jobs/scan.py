@@ -20,6 +20,7 @@ from lcmem.jobs.scan_threshold import scan_threshold
 from lcmem.matching.compare import compare
 from lcmem.matching.features import FeatureSet, extract_features, open_features
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.set_depth import same_depth
 from lcmem.report.histogram import plot_histogram
 from lcmem.scan.chunked import ChunkedRows
 from lcmem.scan.result import ScanResult
@@ -55,8 +56,9 @@ def scan_sets(
     """
     claim_output(out, "scan", {"queries": queries, "gallery": gallery})
     features = functools.partial(_features, detector=detector, out=out, workers=workers, ray_workers=ray_workers)
-    one = features(queries)
-    two = one if gallery is None else features(gallery)
+    sets = same_depth({"queries": queries} if gallery is None else {"queries": queries, "gallery": gallery})
+    one = features(sets["queries"])
+    two = features(sets["gallery"]) if "gallery" in sets else one
     identities = _identity_numbers([one.manifest, two.manifest])
     calibration = scan_threshold(two, detector, threshold, workers)
     result = _compare(

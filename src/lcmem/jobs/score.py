@@ -10,8 +10,8 @@ from lcmem.files import write_table
 from lcmem.matching.compare import probabilities, score_pairs
 from lcmem.matching.features import extract_features
 from lcmem.pairs import read_pairs
-from lcmem.pictures.depth import with_bits
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.set_depth import with_bits
 
 
 def score_table(
@@ -37,7 +37,7 @@ def score_table(
     """
     listed = read_pairs(source, data)
     unique = sorted(set(listed.paths.ravel()))
-    named = dict(zip(unique, with_bits(unique), strict=True))
+    named = dict(zip(unique, with_bits(unique)[0], strict=True))
     found = extract_features(Manifest.of(named.values()), detector, None, workers=workers)
     row = {path: position for position, path in enumerate(found.manifest.paths)}
     a, b = (np.array([row.get(named[path], -1) for path in end], dtype=int) for end in listed.paths.T)

@@ -6,6 +6,7 @@ from lcmem.atlas.atlas import Atlas
 from lcmem.detectors.base import Detector
 from lcmem.matching.compare import compare, probabilities
 from lcmem.matching.features import read_source
+from lcmem.pictures.set_depth import alike
 
 
 def search_atlas(atlas: Atlas, pictures: list[str], detector: Detector, top_k: int) -> list[dict[str, Any]]:
@@ -27,7 +28,7 @@ def search_atlas(atlas: Atlas, pictures: list[str], detector: Detector, top_k: i
     """
     read_source(atlas)
     atlas.check(detector)
-    queries, k = detector.features(pictures).numpy(), min(top_k, len(atlas))
+    queries, k = detector.features(alike(pictures, atlas)).numpy(), min(top_k, len(atlas))
     best = compare(queries, atlas.blocks(), detector, k=k, title="searching").best
     found = []
     for picture, logits, rows in zip(pictures, best.logits, best.positions, strict=True):

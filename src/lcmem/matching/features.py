@@ -1,7 +1,7 @@
 """Pictures to features, through a store: what an earlier run finished is not done again."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.pictures.content import content_table
 from lcmem.pictures.manifest import Manifest, ManifestLike
+from lcmem.pictures.set_depth import same_depth
 from lcmem.progress import progress_bar
 from lcmem.scan.chunked import ChunkedRows
 from lcmem.store import Encoded, Store, fill
@@ -31,7 +32,7 @@ class FeatureSet:
     Attributes:
         manifest: These pictures.
         blocks: Features ``[N, D]`` float32, in the manifest's order; those of a store lie on the disk.
-        skipped: Path and reason for each picture that could not be read.
+        skipped: Path and reason, with paths below the set's root, for each picture that could not be read.
         encoded: How many were encoded in this run; the others were stored already.
         seconds: What this run spent on encoding.
         known_keys: Content hashes, where they are known already.
@@ -91,6 +92,15 @@ def read_source(source: ManifestLike | Atlas) -> Manifest | Atlas:
     return Manifest.read(source)
 
 
+def read_sources(sources: Mapping[str, ManifestLike | Atlas]) -> dict[str, Manifest | Atlas]:
+    """All sets of a job by their names, scaled alike; see :func:`lcmem.pictures.set_depth.same_depth`.
+
+    Raises:
+        LCMemError: As of :func:`read_source`.
+    """
+    return same_depth({name: read_source(source) for name, source in sources.items()})
+
+
 def open_features(folder: Path, detector: Detector) -> Store:
     """Where a job keeps the features of all pictures that it is given.
 
@@ -135,9 +145,8 @@ def _stored(
     done = fill(store, manifest.paths, encode, title=title)
     store.remember(done.contents.iloc[done.stored][["path", "stamp", "sha256"]])
     rows = store.rows(store.find(done.keys))
-    return FeatureSet(
-        manifest.rows(done.stored), ChunkedRows([rows]), done.skipped, done.encoded, done.seconds, done.keys
-    )
+    skipped = [(path, manifest.below(reason)) for path, reason in done.skipped]
+    return FeatureSet(manifest.rows(done.stored), ChunkedRows([rows]), skipped, done.encoded, done.seconds, done.keys)
 
 
 def _once(
@@ -151,7 +160,7 @@ def _once(
         for batch in encode(paths):
             features[list(batch.at)] = batch.rows
             kept += batch.at
-            skipped += [(paths[at], reason) for at, reason in batch.failures]
+            skipped += [(paths[at], manifest.below(reason)) for at, reason in batch.failures]
             advance(len(batch.at) + len(batch.failures))
     seconds = time.perf_counter() - began
     return FeatureSet(manifest.rows(kept), ChunkedRows(features[kept]), skipped, len(kept), seconds)

@@ -42,7 +42,7 @@ def load_picture(source: PictureLike, size: int | None = None) -> np.ndarray:
     Grey, palette and alpha pictures become RGB (alpha over white, or over black if
     what is drawn is white), EXIF rotation is applied. 16-bit values are divided
     by what the file declares to be white, by the depth that the path names (``scan.png#bits=12``, see
-    :mod:`lcmem.pictures.depth`), else by 65535. DICOM and NIfTI are shown as a viewer shows them, see
+    :mod:`lcmem.pictures.set_depth`), else by 65535. DICOM and NIfTI are shown as a viewer shows them, see
     :mod:`lcmem.pictures.dicom` and :mod:`lcmem.pictures.nifti`. With ``size`` the whole picture is squeezed
     into a square, so that no content is lost. 8-bit pictures of at least twice that size are shrunk in 8 bits: JPEG
     files are decoded at a fraction of their size that leaves twice the wanted one.

@@ -34,6 +34,8 @@ REMEDIES = {
     (".zip",): "give the archive itself",
     (".7z", ".rar", ".tar", ".tgz"): "unpack it, or pack a .zip",
     (".nii", ".gz"): "slices of volumes are named in a table, as volume.nii.gz#slice=57",
+    ("hidden",): "names that begin with a dot",
+    ("DICOMDIR",): "a list of other files",
     (".heic", ".heif", ".psd", ".dng", ".cr2", ".nef", ".arw"): "convert to PNG or JPEG",
 }
 """What to do about files that are no pictures, by their suffix."""
@@ -48,7 +50,8 @@ class Listing:
 
     Attributes:
         pictures: Those that can be read, by their first bytes, whatever their suffix; or that claim to be pictures.
-        ignored: How many other files there are, by suffix in lower case.
+        ignored: How many other files there are, by suffix in lower case; ``hidden`` are those of any suffix whose
+            names begin with a dot.
     """
 
     pictures: list[Found] = field(default_factory=list)
@@ -58,8 +61,8 @@ class Listing:
         """Take a file in: an empty or damaged one of a picture's suffix too, which is then skipped with a reason."""
         file = PurePosixPath(name)
         if file.name.startswith(".") or file.name == "DICOMDIR":
-            return
-        if file.suffix.lower() in SUFFIXES or is_picture(head()):
+            self.ignored["hidden" if file.name.startswith(".") else file.name] += 1
+        elif file.suffix.lower() in SUFFIXES or is_picture(head()):
             self.pictures.append((path, inner))
         else:
             self.ignored[file.suffix.lower() or "no suffix"] += 1

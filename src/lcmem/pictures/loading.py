@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lcmem.errors import PictureError
 from lcmem.pictures.image import load_levels
@@ -48,6 +48,20 @@ class _Pictures(Dataset[tuple[int, Any]]):
             return index, self.take(levels)
         except PictureError as error:
             return index, error
+
+
+@dataclass(frozen=True)
+class _Growing(Sampler[list[int]]):
+    """Positions below ``count`` in batches of 1, 2, 4, … up to ``most``."""
+
+    count: int
+    most: int
+
+    def __iter__(self) -> Iterator[list[int]]:
+        start, size = 0, 1
+        while start < self.count:
+            yield list(range(start, min(start + size, self.count)))
+            start, size = start + size, min(2 * size, self.most)
 
 
 def to_float(pictures: Tensor) -> Tensor:
@@ -90,13 +104,15 @@ def decode(
         collate: Makes a batch of positions and what was taken; a :class:`lcmem.errors.PictureError` where the picture
             could not be read. Runs in the worker too: a batch travels faster in one piece.
         size: Side of the square that every picture is squeezed into, in pixels; None keeps each as it is.
-        batch_size: Pictures in a batch.
+        batch_size: Pictures in a batch. The first ones are smaller, so that speed and time left are soon known.
         workers: Decoding processes; 0 decodes in this process. Default: :func:`default_workers`, none for few pictures.
     """
     if workers is None:
         workers = default_workers() if len(paths) > FEW else 0
     pictures = _Pictures(paths, size, take)
-    yield from DataLoader(pictures, batch_size=batch_size, num_workers=workers, collate_fn=collate)
+    yield from DataLoader(
+        pictures, batch_sampler=_Growing(len(paths), batch_size), num_workers=workers, collate_fn=collate
+    )
 
 
 def iterate_pictures(

@@ -11,9 +11,10 @@ import pandas as pd
 
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import write_table
-from lcmem.pictures.depth import with_bits
 from lcmem.pictures.hints import doubtful_folders, few_people
 from lcmem.pictures.listing import Listing, described, list_folder, list_zip, match_identities, table_of
+from lcmem.pictures.paths import split_zip
+from lcmem.pictures.set_depth import with_bits
 from lcmem.pictures.splits import hash_share, hash_splits
 from lcmem.pictures.tables import SUFFIXES, composed, read_listing
 
@@ -31,11 +32,14 @@ class Manifest:
             test) and ``dataset`` ("" or a name), all strings, and any further columns of the file it was read from.
         ignored: How many files that are not pictures lay beside them, by suffix.
         source: Absolute path of the folder or file that all of them were read from; "" if there is none.
+        guessed: Depth in bits that was found for files that declare none (see :mod:`lcmem.pictures.set_depth`), None
+            if there are no such files.
     """
 
     table: pd.DataFrame
     ignored: Mapping[str, int] = field(default_factory=dict)
     source: str = ""
+    guessed: int | None = None
 
     def __post_init__(self) -> None:
         repeated = self.table["path"][self.table["path"].duplicated()]
@@ -94,8 +98,8 @@ class Manifest:
             _warn_of(path, doubtful_folders(listing.pictures) or few_people(table))
         if not identities:
             table["identity"] = ""
-        table["path"] = with_bits(list(table["path"]))
-        return cls(table, listing.ignored, os.path.abspath(path))
+        table["path"], guessed = with_bits(list(table["path"]))
+        return cls(table, listing.ignored, os.path.abspath(path), guessed)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -115,6 +119,13 @@ class Manifest:
     def labelled(self) -> bool:
         """Whether at least one identity is known."""
         return bool((self.table["identity"] != "").any())
+
+    def below(self, text: str) -> str:
+        """A text, such as why a picture cannot be used, with paths below the set's root instead of whole ones."""
+        listed = self.source and (os.path.isdir(self.source) or split_zip(f"{self.source}/")[0])
+        folders = [] if listed else [os.path.dirname(path) for path in self.table["path"]]
+        root = self.source if listed else os.path.commonpath(folders) if folders else ""
+        return text.replace(f"{root}{os.sep}", "") if root.strip(os.sep) else text
 
     def select(self, *, split: str | None = None, dataset: str | None = None) -> "Manifest":
         """The pictures of one split, one dataset, or both; None takes any.

@@ -96,7 +96,7 @@ def _check_present(paths: pd.Series, source: Path) -> None:
         windows = " (a path of another system: list relative ones)" if re.search(r"[A-Za-z]:\\", paths.iloc[0]) else ""
         raise LCMemError(
             f"{source}: none of the {len(paths)} listed pictures is there, for example {paths.iloc[0]}{windows}; "
-            f"relative paths start at the table's folder; for another one: lcmem manifest {source.name} --root FOLDER"
+            "relative paths start at the table's folder, or where --root FOLDER says"
         )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -81,9 +82,9 @@ def train(
     return run.detector(len(recipe.stages))
 
 
-def read_data(source: Path) -> Manifest | LatentStore:
-    """A manifest, or the folder of a LatentStore."""
-    return LatentStore.open(source) if (source / STORE).is_file() else Manifest.read(source)
+def read_data(source: Path, read: Callable[[Path], Manifest] = Manifest.read) -> Manifest | LatentStore:
+    """What is trained on: the folder of a LatentStore, or what ``read`` makes of other pictures."""
+    return LatentStore.open(source) if (source / STORE).is_file() else read(source)
 
 
 def _warn_of_skipped(store: LatentStore) -> None:

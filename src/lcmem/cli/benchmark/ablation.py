@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, IdentityColumn, IdentityPattern, examples, resumable
+from lcmem.cli.app import Device, Download, examples, resumable
 from lcmem.cli.benchmark.group import group, read_data, split_names
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
 @group.command(
@@ -14,6 +15,7 @@ from lcmem.cli.benchmark.group import group, read_data, split_names
         "lcmem benchmark ablation --data manifest.csv --recipes small,finetune --set stage1.epochs=5",
     ),
 )
+@reading_options
 def ablation(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet) with the splits train, val and test.")],
     recipes: Annotated[
@@ -26,8 +28,7 @@ def ablation(
     out: Annotated[Path, typer.Option(help="Folder for ablation.csv and a run of each recipe.")] = Path(
         "lcmem-ablation"
     ),
-    identity_pattern: IdentityPattern = None,
-    identity_column: IdentityColumn = "identity",
+    reading: Reading = AS_IS,
     device: Device = "cpu",
     download: Download = False,
 ) -> None:
@@ -36,7 +37,7 @@ def ablation(
     from lcmem.training.fit import RunOptions
     from lcmem.training.presets import PRESETS
 
-    manifest = read_data(data, [], out, "ablation", identity_pattern, identity_column)
+    manifest = read_data(data, [], out, "ablation", reading)
     chosen = split_names(recipes) if recipes else [name for name in PRESETS if name.startswith("ablation-")]
     options = RunOptions(device=device, allow_download=download)
     with resumable():

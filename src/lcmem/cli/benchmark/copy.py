@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, IdentityColumn, IdentityPattern, Size, examples
+from lcmem.cli.app import Device, Download, Size, examples
 from lcmem.cli.benchmark.group import Cache, group, read_data, split_names
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
 @group.command(
@@ -14,6 +15,7 @@ from lcmem.cli.benchmark.group import Cache, group, read_data, split_names
         "lcmem benchmark copy --data manifest.csv --detectors phash,compact --transforms blur,noise",
     ),
 )
+@reading_options
 def copy(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet) with splits, or a folder divided into them.")],
     detectors: Annotated[
@@ -31,8 +33,7 @@ def copy(
     ] = None,
     size: Size = 256,
     cache: Cache = None,
-    identity_pattern: IdentityPattern = None,
-    identity_column: IdentityColumn = "identity",
+    reading: Reading = AS_IS,
     device: Device = "cpu",
     download: Download = False,
 ) -> None:
@@ -43,7 +44,7 @@ def copy(
     from lcmem.evaluation.tables import write_figure
 
     names = split_names(detectors)
-    manifest = read_data(data, names, out, "copy", identity_pattern, identity_column)
+    manifest = read_data(data, names, out, "copy", reading)
     table = benchmark_copy(
         manifest,
         names,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcmem.cli.app import MEASURE, app
+from lcmem.cli.pictures import Reading
 
 if TYPE_CHECKING:
     from lcmem.pictures.manifest import Manifest
@@ -25,8 +26,7 @@ def read_data(
     detectors: list[str],
     out: Path,
     command: str,
-    identity_pattern: str | None = None,
-    identity_column: str = "identity",
+    reading: Reading,
 ) -> "Manifest":
     """The pictures to measure on, after everything that can be wrong without them has been looked at.
 
@@ -35,20 +35,18 @@ def read_data(
         detectors: Names to be checked.
         out: Folder for the results.
         command: The benchmark's name.
-        identity_pattern: As of :meth:`lcmem.pictures.manifest.Manifest.read`.
-        identity_column: The same.
+        reading: How they are read.
 
     Raises:
         LCMemError: An unknown detector, a folder that may not be used, or no pictures.
     """
     from lcmem.detectors.registry import check_name
     from lcmem.jobs.output import check_output, claim_output
-    from lcmem.pictures.manifest import Manifest
 
     for name in detectors:
         check_name(name)
     check_output(out, f"benchmark {command}", {"data": data})
-    manifest = Manifest.read(data, identity_pattern=identity_pattern, identity_column=identity_column)
+    manifest = reading.manifest(data)
     claim_output(out, f"benchmark {command}", {"data": data})
     if not manifest.labelled:
         typer.secho(f"{data}: {NO_IDENTITIES}", fg="yellow", err=True)

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, IdentityColumn, IdentityPattern, Size, examples
+from lcmem.cli.app import Device, Download, Size, examples
 from lcmem.cli.benchmark.group import Cache, chosen_split, group, read_data, split_names
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
 @group.command(
@@ -15,6 +16,7 @@ from lcmem.cli.benchmark.group import Cache, chosen_split, group, read_data, spl
         "lcmem benchmark one-vs-all --data manifest.csv --threshold-split val",
     ),
 )
+@reading_options
 def one_vs_all(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip with identities.")],
     detectors: Annotated[str, typer.Option(help="Comma-separated: a bundled model's name, a checkpoint's folder.")] = (
@@ -29,8 +31,7 @@ def one_vs_all(
     size: Size = 256,
     out: Annotated[Path, typer.Option(help="Folder for one_vs_all.csv and figures.")] = Path("lcmem-benchmark"),
     cache: Cache = None,
-    identity_pattern: IdentityPattern = None,
-    identity_column: IdentityColumn = "identity",
+    reading: Reading = AS_IS,
     device: Device = "cpu",
     download: Download = False,
 ) -> None:
@@ -39,7 +40,7 @@ def one_vs_all(
     from lcmem.evaluation.one_vs_all import benchmark_one_vs_all
 
     names = split_names(detectors)
-    manifest = read_data(data, names, out, "one-vs-all", identity_pattern, identity_column)
+    manifest = read_data(data, names, out, "one-vs-all", reading)
     test = manifest.select(split=chosen_split(manifest, split))
     val = None if threshold_split is None else manifest.select(split=threshold_split)
     options = Options(device, download)

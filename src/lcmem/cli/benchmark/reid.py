@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, IdentityColumn, IdentityPattern, Size, examples
+from lcmem.cli.app import Device, Download, Size, examples
 from lcmem.cli.benchmark.group import Cache, chosen_split, group, read_data, split_names
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         "lcmem benchmark reid --data manifest.csv --detectors mse,phash,compact,mine=runs/mine/stage2",
     ),
 )
+@reading_options
 def reid(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip with identities.")],
     detectors: Annotated[
@@ -37,8 +39,7 @@ def reid(
         "lcmem-benchmark"
     ),
     cache: Cache = None,
-    identity_pattern: IdentityPattern = None,
-    identity_column: IdentityColumn = "identity",
+    reading: Reading = AS_IS,
     device: Device = "cpu",
     download: Download = False,
     seed: Annotated[int, typer.Option(help="Of negative pairs and of the bootstrap.")] = 0,
@@ -49,7 +50,7 @@ def reid(
     from lcmem.evaluation.reid.run import benchmark_reid
 
     names = split_names(detectors)
-    manifest = read_data(data, names, out, "reid", identity_pattern, identity_column)
+    manifest = read_data(data, names, out, "reid", reading)
     if pairs is None:
         split = chosen_split(manifest, split)
     table = benchmark_reid(
