@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, IdentityColumn, IdentityPattern, examples
+from lcmem.cli.app import Device, Download, examples
 from lcmem.cli.benchmark.group import chosen_split, group, read_data, split_names
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
 @group.command(
@@ -15,6 +16,7 @@ from lcmem.cli.benchmark.group import chosen_split, group, read_data, split_name
         "lcmem benchmark audit --data manifest.csv --detectors compact,sface",
     ),
 )
+@reading_options
 def audit(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip with identities.")],
     detectors: Annotated[
@@ -27,8 +29,7 @@ def audit(
     fpr: Annotated[float, typer.Option(help="False positive rate that the audits calibrate for.")] = 0.01,
     pictures: Annotated[int, typer.Option(min=1, help="At most so many synthetic pictures of each kind.")] = 200,
     out: Annotated[Path, typer.Option(help="Folder for audits.csv.")] = Path("lcmem-benchmark"),
-    identity_pattern: IdentityPattern = None,
-    identity_column: IdentityColumn = "identity",
+    reading: Reading = AS_IS,
     device: Device = "cpu",
     download: Download = False,
 ) -> None:
@@ -37,7 +38,7 @@ def audit(
     from lcmem.evaluation.audits import benchmark_audit
 
     names = split_names(detectors)
-    manifest = read_data(data, names, out, "audit", identity_pattern, identity_column)
+    manifest = read_data(data, names, out, "audit", reading)
     test = manifest.select(split=chosen_split(manifest, split))
     table = benchmark_audit(test, names, out, rate=fpr, pictures=pictures, options=Options(device, download))
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
