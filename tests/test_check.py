@@ -83,18 +83,20 @@ def test_one_page_for_a_folder_with_one_of_everything(check, save_noise, tmp_pat
         archive.writestr("notes.txt", "words")
     (images / "notes.txt").write_text("words")
     (images / "scan.nii.gz").write_bytes(b"volume")
+    (images / ".thumbs.png").write_bytes(b"words")
     code, page, said = check(root)
     assert code == 1, "something cannot be read"
     for text in (
         "7 can be used; most common sizes: 40×32 (6), 40×40 (1)",
         "1 are links to the file of another one",
-        "not pictures: 1 × .gz (slices of volumes are named in a table",
-        "1 × .txt",
+        "not pictures: 1 × .txt",
+        "1 × hidden (names that begin with a dot)",
         "1 × .zip (give the archive itself)",
         "2 set aside",
         "patient2/images/blank.png: low information",
         "patient2/images/tiny.png: low information: 4×4 pixels are too few",
-        "4 unreadable:",
+        "5 unreadable:",
+        "patient2/images/scan.nii.gz: not a readable picture: damaged or cut off",
         "patient2/images/photo.jpg: not a readable picture: a PostScript file; export it as PNG",
         "patient2/images/page.jpg: not a readable picture: a web page",
         "patient2/images/cut.png: not a readable picture: damaged or cut off",

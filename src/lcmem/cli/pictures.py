@@ -26,9 +26,18 @@ class Reading:
         ),
     ] = None
     identity_column: Annotated[str, typer.Option(help="Column of a table that names the identity.")] = "identity"
+    identity_tag: Annotated[
+        str | None, typer.Option(metavar="KEYWORD", help="Element of DICOM files that names the identity: PatientID.")
+    ] = None
     identities: Annotated[
         bool, typer.Option("--identities/--no-identities", help="Whether sub-folders or a column name identities.")
     ] = True
+    show_ids: Annotated[
+        bool,
+        typer.Option(
+            "--show-ids", help="Keep identities of medical pictures (DICOM, NIfTI, 16 bits) instead of hashing them."
+        ),
+    ] = False
     root: Annotated[
         Path | None, typer.Option(help="Folder that a table's relative paths start at. Default: that of the table.")
     ] = None
@@ -56,8 +65,11 @@ class Reading:
         return read_source(source)
 
     def beside(self, source: str) -> "Manifest | Atlas":
-        """Pictures of nobody known, such as synthetic ones: identities are not for them."""
-        return Reading(root=self.root).pictures(source)
+        """Pictures of nobody, such as synthetic ones: the options about identities are not for them."""
+        from lcmem.atlas.card import is_atlas
+        from lcmem.matching.features import read_source
+
+        return read_source(source) if is_atlas(source) else Reading(identities=False, root=self.root).manifest(source)
 
 
 AS_IS = Reading()

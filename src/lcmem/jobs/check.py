@@ -10,6 +10,7 @@ from lcmem.pictures.content import linked_to
 from lcmem.pictures.hints import propose_column, propose_pattern
 from lcmem.pictures.loading import decode
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.medical import PSEUDONYM
 from lcmem.progress import progress_bar
 
 
@@ -63,7 +64,8 @@ def identity_advice(manifest: Manifest) -> str:
     if len(known):
         without = len(manifest) - len(known)
         rest = f"; {without} pictures have none and stand for themselves" if without else ""
-        return f"{known.nunique()} identities for {len(known)} pictures{rest}"
+        hashed = ", shown as hashes (--show-ids)" if known.map(PSEUDONYM.fullmatch).any() else ""
+        return f"{known.nunique()} identities for {len(known)} pictures{hashed}{rest}"
     unknown = "identities unknown: each picture stands for itself"
     proposal = propose_column(manifest.table) or propose_pattern(manifest.paths)
     return f"{unknown}. {proposal}" if proposal else unknown

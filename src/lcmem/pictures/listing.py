@@ -14,7 +14,7 @@ from typing import TypeAlias
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.pictures.paths import DICOM_SUFFIXES, HEAD, is_picture
+from lcmem.pictures.paths import DICOM_SUFFIXES, HEAD, VOLUME_SUFFIXES, is_picture
 from lcmem.pictures.tables import COLUMNS, composed
 
 SPLITS = ("train", "val", "test")
@@ -33,7 +33,6 @@ SUFFIXES = DICOM_SUFFIXES.union(
 REMEDIES = {
     (".zip",): "give the archive itself",
     (".7z", ".rar", ".tar", ".tgz"): "unpack it, or pack a .zip",
-    (".nii", ".gz"): "slices of volumes are named in a table, as volume.nii.gz#slice=57",
     ("hidden",): "names that begin with a dot",
     ("DICOMDIR",): "a list of other files",
     (".heic", ".heif", ".psd", ".dng", ".cr2", ".nef", ".arw"): "convert to PNG or JPEG",
@@ -62,7 +61,7 @@ class Listing:
         file = PurePosixPath(name)
         if file.name.startswith(".") or file.name == "DICOMDIR":
             self.ignored["hidden" if file.name.startswith(".") else file.name] += 1
-        elif file.suffix.lower() in SUFFIXES or is_picture(head()):
+        elif file.suffix.lower() in SUFFIXES or name.lower().endswith(VOLUME_SUFFIXES) or is_picture(head()):
             self.pictures.append((path, inner))
         else:
             self.ignored[file.suffix.lower() or "no suffix"] += 1
@@ -84,7 +83,7 @@ def list_folder(root: Path) -> Listing:
                 path.encode()
             except UnicodeEncodeError:
                 raise LCMemError(f"{os.fsencode(path)!r}: a file name that is not UTF-8; rename it") from None
-            listing.add(os.path.abspath(path), name, inner, partial(_file_head, path))
+            listing.add(os.path.abspath(path), name, inner, partial(file_head, path))
     return listing
 
 
@@ -119,7 +118,8 @@ def list_zip(archive: Path) -> Listing:
     return listing
 
 
-def _file_head(path: str) -> bytes:
+def file_head(path: str) -> bytes:
+    """The first bytes of a file; none of one that cannot be read."""
     if not os.path.isfile(path) or not os.access(path, os.R_OK):
         return b""
     with open(path, "rb") as stream:

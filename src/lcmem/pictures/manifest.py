@@ -13,10 +13,11 @@ from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import write_table
 from lcmem.pictures.hints import doubtful_folders, few_people
 from lcmem.pictures.listing import Listing, described, list_folder, list_zip, match_identities, table_of
+from lcmem.pictures.medical import expanded, is_medical_file, pseudonyms
 from lcmem.pictures.paths import split_zip
 from lcmem.pictures.set_depth import with_bits
 from lcmem.pictures.splits import hash_share, hash_splits
-from lcmem.pictures.tables import SUFFIXES, composed, read_listing
+from lcmem.pictures.tables import SUFFIXES, as_text, composed, read_listing
 
 ManifestLike: TypeAlias = Union[str, os.PathLike[str], "Manifest"]
 
@@ -58,13 +59,16 @@ class Manifest:
         *,
         identity_pattern: str | None = None,
         identity_column: str = "identity",
+        identity_tag: str | None = None,
         identities: bool = True,
+        show_ids: bool = False,
         root: str | os.PathLike[str] | None = None,
     ) -> "Manifest":
         """Read a folder (recursively), a zip file of pictures, or a CSV or Parquet file with a column ``path``.
 
-        Pictures are known by their first bytes, whatever their suffix. NIfTI volumes are not listed: a table, or the
-        layout of a known data set (:mod:`lcmem.datasets`), says which of their slices are meant.
+        Pictures are known by their first bytes, whatever their suffix. All frames of a DICOM file and all slices of a
+        NIfTI volume are listed, unless a table names some of them (``volume.nii.gz#slice=57``); one such file may also
+        be given alone.
 
         In a folder, the identity of a picture is the name of the sub-folder that it lies in (unless that is a split
         such as ``train``, or the only sub-folder); pictures that lie directly in the folder stand for themselves.
@@ -75,11 +79,14 @@ class Manifest:
             identity_pattern: A regular expression, searched in the path below the folder, zip file or table's folder
                 (``/a/1.png``); its first group (or whole match) is the identity.
             identity_column: The column of the table that names the identity.
+            identity_tag: Keyword of the DICOM element that names the identity, such as ``PatientID``.
             identities: False ignores every identity: each picture stands for itself.
+            show_ids: Whether the identities of medical pictures (DICOM, NIfTI, more than 8 bits of grey) are kept as
+                they are; by default they are replaced by hashes, see :func:`lcmem.pictures.medical.pseudonyms`.
             root: What a table's relative paths are relative to; None is its folder.
 
         Raises:
-            LCMemError: Nothing there, no picture in it, a missing column, or a pattern that fits no picture.
+            LCMemError: Nothing there, no picture in it, a missing column, or a pattern or a tag that fits no picture.
 
         Warns:
             LCMemWarning: Identities that are hardly people, or pictures that are listed more than once.
@@ -91,14 +98,18 @@ class Manifest:
         if table.empty:
             others = described(listing.ignored) or "no files at all"
             raise LCMemError(f"{path}: no pictures found ({others})")
+        doubts = identities and identity_pattern is None and identity_tag is None
         if identity_pattern is not None:
             within = base or (path if listing.pictures or path.is_dir() else path.parent)
             table["identity"] = _matched(table["path"], within, identity_pattern)
-        elif identities:
-            _warn_of(path, doubtful_folders(listing.pictures) or few_people(table))
         if not identities:
             table["identity"] = ""
+        table, medical = expanded(table, identity_tag, identities=identities)
         table["path"], guessed = with_bits(list(table["path"]))
+        if not show_ids and (medical or guessed is not None or table["path"].str.contains("#bits=", regex=False).any()):
+            table = _without_ids(table, identity_column)
+        if doubts:
+            _warn_of(path, doubtful_folders(listing.pictures) or few_people(table))
         return cls(table, listing.ignored, os.path.abspath(path), guessed)
 
     def __len__(self) -> int:
@@ -215,9 +226,16 @@ def _listed(path: Path, identity_column: str, root: Path | None) -> tuple[Listin
     if name.endswith(".zip"):
         listing = list_zip(path)
         return listing, table_of(listing.pictures, path.stem)
+    if is_medical_file(str(path)):
+        return Listing(), table_of([(os.path.abspath(path), ())], path.name.partition(".")[0])
     if name.endswith(SUFFIXES):
         return Listing(), read_listing(path, identity_column, root)
     raise LCMemError(f"{path}: expected a folder, a .zip of pictures, or a table (.csv, .tsv or .parquet)")
+
+
+def _without_ids(table: pd.DataFrame, identity_column: str) -> pd.DataFrame:
+    columns = [column for column in ("identity", identity_column) if column in table.columns]
+    return table.assign(**{column: pseudonyms(as_text(table[column])) for column in columns})
 
 
 def _matched(paths: pd.Series, root: Path, pattern: str) -> pd.Series:

@@ -17,6 +17,15 @@ MAX_VOXELS = 2**30
 """Larger volumes are refused before they are decompressed: these are 2 GB in 16 bits."""
 
 
+def count_slices(path: str) -> int:
+    """How many slices a volume has along its third axis, from its header alone; 1 if it is not a volume of three."""
+    from nibabel.loadsave import load
+
+    image: Any = _read_header(path) if split_zip(path)[0] else load(path)
+    shape = (*image.shape, 1, 1)
+    return int(shape[2]) if set(shape[3:]) <= {1} else 1
+
+
 @dataclass(frozen=True)
 class Volume:
     """A decompressed volume.
