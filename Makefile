@@ -9,7 +9,7 @@ demo: .venv/demo.stamp
 
 # a process for each core and one thread in each: torch's threads of several processes would fight
 test: .venv/dev.stamp lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

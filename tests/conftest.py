@@ -14,6 +14,24 @@ from lcmem.encoders import load_encoder
 from lcmem.jobs.demo import faces_folder
 from lcmem.pictures.manifest import Manifest
 
+SLOWEST = (
+    "bundled_model",
+    "blinding",
+    "teachers",
+    "training",
+    "ray",
+    "resume",
+    "experiment",
+    "filter_commands",
+    "audit",
+)
+"""Files that take longest: they come first, so that no process has much left when the others are done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {f"test_{name}": number for number, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
 
 @pytest.fixture(scope="session")
 def faces() -> Path:

@@ -10,11 +10,9 @@ import tomllib
 import pandas as pd
 import pytest
 
-LCMEM = [sys.executable, "-c", "from lcmem.cli import main; main()"]
+from commands import lcmem
 
-
-def lcmem(*arguments, **options):
-    return subprocess.run([*LCMEM, *map(str, arguments)], capture_output=True, text=True, timeout=300, **options)
+LCMEM = [sys.executable, "-m", "lcmem"]
 
 
 def test_help_loads_nothing_heavy():

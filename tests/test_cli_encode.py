@@ -9,8 +9,9 @@ import time
 import pandas as pd
 import pytest
 
+from commands import lcmem
 from lcmem.latents import LatentStore
-from test_cli import LCMEM, lcmem
+from test_cli import LCMEM
 
 
 def words(text):

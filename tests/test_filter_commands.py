@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
@@ -12,6 +10,7 @@ import pandas as pd
 import pytest
 
 import lcmem as package
+from commands import lcmem
 from lcmem.errors import LCMemError
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.filter import filter_pictures
@@ -19,12 +18,6 @@ from lcmem.jobs.metrics import measure
 from lcmem.jobs.paired import PAPER, audit_pairs, paired_rates
 from lcmem.matching.matches import NO_MATCH
 from lcmem.pictures.manifest import Manifest
-
-LCMEM = [sys.executable, "-c", "from lcmem.cli import main; main()"]
-
-
-def lcmem(*arguments, **options):
-    return subprocess.run([*LCMEM, *map(str, arguments)], capture_output=True, text=True, timeout=300, **options)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import time
 import pytest
 import torch
 
+from commands import lcmem
 from lcmem.training.callbacks import read_metrics
 
 STEPS = 8
@@ -25,17 +26,17 @@ def manifest(orl, tmp_path_factory):
     return path
 
 
-def command(manifest, out):
-    arguments = ["train", "small", "--data", str(manifest), "--out", str(out), "--checkpoint-every", "3"]
+def arguments(manifest, out):
+    words = ["train", "small", "--data", str(manifest), "--out", str(out), "--checkpoint-every", "3"]
     for setting in SETTINGS:
-        arguments += ["--set", setting]
-    return [sys.executable, "-c", "from lcmem.cli import main; main()", *arguments]
+        words += ["--set", setting]
+    return words
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(manifest, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    subprocess.run(command(manifest, folder), check=True, capture_output=True)
+    assert lcmem(*arguments(manifest, folder)).returncode == 0
     return folder
 
 
@@ -45,7 +46,8 @@ def card(folder, stage):
 
 def kill_within(stage, manifest, folder):
     """Start the command and kill it once the stage has written a state in the middle of an epoch."""
-    process = subprocess.Popen(command(manifest, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "lcmem", *arguments(manifest, folder)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     latest = folder / "resume" / f"stage{stage}" / "latest.ckpt"
     while not latest.is_file() and process.poll() is None:
         time.sleep(0.02)
@@ -59,7 +61,7 @@ def kill_within(stage, manifest, folder):
 def test_killed_in_the_middle_of_an_epoch_of_either_stage(manifest, uninterrupted, tmp_path):
     kill_within(1, manifest, tmp_path)
     kill_within(2, manifest, tmp_path)
-    subprocess.run(command(manifest, tmp_path), check=True, capture_output=True)
+    assert lcmem(*arguments(manifest, tmp_path)).returncode == 0
     for number in (1, 2):
         mine, reference = card(tmp_path, number), card(uninterrupted, number)
         assert mine["sha256"] == reference["sha256"], "the same weights, to the last bit"
