@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
+from lcmem.detectors.each import OK
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
 from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pictures import BenchmarkPictures
-from lcmem.evaluation.running import OK
 from lcmem.evaluation.tables import write_csv
 from lcmem.pairs import identity_pairs
 from lcmem.pictures.manifest import Manifest

@@ -14,8 +14,8 @@ from torch import Tensor
 from lcmem import edits
 from lcmem.augment import Augmentation
 from lcmem.detectors.base import Detector
+from lcmem.detectors.each import measure_each
 from lcmem.detectors.entry import Options
-from lcmem.evaluation.running import measure_each
 from lcmem.evaluation.tables import write_csv
 from lcmem.files import write_picture
 from lcmem.jobs.audit import audit

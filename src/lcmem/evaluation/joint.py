@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from lcmem.detectors.each import OK
 from lcmem.errors import LCMemError
 from lcmem.evaluation.copy.summary import STRONGEST
-from lcmem.evaluation.running import OK
 from lcmem.evaluation.tables import FAMILIES, family, title, write_csv, write_figure
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lcmem.detectors.base import Detector
+from lcmem.detectors.each import measure_each
 from lcmem.detectors.entry import Options
 from lcmem.errors import LCMemError
 from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
-from lcmem.evaluation.running import measure_each
 from lcmem.evaluation.tables import write_csv, write_figure
 from lcmem.pictures.manifest import Manifest
 from lcmem.report.histogram import draw_histogram

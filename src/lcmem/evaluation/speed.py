@@ -14,9 +14,9 @@ import pandas as pd
 import torch
 
 from lcmem.detectors.base import Detector
+from lcmem.detectors.each import OK, label, reason
 from lcmem.detectors.entry import Options
 from lcmem.detectors.registry import load_detector
-from lcmem.evaluation.running import OK, label, reason
 from lcmem.files import replacing
 from lcmem.progress import progress_bar
 

@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 
 from lcmem.detectors.base import Detector
+from lcmem.detectors.each import measure_each
 from lcmem.errors import LCMemError
-from lcmem.evaluation.running import measure_each
 from lcmem.files import replacing, write_table
 from lcmem.generation.bench import Bench, Samples, embedded, features_of, save_grid
 from lcmem.generation.conditions import STRATEGIES, conditions, learn

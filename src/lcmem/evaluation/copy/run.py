@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lcmem.detectors.base import Detector
+from lcmem.detectors.each import measure_each
 from lcmem.detectors.entry import Options
 from lcmem.errors import LCMemError
 from lcmem.evaluation.copy.calibration import Calibration, average
@@ -21,7 +22,6 @@ from lcmem.evaluation.copy.variants import Variant, variants_of
 from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pairing import Features
 from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
-from lcmem.evaluation.running import measure_each
 from lcmem.evaluation.tables import write_csv, write_figure, write_text
 from lcmem.pictures.manifest import Manifest
 from lcmem.progress import Advance, progress_bar

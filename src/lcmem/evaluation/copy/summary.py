@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from lcmem.detectors.each import OK
 from lcmem.evaluation.copy.transforms import PAPER, TRANSFORMS
-from lcmem.evaluation.running import OK
 from lcmem.evaluation.tables import markdown, title
 
 EXPLANATION = """# Copy detection

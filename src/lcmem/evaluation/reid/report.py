@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from lcmem.detectors.each import OK
 from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.evaluation.reid.task import MIN_IDENTITIES
-from lcmem.evaluation.running import OK
 from lcmem.evaluation.tables import by_family, markdown, ranked, title, write_figure, write_text
 
 HOW_DRAWN = {

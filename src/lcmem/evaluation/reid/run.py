@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lcmem.detectors.base import Detector
+from lcmem.detectors.each import measure_each
 from lcmem.detectors.entry import Options
 from lcmem.errors import LCMemError
 from lcmem.evaluation.features import FeatureCache
@@ -16,7 +17,6 @@ from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
 from lcmem.evaluation.reid.all_pairs import RATES, count_impostors
 from lcmem.evaluation.reid.report import plot, plot_reliability, write_markdown
 from lcmem.evaluation.reid.task import MIN_IDENTITIES, NOT_EXHAUSTIVE, Outcome, Task, intervals
-from lcmem.evaluation.running import measure_each
 from lcmem.evaluation.tables import write_csv, write_text
 from lcmem.pairs import PROTOCOLS, identity_pairs, read_pairs, split_by_dataset, write_pairs
 from lcmem.pictures.manifest import Manifest
