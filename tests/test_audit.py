@@ -282,7 +282,8 @@ def test_atlases_take_the_place_of_pictures(result, sets, compact, tmp_path):
         ours.sort_values(keys, ignore_index=True), first.sort_values(keys, ignore_index=True), atol=1e-4
     )
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
-    assert page.count("not here any more") >= 18 and "data:image/jpeg" not in page
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    assert len(data["pairs"]["synthetic"]) == 18 and set(data["pictures"]) == {""}, "shown as not here any more"
 
 
 def test_what_an_audit_keeps_stands_for_no_set(result, sets, compact, tmp_path):

@@ -18,7 +18,7 @@ NUMBERS = {
 @pytest.mark.parametrize(
     ("changed", "level", "words"),
     [
-        ({}, ALARM, ["462 of 5,000", "chance explains at most 50, and not more than 100."]),
+        ({}, ALARM, ["462 of 5,000", "by chance at most 50 are expected (95 % bound: 100)."]),
         ({"n_memorized": 60, "memorization_rate": 0.012, "memorization_rate_low": 0.009}, UNCLEAR, ["60 of 5,000"]),
         ({"n_memorized": 40, "memorization_rate": 0.008, "memorization_rate_low": 0.006}, CALM, ["at most 50"]),
         ({"holdout_rate": 0.1, "excess": -0.01, "excess_low": -0.02}, CALM, ["No memorization found: 462 of 5,000"]),

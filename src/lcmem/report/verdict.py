@@ -69,10 +69,10 @@ def _explained(numbers: Mapping[str, Any], of: str = "") -> str:
     """What chance explains, as the end of a sentence."""
     expected, bound = numbers["false_positive_rate"], numbers["false_positive_rate_bound"]
     if expected is None:
-        return "; how many would by chance is not known"
+        return "; how many would by chance alone is not known"
     total = numbers["n_synthetic"]
     most = "" if numbers["threshold_method"] == "given" else "at most "
-    return f"; chance explains {most}{_number(expected * total)}{of}, and not more than {_number(bound * total)}"
+    return f"; by chance {most}{_number(expected * total)}{of} are expected (95 % bound: {_number(bound * total)})"
 
 
 def _number(value: float) -> str:

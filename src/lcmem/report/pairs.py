@@ -1,0 +1,57 @@
+"""The table behind the gallery: each synthetic picture with its best match, by names that tell no folder."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from lcmem.matching.grades import CLOSE
+from lcmem.matching.matches import COPY
+
+if TYPE_CHECKING:
+    from lcmem.jobs.audit_result import AuditResult
+
+COLUMNS = {
+    "path": "synthetic", "real": "real", "identity": "identity", "verdict": "verdict", "grade": "grade",
+    "logit": "score", "p_value": "p", "q_value": "q",
+}  # fmt: skip
+"""Columns of :meth:`lcmem.jobs.audit_result.AuditResult.to_frame` and what the gallery calls them."""
+
+
+def pair_table(result: "AuditResult") -> pd.DataFrame:
+    """One row for each synthetic picture: copies first, then matches, then close ones, each from the strongest down.
+
+    Returns:
+        The columns of :data:`COLUMNS`, and the paths ``synthetic_path`` and ``real_path`` of the pictures.
+    """
+    frame = result.to_frame()
+    rank = np.select([frame["verdict"] == COPY, frame["match"], frame["grade"] == CLOSE], [0, 1, 2], 3)
+    frame = frame.iloc[np.lexsort((frame["path"], -frame["logit"], rank))].reset_index(drop=True)
+    root = common_folder(result)
+    paths = {"synthetic_path": frame["path"], "real_path": frame["real"]}
+    named = {column: [shown_name(path, root) for path in frame[column]] for column in ("path", "real")}
+    return frame.assign(**named)[list(COLUMNS)].rename(columns=COLUMNS).assign(**paths)
+
+
+def common_folder(result: "AuditResult") -> str:
+    """The folder that all sets lie in: names are shown from there, not by folders of a machine."""
+    folders = {os.path.dirname(path) for path in (*result.matches["synthetic"], *result.matches["real"])}
+    folders |= {os.path.dirname(path) for path in result.twins["path"]} if len(result.twins) else set()
+    return os.path.commonpath(folders) if folders and all(map(os.path.isabs, folders)) else ""
+
+
+def shown_name(path: str, root: str) -> str:
+    """A path as a reader sees it."""
+    return os.path.relpath(path, root) if root else path
+
+
+def as_columns(table: pd.DataFrame) -> dict[str, list[Any]]:
+    """A table as lists that JSON knows: short numbers, null where one is missing."""
+    columns = {}
+    for name, values in table.items():
+        if values.dtype.kind == "f":
+            columns[str(name)] = [float(f"{value:.5g}") if np.isfinite(value) else None for value in values]
+        else:
+            columns[str(name)] = values.tolist()
+    return columns
