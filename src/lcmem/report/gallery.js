@@ -102,7 +102,8 @@ const KEYS = {
 };
 
 document.addEventListener('keydown', (event) => {
-  const typing = event.target.matches('input, select, textarea');
+  const slides = event.target.matches('input[type=range]');
+  const typing = slides ? event.key.startsWith('Arrow') : event.target.matches('input, select');
   if (typing || event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
   if (document.getElementById('help').open) return;
   event.preventDefault();
