@@ -115,6 +115,42 @@ def chromium() -> str:
     return found
 
 
+@pytest.fixture(scope="session")
+def browser(chromium):
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed").sync_playwright()
+    with playwright as started:
+        flags = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
+        found = started.chromium.launch(executable_path=chromium, args=flags)
+        yield found
+        found.close()
+
+
+def _local(url):
+    return url.startswith(("file:", "data:", "blob:", "http://127.0.0.1:"))
+
+
+@pytest.fixture
+def opened(browser):
+    """Open a page; no test may cause a message, a question or a request to another machine."""
+    heard, contexts = [], []
+
+    def open_page(path, **options):
+        contexts.append(browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **options}))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: heard.append(message.text))
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.on("dialog", lambda dialog: heard.append(dialog.message))
+        page.on("request", lambda request: _local(request.url) or heard.append(request.url))
+        page.goto(path if isinstance(path, str) else path.as_uri())
+        page.wait_for_selector("#cards li")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not heard
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)

@@ -14,7 +14,7 @@ from lcmem.jobs.demo import KINDS, run_demo
 from lcmem.report import render
 from made_audits import NASTY, made_audit
 
-DESKTOP, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
+PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
@@ -35,42 +35,6 @@ def report(faces, tmp_path_factory):
     result.about["notes"], result.about["command"] = [NASTY], NASTY
     (folder / "index.html").write_text(render(result), encoding="utf-8")
     return folder / "index.html"
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed").sync_playwright()
-    with playwright as started:
-        flags = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
-        found = started.chromium.launch(executable_path=chromium, args=flags)
-        yield found
-        found.close()
-
-
-def local(url):
-    return url.startswith(("file:", "data:", "blob:"))
-
-
-@pytest.fixture
-def opened(browser):
-    """Open a page; no test may cause a message, a request or a question."""
-    heard, contexts = [], []
-
-    def open_page(path, **options):
-        contexts.append(browser.new_context(**{"viewport": DESKTOP, **options}))
-        page = contexts[-1].new_page()
-        page.on("console", lambda message: heard.append(message.text))
-        page.on("pageerror", lambda error: heard.append(str(error)))
-        page.on("dialog", lambda dialog: heard.append(dialog.message))
-        page.on("request", lambda request: local(request.url) or heard.append(request.url))
-        page.goto(path.as_uri())
-        page.wait_for_selector("#cards li")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not heard
 
 
 def names(page):
@@ -187,6 +151,19 @@ def test_marks_are_kept_and_exported(report, opened, tmp_path):
     rows = list(csv.DictReader((tmp_path / "marks.csv").open(encoding="utf-8", newline="")))
     assert [row["mark"] for row in rows] == ["confirmed", "false alarm", "unsure"]
     assert rows[0]["synthetic"].endswith(NASTY.replace("/", "-") + ".jpg") and rows[1]["real"] == "real/000001.jpg"
+
+
+def test_marks_come_back_and_correct_the_rate(faces, opened, tmp_path):
+    result = made_audit(faces, tmp_path / "sets", count=60, matches=30)
+    marks = [f"synthetic/{at:06d}.jpg,,,{'false alarm' if at % 2 else 'confirmed'}" for at in range(30)]
+    (tmp_path / "marks.csv").write_text("\n".join(["synthetic,real,verdict,mark", *marks, "gone.jpg,,,unsure"]))
+    page = opened(result.write_report(tmp_path))
+    assert "15 confirmed, 15 false alarms, 0 open. Corrected memorization rate: 25.0%" in page.inner_text(".note")
+    assert "1 marks are of pictures that this audit does not have" in page.inner_text(".note")
+    assert page.inner_text(".rates li:last-child b") == "25.0 %"
+    assert page.inner_text("#marked") == "15 confirmed, 15 false alarm"
+    card = json.loads((tmp_path / "audit-card.json").read_text())
+    assert card["review"]["corrected_rate"]["value"] == pytest.approx(0.25) and card["review"]["false_alarms"] == 15
 
 
 def luminance(page, colour):

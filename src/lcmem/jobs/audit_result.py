@@ -144,8 +144,6 @@ class AuditResult:
         Returns:
             The report's path.
         """
-        from lcmem.report import audit_card, render
-
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         for name in ("matches", "kept", "rejected", "twins", "skipped"):
@@ -154,9 +152,24 @@ class AuditResult:
         for name, table in (("matches", self.matches), ("scores", pd.concat(scores, ignore_index=True))):
             write_table(table, target / f"{name}.parquet")
         write_json(self.summary, target / "summary.json")
-        write_json(audit_card(self), target / "audit-card.json")
-        write_text(render(self), target / "index.html")
-        return target / "index.html"
+        return self.write_report(target)
+
+    def write_report(self, folder: Path) -> Path:
+        """Write ``index.html`` and ``audit-card.json``, with the rate that the marks in ``marks.csv`` make of it.
+
+        Returns:
+            The report's path.
+
+        Raises:
+            LCMemError: ``marks.csv`` is damaged.
+        """
+        from lcmem.jobs.marks import read_review
+        from lcmem.report import audit_card, render
+
+        found = read_review(folder, self)
+        write_json(audit_card(self, found), folder / "audit-card.json")
+        write_text(render(self, found), folder / "index.html")
+        return folder / "index.html"
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "AuditResult":

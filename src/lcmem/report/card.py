@@ -8,6 +8,7 @@ from lcmem.report.verdict import judge
 
 if TYPE_CHECKING:
     from lcmem.jobs.audit_result import AuditResult
+    from lcmem.jobs.marks import Review
 
 SCHEMA = "audit-card.schema.json"
 """File of this package that says what a card holds (JSON Schema, draft 2020-12)."""
@@ -15,8 +16,13 @@ SETS = {"real": "n_real", "synthetic": "n_synthetic", "holdout": "n_holdout"}
 RATES = ("memorization_rate", "copy_rate", "holdout_rate", "excess")
 
 
-def audit_card(result: "AuditResult") -> dict[str, Any]:
-    """The card of an audit, JSON-ready, as :data:`SCHEMA` describes it."""
+def audit_card(result: "AuditResult", review: "Review | None" = None) -> dict[str, Any]:
+    """The card of an audit, JSON-ready, as :data:`SCHEMA` describes it.
+
+    Args:
+        result: The audit.
+        review: What somebody who looked at the pairs said of them.
+    """
     numbers = result.summary
     verdict = judge(numbers)
     return {
@@ -40,6 +46,7 @@ def audit_card(result: "AuditResult") -> dict[str, Any]:
         },
         "results": {name: numbers[name] for name in ("n_memorized", "n_copies", "n_same_identity")}
         | {name: _interval(numbers, name) for name in RATES},
+        "review": review.summary if review else None,
         "notes": numbers["notes"],
     }
 

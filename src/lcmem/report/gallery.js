@@ -116,7 +116,7 @@ for (const name of CONTROLS) {
 document.getElementById('controls').addEventListener('submit', (event) => event.preventDefault());
 document.getElementById('previous').addEventListener('click', () => turn(-1));
 document.getElementById('next').addEventListener('click', () => turn(1));
-document.getElementById('export').addEventListener('click', exportMarks);
+document.getElementById('export')?.addEventListener('click', exportMarks);
 document.getElementById('help-button').addEventListener('click', KEYS['?']);
 document.getElementById('help-close').addEventListener('click', () => document.getElementById('help').close());
 window.matchMedia('(max-width: 640px)').addEventListener('change', () => show(view.start));

@@ -7,46 +7,69 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from jinja2 import Environment
+from jinja2 import Environment, Template
 
 from lcmem.matching.matches import NO_MATCH
-from lcmem.report.card import audit_card
+from lcmem.report.card import audit_card, report_id
 from lcmem.report.embedded import Embedded
-from lcmem.report.pairs import as_columns, common_folder, pair_table, shown_name
+from lcmem.report.pairs import PATHS, as_columns, common_folder, pair_table, shown_name
 from lcmem.report.plots import score_distributions
 
 if TYPE_CHECKING:
     from lcmem.jobs.audit_result import AuditResult
+    from lcmem.jobs.marks import Review
 
 PAIRS, NEAR, ROWS_SHOWN = 5_000, 100, 200
 """Pairs that a page lists; how many of those that do not match it shows; rows of its tables."""
 SCRIPTS = ("marks.js", "dialog.js", "gallery.js")
 
 
-def render(result: "AuditResult") -> str:
-    """The report as one HTML page."""
+def render(result: "AuditResult", review: "Review | None" = None) -> str:
+    """The report as one HTML page.
+
+    Args:
+        result: The audit.
+        review: What somebody who looked at the pairs said of them.
+    """
     table = pair_table(result)
+    identifier = report_id(result.summary)
+    data = gallery_data(result, table, identifier) | {"marks": review.marks if review else {}}
+    return page(result, review, "local.js", data, listed=min(len(table), PAIRS))
+
+
+def page(result: "AuditResult", review: "Review | None", source: str, data: dict[str, Any], *, listed: int) -> str:
+    """The page around a gallery.
+
+    Args:
+        result: The audit.
+        review: What somebody who looked at the pairs said of them.
+        source: The script that says where pairs, pictures and marks come from.
+        data: What that script reads, JSON-ready.
+        listed: How many pairs the gallery can show.
+    """
     root = common_folder(result)
-    card = audit_card(result)
+    card = audit_card(result, review)
     return template().render(
         s=result.summary,
         card=card,
         card_json=json.dumps(card, indent=2, ensure_ascii=False),
+        review=review,
         plot=score_distributions(result),
         copy_rule=result.copy_rule,
         twins=[row | _named(row, root) for row in result.twins.head(ROWS_SHOWN).to_dict("records")],
         skipped=result.skipped.head(ROWS_SHOWN).to_dict("records"),
-        listed=min(len(table), PAIRS),
-        data=as_json(gallery_data(result, table, card["id"])),
-        **page_parts("local.js"),
+        served=source == "served.js",
+        listed=listed,
+        data=as_json(data),
+        **page_parts(source),
     )
 
 
-def template() -> Any:
-    """The page's Jinja template."""
-    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page.filters |= {"percent": percent}
-    return page.from_string(_text("report.html.jinja"))
+def template() -> Template:
+    """The page's template."""
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"percent": percent}
+    return environment.from_string(_text("report.html.jinja"))
 
 
 def page_parts(source: str) -> dict[str, str]:
@@ -57,8 +80,9 @@ def page_parts(source: str) -> dict[str, str]:
     """
     script = "(() => {\n'use strict';\n" + "\n".join(map(_text, (source, *SCRIPTS))) + "})();"
     style = _text("report.css")
+    sources = "img-src data:" if source == "local.js" else "img-src 'self' data:; connect-src 'self'"
     policy = (
-        f"default-src 'none'; img-src {'data:' if source == 'local.js' else 'self'}; style-src '{_hash(style)}'; "
+        f"default-src 'none'; {sources}; style-src '{_hash(style)}'; "
         f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
     )
     return {"style": style, "script": script, "policy": policy}
@@ -69,9 +93,9 @@ def gallery_data(result: "AuditResult", table: pd.DataFrame, identifier: str) ->
     listed = table.head(PAIRS)
     shown = listed.head(int((table["verdict"] != NO_MATCH).sum()) + NEAR)
     embedded = Embedded()
-    numbers = embedded.pairs(shown[["synthetic_path", "real_path"]].itertuples(index=False, name=None))
+    numbers = embedded.pairs(shown[PATHS].itertuples(index=False, name=None))
     numbers += [(-1, -1)] * (len(listed) - len(numbers))
-    pairs = as_columns(listed.drop(columns=["synthetic_path", "real_path"]))
+    pairs = as_columns(listed.drop(columns=PATHS))
     pairs |= {name: [pair[at] for pair in numbers] for at, name in enumerate(("one", "two"))}
     return {
         "id": identifier,

@@ -27,7 +27,8 @@ function countMarks() {
   for (const value of source.marks.values()) if (value) counts[value] = (counts[value] ?? 0) + 1;
   const parts = Object.values(MARKS).filter((value) => counts[value]).map((value) => `${counts[value]} ${value}`);
   document.getElementById('marked').textContent = parts.length ? parts.join(', ') : 'nothing marked yet';
-  document.getElementById('export').disabled = !parts.length;
+  const button = document.getElementById('export');
+  if (button) button.disabled = !parts.length;
 }
 
 function csvCell(value) {

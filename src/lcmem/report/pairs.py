@@ -18,18 +18,21 @@ COLUMNS = {
 }  # fmt: skip
 """Columns of :meth:`lcmem.jobs.audit_result.AuditResult.to_frame` and what the gallery calls them."""
 
+PATHS = ["synthetic_path", "real_path"]
+"""Further columns of the table: where the pictures lie."""
+
 
 def pair_table(result: "AuditResult") -> pd.DataFrame:
     """One row for each synthetic picture: copies first, then matches, then close ones, each from the strongest down.
 
     Returns:
-        The columns of :data:`COLUMNS`, and the paths ``synthetic_path`` and ``real_path`` of the pictures.
+        The columns of :data:`COLUMNS`, and of :data:`PATHS`.
     """
     frame = result.to_frame()
     rank = np.select([frame["verdict"] == COPY, frame["match"], frame["grade"] == CLOSE], [0, 1, 2], 3)
     frame = frame.iloc[np.lexsort((frame["path"], -frame["logit"], rank))].reset_index(drop=True)
     root = common_folder(result)
-    paths = {"synthetic_path": frame["path"], "real_path": frame["real"]}
+    paths = dict(zip(PATHS, (frame["path"], frame["real"]), strict=True))
     named = {column: [shown_name(path, root) for path in frame[column]] for column in ("path", "real")}
     return frame.assign(**named)[list(COLUMNS)].rename(columns=COLUMNS).assign(**paths)
 

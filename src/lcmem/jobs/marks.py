@@ -1,0 +1,130 @@
+"""What a reviewer says of the pairs of an audit: ``marks.csv`` in its folder, and the rate corrected by it."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lcmem.errors import LCMemError
+from lcmem.files import read_table, write_table
+from lcmem.matching.matches import COPY, NO_MATCH, SAME_IDENTITY
+from lcmem.report.pairs import pair_table
+from lcmem.stats.rates import Rate
+from lcmem.stats.review import Reviewed, corrected_rate
+
+if TYPE_CHECKING:
+    from lcmem.jobs.audit_result import AuditResult
+
+FILE = "marks.csv"
+CONFIRMED, FALSE_ALARM, UNSURE = MARKS = ("confirmed", "false alarm", "unsure")
+COLUMNS = ["synthetic", "real", "verdict", "mark"]
+
+
+@dataclass(frozen=True)
+class Review:
+    """Marks and what follows from them.
+
+    Attributes:
+        marks: By the name of the synthetic picture, as the report shows it.
+        counts: Of each mark among the matches.
+        missed: Pictures that do not match and were confirmed nevertheless.
+        undecided: Matches that are neither confirmed nor called false alarms.
+        strangers: Marks of pictures that are not in the audit any more.
+        rate: The memorization rate, corrected as :func:`lcmem.stats.review.corrected_rate` says.
+    """
+
+    marks: dict[str, str]
+    counts: dict[str, int]
+    missed: int
+    undecided: int
+    strangers: int
+    rate: Rate
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """All numbers, JSON-ready."""
+        return {
+            "confirmed": self.counts[CONFIRMED],
+            "false_alarms": self.counts[FALSE_ALARM],
+            "unsure": self.counts[UNSURE],
+            "undecided": self.undecided,
+            "missed": self.missed,
+            "unknown": self.strangers,
+            "corrected_rate": {"value": self.rate.value, "low": self.rate.low, "high": self.rate.high},
+        }
+
+    @property
+    def sentence(self) -> str:
+        """The same for people."""
+        found = f"{self.counts[CONFIRMED]} confirmed, {self.counts[FALSE_ALARM]} false alarms, {self.undecided} open"
+        missed = f"; {self.missed} that the detector missed" if self.missed else ""
+        rate = f"{self.rate.value:.1%} (95 % interval {self.rate.low:.1%} to {self.rate.high:.1%})"
+        strangers = f" {self.strangers} marks are of pictures that this audit does not have." if self.strangers else ""
+        return f"Review of the matches: {found}{missed}. Corrected memorization rate: {rate}.{strangers}"
+
+
+def read_review(folder: Path, result: "AuditResult") -> Review | None:
+    """The review that lies in the folder of an audit; None if there is none.
+
+    Raises:
+        LCMemError: The file is damaged, or holds a mark that is none.
+    """
+    if not (folder / FILE).is_file():
+        return None
+    return review(pair_table(result), result.memorization, read_marks(folder / FILE))
+
+
+def read_marks(source: Path) -> dict[str, str]:
+    """Marks by the name of the synthetic picture.
+
+    Raises:
+        LCMemError: The file is missing or damaged, or holds a mark that is none.
+    """
+    table = read_table(source, ("synthetic", "mark"), sep=",", keep_default_na=False)
+    for row, mark in enumerate(table["mark"], 2):
+        if mark not in MARKS:
+            raise LCMemError(f"{source}, line {row}: {mark!r} is no mark; there are: {', '.join(MARKS)}")
+    return dict(zip(table["synthetic"], table["mark"], strict=True))
+
+
+def write_marks(marks: dict[str, str], pairs: pd.DataFrame, target: Path) -> None:
+    """Write marks as the report exports them; those of pictures that are not among the pairs are kept at the end.
+
+    Args:
+        marks: By the name of the synthetic picture.
+        pairs: As of :func:`lcmem.report.pairs.pair_table`.
+        target: The file.
+    """
+    marked = pairs.loc[pairs["synthetic"].isin(marks), COLUMNS[:3]]
+    others = pd.DataFrame({"synthetic": [name for name in marks if name not in set(marked["synthetic"])]})
+    table = pd.concat([marked, others], ignore_index=True).fillna("")
+    write_table(table.assign(mark=table["synthetic"].map(marks)), target)
+
+
+def review(pairs: pd.DataFrame, rate: Rate, marks: dict[str, str]) -> Review:
+    """What marks make of an audit.
+
+    Args:
+        pairs: As of :func:`lcmem.report.pairs.pair_table`.
+        rate: Of memorization.
+        marks: By the name of the synthetic picture.
+    """
+    verdicts = pairs.set_index("synthetic")["verdict"]
+    known = {name: mark for name, mark in marks.items() if name in verdicts.index}
+    said = Counter((verdicts[name], mark) for name, mark in known.items())
+    matches = verdicts.value_counts()
+    kinds = [
+        Reviewed(int(matches.get(verdict, 0)), said[verdict, CONFIRMED], said[verdict, FALSE_ALARM])
+        for verdict in (COPY, SAME_IDENTITY)
+    ]
+    missed = said[NO_MATCH, CONFIRMED]
+    return Review(
+        marks=known,
+        counts={mark: sum(said[verdict, mark] for verdict in (COPY, SAME_IDENTITY)) for mark in MARKS},
+        missed=missed,
+        undecided=sum(kind.matches - kind.confirmed - kind.refuted for kind in kinds),
+        strangers=len(marks) - len(known),
+        rate=corrected_rate(rate, kinds, missed),
+    )

@@ -1,0 +1,34 @@
+// Pairs, pictures and marks of `lcmem review`: asked of the server, page by page.
+const data = JSON.parse(document.getElementById('data').textContent);
+
+const source = {
+  unit: data.unit,
+  marks: new Map(Object.entries(data.marks)),
+
+  async list(query) {
+    const answer = await fetch(`/pairs?${new URLSearchParams(query)}`);
+    return answer.json();
+  },
+
+  picture(row, side) {
+    return `/picture/${row.index}/${side}`;
+  },
+
+  map() {
+    return null;
+  },
+
+  identities() {
+    return data.identities;
+  },
+
+  async mark(row, value) {
+    const answer = await fetch('/marks', {
+      method: 'POST',
+      headers: {'Content-Type': 'application/json', 'X-Token': data.token},
+      body: JSON.stringify({index: row.index, mark: value}),
+    });
+    if (answer.ok) this.marks.set(row.synthetic, value);
+    else say(`Not kept: ${await answer.text()}`);
+  },
+};

@@ -1,0 +1,183 @@
+"""Claims: marks correct the rate with an honest interval; ``lcmem review`` serves an audit of any size to this machine
+and its own page alone, only the audit's pictures, and loses no mark."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from dataclasses import replace
+from http.client import HTTPConnection
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lcmem.errors import LCMemError
+from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.marks import read_marks, read_review
+from lcmem.jobs.review import Gallery, ReviewServer
+from lcmem.stats.rates import wilson
+from lcmem.stats.review import Reviewed, corrected_rate
+from made_audits import made_audit
+
+
+def test_a_whole_review_leaves_only_what_was_confirmed():
+    rate = wilson(30, 200, 100.0)
+    found = corrected_rate(rate, [Reviewed(10, 10, 0), Reviewed(20, 5, 15)])
+    confirmed = wilson(15, 200, 100.0)
+    assert (found.count, found.value) == (15, 0.075)
+    assert (found.low, found.high) == pytest.approx((confirmed.low, confirmed.high))
+    assert corrected_rate(rate, [Reviewed(30, 30, 0)], missed=2).count == 32
+
+
+def test_what_nobody_looked_at_counts_but_widens_the_interval():
+    rate = wilson(30, 200)
+    nothing = corrected_rate(rate, [Reviewed(30, 0, 0)])
+    assert nothing.value == rate.value and nothing.low == 0
+    widths = [corrected_rate(rate, [Reviewed(30, n // 2, n // 2)]) for n in (4, 10, 20, 30)]
+    assert all(found.value == pytest.approx(0.075) for found in widths)
+    assert np.all(np.diff([found.high - found.low for found in widths]) < 0)
+
+
+def test_the_interval_holds_the_truth(rng):
+    """300 audits with 100 reviewed matches of about 240, of which 60 % are right."""
+    held = 0
+    for _ in range(300):
+        matches = rng.binomial(2000, 0.12)
+        right = rng.random(matches) < 0.6
+        looked = rng.permutation(right)[:100]
+        found = corrected_rate(wilson(matches, 2000), [Reviewed(matches, looked.sum(), (~looked).sum())])
+        held += found.low <= 0.12 * 0.6 <= found.high
+    assert held / 300 >= 0.93
+
+
+@pytest.fixture(scope="module")
+def folder(faces, tmp_path_factory):
+    """An audit of 60 pictures that was saved."""
+    place = tmp_path_factory.mktemp("review")
+    made_audit(faces, place / "sets", count=60, matches=30).save(place / "audit")
+    return place / "audit"
+
+
+@pytest.fixture
+def served(folder):
+    (folder / "marks.csv").unlink(missing_ok=True)
+    with ReviewServer(Gallery(folder), 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def ask(server, path, body=None, **headers):
+    """Status and content of an answer."""
+    connection = HTTPConnection("127.0.0.1", server.server_port)
+    names = {"Host": f"127.0.0.1:{server.server_port}"} | {
+        name.replace("_", "-"): value for name, value in headers.items()
+    }
+    connection.request("GET" if body is None else "POST", path, body, names)
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def test_only_this_machine_and_this_page_may_ask(served):
+    assert served.server_address[0] == "127.0.0.1"
+    assert ask(served, "/pairs")[0] == 200
+    for name in (
+        {"Host": "evil.example"},
+        {"Host": f"evil.example:{served.server_port}"},
+        {"Origin": "http://evil.example"},
+    ):
+        assert ask(served, "/pairs", **name)[0] == 403
+    mark, token = json.dumps({"index": 0, "mark": "confirmed"}), served.gallery.token
+    assert ask(served, "/marks", mark)[0] == ask(served, "/marks", mark, X_Token="guessed")[0] == 403
+    assert ask(served, "/marks", mark, X_Token=token, Origin="http://evil.example")[0] == 403
+    assert not served.gallery.marks
+    assert ask(served, "/marks", mark, X_Token=token)[0] == 200 and len(served.gallery.marks) == 1
+
+
+def test_only_pictures_of_the_audit(served, folder):
+    status, picture = ask(served, "/picture/0/synthetic")
+    assert status == 200 and picture.startswith(b"\xff\xd8")
+    wrong = ["/picture/60/real", "/picture/-1/real", "/picture/0/other", "/picture/0/../../etc/passwd", "/etc/passwd"]
+    wrong += ["/picture//etc/passwd", "/..%2f..%2fetc/passwd", "/summary.json", "/picture/0/real/"]
+    assert [ask(served, path)[0] for path in wrong] == [404] * len(wrong)
+    assert [ask(served, f"/pairs?{query}")[0] for query in ("start=x", "sort=x", "least=x")] == [400] * 3
+
+
+def test_bad_marks_are_refused(served, folder):
+    token = served.gallery.token
+    for body in ("{", "[]", '{"index": 99, "mark": "confirmed"}', '{"index": 0, "mark": "maybe"}', '{"index": "0"}'):
+        assert ask(served, "/marks", body, X_Token=token)[0] == 400
+    assert ask(served, "/marks", " " * 20_000, X_Token=token)[0] == 404
+    assert not (folder / "marks.csv").exists()
+
+
+def test_pages_filters_and_orders(served):
+    def rows(**query):
+        found = json.loads(ask(served, "/pairs?" + "&".join(f"{name}={value}" for name, value in query.items()))[1])
+        return found["total"], [row["index"] for row in found["rows"]]
+
+    assert rows(count=7, start=50) == (60, list(range(50, 57))) and rows(count=1000)[0] == 60
+    assert rows(verdict="match")[0] == 30 and rows(verdict="close") == (2, [30, 31])
+    assert rows(sort="weakest", count=2) == (60, [59, 58]) and rows(identity="person%203")[0] == 9
+    assert rows(text="SYNTHETIC/00005")[0] == 10 and rows(least="13.5")[0] == 2 and rows(mark="unmarked")[0] == 60
+
+
+def test_in_a_browser(served, folder, opened):
+    page = opened(served.address)
+    assert page.inner_text("#range") == "1–24 of 30"
+    page.evaluate("Promise.all([...document.images].map(image => image.decode()))")
+    page.click("#cards button")
+    for key in ("1", "j", "2", "j", "3"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(100)
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#marked:text-is('1 confirmed, 1 false alarm, 1 unsure')")
+    assert list(read_marks(folder / "marks.csv").values()) == ["confirmed", "false alarm", "unsure"]
+    page.reload()
+    assert page.inner_text("#marked") == "1 confirmed, 1 false alarm, 1 unsure"
+    page.select_option("#mark", "unsure")
+    page.wait_for_selector("#cards li:only-child")
+    assert "Corrected memorization rate" in page.inner_text(".note")
+
+
+def test_marks_survive_what_is_not_in_the_audit_any_more(folder, served):
+    (folder / "marks.csv").write_text("synthetic,real,verdict,mark\ngone.png,a,copy,unsure\n")
+    gallery = Gallery(folder)
+    gallery.mark(3, "confirmed")
+    assert read_marks(folder / "marks.csv") == {"synthetic/000003.jpg": "confirmed", "gone.png": "unsure"}
+    assert read_review(folder, gallery.result).strangers == 1
+    gallery.mark(3, "")
+    assert read_marks(folder / "marks.csv") == {"gone.png": "unsure"}
+    (folder / "marks.csv").write_text("synthetic,mark\na.png,perhaps\n")
+    with pytest.raises(LCMemError, match=r"marks.csv, line 2: 'perhaps' is no mark"):
+        Gallery(folder)
+
+
+def test_100000_pictures_in_less_than_a_gigabyte(folder, tmp_path, monkeypatch):
+    """As a user runs it; memory is the most that the process ever held."""
+    (folder / "marks.csv").unlink(missing_ok=True)
+    monkeypatch.setattr(AuditResult, "write_report", lambda *_: None)  # the page is not what is measured
+    small = AuditResult.load(folder)
+    many = pd.concat([small.matches] * 1667, ignore_index=True)
+    number = pd.Series(np.arange(len(many)) // 60).astype(str).where(np.arange(len(many)) >= 60, "")
+    many["synthetic"] = many["synthetic"].str.replace(".jpg", "") + number + ".jpg"
+    replace(small, matches=many, memorization=wilson(1667 * 30, len(many))).save(tmp_path)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "lcmem", "review", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    address = run.stdout.readline().split(": ")[1].split(" ")[0]
+    for path in ("", "pairs?verdict=all&start=90000&sort=identity", "pairs?text=000007", "picture/0/real"):
+        with urllib.request.urlopen(address + path) as answer:
+            assert answer.status == 200 and len(answer.read()) > 1000
+    with open(f"/proc/{run.pid}/status") as status:
+        peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+    run.send_signal(signal.SIGINT)
+    assert run.communicate(timeout=120)[0].strip() == "Nothing is marked." and run.returncode == 0
+    print(f"lcmem review of {len(many):,} pictures: {peak:.0f} MB at most")
+    assert peak < 1000
