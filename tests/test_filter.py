@@ -20,7 +20,7 @@ from lcmem.generation.pipelines import PipelineSampler
 from lcmem.generation.regenerate import generate_private, try_seeds
 from lcmem.generation.thresholds import Thresholds
 from lcmem.generation.tries import picture_of
-from lcmem.matching.matches import NO_MATCH
+from lcmem.matching.verdicts import NO_MATCH
 from lcmem.model import NetworkSettings, SiameseNetwork
 from lcmem.pictures.image import load_levels, load_picture
 

@@ -16,7 +16,7 @@ from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.filter import filter_pictures
 from lcmem.jobs.metrics import measure
 from lcmem.jobs.paired import PAPER, audit_pairs, paired_rates
-from lcmem.matching.matches import NO_MATCH
+from lcmem.matching.verdicts import NO_MATCH
 from lcmem.pictures.manifest import Manifest
 
 

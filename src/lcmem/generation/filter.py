@@ -20,7 +20,7 @@ from lcmem.errors import LCMemError
 from lcmem.generation.thresholds import Thresholds, calibrate_thresholds
 from lcmem.matching.compare import compare, given_score, probabilities
 from lcmem.matching.features import FeatureSet, extract_features, read_source
-from lcmem.matching.matches import COPY, NO_MATCH, SAME_IDENTITY
+from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.loading import to_levels

@@ -10,7 +10,7 @@ import pandas as pd
 from lcmem.errors import LCMemError
 from lcmem.files import read_json, read_table, write_json, write_picture, write_table
 from lcmem.generation.filter import Verdicts
-from lcmem.matching.matches import NO_MATCH
+from lcmem.matching.verdicts import NO_MATCH
 from lcmem.pictures.image import load_levels
 
 TRIES, RUN, SAMPLES = "tries.csv", "run.json", "samples"

@@ -12,8 +12,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.files import write_json, write_table, write_text
-from lcmem.matching.grades import CLOSE
-from lcmem.matching.matches import COPY
+from lcmem.matching.verdicts import CLOSE, COPY
 from lcmem.shown import as_html, as_text
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.rates import Difference, Rate, excess, wilson

@@ -21,7 +21,7 @@ from lcmem.generation.training import DiffusionTraining
 from lcmem.generation.tries import PrivateSamples, picture_of
 from lcmem.jobs.paired import PAPER, paired_rates
 from lcmem.latents import LatentStore
-from lcmem.matching.matches import NO_MATCH
+from lcmem.matching.verdicts import NO_MATCH
 from lcmem.progress import progress_bar
 from lcmem.report.experiments import plot_near_duplicates, plot_sizes
 from lcmem.stats.rates import Rate, wilson

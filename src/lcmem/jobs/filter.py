@@ -15,7 +15,7 @@ from lcmem.files import replacing, write_json, write_table
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.output import claim_output
 from lcmem.matching.features import extract_features, open_features
-from lcmem.matching.matches import NO_MATCH
+from lcmem.matching.verdicts import NO_MATCH
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.paths import read_bytes, split_slice, split_zip
 from lcmem.progress import progress_bar

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.files import read_table, write_table
-from lcmem.matching.matches import COPY, NO_MATCH, SAME_IDENTITY
+from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.report.pairs import pair_table
 from lcmem.stats.rates import Rate
 from lcmem.stats.review import Reviewed, corrected_rate

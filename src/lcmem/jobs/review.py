@@ -16,7 +16,7 @@ import pandas as pd
 from lcmem.errors import LCMemError, PictureError
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.marks import FILE, MARKS, Review, read_marks, review, write_marks
-from lcmem.matching.matches import NO_MATCH
+from lcmem.matching.verdicts import NO_MATCH
 from lcmem.report.card import report_id
 from lcmem.report.embedded import jpeg
 from lcmem.report.html import page

@@ -3,11 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from lcmem.matching.matches import NO_MATCH
+from lcmem.matching.verdicts import CLOSE, NO_MATCH
 from lcmem.stats.chance import Chance
 from lcmem.stats.evidence import q_values, tail_p_values
 
-CLOSE = "close"
 CLOSE_RATE = 0.1
 """A picture without a match is close if its q-value is at most this."""
 

@@ -10,11 +10,10 @@ from lcmem.matching.compare import compare, probabilities, score_pairs
 from lcmem.matching.copies import CopyFinder, equal_content
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.groups import connected_components
+from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.model import LinearHead
 from lcmem.scan import Best, scan
 from lcmem.stats.calibration import Calibration
-
-COPY, SAME_IDENTITY, NO_MATCH = VERDICTS = ("copy", "same identity", "no match")
 
 
 def best_matches(synthetic: FeatureSet, real: FeatureSet, detector: Detector, k: int) -> Best:

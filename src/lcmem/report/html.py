@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from jinja2 import Environment, Template
 
-from lcmem.matching.matches import NO_MATCH
+from lcmem.matching.verdicts import NO_MATCH
 from lcmem.report.card import audit_card, report_id
 from lcmem.report.embedded import Embedded
 from lcmem.report.pairs import PATHS, as_columns, common_folder, pair_table, shown_name

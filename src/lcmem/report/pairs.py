@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lcmem.matching.grades import CLOSE
-from lcmem.matching.matches import COPY
+from lcmem.matching.verdicts import CLOSE, COPY
 
 if TYPE_CHECKING:
     from lcmem.jobs.audit_result import AuditResult
@@ -39,14 +38,18 @@ def pair_table(result: "AuditResult") -> pd.DataFrame:
 
 def common_folder(result: "AuditResult") -> str:
     """The folder that all sets lie in: names are shown from there, not by folders of a machine."""
-    folders = {os.path.dirname(path) for path in (*result.matches["synthetic"], *result.matches["real"])}
-    folders |= {os.path.dirname(path) for path in result.twins["path"]} if len(result.twins) else set()
+    columns = [
+        result.matches["synthetic"],
+        result.matches["real"],
+        *([result.twins["path"]] if len(result.twins) else []),
+    ]
+    folders = {os.path.dirname(path) for column in columns for path in column.unique()}
     return os.path.commonpath(folders) if folders and all(map(os.path.isabs, folders)) else ""
 
 
 def shown_name(path: str, root: str) -> str:
     """A path as a reader sees it."""
-    return os.path.relpath(path, root) if root else path
+    return path.removeprefix(root).lstrip(os.sep) if root else path
 
 
 def as_columns(table: pd.DataFrame) -> dict[str, list[Any]]:

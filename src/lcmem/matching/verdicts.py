@@ -1,0 +1,5 @@
+"""What is said of a pair or a picture, in words that tables and reports share."""
+
+COPY, SAME_IDENTITY, NO_MATCH = VERDICTS = ("copy", "same identity", "no match")
+CLOSE = "close"
+"""A picture without a match that is nearer to a real one than chance explains well."""
