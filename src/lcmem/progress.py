@@ -2,12 +2,25 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
+
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Show no bars in this block."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
 
 
 class Advance(Protocol):
@@ -54,8 +67,8 @@ def shortened(number: float) -> str:
 @contextmanager
 def progress_bar(title: str, total: int, *, done: int = 0) -> Iterator[Advance]:
     """Show progress over ``total`` items, of which ``done`` need no work."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=_silent.get())
     columns = (TextColumn("{task.description}"), BarColumn(), _Count(), _Speed(), _Left())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, disable=console.quiet or not console.is_terminal) as bar:
         task = bar.add_task(title, total=total, completed=done, before=done)
         yield lambda count: bar.advance(task, count)

@@ -3,7 +3,7 @@
 import sys
 
 COMMANDS = (
-    "audit", "review", "filter", "check", "demo",
+    "audit", "calibrate", "review", "filter", "check", "demo",
     "index", "search", "scan", "duplicates", "score", "atlas",
     "manifest", "datasets", "encode", "train",
     "metrics", "experiment", "benchmark", "detectors",

@@ -44,6 +44,10 @@ Device = Annotated[str, typer.Option(help="cpu, cuda or mps. Audits, scans and i
 FalsePositiveRate = Annotated[
     float, typer.Option(help="What to calibrate for: share of pictures of unseen identities that may match.")
 ]
+CalibrationOption = Annotated[
+    Path | None,
+    typer.Option("--calibration", metavar="FILE", help="Take the thresholds that lcmem calibrate wrote there."),
+]
 Workers = Annotated[
     int | None, typer.Option(min=0, help="Processes that decode pictures. Default: cores − 1, at most 8.")
 ]

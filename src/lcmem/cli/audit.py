@@ -1,13 +1,14 @@
 """``lcmem audit``: the main job."""
 
-import functools
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lcmem.cli.app import (
     AUDIT,
+    CalibrationOption,
     Device,
     Download,
     FalsePositiveRate,
@@ -18,10 +19,12 @@ from lcmem.cli.app import (
     examples,
     resumable,
 )
-from lcmem.cli.pictures import AS_IS, Reading, reading_options
+from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
 
 if TYPE_CHECKING:
     from lcmem.jobs.audit_result import AuditResult
+    from lcmem.jobs.gate import Decision, Gate
+    from lcmem.jobs.paired import PairedResult
 
 
 @app.command(
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
         "lcmem audit real/ synthetic/ --out my-audit",
         "lcmem audit train.csv synthetic.zip --holdout holdout/ --identity-column patient",
         "lcmem audit real.atlas synthetic/ --false-positive-rate 0.001 --device cuda",
+        "lcmem audit real/ synthetic/ --fail-above 0.01 --json > audit.json",
+        "lcmem audit real/ synthetic/ --calibration calibration.json",
     ),
 )
 @reading_options
@@ -49,10 +54,24 @@ def audit(
         ),
     ] = None,
     false_positive_rate: FalsePositiveRate = 0.01,
+    calibration: CalibrationOption = None,
     paired: Annotated[
         Path | None,
         typer.Option(help="Table (columns synthetic, real) of what each picture was made from: their rate as well."),
     ] = None,
+    fail_above: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            help="Gate: exit with 3 if the whole 95 % interval of the rate lies above this, with 4 if the audit is too "
+            "weak to tell.",
+        ),
+    ] = None,
+    verdict: Annotated[
+        str, typer.Option(help="Which rate the gate judges: same-identity (copies are part of it) or copy.")
+    ] = "same-identity",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors.")] = False,
     out: Out = Path("lcmem-audit"),
     top_k: Annotated[int, typer.Option(help="Best matches to keep for each synthetic picture.")] = 5,
     reading: Reading = AS_IS,
@@ -60,91 +79,71 @@ def audit(
     workers: Workers = None,
     download: Download = False,
 ) -> None:
-    """Which synthetic pictures show a real identity or copy a real picture, how often, and how sure is that?"""
+    """Which synthetic pictures show a real identity or copy a real picture, how often, and how sure is that?
+
+    Exit codes: 0 done, or passed; 1 bad input; 2 wrong options; 3 failed, the rate is proven to lie above --fail-above;
+    4 too weak to tell; 130 and 143 stopped.
+    """
     import shlex
     import sys
 
-    import lcmem
+    from lcmem.jobs.audit import run_audit
+    from lcmem.jobs.audit_settings import AuditSettings
     from lcmem.jobs.doubts import doubtful_names
-    from lcmem.jobs.output import check_output
+    from lcmem.jobs.gate import Gate
+    from lcmem.jobs.output import claim_output
+    from lcmem.jobs.paired import pairs_of_audit
+    from lcmem.progress import silent
 
+    settings = AuditSettings(
+        model,
+        threshold,
+        false_positive_rate,
+        top_k,
+        device,
+        workers,
+        allow_download=download,
+        command=shlex.join(sys.argv),
+        calibration=read_calibration(calibration, threshold),
+    )
+    gate = None if fail_above is None else Gate(fail_above, verdict)
     inputs = {"real": real, "synthetic": synthetic, "holdout": holdout}
-    check_output(out, "audit", inputs)
+    claim_output(out, "audit", inputs)
     for doubt in doubtful_names(inputs):
         typer.secho(doubt, fg="yellow", err=True)
     pictures, generated = reading.pictures(real), reading.beside(synthetic)
     unseen = None if holdout is None else reading.pictures(holdout)
-    with resumable():
-        result = lcmem.audit(
-            pictures,
-            generated,
-            holdout=unseen,
-            model=model,
-            threshold=threshold,
-            false_positive_rate=false_positive_rate,
-            top_k=top_k,
-            out=out,
-            device=device,
-            workers=workers,
-            allow_download=download,
-            command=shlex.join(sys.argv),
-        )
-        pairs = None
-        if paired is not None:
-            from lcmem.jobs.paired import pairs_of_audit
+    with resumable(), silent() if quiet or as_json else nullcontext():
+        result = run_audit({"real": pictures, "synthetic": generated, "holdout": unseen}, settings, out)
+        pairs = None if paired is None else pairs_of_audit(paired, out, result, settings)
+    decision = None if gate is None else gate.decide(result)
+    if as_json:
+        _print_json(result, pairs, gate, decision)
+    elif not quiet:
+        _print_text(result, pairs, decision, out)
+    if decision is not None:
+        raise typer.Exit(decision.code)
 
-            pairs = pairs_of_audit(paired, out, result, model, device=device, workers=workers, allow_download=download)
+
+def _print_text(result: "AuditResult", pairs: "PairedResult | None", decision: "Decision | None", out: Path) -> None:
+    from lcmem.cli.audit_summary import print_summary
+
     print_summary(result)
     for line in pairs.lines if pairs else ():
         typer.echo(line)
+    if decision is not None:
+        typer.secho(f"{decision.outcome}: {decision.reason}", fg="green" if decision.code == 0 else "red")
     typer.echo(f"report: {out / 'index.html'}")
 
 
-def _threshold(numbers: dict[str, Any]) -> str:
-    """As it can be given again: a probability, or a similarity; with its logit."""
-    if not numbers["same_identity"]:
-        return "–"
-    logit = "–" if numbers["threshold_logit"] is None else f"{numbers['threshold_logit']:.3f}"
-    return logit if numbers["threshold"] is None else f"p = {numbers['threshold']:.4g} (logit {logit})"
-
-
-def print_summary(result: "AuditResult") -> None:
-    """The numbers that matter, as a short table."""
-    from rich.console import Console
-    from rich.table import Table
+def _print_json(
+    result: "AuditResult", pairs: "PairedResult | None", gate: "Gate | None", decision: "Decision | None"
+) -> None:
+    import json
 
     numbers = result.summary
-    table = Table("", "value", "95 % interval", title="memorization audit", title_justify="left")
-
-    def rate_row(title: str, key: str) -> None:
-        low, high = numbers[f"{key}_low"], numbers[f"{key}_high"]
-        table.add_row(title, f"{numbers[key]:.1%}", f"{low:.1%} to {high:.1%}")
-
-    rate_row(f"memorization rate ({numbers['n_memorized']} of {numbers['n_synthetic']})", "memorization_rate")
-    rate_row(f"  of these copies ({numbers['n_copies']})", "copy_rate")
-    if numbers["holdout_rate"] is not None:
-        rate_row(f"holdout rate ({numbers['n_holdout_matches']} of {numbers['n_holdout']})", "holdout_rate")
-        rate_row("excess over the holdout", "excess")
-    if numbers["false_positive_rate"] is not None:
-        chance, bound = numbers["false_positive_rate"], numbers["false_positive_rate_bound"]
-        table.add_row("expected by chance", f"{chance:.1%}", f"not more than {bound:.1%}")
-    table.add_row("same identity from", _threshold(numbers), f"from: {numbers['threshold_method']}")
-    console = Console()
-    warn = functools.partial(console.print, style="yellow", soft_wrap=True, highlight=False)
-    for note in numbers["notes"]:
-        warn(note)
-    console.print(table)
-    console.print(f"Copies: {result.copy_rule}", soft_wrap=True, highlight=False)
-    console.print(f"Same identity: {numbers['threshold_explanation']}", soft_wrap=True, highlight=False)
-    for kind, count in result.twins["kind"].value_counts().items():
-        warn(f"{count} × {kind}, see twins.csv")
-    if numbers["skipped"]:
-        console.print(f"[yellow]{numbers['skipped']} pictures were skipped, see skipped.csv[/]")
-        for row in result.skipped.head(5).itertuples():
-            console.print(f"  {row.reason}", soft_wrap=True, highlight=False)
-    if numbers["hint"]:
-        console.print(f"[yellow]{numbers['hint']}[/]", soft_wrap=True, highlight=False)
-    speed = numbers["pictures_per_second"]
-    encoded = f"{numbers['pictures_encoded']} pictures encoded" + (f" at {speed:.1f} a second" if speed else "")
-    reused = f", {numbers['pictures_reused']} reused" if numbers["pictures_reused"] else ""
-    console.print(f"{encoded}{reused}; {numbers['seconds']:.1f} s in all", highlight=False)
+    if pairs is not None:
+        numbers["paired"] = pairs.summary
+    if gate is not None and decision is not None:
+        numbers["gate"] = gate.described(decision)
+    typer.echo(json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False))

@@ -19,7 +19,7 @@ def demo(out: Out = Path("lcmem-demo"), model: Model = "compact") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from lcmem.cli.audit import print_summary
+    from lcmem.cli.audit_summary import print_summary
     from lcmem.jobs.demo import KINDS, run_demo
 
     result, found = run_demo(out, model)

@@ -8,6 +8,7 @@ import typer
 
 from lcmem.cli.app import (
     SEARCH,
+    CalibrationOption,
     Device,
     Download,
     Model,
@@ -15,7 +16,7 @@ from lcmem.cli.app import (
     app,
     examples,
 )
-from lcmem.cli.pictures import AS_IS, Reading, reading_options
+from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
 
 if TYPE_CHECKING:
     from lcmem.jobs.duplicates import Duplicates
@@ -39,6 +40,7 @@ def duplicates(
             "known, what at most 1 % of pictures reach with another identity by chance."
         ),
     ] = None,
+    calibration: CalibrationOption = None,
     model: Model = "compact",
     reading: Reading = AS_IS,
     device: Device = "cpu",
@@ -53,16 +55,19 @@ def duplicates(
     from lcmem.matching.compare import given_score
     from lcmem.matching.features import extract_features
 
+    file = read_calibration(calibration, threshold)
     claim_file(out, {"pictures": pictures})
     source = reading.pictures(pictures)
     detector = load_detector(model, Options(device, download))
     level = None if threshold is None else given_score(threshold, detector)
     features = extract_features(source, detector, None, workers=workers)
-    found = find_duplicates(features, detector, level, workers)
+    found = find_duplicates(features, detector, level, workers, file)
     found.write(out)
     for _, reason in features.skipped:
         typer.secho(f"skipped: {reason}", fg="yellow", err=True)
     print_duplicates(found, len(features.manifest), out)
+    if file is not None:
+        typer.echo(f"calibration: {file.citation}")
 
 
 def print_duplicates(found: "Duplicates", count: int, out: Path) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from lcmem.cli.app import (
     AUDIT,
+    CalibrationOption,
     Device,
     Download,
     FalsePositiveRate,
@@ -17,7 +18,7 @@ from lcmem.cli.app import (
     examples,
     resumable,
 )
-from lcmem.cli.pictures import AS_IS, Reading, reading_options
+from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
 
 if TYPE_CHECKING:
     from lcmem.pictures.manifest import Manifest
@@ -40,6 +41,7 @@ def filter(
         typer.Option(help="Probability from which a picture is a match. Default: calibrated on the real pictures."),
     ] = None,
     false_positive_rate: FalsePositiveRate = 0.01,
+    calibration: CalibrationOption = None,
     files: Annotated[
         str, typer.Option(help="What to do with pictures that pass: copy, link (hard links) or none (only the table).")
     ] = "copy",
@@ -53,10 +55,12 @@ def filter(
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
     from lcmem.generation.filter import PrivacyFilter
+    from lcmem.generation.thresholds import read_thresholds
     from lcmem.jobs.filter import filter_pictures
     from lcmem.jobs.output import check_output
     from lcmem.pictures.set_depth import same_depth
 
+    file = read_calibration(calibration, threshold)
     inputs = {"synthetic": synthetic, "against": against}
     check_output(out, "filter", inputs)
     real = reading.pictures(against)
@@ -64,7 +68,10 @@ def filter(
     pictures = cast("Manifest", sets["synthetic"])
     with resumable():
         detector = load_detector(model, Options(device, download))
-        privacy = PrivacyFilter(detector, real, threshold=threshold, false_positive_rate=false_positive_rate)
+        known = None if file is None else read_thresholds(file, detector, len(real))
+        privacy = PrivacyFilter(
+            detector, real, threshold=threshold, calibration=known, false_positive_rate=false_positive_rate
+        )
         summary = filter_pictures(pictures, privacy, out, files=files, inputs=inputs, workers=workers)
     rejected = ", ".join(f"{count} {name}" for name, count in summary["rejected"].items()) or "none rejected"
     typer.echo(f"{summary['kept']} of {summary['synthetic']} pictures pass; {rejected}")

@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from lcmem.atlas import Atlas
+    from lcmem.matching.calibration_file import CalibrationFile
     from lcmem.pictures.manifest import Manifest
 
 
@@ -98,3 +99,17 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
     wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return wrapped
+
+
+def read_calibration(place: Path | None, threshold: float | None = None) -> "CalibrationFile | None":
+    """What ``--calibration`` names; None where it was not given.
+
+    Raises:
+        LCMemError: It is missing, damaged, or something else; or a threshold was given as well.
+    """
+    from lcmem.errors import LCMemError
+    from lcmem.matching.calibration_file import CalibrationFile
+
+    if place is not None and threshold is not None:
+        raise LCMemError("give a threshold or a calibration, not both")
+    return None if place is None else CalibrationFile.read(place)

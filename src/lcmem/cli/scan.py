@@ -7,6 +7,7 @@ import typer
 
 from lcmem.cli.app import (
     SEARCH,
+    CalibrationOption,
     Device,
     Download,
     Model,
@@ -17,7 +18,7 @@ from lcmem.cli.app import (
     examples,
     resumable,
 )
-from lcmem.cli.pictures import AS_IS, Reading, reading_options
+from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
 
 CHANCE_WARNED = 0.05
 """Share of chance matches at a given threshold from which the user is warned."""
@@ -44,6 +45,7 @@ def scan(
             "on GALLERY as an audit does, so that about 1 % of queries of unseen identities match by chance."
         ),
     ] = None,
+    calibration: CalibrationOption = None,
     top_k: Annotated[int, typer.Option(min=1, help="Best matches to keep for each query.")] = 5,
     model: Model = "compact",
     reading: Reading = AS_IS,
@@ -59,6 +61,7 @@ def scan(
     from lcmem.jobs.scan import scan_sets
     from lcmem.matching.compare import given_score
 
+    file = read_calibration(calibration, threshold)
     check_output(out, "scan", {"queries": queries, "gallery": gallery})
     one = reading.pictures(queries)
     two = None if gallery is None else reading.pictures(gallery)
@@ -67,7 +70,15 @@ def scan(
         if threshold is not None:
             given_score(threshold, detector)  # wrong before anything is encoded
         summary = scan_sets(
-            one, two, detector, out, k=top_k, threshold=threshold, workers=workers, ray_workers=ray_workers
+            one,
+            two,
+            detector,
+            out,
+            k=top_k,
+            threshold=threshold,
+            workers=workers,
+            ray_workers=ray_workers,
+            calibration=file,
         )
     print_scan(summary, out)
 

@@ -7,6 +7,7 @@ import typer
 
 from lcmem.cli.app import (
     SEARCH,
+    CalibrationOption,
     Device,
     Download,
     Model,
@@ -14,7 +15,7 @@ from lcmem.cli.app import (
     app,
     examples,
 )
-from lcmem.cli.pictures import AS_IS, Reading, reading_options
+from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
 
 if TYPE_CHECKING:
     from lcmem.detectors.base import Detector
@@ -41,6 +42,7 @@ def compare(
         float | None,
         typer.Option(help="Probability from which they match (similarity, if the model has no head)."),
     ] = None,
+    calibration: CalibrationOption = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 unless they match.")] = False,
     explain: Annotated[
         Path | None,
@@ -60,12 +62,13 @@ def compare(
     from lcmem.matching.features import extract_features
     from lcmem.pictures.set_depth import alike
 
+    file = read_calibration(calibration, threshold)
     target = None if explain is None else claim_file(explain, {"a": a, "b": b}, (".png",), "--explain")
     source = None if against is None else reading.pictures(against)
     detector = load_detector(model, Options(device, download))
     known = None if source is None else extract_features(source, detector, None, workers=workers)
     one, other = alike([a, b], source)
-    found = compare_pair(one, other, detector, threshold=threshold, against=known)
+    found = compare_pair(one, other, detector, threshold=threshold, against=known, calibration=file)
     lines = comparison_lines(found, detector)
     typer.echo("\n".join(lines))
     if target is not None:

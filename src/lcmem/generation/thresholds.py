@@ -6,6 +6,7 @@ import numpy as np
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
+from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import real_chance
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
@@ -25,6 +26,23 @@ class Thresholds:
     identity: float
     copy: float
     explanation: str
+
+
+def read_thresholds(file: CalibrationFile, detector: Detector, pictures: int) -> Thresholds:
+    """Those of a calibration that was made before.
+
+    Args:
+        file: The calibration.
+        detector: The model.
+        pictures: How many real pictures samples are compared with.
+
+    Raises:
+        LCMemError: The calibration is another model's.
+    """
+    file.check(detector)
+    typical = file.levels.typical
+    found = file.calibration(pictures, typical)
+    return Thresholds(found.logit, typical, found.explanation)
 
 
 def calibrate_thresholds(real: FeatureSet, detector: Detector, rate: float) -> Thresholds:

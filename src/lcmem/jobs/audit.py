@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +10,23 @@ import pandas as pd
 
 from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
-from lcmem.detectors.entry import Options
 from lcmem.detectors.faces import face_hint
 from lcmem.detectors.lcmem import LCMem
-from lcmem.detectors.registry import load_detector
-from lcmem.errors import LCMemError
 from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.audit_threshold import operating_point
-from lcmem.jobs.given import Source, in_memory, on_disk
-from lcmem.jobs.output import check_output, claim_output
+from lcmem.jobs.audit_settings import AuditSettings
+from lcmem.jobs.audit_threshold import operating_point, read_point
+from lcmem.jobs.doubts import doubtful_identities, doubtful_names
+from lcmem.jobs.given import Source, on_disk
+from lcmem.jobs.output import claim_output
 from lcmem.jobs.provenance import provenance
+from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
 from lcmem.matching.control import control_scores, shared_files
 from lcmem.matching.copies import CopyFinder, CopyLevels
 from lcmem.matching.features import FeatureSet, extract_features, open_features, read_sources
 from lcmem.matching.grades import graded
 from lcmem.matching.matches import COPY, best_matches, evidence, match_table
+from lcmem.matching.thumbnails import Thumbnails
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.stats.rates import effective_number, excess, wilson
@@ -45,6 +47,7 @@ def audit(
     workers: int | None = None,
     allow_download: bool = False,
     command: str | None = None,
+    calibration: str | os.PathLike[str] | None = None,
 ) -> AuditResult:
     """Compare every synthetic picture with every real one.
 
@@ -64,6 +67,8 @@ def audit(
         workers: Decoding processes.
         allow_download: Whether hub weights may be downloaded.
         command: The command line to name in the summary and the report.
+        calibration: A file that ``lcmem calibrate`` wrote: its thresholds are taken and it is cited, in place of
+            calibrating anew; ``false_positive_rate`` then says nothing.
 
     Returns:
         The result; it is already saved if ``out`` was given.
@@ -72,45 +77,50 @@ def audit(
         LCMemError: No usable picture in one of the sets, a threshold or a rate outside its range, …
     """
     inputs = {"real": real, "synthetic": synthetic, "holdout": holdout}
+    settings = AuditSettings(
+        model, threshold, false_positive_rate, top_k, device, workers, allow_download, command, _read(calibration)
+    )
     if out is not None:
-        check_output(out, "audit", inputs)
-    if not 0 < false_positive_rate < 1:
-        raise LCMemError(f"the false positive rate must lie between 0 and 1, not {false_positive_rate}")
-    if top_k < 1:
-        raise LCMemError(f"top_k must be at least 1, not {top_k}")
-    began = time.perf_counter()
-    name = model if isinstance(model, Detector) else os.fspath(model)
-    detector = load_detector(name, Options(device, allow_download))
-    level = None if threshold is None else (given_score(threshold, detector), threshold)
-    if out is not None and any(in_memory(source) for source in inputs.values()):
         claim_output(out, "audit", inputs)
+    return run_audit(inputs, settings, out)
+
+
+def run_audit(
+    inputs: Mapping[str, Source | None], settings: AuditSettings, out: str | os.PathLike[str] | None
+) -> AuditResult:
+    """Audit with settings that were made before, into a folder that is claimed already.
+
+    Args:
+        inputs: ``real``, ``synthetic`` and ``holdout``, as of :func:`audit`; None where there is none.
+        settings: The options.
+        out: As of :func:`audit`.
+
+    Raises:
+        LCMemError: As of :func:`audit`.
+    """
+    began = time.perf_counter()
+    detector = settings.detector()
+    level = None if settings.threshold is None else (given_score(settings.threshold, detector), settings.threshold)
     with on_disk(inputs, out) as found:
         sources = read_sources(found)
-        if out is not None:
-            claim_output(out, "audit", inputs)
-        result = _audited(sources, detector, level, false_positive_rate, top_k, out, workers, command, began)
+        doubts = doubtful_names(inputs) + doubtful_identities(sources.values())
+        store = _store(out, detector)
+        sets = _features(sources, detector, store, settings.workers)
+        about = {**_about(detector, sets), "command": settings.command, "warnings": doubts}
+        about["calibration_sha256"] = settings.calibration.about["sha256"] if settings.calibration else None
+        others = [features for name, features in sets.items() if name != "real"]
+        if settings.calibration is not None:
+            finder = CopyFinder(detector, settings.calibration.levels, Thumbnails(settings.workers))
+        else:
+            finder = CopyFinder.of(sets["real"], detector, others=others, store=store, workers=settings.workers)
+        result = _compare(sets, finder, level, settings, about, began)
         if out is not None:
             result.save(out)
     return result
 
 
-def _audited(
-    sources: dict[str, Manifest | Atlas],
-    detector: Detector,
-    level: tuple[float, float] | None,
-    rate: float,
-    top_k: int,
-    out: str | os.PathLike[str] | None,
-    workers: int | None,
-    command: str | None,
-    began: float,
-) -> AuditResult:
-    store = _store(out, detector)
-    sets = _features(sources, detector, store, workers)
-    about = _about(detector, sets) | ({} if command is None else {"command": command})
-    others = [found for name, found in sets.items() if name != "real"]
-    finder = CopyFinder.of(sets["real"], detector, others=others, store=store, workers=workers)
-    return _compare(sets, finder, level, rate, top_k, about, began)
+def _read(calibration: str | os.PathLike[str] | None) -> CalibrationFile | None:
+    return None if calibration is None else CalibrationFile.read(calibration)
 
 
 def _store(out: str | os.PathLike[str] | None, detector: Detector) -> Store | None:
@@ -134,16 +144,18 @@ def _compare(
     sets: dict[str, FeatureSet],
     finder: CopyFinder,
     level: tuple[float, float] | None,
-    rate: float,
-    top_k: int,
+    settings: AuditSettings,
     about: dict[str, Any],
     began: float,
 ) -> AuditResult:
     real, synthetic = sets["real"], sets["synthetic"]
-    best = best_matches(synthetic, real, finder.detector, min(top_k, len(real.blocks)))
+    best = best_matches(synthetic, real, finder.detector, min(settings.top_k, len(real.blocks)))
     listed, files = shared_files(synthetic, real)
     control = control_scores(sets["holdout"], real, finder) if "holdout" in sets else None
-    point = operating_point(real, listed, control, finder, level, rate)
+    if settings.calibration is not None:
+        point = read_point(settings.calibration, real, control, sets.get("holdout"))
+    else:
+        point = operating_point(real, listed, control, finder, level, settings.false_positive_rate)
     matches = graded(match_table(synthetic, real, best, point.calibration, finder), point.chance)
     first = matches[matches["rank"] == 1]
     independent = effective_number(evidence(matches, synthetic, finder), first["match"].to_numpy())

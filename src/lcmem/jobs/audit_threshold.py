@@ -5,7 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lcmem.matching.control import FEWEST, Control, real_chance
+from lcmem.jobs.provenance import data_fingerprint
+from lcmem.matching.basis import calibration_basis
+from lcmem.matching.calibration_file import CalibrationFile
+from lcmem.matching.control import Control, real_chance
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.stats.calibration import Calibration, calibrate, given
@@ -44,8 +47,7 @@ def operating_point(
     chosen: tuple[float, float] | None,
     rate: float,
 ) -> OperatingPoint:
-    """Identities of the real set calibrate where there are any, and then the whole holdout controls; without
-    identities one half of the holdout calibrates and the other controls; without a holdout groups of copies calibrate.
+    """A threshold that was given, or one that is calibrated by :func:`lcmem.matching.basis.calibration_basis`.
 
     Args:
         real: The real set.
@@ -60,26 +62,37 @@ def operating_point(
     """
     if chosen is not None and len(real.keys) < 3:
         return OperatingPoint(given(*chosen, None), control, None, None, pd.DataFrame(), [])
-    own, method, twins = real_chance(real, listed, finder)
     if chosen is not None:
+        own, _, twins = real_chance(real, listed, finder)
         return OperatingPoint(given(*chosen, own), control, own.scores, own, twins, _warning(own.share(chosen[0])))
-    notes: list[str] = []
-    chance, half = own, control
-    if control is not None and method != "identities":
-        identities = len(np.unique(control.marks))
-        if identities >= 2 * FEWEST:
-            chance, half, method = *control.divided(), "holdout"
-            notes.append(
-                f"{chance.identities} of {identities} identities of the holdout set the threshold, the other "
-                f"{identities - chance.identities} control it. With identities of the real set all would control."
-            )
+    basis = calibration_basis(real, listed, control, finder)
+    calibration = calibrate(basis.chance, rate, basis.method, finder.levels.typical, finder.levels.sure)
+    return OperatingPoint(calibration, basis.control, basis.own.scores, basis.chance, basis.twins, basis.notes)
+
+
+def read_point(
+    file: CalibrationFile, real: FeatureSet, control: Control | None, holdout: FeatureSet | None
+) -> OperatingPoint:
+    """The operating point of a calibration that was made before.
+
+    Where one half of this very holdout calibrated, the other half controls; else the whole holdout does.
+
+    Args:
+        file: The calibration.
+        real: The real set.
+        control: The holdout; None without one.
+        holdout: Its pictures.
+    """
+    count = len(real.keys)
+    notes = file.remarks(data_fingerprint(real.keys))
+    made_on = file.about["holdout"]
+    if control is not None and holdout is not None and file.method == "holdout" and made_on is not None:
+        if data_fingerprint(holdout.keys) == made_on["sha256"]:
+            control = control.divided()[1]
         else:
-            notes.append(
-                f"The holdout's {identities} identities are too few to set the threshold and to control it (2 × "
-                f"{FEWEST} are needed), so they only control it."
-            )
-    calibration = calibrate(chance, rate, method, finder.levels.typical, finder.levels.sure)
-    return OperatingPoint(calibration, half, own.scores, chance, twins, notes)
+            notes.append("The calibration used another holdout; pictures of both may have set the threshold.")
+    chance = file.chance_among(count)
+    return OperatingPoint(file.calibration(count), control, chance.scores, chance, pd.DataFrame(), notes)
 
 
 def _warning(share: float) -> list[str]:

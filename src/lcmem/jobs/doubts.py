@@ -1,11 +1,13 @@
 """Inputs of an audit that are hardly what was meant: the same twice, or the wrong way round."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lcmem.atlas import Atlas
 from lcmem.jobs.output import described
+from lcmem.pictures.manifest import Manifest
 
 REAL = re.compile(r"(?<![a-z])(real|train|training|original)(?![a-z])", re.IGNORECASE)
 SYNTHETIC = re.compile(r"(?<![a-z])(synthetic|synth|generated|fake|samples?)(?![a-z])", re.IGNORECASE)
@@ -17,12 +19,18 @@ def doubtful_names(inputs: Mapping[str, Any]) -> list[str]:
     Args:
         inputs: ``real``, ``synthetic`` and ``holdout``: paths or sets; None where there is none.
     """
-    places = {name: described(source) for name, source in inputs.items() if source is not None}
+    described_all = {name: described(source) for name, source in inputs.items() if source is not None}
+    places = {name: place for name, place in described_all.items() if not place.endswith(" pictures")}  # in memory
     pairs = [(one, two) for one in places for two in places if one < two and places[one] == places[two]]
     doubts = [f"{two} and {one} are the same pictures: {places[one]}" for one, two in pairs]
-    real, synthetic = (Path(places[name]).stem for name in ("real", "synthetic"))
+    real, synthetic = (Path(places.get(name, "")).stem for name in ("real", "synthetic"))
     if SYNTHETIC.search(real) and REAL.search(synthetic):
         doubts.append(
             f"the real pictures are in {real!r} and the synthetic ones in {synthetic!r}: the wrong way round?"
         )
     return doubts
+
+
+def doubtful_identities(sources: Iterable[Manifest | Atlas]) -> list[str]:
+    """What was doubtful about the identities when pictures were listed; of an atlas that is not known any more."""
+    return [text for source in sources if isinstance(source, Manifest) for text in source.doubts]

@@ -9,11 +9,13 @@ import pandas as pd
 
 from lcmem.detectors.base import Detector
 from lcmem.files import write_table
+from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare
 from lcmem.matching.control import real_chance
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.groups import connected_components
+from lcmem.matching.thumbnails import Thumbnails
 from lcmem.pictures.content import linked_to
 from lcmem.stats.calibration import DEFAULT_RATE, calibrate
 
@@ -44,7 +46,11 @@ class Duplicates:
 
 
 def find_duplicates(
-    found: FeatureSet, detector: Detector, threshold: float | None = None, workers: int | None = None
+    found: FeatureSet,
+    detector: Detector,
+    threshold: float | None = None,
+    workers: int | None = None,
+    calibration: CalibrationFile | None = None,
 ) -> Duplicates:
     """Compare every picture with every other, and join those that belong together.
 
@@ -57,9 +63,20 @@ def find_duplicates(
         threshold: Score (a logit where the detector has a head) from which two pictures belong together; None takes
             the rule above.
         workers: Decoding processes, for a look at what may be copies.
+        calibration: One that was made before: its thresholds are taken for both.
+
+    Raises:
+        LCMemError: The calibration is another model's.
     """
-    joined = _alike(found, detector, threshold) if threshold is not None else _calibrated(found, detector, workers)
-    pairs, level = joined
+    if threshold is not None:
+        pairs, level = _alike(found, detector, threshold)
+    elif calibration is not None:
+        calibration.check(detector)
+        finder = CopyFinder(detector, calibration.levels, Thumbnails(workers))
+        pairs, level = _joined(found, finder, calibration.calibration(len(found.manifest)).logit)
+    else:
+        finder = CopyFinder.of(found, detector, workers=workers)
+        pairs, level = _joined(found, finder, _identity_threshold(found, finder))
     component = connected_components(pairs[["query", "gallery"]].to_numpy(), len(found.blocks))
     best = np.full(len(component), -np.inf)
     for end in ("query", "gallery"):
@@ -78,11 +95,10 @@ def _alike(found: FeatureSet, detector: Detector, level: float) -> tuple[pd.Data
     return compare(found.blocks, None, detector, threshold=level, title="comparing").matches(), level
 
 
-def _calibrated(found: FeatureSet, detector: Detector, workers: int | None) -> tuple[pd.DataFrame, float]:
-    finder = CopyFinder.of(found, detector, workers=workers)
-    level = min(_identity_threshold(found, finder), finder.levels.sure)
-    lowest = min(level, finder.levels.candidate)
-    pairs, _ = _alike(found, detector, lowest)
+def _joined(found: FeatureSet, finder: CopyFinder, identity: float) -> tuple[pd.DataFrame, float]:
+    """Pairs that reach the threshold of the same identity or are copies, and from which score on no look is needed."""
+    level = min(identity, finder.levels.sure)
+    pairs, _ = _alike(found, finder.detector, min(level, finder.levels.candidate))
     ends = (pairs[end].to_numpy() for end in ("query", "gallery"))
     scores = pairs["logit"].to_numpy()
     below = np.flatnonzero(scores < level)

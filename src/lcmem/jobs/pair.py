@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.special import expit
 
 from lcmem.detectors.base import Detector
+from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score
 from lcmem.matching.features import FeatureSet
 from lcmem.pictures.image import load_levels
@@ -57,7 +58,13 @@ class Comparison:
 
 
 def compare_pair(
-    a: str, b: str, detector: Detector, *, threshold: float | None = None, against: FeatureSet | None = None
+    a: str,
+    b: str,
+    detector: Detector,
+    *,
+    threshold: float | None = None,
+    against: FeatureSet | None = None,
+    calibration: CalibrationFile | None = None,
 ) -> Comparison:
     """Compare two pictures.
 
@@ -67,15 +74,22 @@ def compare_pair(
         detector: The model.
         threshold: As :func:`lcmem.matching.compare.given_score` takes it; None takes what is measured, or p = 0.5.
         against: Pictures like these, to measure on how alike strangers are.
+        calibration: One that was made before, whose threshold is taken if none is given: it is one for a search among
+            all pictures that it was made on.
 
     Raises:
         PictureError: One cannot be read.
-        LCMemError: A threshold that is none.
+        LCMemError: A threshold that is none, or a calibration of another model.
     """
+    if calibration is not None:
+        calibration.check(detector)
     u, v = detector.features([a, b])[:, None]
     score, highest = (float(detector.similarity(u, other)[0]) for other in (v, u))
     scale = None if against is None else measure_scale(against, detector)
-    level, origin = _threshold(threshold, scale, detector)
+    if threshold is None and calibration is not None:
+        level, origin = _calibrated(calibration)
+    else:
+        level, origin = _threshold(threshold, scale, detector)
     verdict = "undecided" if level is None else "match" if score >= level else "no match"
     return Comparison("identical" if _equal(a, b) else verdict, score, level, origin, highest, scale)
 
@@ -109,6 +123,15 @@ def _threshold(given: float | None, scale: Scale | None, detector: Detector) -> 
         "the paper's, for as many matching as unrelated pairs; how many strangers reach it depends on the pictures: "
         "--against SET measures that on yours"
     )
+
+
+def _calibrated(file: CalibrationFile) -> tuple[float | None, str]:
+    count = file.about["real"]["pictures"]
+    found = file.calibration(count)
+    origin = (
+        f"calibration {file.citation}: at most {found.rate:.2%} of searches among {count} pictures reach it by chance"
+    )
+    return (found.logit, origin) if isfinite(found.logit) else (None, f"calibration {file.citation} could set none")
 
 
 def _equal(a: str, b: str) -> bool:

@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 
 from lcmem.detectors.base import Detector
-from lcmem.detectors.entry import Options
-from lcmem.detectors.registry import load_detector
 from lcmem.errors import LCMemError
 from lcmem.files import read_table, write_json, write_table
 from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.matching.compare import probabilities, score_pairs
 from lcmem.matching.features import extract_features, open_features
 from lcmem.pictures.manifest import Manifest
@@ -130,11 +129,7 @@ def pairs_of_audit(
     source: Path,
     folder: Path,
     result: AuditResult,
-    model: str,
-    *,
-    device: str = "cpu",
-    workers: int | None = None,
-    allow_download: bool = False,
+    settings: AuditSettings,
 ) -> PairedResult:
     """Score each pair of a table with the model, the features and the threshold of an audit, and write it beside it.
 
@@ -142,16 +137,13 @@ def pairs_of_audit(
         source: As of :func:`audit_pairs`.
         folder: Of the audit.
         result: The audit.
-        model: Its detector.
-        device: Where to compute.
-        workers: Decoding processes.
-        allow_download: Whether hub weights may be downloaded.
+        settings: Of the audit.
 
     Raises:
         LCMemError: As of :func:`audit_pairs`.
     """
-    detector = load_detector(model, Options(device, allow_download))
+    detector = settings.detector()
     store = open_features(folder / "features", detector) if detector.fingerprint else None
-    found = audit_pairs(source, detector, {CALIBRATED: result.calibration.logit}, store=store, workers=workers)
+    found = audit_pairs(source, detector, {CALIBRATED: result.calibration.logit}, store=store, workers=settings.workers)
     found.save(folder)
     return found

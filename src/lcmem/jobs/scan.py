@@ -17,6 +17,7 @@ from lcmem.files import write_json, write_table
 from lcmem.jobs.output import claim_output
 from lcmem.jobs.scan_tables import best_table, histogram_table, summary, write_matches
 from lcmem.jobs.scan_threshold import scan_threshold
+from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare
 from lcmem.matching.features import FeatureSet, extract_features, open_features
 from lcmem.pictures.manifest import Manifest
@@ -36,6 +37,7 @@ def scan_sets(
     threshold: float | None = None,
     workers: int | None = None,
     ray_workers: int | None = None,
+    calibration: CalibrationFile | None = None,
 ) -> dict[str, Any]:
     """Score every pair and write what was found.
 
@@ -50,17 +52,20 @@ def scan_sets(
             calibrates it as an audit does.
         workers: Decoding processes.
         ray_workers: Workers of a Ray cluster to spread encoding and comparing over; None takes this process.
+        calibration: One that was made before: its threshold is taken.
 
     Returns:
         The summary.
     """
+    if calibration is not None:
+        calibration.check(detector)  # wrong before anything is encoded
     claim_output(out, "scan", {"queries": queries, "gallery": gallery})
     features = functools.partial(_features, detector=detector, out=out, workers=workers, ray_workers=ray_workers)
     sets = same_depth({"queries": queries} if gallery is None else {"queries": queries, "gallery": gallery})
     one = features(sets["queries"])
     two = features(sets["gallery"]) if "gallery" in sets else one
     identities = _identity_numbers([one.manifest, two.manifest])
-    calibration = scan_threshold(two, detector, threshold, workers)
+    point = scan_threshold(two, detector, threshold, workers, calibration)
     result = _compare(
         one.blocks,
         None if gallery is None else two.blocks,
@@ -68,7 +73,7 @@ def scan_sets(
         out / "pass",
         ray_workers,
         k=k,
-        threshold=calibration.logit,
+        threshold=point.logit,
         query_identities=identities[0],
         gallery_identities=None if gallery is None else identities[1],
     )
@@ -76,10 +81,10 @@ def scan_sets(
     write_table(best_table(result, one.manifest, two.manifest, detector), out / "best.csv")
     write_matches(result, *paths, out / "matches.parquet")
     write_table(histogram_table(result.histogram), out / "histogram.csv")
-    plot_histogram(result.histogram, calibration.logit, out / "histogram.png")
+    plot_histogram(result.histogram, point.logit, out / "histogram.png")
     skipped = pd.DataFrame([*one.skipped, *([] if gallery is None else two.skipped)], columns=["path", "reason"])
     write_table(skipped, out / "skipped.csv")
-    found = summary(result, one.manifest, two.manifest, detector, calibration, len(skipped))
+    found = summary(result, one.manifest, two.manifest, detector, point, len(skipped))
     write_json(found, out / "summary.json")
     return found
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from lcmem.detectors.base import Detector
+from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
 from lcmem.matching.control import real_chance
 from lcmem.matching.copies import CopyFinder
@@ -16,7 +17,11 @@ MEASURED = 20_000
 
 
 def scan_threshold(
-    gallery: FeatureSet, detector: Detector, threshold: float | None, workers: int | None = None
+    gallery: FeatureSet,
+    detector: Detector,
+    threshold: float | None,
+    workers: int | None = None,
+    file: CalibrationFile | None = None,
 ) -> Calibration:
     """As an audit with this gallery as its real set would set it, or what is known of one that was given.
 
@@ -25,10 +30,15 @@ def scan_threshold(
         detector: The model.
         threshold: As :func:`lcmem.matching.compare.given_score` takes it; None calibrates.
         workers: Decoding processes.
+        file: A calibration that was made before, to be taken in place of both.
 
     Raises:
-        LCMemError: A threshold that is none, or too few pictures to calibrate on.
+        LCMemError: A threshold that is none, too few pictures to calibrate on, or a calibration of another model.
     """
+    if file is not None:
+        file.check(detector)
+        found = file.calibration(len(gallery.manifest))
+        return replace(found, logit=min(found.logit, file.levels.typical))
     if threshold is not None:
         level, chance = given_score(threshold, detector), None
         if 3 <= len(gallery.manifest) <= MEASURED:

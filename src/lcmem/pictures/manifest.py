@@ -35,12 +35,14 @@ class Manifest:
         source: Absolute path of the folder or file that all of them were read from; "" if there is none.
         guessed: Depth in bits that was found for files that declare none (see :mod:`lcmem.pictures.set_depth`), None
             if there are no such files.
+        doubts: What is doubtful about the identities, as it was warned of.
     """
 
     table: pd.DataFrame
     ignored: Mapping[str, int] = field(default_factory=dict)
     source: str = ""
     guessed: int | None = None
+    doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         repeated = self.table["path"][self.table["path"].duplicated()]
@@ -98,7 +100,7 @@ class Manifest:
         if table.empty:
             others = described(listing.ignored) or "no files at all"
             raise LCMemError(f"{path}: no pictures found ({others})")
-        doubts = identities and identity_pattern is None and identity_tag is None
+        doubtful = identities and identity_pattern is None and identity_tag is None
         if identity_pattern is not None:
             within = base or (path if listing.pictures or path.is_dir() else path.parent)
             table["identity"] = _matched(table["path"], within, identity_pattern)
@@ -108,9 +110,11 @@ class Manifest:
         table["path"], guessed = with_bits(list(table["path"]))
         if not show_ids and (medical or guessed is not None or table["path"].str.contains("#bits=", regex=False).any()):
             table = _without_ids(table, identity_column)
-        if doubts:
-            _warn_of(path, doubtful_folders(listing.pictures) or few_people(table))
-        return cls(table, listing.ignored, os.path.abspath(path), guessed)
+        doubt = doubtful_folders(listing.pictures) or few_people(table) if doubtful else ""
+        doubts = (f"{path}: {doubt}",) if doubt else ()
+        for text in doubts:
+            warnings.warn(text, LCMemWarning, stacklevel=2)
+        return cls(table, listing.ignored, os.path.abspath(path), guessed, doubts)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -243,8 +247,3 @@ def _matched(paths: pd.Series, root: Path, pattern: str) -> pd.Series:
     above = os.path.abspath(root).replace(os.sep, "/")
     below = [name.replace(os.sep, "/").removeprefix(above) for name in paths]
     return composed(pd.Series(match_identities(below, pattern), index=paths.index, dtype=str))
-
-
-def _warn_of(path: Path, doubt: str) -> None:
-    if doubt:
-        warnings.warn(f"{path}: {doubt}", LCMemWarning, stacklevel=3)

@@ -19,7 +19,7 @@ order statistic. Mutual pairs tell the same thing twice, so count and number are
 the number is n − 1, the identities that each is compared with.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -89,12 +89,12 @@ class Chance:
         reached = weight[np.searchsorted(ranked, scores)]
         return np.minimum(self.growth * (reached + 1 + self.mutual) / (self.identities + 1), 1.0)
 
-    def bound(self, threshold: float) -> float:
-        """The share that is not exceeded in this audit, with 95 % confidence."""
+    def bound(self, threshold: float, confidence: float = CONFIDENCE) -> float:
+        """The share that is not exceeded in this audit, with this confidence."""
         effect = 1 + self.mutual
         reached = self.count(threshold) / effect
         left = (self.identities - self.mutual) / effect - reached
-        return min(self.growth * float(beta.ppf(CONFIDENCE, reached + 1, left)), 1.0) if left > 1e-9 else 1.0
+        return min(self.growth * float(beta.ppf(confidence, reached + 1, left)), 1.0) if left > 1e-9 else 1.0
 
     def threshold(self, rate: float) -> float:
         """The lowest threshold whose expected rate is at most ``rate``; just above all scores if none is."""
@@ -108,3 +108,12 @@ class Chance:
     def needed(self, rate: float) -> int:
         """Identities from which on a rate can be shown."""
         return int(np.ceil(self.growth * (1 + self.mutual) / rate - 1 - 1e-9))
+
+    def needed_for_bound(self, rate: float, confidence: float = CONFIDENCE) -> int:
+        """Identities from which on a rate can be shown that is not exceeded with this confidence."""
+        independent = np.log(1 - confidence) / np.log(1 - min(rate / self.growth, 1 - 1e-12))
+        return int(np.ceil((1 + self.mutual) * independent + self.mutual - 1e-9))
+
+    def against(self, times: float) -> "Chance":
+        """The same for a new picture that is compared with so many times more pictures; fewer do not count as fewer."""
+        return replace(self, growth=self.growth * max(times, 1.0))

@@ -1,0 +1,92 @@
+"""``lcmem calibrate``: thresholds for one's own pictures, as a file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lcmem.cli.app import (
+    AUDIT,
+    Device,
+    Download,
+    Model,
+    Workers,
+    app,
+    examples,
+    resumable,
+)
+from lcmem.cli.pictures import AS_IS, Reading, reading_options
+
+if TYPE_CHECKING:
+    from lcmem.matching.calibration_file import CalibrationFile
+
+
+@app.command(
+    rich_help_panel=AUDIT,
+    epilog=examples(
+        "lcmem calibrate real/ --out calibration.json",
+        "lcmem calibrate real.atlas --holdout holdout/ --rate 0.001 --confidence 0.99",
+    ),
+)
+@reading_options
+def calibrate(
+    real: Annotated[str, typer.Argument(help="Real pictures: folder, zip, CSV, Parquet, or an atlas.")],
+    holdout: Annotated[
+        str | None,
+        typer.Option(help="Pictures of other identities, likewise: they calibrate where REAL has no identities."),
+    ] = None,
+    rate: Annotated[
+        float, typer.Option(help="Share of pictures of unseen identities that may match by chance.")
+    ] = 0.01,
+    confidence: Annotated[
+        float, typer.Option(help="With which the stated bound of that share is to hold, in this calibration.")
+    ] = 0.95,
+    out: Annotated[Path, typer.Option(metavar="CALIBRATION", help="JSON file to write.")] = Path("calibration.json"),
+    model: Model = "compact",
+    reading: Reading = AS_IS,
+    device: Device = "cpu",
+    workers: Workers = None,
+    download: Download = False,
+) -> None:
+    """Thresholds of both verdicts on your own pictures, with what they promise, for every command that decides."""
+    from lcmem.detectors.entry import Options
+    from lcmem.detectors.registry import load_detector
+    from lcmem.jobs.calibrate import Asked, calibrate_pictures
+    from lcmem.jobs.output import claim_file
+
+    asked = Asked(rate, confidence)
+    claim_file(out, {"real": real, "holdout": holdout}, (".json",))
+    pictures = reading.pictures(real)
+    unseen = None if holdout is None else reading.pictures(holdout)
+    with resumable():
+        detector = load_detector(model, Options(device, download))
+        found = calibrate_pictures(pictures, detector, out, holdout=unseen, asked=asked, workers=workers)
+    print_calibration(found, out)
+
+
+def print_calibration(found: "CalibrationFile", out: Path) -> None:
+    """Both thresholds, what they promise and rest on."""
+    about = found.about
+    same, copy, asked = about["same_identity"], about["copy"], about["asked"]
+    level = "none" if same["threshold"] is None else f"{about['score']} {same['threshold']:.4f}"
+    typer.echo(f"same identity from: {level}. {same['explanation']}")
+    typer.echo(
+        f"  with {asked['confidence']:.0%} confidence not more than {same['bound']:.2%} match by chance; it rests on "
+        f"{same['identities']} identities or groups of copies ({same['pictures']} pictures). To expect at most "
+        f"{asked['rate']:.2%} takes {same['identities_needed']}, to be so sure of it "
+        f"{same['identities_needed_for_bound']}."
+    )
+    typer.echo(
+        f"copy: at most {copy['expected']:.2%} of strangers are so alike that thumbnails are compared (not more than "
+        f"{copy['bound']:.2%}); measured on: {copy['method']}."
+    )
+    if about["probability"] is not None:
+        fit = about["probability"]
+        before = "" if fit["error_before"] is None else f" (the model's own: {fit['error_before']:.3f})"
+        typer.echo(f"probability: calibration error {fit['error_after']:.3f}{before}; plot: {out.with_suffix('.png')}")
+    for note in about["notes"]:
+        typer.secho(note, fg="yellow", err=True)
+    if about["twins"]:
+        text = f"{about['twins']} pictures are filed under two identities; lcmem duplicates lists such"
+        typer.secho(text, fg="yellow", err=True)
+    typer.echo(f"calibration: {out}, sha256 {about['sha256']}")

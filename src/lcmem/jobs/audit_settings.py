@@ -1,0 +1,50 @@
+"""What an audit is asked to do."""
+
+import os
+from dataclasses import dataclass
+
+from lcmem.detectors.base import Detector
+from lcmem.detectors.entry import Options
+from lcmem.detectors.registry import load_detector
+from lcmem.errors import LCMemError
+from lcmem.matching.calibration_file import CalibrationFile
+from lcmem.stats.calibration import DEFAULT_RATE
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """Options of :func:`lcmem.jobs.audit.audit`, which explains them.
+
+    Raises:
+        LCMemError: A rate or a number of matches outside its range.
+    """
+
+    model: str | os.PathLike[str] | Detector = "compact"
+    threshold: float | None = None
+    false_positive_rate: float = DEFAULT_RATE
+    top_k: int = 5
+    device: str = "cpu"
+    workers: int | None = None
+    allow_download: bool = False
+    command: str | None = None
+    calibration: CalibrationFile | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.false_positive_rate < 1:
+            raise LCMemError(f"the false positive rate must lie between 0 and 1, not {self.false_positive_rate}")
+        if self.top_k < 1:
+            raise LCMemError(f"top_k must be at least 1, not {self.top_k}")
+        if self.threshold is not None and self.calibration is not None:
+            raise LCMemError("give a threshold or a calibration, not both")
+
+    def detector(self) -> Detector:
+        """The model, loaded.
+
+        Raises:
+            LCMemError: There is no such one, or the calibration is another's.
+        """
+        name = self.model if isinstance(self.model, Detector) else os.fspath(self.model)
+        detector = load_detector(name, Options(self.device, self.allow_download))
+        if self.calibration is not None:
+            self.calibration.check(detector)
+        return detector

@@ -1,0 +1,167 @@
+"""Calibrate once, on one's own pictures, and keep that as a file."""
+
+import os
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lcmem.atlas import Atlas
+from lcmem.detectors.base import Detector
+from lcmem.errors import LCMemError
+from lcmem.jobs.provenance import data_fingerprint
+from lcmem.matching.basis import Basis, calibration_basis
+from lcmem.matching.calibration_file import CalibrationFile, levels_as_json
+from lcmem.matching.compare import score_pairs
+from lcmem.matching.control import control_scores
+from lcmem.matching.copies import CopyFinder
+from lcmem.matching.features import FeatureSet, extract_features, read_sources
+from lcmem.pictures.manifest import ManifestLike
+from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate
+from lcmem.stats.chance import CONFIDENCE
+from lcmem.stats.probability import FEWEST, ProbabilityFit, fit_probabilities
+
+PAIRS = 2000
+"""Pairs of one identity, and as many of two, that probabilities are fitted to, at most."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a calibration is to show.
+
+    Attributes:
+        rate: Share of pictures of unseen identities that may match, in (0, 1).
+        confidence: With which the stated bound is to hold, in (0, 1).
+
+    Raises:
+        LCMemError: One is outside its range.
+    """
+
+    rate: float = DEFAULT_RATE
+    confidence: float = CONFIDENCE
+
+    def __post_init__(self) -> None:
+        for name, value in (("rate", self.rate), ("confidence", self.confidence)):
+            if not 0 < value < 1:
+                raise LCMemError(f"the {name} must lie between 0 and 1, not {value}")
+
+
+def calibrate_pictures(
+    real: ManifestLike | Atlas,
+    detector: Detector,
+    out: str | os.PathLike[str],
+    *,
+    holdout: ManifestLike | Atlas | None = None,
+    asked: Asked | None = None,
+    workers: int | None = None,
+) -> CalibrationFile:
+    """Take thresholds for both verdicts as an audit of these pictures would, and write them with what they rest on.
+
+    Args:
+        real: The real pictures, or an atlas.
+        detector: The model.
+        out: The JSON file to write. A reliability plot is written beside it, where identities are known.
+        holdout: Pictures of other identities, which calibrate where the real ones have none.
+        asked: Rate and confidence; None takes 1 % and 95 %.
+        workers: Decoding processes.
+
+    Raises:
+        LCMemError: Too few pictures, or none that can be used.
+    """
+    wanted = asked or Asked()
+    given = {"real": real} | ({} if holdout is None else {"holdout": holdout})
+    sets = {
+        name: extract_features(source, detector, None, title=f"encoding {name}", workers=workers)
+        for name, source in read_sources(given).items()
+    }
+    for name, found in sets.items():
+        found.check_usable(name)
+    finder = CopyFinder.of(sets["real"], detector, others=[*sets.values()][1:], workers=workers)
+    control = control_scores(sets["holdout"], sets["real"], finder) if holdout is not None else None
+    basis = calibration_basis(sets["real"], np.empty(0, dtype=np.int64), control, finder)
+    fit = _fit(sets["real"], finder)
+    about = _about(sets, basis, finder, wanted, fit)
+    made = CalibrationFile.make(about, basis.chance, basis.method, finder.levels, out)
+    if fit is not None:
+        from lcmem.report.reliability import plot_probabilities
+
+        plot_probabilities(fit, Path(out).with_suffix(".png"))
+    made.write()
+    return made
+
+
+def _about(
+    sets: dict[str, FeatureSet], basis: Basis, finder: CopyFinder, asked: Asked, fit: ProbabilityFit | None
+) -> dict[str, Any]:
+    detector, levels = finder.detector, finder.levels
+    found = calibrate(basis.chance, asked.rate, basis.method, levels.typical, levels.sure)
+    looked = min(levels.candidate, levels.sure)
+    return {
+        "model": {"name": detector.name, "fingerprint": detector.fingerprint},
+        "score": "similarity" if detector.head is None else "logit",
+        "asked": {"rate": asked.rate, "confidence": asked.confidence},
+        "real": _data(sets["real"]),
+        "holdout": _data(sets["holdout"]) if "holdout" in sets else None,
+        "same_identity": {"threshold": found.logit if isfinite(found.logit) else None}
+        | _promise(basis, found, min(found.logit, levels.sure), asked),
+        "copy": levels_as_json(levels)
+        | {"expected": basis.chance.expected(looked), "bound": basis.chance.bound(looked, asked.confidence)},
+        "probability": None if fit is None else _probability(fit),
+        "twins": len(basis.twins),
+        "notes": basis.notes,
+    }
+
+
+def _data(found: FeatureSet) -> dict[str, Any]:
+    names = found.manifest.table["identity"]
+    known = int(names[names != ""].nunique())
+    return {"pictures": len(found.manifest), "identities": known or None, "sha256": data_fingerprint(found.keys)}
+
+
+def _promise(basis: Basis, found: Calibration, level: float, asked: Asked) -> dict[str, Any]:
+    """What the threshold promises, what that rests on, and what the asked rate would take."""
+    return {
+        "expected": found.rate,
+        "bound": basis.chance.bound(level, asked.confidence),
+        "method": basis.method,
+        "identities": basis.chance.identities,
+        "pictures": len(basis.chance.scores),
+        "identities_needed": basis.chance.needed(asked.rate),
+        "identities_needed_for_bound": basis.chance.needed_for_bound(asked.rate, asked.confidence),
+        "explanation": found.explanation,
+    }
+
+
+def _probability(fit: ProbabilityFit) -> dict[str, Any]:
+    before = None if fit.before is None else fit.before.error
+    return {"slope": fit.slope, "intercept": fit.intercept, "error_before": before, "error_after": fit.after.error}
+
+
+def _fit(real: FeatureSet, finder: CopyFinder) -> ProbabilityFit | None:
+    """Probabilities fitted to pairs of one identity and of two; None where too few identities have two pictures."""
+    one, two, same = _pairs(real.manifest.table["identity"])
+    scores = score_pairs(real.blocks, one, real.blocks, two, finder.detector)
+    kept = ~finder.copies(real, one, real, two, scores)
+    people = pd.factorize(real.manifest.table["identity"])[0][one]
+    if len(np.unique(people[kept & same])) < FEWEST:
+        return None
+    return fit_probabilities(scores[kept], same[kept], people[kept], finder.detector.head is not None)
+
+
+def _pairs(identities: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions of both pictures ``[P]`` and whether they show one identity: of each identity as many pairs."""
+    generator = np.random.default_rng(0)
+    numbers = pd.factorize(identities.where(identities != ""))[0]
+    known = pd.Series(np.flatnonzero(numbers >= 0)).sample(frac=1, random_state=0).to_numpy()
+    table = pd.DataFrame({"at": known, "who": numbers[known]})
+    table["pair"] = table.groupby("who").cumcount() // 2
+    both = table.groupby(["who", "pair"])["at"].agg(["first", "last"])
+    both = both[both["first"] != both["last"]].sort_values(["pair", "who"], kind="stable").head(PAIRS)
+    one, two = (np.array(both[end], dtype=np.int64) for end in ("first", "last"))
+    other = generator.permutation(two)
+    apart = numbers[one] != numbers[other]
+    same = np.repeat([True, False], [len(one), int(apart.sum())])
+    return np.append(one, one[apart]), np.append(two, other[apart]), same

@@ -1,0 +1,111 @@
+"""Does an audit let a generator pass? An answer that a release pipeline can obey."""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from lcmem.errors import LCMemError
+from lcmem.jobs.audit_result import AuditResult
+from lcmem.stats.rates import Rate
+
+PASS, FAIL, WEAK = "pass", "fail", "too weak to tell"
+CODES = {PASS: 0, FAIL: 3, WEAK: 4}
+"""Exit codes."""
+RATES = {"same-identity": "memorization rate", "copy": "copy rate"}
+"""What is held against the limit, by the verdict that is asked for; a copy shows its identity, too."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of an audit at the gate.
+
+    Attributes:
+        outcome: A key of :data:`CODES`.
+        reason: Why, in a sentence.
+    """
+
+    outcome: str
+    reason: str
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        return CODES[self.outcome]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A limit for a rate.
+
+    Attributes:
+        limit: The rate may be proven to lie above this in no audit that passes: in [0, 1).
+        verdict: A key of :data:`RATES`.
+
+    Raises:
+        LCMemError: A limit or a verdict that is none.
+    """
+
+    limit: float
+    verdict: str = "same-identity"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.limit < 1:
+            raise LCMemError(f"--fail-above takes a rate from 0 to below 1, such as 0.01, not {self.limit}")
+        if self.verdict not in RATES:
+            raise LCMemError(f"unknown verdict {self.verdict!r}; --verdict takes {' or '.join(RATES)}")
+
+    def decide(self, result: AuditResult) -> Decision:
+        """Fail, pass, or neither.
+
+        **Fail**: the lower end of the 95 % interval of the rate lies above the limit, and chance does not explain
+        that: copies alone do it; or at most the limit is expected by chance; or the lower end also lies above the rate
+        of chance matches that is not exceeded with 95 % confidence.
+
+        **Pass**: the upper end is at most the limit, and the audit could have found what the limit is about: for
+        copies, edited copies are told from look-alikes; for the same identity, a threshold was set.
+
+        **Too weak to tell**: everything else.
+        """
+        rate = result.copies if self.verdict == "copy" else result.memorization
+        if result.copies.low > self.limit or (self.verdict != "copy" and self._exceeds(rate, result)):
+            return Decision(FAIL, f"{self._interval(rate)} lies above {self.limit:.2%} as a whole")
+        lacking = self._lacking(rate, result)
+        if lacking:
+            return Decision(WEAK, lacking)
+        return Decision(PASS, f"{self._interval(rate)} lies at or below {self.limit:.2%} as a whole")
+
+    def _exceeds(self, rate: Rate, result: AuditResult) -> bool:
+        expected, bound = result.calibration.rate, result.calibration.bound
+        if expected is None or bound is None:
+            return False
+        return rate.low > (self.limit if expected <= self.limit else max(bound, self.limit))
+
+    def _lacking(self, rate: Rate, result: AuditResult) -> str:
+        """What keeps an audit that does not fail from passing; "" if nothing does."""
+        if rate.low > self.limit:
+            known = result.calibration.bound is not None
+            bound = f"up to {result.calibration.bound:.2%}" if known else "an unknown share of pictures"
+            return f"{self._interval(rate)} lies above {self.limit:.2%}, but {bound} match by chance alone"
+        if rate.high > self.limit:
+            return (
+                f"{self._interval(rate)} holds {self.limit:.2%}: {rate.total} synthetic pictures, worth "
+                f"{rate.effective:.0f} independent ones, are too few to tell"
+            )
+        if self.verdict == "copy":
+            blind = result.about.get("copy_method") == "equal pictures"
+            return "edited copies cannot be told from look-alikes: no picture could be opened" if blind else ""
+        blind = result.calibration.logit == inf
+        return "no threshold could be set from which pictures show the same identity" if blind else ""
+
+    def _interval(self, rate: Rate) -> str:
+        return f"the interval of the {RATES[self.verdict]}, {rate.low:.2%} to {rate.high:.2%},"
+
+    def described(self, decision: Decision) -> dict[str, Any]:
+        """Limit, verdict and decision, JSON-ready."""
+        return {
+            "fail_above": self.limit,
+            "verdict": self.verdict,
+            "outcome": decision.outcome,
+            "reason": decision.reason,
+            "exit_code": decision.code,
+        }

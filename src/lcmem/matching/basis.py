@@ -1,0 +1,63 @@
+"""From which pictures a threshold is taken, and which control it: never the same."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lcmem.matching.control import FEWEST, Control, real_chance
+from lcmem.matching.copies import CopyFinder
+from lcmem.matching.features import FeatureSet
+from lcmem.stats.chance import Chance
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What calibrates and what controls.
+
+    Attributes:
+        chance: Chance matches that a threshold is taken from.
+        method: What they were measured on, a key of :data:`lcmem.stats.calibration.ORIGINS`.
+        control: Holdout pictures that the threshold is not taken from; None without a holdout.
+        own: Chance matches of the real set's own pictures.
+        twins: Pictures filed under two identities.
+        notes: What the user should know about it.
+    """
+
+    chance: Chance
+    method: str
+    control: Control | None
+    own: Chance
+    twins: pd.DataFrame
+    notes: list[str]
+
+
+def calibration_basis(real: FeatureSet, listed: np.ndarray, control: Control | None, finder: CopyFinder) -> Basis:
+    """Identities of the real set calibrate where there are any, and then the whole holdout controls; without
+    identities one half of the holdout calibrates and the other controls; without a holdout groups of copies calibrate.
+
+    Args:
+        real: The real set.
+        listed: Positions of its pictures that are files of the synthetic set.
+        control: The holdout; None without one.
+        finder: Tells copies from look-alikes.
+
+    Raises:
+        LCMemError: Fewer than three real pictures.
+    """
+    own, method, twins = real_chance(real, listed, finder)
+    if control is None or method == "identities":
+        return Basis(own, method, control, own, twins, [])
+    identities = len(np.unique(control.marks))
+    if identities < 2 * FEWEST:
+        note = (
+            f"The holdout's {identities} identities are too few to set the threshold and to control it (2 × {FEWEST} "
+            "are needed), so they only control it."
+        )
+        return Basis(own, method, control, own, twins, [note])
+    chance, half = control.divided()
+    note = (
+        f"{chance.identities} of {identities} identities of the holdout set the threshold, the other "
+        f"{identities - chance.identities} control it. With identities of the real set all would control."
+    )
+    return Basis(chance, "holdout", half, own, twins, [note])

@@ -1,0 +1,160 @@
+"""A calibration as a file of its own: thresholds, what they promise and on what they rest, named by its hash."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, replace
+from math import inf, isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lcmem.detectors.base import Detector
+from lcmem.errors import LCMemError
+from lcmem.files import write_json
+from lcmem.matching.copies import CopyLevels
+from lcmem.stats.calibration import Calibration, calibrate
+from lcmem.stats.chance import Chance
+
+FORMAT = "lcmem-calibration/1"
+
+
+@dataclass(frozen=True)
+class CalibrationFile:
+    """What ``lcmem calibrate`` found, for the commands that are given it with ``--calibration``.
+
+    Attributes:
+        about: What the file says: the model, the data, both thresholds with what they promise, the calibration of
+            probabilities; JSON-ready.
+        chance: Chance matches.
+        method: What they were measured on, a key of :data:`lcmem.stats.calibration.ORIGINS`.
+        levels: What copies reach.
+        place: Where it was read from or is to be written.
+    """
+
+    about: dict[str, Any]
+    chance: Chance
+    method: str
+    levels: CopyLevels
+    place: str
+
+    @property
+    def rate(self) -> float:
+        """Share of pictures of unseen identities that may match, as asked for."""
+        return float(self.about["asked"]["rate"])
+
+    @property
+    def citation(self) -> str:
+        """The file in a few words: its name and the beginning of its hash."""
+        return f"{Path(self.place).name} (sha256 {self.about['sha256'][:16]})"
+
+    def calibration(self, pictures: int, sure: float | None = None) -> Calibration:
+        """The threshold of the same identity for a search among so many real pictures.
+
+        Among more pictures than were calibrated on, a match by chance is more probable, at most in proportion; so the
+        threshold is taken for a rate that is smaller by as much.
+
+        Args:
+            pictures: How many.
+            sure: Score from which a pair is a copy without a look at the pictures; None takes the file's.
+        """
+        levels = self.levels
+        least = levels.sure if sure is None else sure
+        found = calibrate(self.chance_among(pictures), self.rate, self.method, levels.typical, least)
+        return replace(found, explanation=f"Calibration {self.citation}. {found.explanation}")
+
+    def chance_among(self, pictures: int) -> Chance:
+        """Chance matches of a picture that is compared with so many real ones."""
+        return self.chance.against(pictures / self.about["real"]["pictures"])
+
+    def remarks(self, fingerprint: str) -> list[str]:
+        """What a user should know who applies it to real pictures of this fingerprint."""
+        if fingerprint == self.about["real"]["sha256"]:
+            return []
+        return [
+            f"The calibration {self.citation} was made on other real pictures than these. What it promises holds if "
+            "both come from one source."
+        ]
+
+    def check(self, detector: Detector) -> None:
+        """Whether it was made with this model.
+
+        Raises:
+            LCMemError: It was not.
+        """
+        made = self.about["model"]
+        if (made["name"], made["fingerprint"]) != (detector.name, detector.fingerprint):
+            theirs, ours = (str(mark)[:16] for mark in (made["fingerprint"], detector.fingerprint))
+            raise LCMemError(
+                f"{self.place}: a calibration of another model ({made['name']}, {theirs}), not of {detector.name}, "
+                f"{ours}; run lcmem calibrate with this one"
+            )
+
+    def write(self) -> None:
+        """Save it."""
+        scores = {"scores": self.chance.scores.tolist(), "clusters": self.chance.clusters.tolist()}
+        chance = scores | {"mutual": self.chance.mutual, "growth": self.chance.growth, "method": self.method}
+        write_json(self.about | {"chance": chance}, Path(self.place))
+
+    @classmethod
+    def make(
+        cls, about: dict[str, Any], chance: Chance, method: str, levels: CopyLevels, place: str | os.PathLike[str]
+    ) -> "CalibrationFile":
+        """A new one, with its hash."""
+        bare = cls(about, chance, method, levels, os.fspath(place))
+        return replace(bare, about={"format": FORMAT, "sha256": _hash(about, chance)} | about)
+
+    @classmethod
+    def read(cls, place: str | os.PathLike[str]) -> "CalibrationFile":
+        """Read what :meth:`write` wrote.
+
+        Raises:
+            LCMemError: It is missing, damaged, altered, or something else.
+        """
+        name = os.fspath(place)
+        try:
+            content = json.loads(Path(name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise LCMemError(f"{name}: not a readable calibration ({error}); lcmem calibrate writes one") from error
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise LCMemError(f"{name}: not a calibration of the format {FORMAT}; lcmem calibrate writes one")
+        try:
+            chance, method = _chance(content.pop("chance"))
+            found = cls(content, chance, method, _levels(content["copy"]), name)
+            whole = content["sha256"] == _hash({k: v for k, v in content.items() if k not in KEYS}, chance)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LCMemError(f"{name}: a damaged calibration ({error!r}); run lcmem calibrate again") from error
+        if not whole:
+            raise LCMemError(f"{name}: altered or damaged, its sha256 does not fit; run lcmem calibrate again")
+        return found
+
+
+KEYS = ("format", "sha256")
+"""What is said of the file itself."""
+
+
+def _hash(about: dict[str, Any], chance: Chance) -> str:
+    numbers = [chance.scores.tolist(), chance.clusters.tolist(), chance.mutual, chance.growth]
+    text = json.dumps([about, numbers], sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _chance(kept: dict[str, Any]) -> tuple[Chance, str]:
+    scores, clusters = np.array(kept["scores"], dtype=np.float64), np.array(kept["clusters"], dtype=np.int64)
+    if scores.ndim != 1 or scores.shape != clusters.shape or not len(scores):
+        raise ValueError("scores and clusters do not fit")
+    return Chance(scores, clusters, bool(kept["mutual"]), float(kept["growth"])), str(kept["method"])
+
+
+def levels_as_json(levels: CopyLevels) -> dict[str, Any]:
+    """What copies reach; JSON has no infinity."""
+    numbers = {"candidate": levels.candidate, "sure": levels.sure, "typical": levels.typical}
+    return {name: value if isfinite(value) else None for name, value in numbers.items()} | {"method": levels.method}
+
+
+def _levels(kept: dict[str, Any]) -> CopyLevels:
+    candidate, sure, typical = (
+        inf if kept[name] is None else float(kept[name]) for name in ("candidate", "sure", "typical")
+    )
+    return CopyLevels(candidate, sure, typical, str(kept["method"]))

@@ -1,0 +1,150 @@
+"""Claims: a calibration kept as a file gives what calibrating anew gives; it is cited, or refused."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import lcmem
+from lcmem.cli.app import app
+from lcmem.errors import LCMemError
+from lcmem.generation.thresholds import calibrate_thresholds, read_thresholds
+from lcmem.jobs.calibrate import Asked, calibrate_pictures
+from lcmem.jobs.duplicates import find_duplicates
+from lcmem.jobs.pair import compare_pair
+from lcmem.jobs.scan_threshold import scan_threshold
+from lcmem.matching.calibration_file import CalibrationFile
+from lcmem.matching.features import extract_features
+from lcmem.pictures.manifest import Manifest
+from lcmem.stats.chance import Chance
+from test_cli_help import all_commands
+
+
+@pytest.fixture(scope="module")
+def real(orl):
+    """24 people with 2 photos each."""
+    table = orl.table.groupby("identity").head(2)
+    return Manifest(table[table["identity"].str[1:].astype(int) <= 24].reset_index(drop=True))
+
+
+@pytest.fixture(scope="module")
+def place(real, tmp_path_factory):
+    """Written by the command line."""
+    assert [*all_commands()]
+    folder = tmp_path_factory.mktemp("calibration")
+    real.write(folder / "real.csv")
+    out = folder / "calibration.json"
+    done = CliRunner().invoke(
+        app, ["calibrate", str(folder / "real.csv"), "--rate", "0.1", "--out", str(out), "--workers", "0"]
+    )
+    assert done.exit_code == 0, done.output
+    assert "with 95% confidence not more than" in done.output and "takes 19" in done.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def file(place):
+    return CalibrationFile.read(place)
+
+
+@pytest.fixture(scope="module")
+def features(real, compact):
+    return extract_features(real, compact, None, workers=0)
+
+
+def test_the_file_says_what_it_promises_and_rests_on(file, place, compact):
+    about = file.about
+    assert about["model"] == {"name": "compact", "fingerprint": compact.fingerprint}
+    assert about["real"]["pictures"] == 48 and about["real"]["identities"] == 24 and len(about["real"]["sha256"]) == 64
+    same = about["same_identity"]
+    assert same["method"] == "identities" and same["identities"] == 24 and same["pictures"] == 48
+    assert same["expected"] <= 0.1 < same["bound"] < 0.5 and same["identities_needed"] == 19
+    assert 0 < about["probability"]["error_after"] < 0.5 and place.with_suffix(".png").stat().st_size > 1000
+    assert 0 < about["copy"]["expected"] <= about["copy"]["bound"]
+
+
+def test_an_audit_takes_the_same_threshold_from_it_and_cites_it(file, place, real, compact, orl):
+    shown = orl.table["identity"].isin(["s1", "s30"]) & ~orl.table["path"].isin(real.paths)
+    synthetic = Manifest(orl.table[shown].reset_index(drop=True))
+    anew = lcmem.audit(real, synthetic, model=compact, false_positive_rate=0.1, workers=0)
+    kept = lcmem.audit(real, synthetic, model=compact, calibration=place, workers=0)
+    assert kept.calibration.logit == anew.calibration.logit and kept.calibration.rate == anew.calibration.rate
+    assert kept.to_frame().drop(columns=["logit"]).equals(anew.to_frame().drop(columns=["logit"]))
+    assert file.citation in kept.calibration.explanation
+    assert kept.about["calibration_sha256"] == file.about["sha256"] and not kept.about["notes"]
+    other = lcmem.audit(real.rows(range(40)), synthetic, model=compact, calibration=place, workers=0)
+    assert "on other real pictures than these" in other.about["notes"][0]
+
+
+def test_the_other_commands_take_it_too(file, features, compact, faces):
+    level = file.calibration(48).logit
+    assert scan_threshold(features, compact, None, file=file).logit == min(level, file.levels.typical)
+    known, anew = read_thresholds(file, compact, 48), calibrate_thresholds(features, compact, 0.1)
+    assert (known.identity, known.copy) == (anew.identity, anew.copy) and file.citation in known.explanation
+    assert find_duplicates(features, compact, None, 0, file).threshold == min(level, file.levels.sure)
+    found = compare_pair(str(faces / "s1" / "1.pgm"), str(faces / "s2" / "1.pgm"), compact, calibration=file)
+    assert found.threshold == level and file.citation in found.origin
+
+
+def test_among_more_pictures_the_threshold_is_no_lower(file):
+    assert file.chance_among(10).growth == file.chance.growth
+    assert file.chance_among(96).growth == 2 * file.chance.growth
+    assert file.calibration(96).logit >= file.calibration(48).logit
+    assert file.calibration(96).rate == pytest.approx(min(2 * file.chance.expected(file.calibration(96).logit), 1))
+
+
+def test_a_calibration_of_another_model_is_refused_by_name(file, features, place):
+    other = SimpleNamespace(name="other", fingerprint="0" * 64)
+    for use in (lambda: file.check(other), lambda: scan_threshold(features, other, None, file=file)):
+        with pytest.raises(LCMemError, match=r"calibration\.json: a calibration of another model \(compact"):
+            use()
+    with pytest.raises(LCMemError, match="another model"):
+        lcmem.audit("real", "synthetic", model="phash", calibration=place)
+    with pytest.raises(LCMemError, match="not both"):
+        lcmem.audit("real", "synthetic", model="phash", calibration=place, threshold=0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text[: len(text) // 2], "not a readable calibration"),
+        (lambda text: "", "not a readable calibration"),
+        (lambda text: "[]", "not a calibration of the format"),
+        (lambda text: json.dumps({"format": "lcmem-calibration/9"}), "not a calibration of the format"),
+        (lambda text: json.dumps({"format": "lcmem-calibration/1"}), "a damaged calibration"),
+        (lambda text: text.replace('"expected": 0.', '"expected": 0.0', 1), "altered or damaged, its sha256"),
+        (lambda text: text.replace('"mutual": true', '"mutual": false'), "altered or damaged, its sha256"),
+    ],
+)
+def test_what_is_not_whole_is_refused_by_name(place, tmp_path, change, message):
+    damaged = tmp_path / "mine.json"
+    damaged.write_text(change(place.read_text()))
+    with pytest.raises(LCMemError, match=f"mine\\.json: {message}"):
+        CalibrationFile.read(damaged)
+    with pytest.raises(LCMemError, match=r"gone\.json"):
+        CalibrationFile.read(tmp_path / "gone.json")
+
+
+def test_without_identities_it_says_what_it_rests_on(real, compact, tmp_path):
+    bare = Manifest(real.rows(range(12)).table.assign(identity=""))
+    found = calibrate_pictures(bare, compact, tmp_path / "c.json", workers=0)
+    assert found.method == "copy groups" and found.about["probability"] is None
+    assert found.about["real"]["identities"] is None and not (tmp_path / "c.png").exists()
+
+
+def test_how_many_identities_a_bound_takes():
+    """Without a match 299 independent pictures show 1 % with 95 % confidence: 0.99^299 < 0.05."""
+    for mutual, number in ((False, 299), (True, 598)):
+        made = Chance(np.arange(number + mutual, dtype=float), np.arange(number + mutual), mutual)
+        assert made.needed_for_bound(0.01) == pytest.approx(number + mutual, abs=1)
+        needed = made.needed_for_bound(0.01)
+        enough, fewer = (Chance(np.arange(float(n)), np.arange(n), mutual) for n in (needed, needed - 2))
+        assert enough.bound(np.inf) <= 0.01 < fewer.bound(np.inf)
+
+
+@pytest.mark.parametrize("values", [{"rate": 0}, {"rate": 1}, {"confidence": 1.5}])
+def test_what_cannot_be_asked_for(values):
+    with pytest.raises(LCMemError, match="must lie between 0 and 1"):
+        Asked(**values)

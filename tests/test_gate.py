@@ -1,0 +1,153 @@
+"""Claims: the gate fails what is proven, passes what is excluded, and says so where an audit cannot tell; same inputs
+give the same bytes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from math import inf
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lcmem.errors import LCMemError
+from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.gate import FAIL, PASS, WEAK, Gate
+from lcmem.stats.calibration import Calibration
+from lcmem.stats.rates import wilson
+
+
+def audited(matched, copies, total, *, rate=0.01, bound=0.02, logit=3.0, method="edited copies"):
+    empty = pd.DataFrame()
+    calibration = Calibration(logit, rate, bound, "identities", "")
+    made = wilson(matched, total), wilson(copies, total)
+    return AuditResult(empty, calibration, *made, None, None, empty, empty, {}, {"copy_method": method})
+
+
+@pytest.mark.parametrize(
+    ("found", "limit", "verdict", "outcome"),
+    [
+        (audited(0, 0, 1000), 0.01, "same-identity", PASS),
+        (audited(0, 0, 300), 0.01, "same-identity", WEAK),  # 0 of 300: up to 1.3 %
+        (audited(10, 0, 1000), 0.01, "same-identity", WEAK),
+        (audited(40, 0, 1000), 0.01, "same-identity", FAIL),
+        (audited(40, 0, 1000, rate=0.02, bound=0.05), 0.01, "same-identity", WEAK),  # chance may do that
+        (audited(40, 30, 1000, rate=0.02, bound=0.05), 0.01, "same-identity", FAIL),  # but no copies
+        (audited(100, 0, 1000, rate=0.02, bound=0.05), 0.01, "same-identity", FAIL),
+        (audited(40, 0, 1000, rate=None, bound=None), 0.01, "same-identity", WEAK),
+        (audited(0, 0, 1000, logit=inf), 0.01, "same-identity", WEAK),
+        (audited(0, 0, 1000, logit=inf), 0.01, "copy", PASS),
+        (audited(400, 0, 1000), 0.01, "copy", PASS),
+        (audited(400, 20, 1000), 0.01, "copy", FAIL),
+        (audited(0, 0, 1000, method="equal pictures"), 0.01, "copy", WEAK),
+        (audited(1, 1, 1000), 0.0, "copy", FAIL),
+        (audited(0, 0, 1000), 0.0, "copy", WEAK),
+    ],
+)
+def test_what_passes_and_what_fails(found, limit, verdict, outcome):
+    decision = Gate(limit, verdict).decide(found)
+    assert decision.outcome == outcome and decision.code == {PASS: 0, FAIL: 3, WEAK: 4}[outcome]
+    assert decision.reason
+
+
+@pytest.mark.parametrize("arguments", [(-0.1,), (1.0,), (0.01, "look-alike")])
+def test_a_limit_that_is_none(arguments):
+    with pytest.raises(LCMemError, match=r"--fail-above|--verdict"):
+        Gate(*arguments)
+
+
+SCRIPT = """
+set -u; HERE=$PWD
+lcmem() { "$PYTHON" -m lcmem "$@" --workers 0; }
+gate() {
+  mkdir -p "$1" && cd "$1"
+  shift
+  lcmem audit "$DATA/real" "$@" --verdict copy --out out >stdout 2>stderr
+  echo $?
+  cd "$HERE"
+}
+gate run/clean "$DATA/clean" --fail-above 0.3 --quiet
+gate run/copied "$DATA/copied" --fail-above 0.3
+gate run/few "$DATA/few" --fail-above 0.3 --json
+gate run/again/same "$DATA/few" --fail-above 0.3 --json
+gate run/wrong "$DATA/clean" --fail-above 20
+"""
+"""Each gate runs in a folder of its own, so that the commands are the same letter for letter."""
+
+
+@pytest.fixture(scope="module")
+def gates(faces, tmp_path_factory):
+    """Exit codes, and the folder that the script ran in."""
+    root = tmp_path_factory.mktemp("gates")
+    for name, people, numbers in (
+        ("real", range(1, 6), (1, 2, 3)),
+        ("clean", range(11, 27), (1,)),
+        ("copied", range(1, 6), (1, 2, 3)),
+        ("few", range(11, 14), (1,)),
+    ):
+        for person in people:
+            for number in numbers:
+                target = root / name / f"s{person}" / f"{number}.png"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                Image.open(faces / f"s{person}" / f"{number}.pgm").save(target)
+    environment = os.environ | {"PYTHON": sys.executable, "DATA": str(root)}
+    done = subprocess.run(["bash", "-c", SCRIPT], cwd=root, env=environment, capture_output=True, text=True)
+    assert not done.stderr, done.stderr
+    return done.stdout.split(), root / "run"
+
+
+def test_a_shell_script_obeys_the_gate(gates):
+    codes, root = gates
+    assert codes == ["0", "3", "4", "4", "1"]
+    assert (root / "clean" / "stdout").read_text() == "" == (root / "clean" / "stderr").read_text()
+    assert "fail: the interval of the copy rate" in (root / "copied" / "stdout").read_text()
+    assert "--fail-above takes a rate" in (root / "wrong" / "stderr").read_text()
+    assert not (root / "wrong" / "out").exists()
+
+
+def test_json_is_the_summary_and_nothing_else(gates):
+    _, root = gates
+    printed = json.loads((root / "few" / "stdout").read_text())
+    gate = printed.pop("gate")
+    assert gate["exit_code"] == 4 and gate["outcome"] == "too weak to tell" and gate["fail_above"] == 0.3
+    assert printed == json.loads((root / "few" / "out" / "summary.json").read_text())
+
+
+TIMES = ("seconds", "pictures_per_second", "date")
+DATE = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\+00:00| UTC)?"
+
+
+def test_the_same_inputs_give_the_same_bytes_but_for_times(gates):
+    _, root = gates
+    one, two = root / "few" / "out", root / "again" / "same" / "out"
+    names = sorted(path.name for path in one.iterdir() if path.is_file())
+    assert names == sorted(path.name for path in two.iterdir() if path.is_file())
+    assert {"index.html", "matches.parquet", "summary.json", "kept.csv"} <= {*names}
+    for name in names:
+        first, second = ((folder / name).read_bytes() for folder in (one, two))
+        if name.endswith(".json"):
+            first, second = ({k: v for k, v in json.loads(text).items() if k not in TIMES} for text in (first, second))
+        if name == "index.html":
+            first, second = (without_times(text.decode(), folder) for text, folder in ((first, one), (second, two)))
+        assert first == second, name
+
+
+def without_times(page, folder):
+    """The report without the line that tells how long it took."""
+    numbers = json.loads((folder / "summary.json").read_text())
+    for name, unit in (("seconds", "s"), ("pictures_per_second", "a second")):
+        page = page.replace(f"{numbers[name]:.1f} {unit}", "")
+    return re.sub(DATE, "", page)
+
+
+def test_the_command_line_tells_its_exit_codes():
+    from typer.testing import CliRunner
+
+    from lcmem.cli.app import app
+    from test_cli_help import all_commands
+
+    assert [*all_commands()]
+    text = " ".join(CliRunner().invoke(app, ["audit", "--help"], terminal_width=200).output.split())
+    assert "Exit codes: 0 done, or passed; 1 bad input; 2 wrong options; 3 failed" in text
