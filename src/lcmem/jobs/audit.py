@@ -106,8 +106,7 @@ def run_audit(
         doubts = doubtful_names(inputs) + doubtful_identities(sources.values())
         store = _store(out, detector)
         sets = _features(sources, detector, store, settings.workers)
-        about = {**_about(detector, sets), "command": settings.command, "warnings": doubts}
-        about["calibration_sha256"] = settings.calibration.about["sha256"] if settings.calibration else None
+        about = _about(detector, sets) | settings.about() | {"warnings": doubts}
         others = [features for name, features in sets.items() if name != "real"]
         if settings.calibration is not None:
             finder = CopyFinder(detector, settings.calibration.levels, Thumbnails(settings.workers))

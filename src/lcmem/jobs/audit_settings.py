@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from lcmem.detectors.base import Detector
 from lcmem.detectors.entry import Options
@@ -48,3 +49,8 @@ class AuditSettings:
         if self.calibration is not None:
             self.calibration.check(detector)
         return detector
+
+    def about(self) -> dict[str, Any]:
+        """What a summary says of the settings that were given, JSON-ready."""
+        command = {} if self.command is None else {"command": self.command}
+        return command | {"calibration_sha256": self.calibration.about["sha256"] if self.calibration else None}
