@@ -73,7 +73,7 @@ def test_an_audit_takes_the_same_threshold_from_it_and_cites_it(file, place, rea
     assert kept.calibration.logit == anew.calibration.logit and kept.calibration.rate == anew.calibration.rate
     assert kept.to_frame().drop(columns=["logit"]).equals(anew.to_frame().drop(columns=["logit"]))
     assert file.citation in kept.calibration.explanation
-    assert kept.about["calibration_sha256"] == file.about["sha256"] and not kept.about["notes"]
+    assert kept.about["calibration_sha256"] == file.about["sha256"] and kept.about["notes"] == anew.about["notes"]
     other = lcmem.audit(real.rows(range(40)), synthetic, model=compact, calibration=place, workers=0)
     assert "on other real pictures than these" in other.about["notes"][0]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import betabinom
 
 from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import LCMem
@@ -31,15 +32,18 @@ from lcmem.pictures.manifest import Manifest
 from lcmem.scan import scan
 from lcmem.stats.calibration import calibrate
 from lcmem.stats.chance import Chance
+from lcmem.stats.evidence import tail_p_values
 from lcmem.stats.rates import effective_number, excess, wilson
 
-PEOPLE, PICTURES, RATES, AUDITS = (20, 50, 100, 300), (1, 4), (0.01, 0.05), 300
+PEOPLE, PICTURES, RATES, AUDITS = (20, 50, 100, 300), (1, 4), (0.01, 0.05), 500
 POPULATION = 1200
 """People of a dataset at most."""
 EACH = 4
 """Pictures of each identity of the population."""
-SETTINGS = ("identities", "holdout", "neither")
-"""What an audit knows. With identities the holdout, if there is one, controls and changes no threshold."""
+SETTINGS = ("identities", "both", "holdout", "neither")
+"""What an audit knows. With identities a holdout (both) controls and changes no threshold."""
+RARE, FITTED = 0.001, 5
+"""A small p-value, and that of every how many audits tails are fitted."""
 MODES, COPIES, MEMORIZED = 8, 25, 0.3
 """A generator with few modes: so many people, each so many times, each memorized with this probability."""
 LOOKED = 150
@@ -52,8 +56,15 @@ Made by `tools/error_rates.py` from features of the bundled model, {audits} audi
 and a holdout of as many people from the splits train and val; all other people are strangers, and the share of their
 pictures above the threshold is the **true** rate of chance matches of that audit. **Stated** is what the audit says is
 expected at most, **95 %** what it says is not exceeded in this audit with 95 % confidence, **exceeded** the
-share of audits where it was. **Known**: identities of the real set (a holdout then only controls, so with and without
-one the threshold is the same), a holdout only, or neither.
+share of audits where it was. **Known**: identities of the real set, identities and a holdout (both; it then only
+controls, so the threshold is the same), a holdout only, or neither.
+
+**If exact**: how often an exact bound would seem to be exceeded here. The true rate of an audit is measured on a finite
+number of strangers, so it scatters about the rate of all people there could be: with k chance matches among n and N
+strangers it follows a beta-binomial distribution, of which the exact bound leaves more than 5 % above where N is small.
+Exceeded is to be held against this number, with a sampling error of {error:.1%} for 5 %.
+
+**p ≤ {rare:g}**: share of strangers whose tail p-value is that small, in every {fitted}th audit.
 
 **Rate covered**: how often the 95 % interval of the memorization rate holds the truth, for a generator that memorized
 nothing and shows {unseen} strangers / for one that shows only {modes} pictures, each {copies} times, and memorized each
@@ -131,14 +142,15 @@ def signed(head: Head) -> LinearHead:
 def simulate(world: Population, people: int, audits: int, seed: int) -> list[dict[str, object]]:
     """One row for each audit, setting and rate."""
     rng, rows = np.random.default_rng(seed), []
-    for _ in range(audits):
+    for number in range(audits):
         order = rng.permutation(len(world.best))
         real, held, new = order[:people], order[people : 2 * people], order[2 * people :]
         against = world.best[:, :, real]  # [P, m, n]
         scores, shown = against.max(2), real[against.argmax(2)]
         for setting in SETTINGS:
             for rate in RATES:
-                rows.append(audit(world, scores, shown, (real, held, new), setting, rate, rng))
+                row = audit(world, scores, shown, (real, held, new), setting, rate, rng, number % FITTED == 0)
+                rows.append(row)
     return rows
 
 
@@ -150,6 +162,7 @@ def audit(
     setting: str,
     rate: float,
     rng: np.random.Generator,
+    fitted: bool,
 ) -> dict[str, object]:
     """Calibrate as an audit does, and hold what it states against what is true."""
     real, held, new = drawn
@@ -157,6 +170,9 @@ def audit(
     calibration = calibrate(chance, rate, "identities", np.inf)
     true = float((scores[new] >= calibration.logit).mean())
     row = {"setting": setting, "asked": rate, "true": true, "stated": calibration.rate, "bound": calibration.bound}
+    row["exact"] = seemingly_exceeded(chance, calibration.logit, len(new))
+    if fitted and rate == RATES[0]:
+        row["rare"] = float((tail_p_values(scores[new].ravel(), chance) <= RARE).mean())
     for name, made in (("none", unseen), ("modes", modes)):
         match, clusters, truth = made(world, scores, shown, new, calibration.logit, true, rng)
         found = wilson(int(match.sum()), len(match), effective_number(clusters, match))
@@ -167,14 +183,24 @@ def audit(
     return row
 
 
+def seemingly_exceeded(chance: Chance, threshold: float, strangers: int) -> float:
+    """How probable it is that the share of so many strangers lies above a bound that is exact for all people."""
+    effect = 1 + chance.mutual
+    reached = chance.count(threshold) / effect
+    left = (chance.identities - chance.mutual) / effect - reached
+    return float(betabinom.sf(np.floor(chance.bound(threshold) * strangers), strangers, reached + 1, left))
+
+
 def sources(
     world: Population, scores: np.ndarray, real: np.ndarray, held: np.ndarray, setting: str
 ) -> tuple[Chance, Control | None]:
     """What calibrates and what controls."""
     pictures = scores.shape[1]
     order = np.repeat(np.arange(len(held)), pictures)  # at random, as content hashes are
-    control = None if setting == "neither" else Control(scores[held].ravel(), order, order, pd.DataFrame())
-    if setting == "identities":
+    control = (
+        None if setting in ("identities", "neither") else Control(scores[held].ravel(), order, order, pd.DataFrame())
+    )
+    if setting in ("identities", "both"):
         return Chance(scores[real].ravel(), np.repeat(real, pictures), mutual=True), control
     if control is not None and len(held) >= 2 * FEWEST:
         return control.divided()
@@ -258,8 +284,9 @@ def simulate_all(found: FeatureSet, detector: LCMem, audits: int) -> pd.DataFram
 def lines_of(table: pd.DataFrame) -> list[str]:
     """A Markdown table of the cells of one head and one asked rate."""
     lines = [
-        "| pictures each | people | known | stated | true | 95 % | exceeded | rate covered | excess covered |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"| pictures each | people | known | stated | true | 95 % | exceeded | if exact | p ≤ {RARE:g} | rate covered "
+        "| excess covered |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in table.to_dict("records"):
         covered = [
@@ -272,6 +299,8 @@ def lines_of(table: pd.DataFrame) -> list[str]:
             f"{row['true']:.2%} ± {row['error']:.2%}",
             f"{row['bound']:.1%}",
             f"{row['exceeded']:.1%}",
+            f"{row['exact']:.1%}",
+            "–" if np.isnan(row["rare"]) else f"{row['rare']:.3%}",
             *covered,
         ]
         lines.append(f"| {' | '.join(cells)} |")
@@ -280,7 +309,18 @@ def lines_of(table: pd.DataFrame) -> list[str]:
 
 def page(results: dict[str, tuple[FeatureSet, dict[str, object], pd.DataFrame]], audits: int) -> str:
     """docs/error-rates.md."""
-    lines = [PAGE.format(audits=audits, modes=MODES, copies=COPIES, memorized=MEMORIZED, unseen=UNSEEN)]
+    lines = [
+        PAGE.format(
+            error=np.sqrt(0.05 * 0.95 / audits),
+            rare=RARE,
+            fitted=FITTED,
+            audits=audits,
+            modes=MODES,
+            copies=COPIES,
+            memorized=MEMORIZED,
+            unseen=UNSEEN,
+        )
+    ]
     for dataset, (found, alike, table) in results.items():
         lines.append(f"\n## {dataset}: {len(found.manifest) // EACH} people\n")
         lines.append(f"Correlation of thumbnails of {SIDE} × {SIDE} pixels:\n")

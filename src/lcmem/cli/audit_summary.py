@@ -31,7 +31,7 @@ def print_summary(result: "AuditResult") -> None:
     rate_row(f"  of these copies ({numbers['n_copies']})", "copy_rate")
     if numbers["holdout_rate"] is not None:
         rate_row(f"holdout rate ({numbers['n_holdout_matches']} of {numbers['n_holdout']})", "holdout_rate")
-        rate_row("excess over the holdout", "excess")
+        rate_row(f"excess over the holdout (p = {numbers['excess_p_value']:.2g})", "excess")
     if numbers["false_positive_rate"] is not None:
         chance, bound = numbers["false_positive_rate"], numbers["false_positive_rate_bound"]
         table.add_row("expected by chance", f"{chance:.1%}", f"not more than {bound:.1%}")

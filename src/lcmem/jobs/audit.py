@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
 from lcmem.detectors.faces import face_hint
 from lcmem.detectors.lcmem import LCMem
+from lcmem.jobs.audit_remarks import as_json, remarks, separations
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.jobs.audit_threshold import operating_point, read_point
@@ -19,7 +21,9 @@ from lcmem.jobs.doubts import doubtful_identities, doubtful_names
 from lcmem.jobs.given import Source, on_disk
 from lcmem.jobs.output import claim_output
 from lcmem.jobs.provenance import provenance
+from lcmem.jobs.risk import measure_risk
 from lcmem.matching.calibration_file import CalibrationFile
+from lcmem.matching.chance import copy_groups
 from lcmem.matching.compare import given_score
 from lcmem.matching.control import control_scores, shared_files
 from lcmem.matching.copies import CopyFinder, CopyLevels
@@ -31,6 +35,9 @@ from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.stats.rates import effective_number, excess, wilson
 from lcmem.store import Store
+
+MEASURED = 20_000
+"""Up to so many real pictures are compared with each other for copies among them."""
 
 
 def audit(
@@ -103,7 +110,7 @@ def run_audit(
     level = None if settings.threshold is None else (given_score(settings.threshold, detector), settings.threshold)
     with on_disk(inputs, out) as found:
         sources = read_sources(found)
-        doubts = doubtful_names(inputs) + doubtful_identities(sources.values())
+        doubts = doubtful_names(inputs) + doubtful_identities(sources)
         store = _store(out, detector)
         sets = _features(sources, detector, store, settings.workers)
         about = _about(detector, sets) | settings.about() | {"warnings": doubts}
@@ -157,7 +164,10 @@ def _compare(
         point = operating_point(real, listed, control, finder, level, settings.false_positive_rate)
     matches = graded(match_table(synthetic, real, best, point.calibration, finder), point.chance)
     first = matches[matches["rank"] == 1]
-    independent = effective_number(evidence(matches, synthetic, finder), first["match"].to_numpy())
+    clusters = evidence(matches, synthetic, finder)
+    independent = effective_number(clusters, first["match"].to_numpy())
+    told = separations(sets, clusters)
+    doubts = _doubts(sets) + point.notes + remarks(real, told)
     memorization = wilson(int(first["match"].sum()), len(first), independent)
     held = point.control.rate(min(point.calibration.logit, finder.levels.sure)) if point.control else None
     scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})
@@ -173,8 +183,14 @@ def _compare(
             [(name, *item) for name, found in sets.items() for item in found.skipped], columns=["set", "path", "reason"]
         ),
         scores=scores if point.own is None else scores | {"chance": point.own},
-        about=about | _findings(finder.levels, _doubts(sets) + point.notes) | {"seconds": time.perf_counter() - began},
+        about=about | as_json(told) | _findings(finder.levels, doubts) | {"seconds": time.perf_counter() - began},
+        risk=measure_risk(matches, real.manifest, synthetic.manifest, _copies(real, finder), clusters),
     )
+
+
+def _copies(real: FeatureSet, finder: CopyFinder) -> np.ndarray:
+    """Group of copies of each real picture; each its own where comparing all with all would take long."""
+    return copy_groups(real, finder) if len(real.keys) <= MEASURED else np.arange(len(real.keys))
 
 
 def _doubts(sets: dict[str, FeatureSet]) -> list[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.files import write_json, write_table, write_text
+from lcmem.jobs.risk import Risk
 from lcmem.matching.verdicts import CLOSE, COPY
 from lcmem.shown import as_html, as_text
 from lcmem.stats.calibration import Calibration
@@ -50,6 +51,7 @@ class AuditResult:
         scores: Best logits of every set: ``synthetic``, ``holdout`` and ``chance`` (real pictures against other
             identities), where there are such.
         about: Model, encoder, counts, what copies reach, notes, speed, the command.
+        risk: Who is at risk, see :class:`lcmem.jobs.risk.Risk`; None of a result that was put together by hand.
     """
 
     matches: pd.DataFrame
@@ -62,6 +64,7 @@ class AuditResult:
     skipped: pd.DataFrame
     scores: dict[str, np.ndarray]
     about: dict[str, Any] = field(default_factory=dict)
+    risk: Risk | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each synthetic picture: its best match and the verdict on it."""
@@ -132,13 +135,15 @@ class AuditResult:
             numbers[name] = value.value if value else None
             numbers[f"{name}_low"] = value.low if value else None
             numbers[f"{name}_high"] = value.high if value else None
+        numbers["excess_p_value"] = self.excess.p_value if self.excess else None
         numbers["n_synthetic_independent"] = self.memorization.effective
         numbers["n_holdout_independent"] = self.holdout.effective if self.holdout else 0
         return numbers | {"skipped": len(self.skipped)} | self.about
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``summary.json``, ``audit-card.json``, ``matches.parquet`` and ``.csv``, ``kept.csv``,
-        ``rejected.csv``, ``twins.csv``, ``skipped.csv``, ``scores.parquet`` and the report ``index.html``.
+        ``rejected.csv``, ``twins.csv``, ``skipped.csv``, ``scores.parquet``, the tables ``risk-*.csv`` and the report
+        ``index.html``.
 
         Returns:
             The report's path.
@@ -150,6 +155,8 @@ class AuditResult:
         scores = [pd.DataFrame({"set": name, "logit": values}) for name, values in self.scores.items()]
         for name, table in (("matches", self.matches), ("scores", pd.concat(scores, ignore_index=True))):
             write_table(table, target / f"{name}.parquet")
+        if self.risk is not None:
+            self.risk.save(target)
         write_json(self.summary, target / "summary.json")
         return self.write_report(target)
 
@@ -192,6 +199,7 @@ class AuditResult:
             holdout = wilson(*held) if numbers["n_holdout"] else None
             copies = wilson(numbers["n_copies"], total, independent)
             calibration = _calibration(numbers)
+            risk = Risk.load(source) if (source / "risk-identities.csv").is_file() else None
         except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors
             raise LCMemError(
                 f"{source}: not the folder of an audit, or damaged ({error}); run the audit again"
@@ -207,6 +215,7 @@ class AuditResult:
             skipped=skipped,
             scores={str(name): rows["logit"].to_numpy() for name, rows in scores.groupby("set", sort=False)},
             about={key: numbers[key] for key in numbers if key not in _DERIVED},
+            risk=risk,
         )
 
 
@@ -215,7 +224,7 @@ _DERIVED = {
     "n_synthetic", "n_holdout", "n_memorized", "n_copies", "n_same_identity", "n_holdout_matches", "n_twins", "n_close",
     "same_identity", "threshold", "threshold_logit", "threshold_method", "threshold_explanation",
     "false_positive_rate", "false_positive_rate_bound", "n_synthetic_independent", "n_holdout_independent", "skipped",
-    *(name + end for name in _INTERVALS for end in ("", "_low", "_high")),
+    "excess_p_value", *(name + end for name in _INTERVALS for end in ("", "_low", "_high")),
 }  # fmt: skip
 """Numbers of a summary that follow from the other attributes of a result."""
 

@@ -1,7 +1,7 @@
 """Inputs of an audit that are hardly what was meant: the same twice, or the wrong way round."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ def doubtful_names(inputs: Mapping[str, Any]) -> list[str]:
     described_all = {name: described(source) for name, source in inputs.items() if source is not None}
     places = {name: place for name, place in described_all.items() if not place.endswith(" pictures")}  # in memory
     pairs = [(one, two) for one in places for two in places if one < two and places[one] == places[two]]
-    doubts = [f"{two} and {one} are the same pictures: {places[one]}" for one, two in pairs]
+    doubts = [f"{two} and {one} are the same pictures" for one, two in pairs]
     real, synthetic = (Path(places.get(name, "")).stem for name in ("real", "synthetic"))
     if SYNTHETIC.search(real) and REAL.search(synthetic):
         doubts.append(
@@ -31,6 +31,6 @@ def doubtful_names(inputs: Mapping[str, Any]) -> list[str]:
     return doubts
 
 
-def doubtful_identities(sources: Iterable[Manifest | Atlas]) -> list[str]:
-    """What was doubtful about the identities when pictures were listed; of an atlas that is not known any more."""
-    return [text for source in sources if isinstance(source, Manifest) for text in source.doubts]
+def doubtful_identities(sources: Mapping[str, Manifest | Atlas]) -> list[str]:
+    """What was doubtful about identities when pictures were listed, by set; of an atlas that is not known any more."""
+    return [f"{name}: {each.doubt}" for name, each in sources.items() if isinstance(each, Manifest) and each.doubt]

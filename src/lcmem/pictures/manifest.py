@@ -35,14 +35,14 @@ class Manifest:
         source: Absolute path of the folder or file that all of them were read from; "" if there is none.
         guessed: Depth in bits that was found for files that declare none (see :mod:`lcmem.pictures.set_depth`), None
             if there are no such files.
-        doubts: What is doubtful about the identities, as it was warned of.
+        doubt: What is doubtful about the identities, as it was warned of; "" if nothing is.
     """
 
     table: pd.DataFrame
     ignored: Mapping[str, int] = field(default_factory=dict)
     source: str = ""
     guessed: int | None = None
-    doubts: tuple[str, ...] = ()
+    doubt: str = ""
 
     def __post_init__(self) -> None:
         repeated = self.table["path"][self.table["path"].duplicated()]
@@ -111,10 +111,9 @@ class Manifest:
         if not show_ids and (medical or guessed is not None or table["path"].str.contains("#bits=", regex=False).any()):
             table = _without_ids(table, identity_column)
         doubt = doubtful_folders(listing.pictures) or few_people(table) if doubtful else ""
-        doubts = (f"{path}: {doubt}",) if doubt else ()
-        for text in doubts:
-            warnings.warn(text, LCMemWarning, stacklevel=2)
-        return cls(table, listing.ignored, os.path.abspath(path), guessed, doubts)
+        if doubt:
+            warnings.warn(f"{path}: {doubt}", LCMemWarning, stacklevel=2)
+        return cls(table, listing.ignored, os.path.abspath(path), guessed, doubt)
 
     def __len__(self) -> int:
         return len(self.table)

@@ -47,7 +47,7 @@ def audit_card(result: "AuditResult", review: "Review | None" = None) -> dict[st
         "results": {name: numbers[name] for name in ("n_memorized", "n_copies", "n_same_identity")}
         | {name: _interval(numbers, name) for name in RATES},
         "review": review.summary if review else None,
-        "notes": numbers["notes"],
+        "notes": [*numbers.get("warnings", []), *numbers["notes"]],
     }
 
 

@@ -28,11 +28,19 @@ class Rate:
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference of two rates and its 95 % confidence interval."""
+    """A difference of two rates, its 95 % confidence interval and a test of it.
+
+    Attributes:
+        value: The difference.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        p_value: How probable so large a difference, or a larger one, is if the rates are the same.
+    """
 
     value: float
     low: float
     high: float
+    p_value: float = 1.0
 
 
 def effective_number(clusters: np.ndarray, matched: np.ndarray) -> float:
@@ -77,17 +85,20 @@ def wilson(count: int, total: int, effective: float | None = None) -> Rate:
 
 
 def excess(rate: Rate, control: Rate) -> Difference:
-    """``rate − control`` with the interval that Newcombe (1998, method 10) builds from both Wilson intervals."""
+    """``rate − control`` with the interval that Newcombe (1998, method 10) builds from both Wilson intervals.
+
+    The test is the one-sided score test of two proportions, of as many independent observations as the pictures are
+    worth.
+    """
     if not rate.total or not control.total:
         return Difference(float("nan"), -1.0, 1.0)
-    from statsmodels.stats.proportion import confint_proportions_2indep
+    from statsmodels.stats.proportion import confint_proportions_2indep, test_proportions_2indep
 
-    low, high = confint_proportions_2indep(
-        rate.value * rate.effective,
-        rate.effective,
-        control.value * control.effective,
-        control.effective,
-        method="newcomb",
-        compare="diff",
-    )
-    return Difference(rate.value - control.value, float(low), float(high))
+    counts = (rate.value * rate.effective, rate.effective, control.value * control.effective, control.effective)
+    low, high = confint_proportions_2indep(*counts, method="newcomb", compare="diff")
+    p_value = 1.0
+    if rate.value > control.value:  # else the test would divide by 0 where both are 0 or 1
+        options = {"method": "score", "compare": "diff", "alternative": "larger", "correction": False}
+        with np.errstate(divide="ignore"):  # it also looks at the ratio
+            p_value = float(test_proportions_2indep(*counts, **options).pvalue)
+    return Difference(rate.value - control.value, float(low), float(high), p_value)

@@ -1,0 +1,69 @@
+"""What a reader of an audit should know about its pictures before trusting its numbers."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+
+from lcmem.matching.features import FeatureSet
+from lcmem.stats.separation import SAMPLED, Separation, separation
+
+FEW = 50
+"""Identities that an audit should rest on at least."""
+SYNTHETIC, HOLDOUT = "real_or_synthetic", "real_or_holdout"
+AREA = "(area under the ROC curve {auc:.2f}, 95 % interval {low:.2f} to {high:.2f})"
+MEANING = {
+    SYNTHETIC: (
+        f"Real and synthetic pictures are told apart by their features alone {AREA}, so chance matches of synthetic "
+        "pictures may be rarer or more frequent than those of real ones, on which the threshold was calibrated. "
+        "Pictures that show nobody of the real set, made by the same generator, would tell."
+    ),
+    HOLDOUT: (
+        f"The holdout is told apart from the real set by features alone, although both are real {AREA}: it seems "
+        "to come from another source, and then its rate says less about chance in the real set."
+    ),
+}
+"""What it means that two sets are told apart easily."""
+
+
+def separations(sets: Mapping[str, FeatureSet], evidence: np.ndarray) -> dict[str, Separation | None]:
+    """How well the real set is told apart from the synthetic one and from the holdout.
+
+    Args:
+        sets: ``real``, ``synthetic`` and perhaps ``holdout``.
+        evidence: Cluster of each synthetic picture.
+    """
+    found = {SYNTHETIC: _separation(sets["real"], sets["synthetic"], evidence)}
+    if "holdout" in sets:
+        found[HOLDOUT] = _separation(sets["real"], sets["holdout"], _people(sets["holdout"]))
+    return found
+
+
+def _separation(one: FeatureSet, two: FeatureSet, clusters: np.ndarray) -> Separation | None:
+    mine, theirs = (np.argsort(np.array(found.keys, dtype=str))[:SAMPLED] for found in (one, two))  # by content
+    return separation(one.blocks.take(mine), two.blocks.take(theirs), _people(one)[mine], clusters[theirs])
+
+
+def _people(found: FeatureSet) -> np.ndarray:
+    return pd.factorize(pd.Series(found.manifest.identities))[0]
+
+
+def remarks(real: FeatureSet, found: Mapping[str, Separation | None]) -> list[str]:
+    """Warnings: few or unknown identities, a holdout from another source, synthetic pictures unlike real ones."""
+    names = real.manifest.table["identity"]
+    unknown, known = int((names == "").sum()), int(names[names != ""].nunique())
+    notes = []
+    if 0 < known < FEW:
+        notes.append(f"The real set has {known} identities, fewer than {FEW}: rates of chance are only known roughly.")
+    if known and unknown:
+        notes.append(
+            f"{unknown} of {len(names)} real pictures have no identity: they are compared with the synthetic ones, but "
+            "not calibrated on."
+        )
+    return notes + [MEANING[name].format(**asdict(told)) for name, told in found.items() if told and told.easy]
+
+
+def as_json(found: Mapping[str, Separation | None]) -> dict[str, dict[str, float] | None]:
+    """For a summary."""
+    return {name: asdict(told) if told else None for name, told in found.items()}
