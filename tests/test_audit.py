@@ -13,7 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 import lcmem
 from lcmem.atlas import Atlas, fill_atlas
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.output import claim_output
 from lcmem.matching import copies
@@ -248,6 +248,19 @@ def test_the_same_folder_twice_is_said_first(sets, compact, tmp_path):
     assert result.copies.value == 1 and (result.to_frame()["path"] == result.to_frame()["real"]).all()
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert str(sets) not in page.replace(str(tmp_path), ""), "no folder of the machine"
+
+
+def test_doubtful_folders_are_part_of_the_data(faces, tmp_path):
+    """Everybody's pictures lie in a folder of the same name."""
+    for person in (1, 2, 3):
+        for number in (1, 2):
+            save(faces / f"s{person}" / f"{number}.pgm", tmp_path / "real" / f"s{person}" / "images" / f"{number}.png")
+    with pytest.warns(LCMemWarning, match="do not name people"):
+        found = lcmem.audit(tmp_path / "real", tmp_path / "real" / "s1", model="phash", out=tmp_path / "out", workers=0)
+    assert [text.startswith("real: the innermost folders do not name people") for text in found.about["warnings"]] == [
+        True
+    ]
+    assert "the innermost folders do not name people" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("options", [{"threshold": 1.5}, {"false_positive_rate": 0}, {"top_k": 0}])
