@@ -29,8 +29,9 @@ from lcmem.matching.control import control_scores, shared_files
 from lcmem.matching.copies import CopyFinder, CopyLevels
 from lcmem.matching.features import FeatureSet, extract_features, open_features, read_sources
 from lcmem.matching.grades import graded
-from lcmem.matching.matches import COPY, best_matches, evidence, match_table
+from lcmem.matching.matches import best_matches, evidence, match_table
 from lcmem.matching.thumbnails import Thumbnails
+from lcmem.matching.verdicts import COPY
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.stats.rates import effective_number, excess, wilson

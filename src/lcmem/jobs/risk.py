@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lcmem.files import write_table
-from lcmem.matching.matches import COPY
+from lcmem.matching.verdicts import COPY
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.rates import effective_number, wilson
 
