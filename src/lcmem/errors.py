@@ -7,6 +7,10 @@ from contextlib import contextmanager
 class LCMemError(Exception):
     """Bad input. The message names the file or the value and the way out; the command line prints only it."""
 
+    def __str__(self) -> str:
+        """In one line, also where it cites a library's several."""
+        return " ".join(line.strip() for line in super().__str__().splitlines())
+
 
 class PictureError(LCMemError):
     """A file that cannot be used as a picture. Long jobs skip it and list it."""

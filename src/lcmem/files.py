@@ -107,7 +107,7 @@ def read_table(source: Path, columns: Collection[str] = (), **options: Any) -> "
     if not source.is_file():
         raise LCMemError(f"{source}: no such file")
     try:
-        table = pd.read_parquet(source) if source.suffix.lower() == ".parquet" else _read_csv(source, options)
+        table = _read_parquet(source) if source.suffix.lower() == ".parquet" else _read_csv(source, options)
     except UnicodeDecodeError as error:
         raise LCMemError(f"{source}: not UTF-8 ({error.reason}); save it as CSV UTF-8") from error
     except Exception as error:  # pandas, pyarrow and gzip raise many kinds on damaged files
@@ -116,6 +116,14 @@ def read_table(source: Path, columns: Collection[str] = (), **options: Any) -> "
         if column not in table.columns:
             raise LCMemError(f"{source}: no column {column!r} (found: {', '.join(map(str, table.columns))})")
     return table
+
+
+def _read_parquet(source: Path) -> "pd.DataFrame":
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(source)
+    table.validate(full=True)  # or letters that are none are found by whoever uses them first
+    return table.to_pandas()
 
 
 def _read_csv(source: Path, options: dict[str, Any]) -> "pd.DataFrame":

@@ -101,10 +101,11 @@ def _collect(paths: list[str], target: Path, *, link: bool) -> None:
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    root = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
+    places = [os.path.normpath(path) for path in paths]  # with .. a table could lead out of the folder
+    root = os.path.commonpath([os.path.dirname(place) for place in places]) if places else ""
     with progress_bar("keeping", len(paths)) as advance:
-        for path in paths:
-            place = partial / os.path.relpath(path, root)
+        for path, plain in zip(paths, places, strict=True):
+            place = partial / os.path.relpath(plain, root)
             place.parent.mkdir(parents=True, exist_ok=True)
             _keep(path, place, link)
             advance(1)

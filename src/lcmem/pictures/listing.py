@@ -30,7 +30,9 @@ SUFFIXES = DICOM_SUFFIXES.union(
 )
 """Files that claim to be pictures; if they cannot be read, they are skipped with a reason instead of not counted."""
 
+OUTSIDE = "leading out of the archive"
 REMEDIES = {
+    (OUTSIDE,): "names with .. or of other folders; pack it again",
     (".zip",): "give the archive itself",
     (".7z", ".rar", ".tar", ".tgz"): "unpack it, or pack a .zip",
     ("hidden",): "names that begin with a dot",
@@ -110,7 +112,9 @@ def list_zip(archive: Path) -> Listing:
         with zipfile.ZipFile(archive) as opened:
             for member in sorted(dict.fromkeys(opened.namelist())):
                 name = member.replace("\\", "/")  # as some programs of Windows write it
-                if not name.endswith("/"):
+                if name.startswith("/") or ".." in PurePosixPath(name).parts:
+                    listing.ignored[OUTSIDE] += 1
+                elif not name.endswith("/"):
                     path = f"{os.path.abspath(archive)}/{name}"
                     listing.add(path, name, PurePosixPath(name).parts[:-1], partial(_member_head, opened, member))
     except zipfile.BadZipFile as error:

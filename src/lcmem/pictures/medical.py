@@ -31,6 +31,8 @@ from lcmem.progress import progress_bar
 PATIENT = "PatientID"
 KEY = "LCMEM_ID_KEY"
 """Environment variable: a secret that pseudonyms depend on, so that nobody finds ids by trying all of them."""
+MAX_FRAMES = 2**16
+"""A header that claims more frames or slices is damaged."""
 PSEUDONYM = re.compile(r"id-[0-9a-f]{12}")
 
 
@@ -133,7 +135,8 @@ def _headers(files: Sequence[tuple[str, str]], keyword: str | None) -> list[Head
     with progress_bar("reading headers", len(files)) as advance:
         for path, kind in files:
             try:
-                found.append(_volume(path) if kind == "volume" else _dicom(path, keyword))
+                header = _volume(path) if kind == "volume" else _dicom(path, keyword)
+                found.append(header if 0 < header.frames <= MAX_FRAMES else header._replace(frames=1))
             except Exception:  # whatever is wrong with the file (or no pydicom) is said when it is opened
                 found.append(Header())
             advance(1)

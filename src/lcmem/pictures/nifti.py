@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import logging
 import os
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,7 @@ def count_slices(path: str) -> int:
     """How many slices a volume has along its third axis, from its header alone; 1 if it is not a volume of three."""
     from nibabel.loadsave import load
 
+    _be_quiet()
     image: Any = _read_header(path) if split_zip(path)[0] else load(path)
     shape = (*image.shape, 1, 1)
     return int(shape[2]) if set(shape[3:]) <= {1} else 1
@@ -105,9 +107,15 @@ def _shows_air(stored: np.ndarray, slope: float, intercept: float) -> bool:
     return low > AIR_SHARE * finite
 
 
+def _be_quiet() -> None:
+    """What nibabel mends in a header, it says on the console, in words for its developers."""
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
+
+
 def _read_header(path: str) -> Any:
     from nibabel import Nifti1Image, Nifti2Image
 
+    _be_quiet()
     data = read_bytes(path)
     if not data:
         raise PictureError(f"{path}: the file is empty")

@@ -24,6 +24,8 @@ REPACK = "pack it again with an ordinary program, or unpack it and give the fold
 VOLUME_SUFFIXES = (".nii", ".nii.gz")
 MIN_SIDE = 16
 """Pictures with a shorter side (in pixels) show nothing that could be recognised."""
+MAX_BYTES = 2**32
+"""Larger files are not read into memory: they are no pictures, or a few kilobytes that unpack to terabytes."""
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused before they are decoded: 100 megapixels are 1.2 GB as float RGB."""
 
@@ -67,15 +69,20 @@ def read_bytes(path: str) -> bytes:
 
     Raises:
         FileNotFoundError: It is not there.
-        PictureError: A member that is encrypted, or packed by a method that Python lacks.
+        PictureError: More than ``MAX_BYTES``, or a member that is encrypted or packed by a method that Python lacks.
     """
     path, _ = split_slice(path)
     archive, member = split_zip(path)
     if archive is None:
+        if os.path.getsize(path) > MAX_BYTES:
+            raise PictureError(f"{path}: {os.path.getsize(path)} bytes, which is no picture; leave it out")
         return Path(path).read_bytes()
     opened, spelt = _open_zip(archive, os.getpid())
     try:
-        return opened.read(spelt.get(member, member))
+        found = opened.getinfo(spelt.get(member, member))
+        if found.file_size > MAX_BYTES:
+            raise PictureError(f"{path}: {found.file_size} bytes when unpacked, which is no picture; leave it out")
+        return opened.read(found)
     except KeyError:
         raise FileNotFoundError(path) from None
     except NotImplementedError as error:

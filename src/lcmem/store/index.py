@@ -1,5 +1,6 @@
 """The index of a store: which pictures it stands for, what they hold, and where their rows are."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +49,24 @@ class Index:
         except FileNotFoundError:
             raise
         except Exception as error:  # pyarrow raises many kinds on damaged files
-            raise LCMemError(
-                f"{self.path}: damaged ({error}); delete this file and run {self.card.words.command} again, nothing "
-                "that was encoded is lost"
-            ) from error
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> LCMemError:
+        return LCMemError(
+            f"{self.path}: damaged ({error}); delete this file and run {self.card.words.command} again, nothing that "
+            "was encoded is lost"
+        )
+
+    def _rows(self, columns: list[str] | None, groups: Iterable[int] | None = None) -> pd.DataFrame:
+        """Columns of the pictures, all or those of some groups."""
+        file = self._file()
+        try:
+            wanted = range(file.num_row_groups) if groups is None else groups
+            table = file.read_row_groups([int(group) for group in wanted], columns)
+            table.validate(full=True)  # or letters that are none are found by whoever uses them first
+            return table.to_pandas()
+        except Exception as error:  # pyarrow raises many kinds on damaged files
+            raise self._damaged(error) from error
 
     def __len__(self) -> int:
         return int(self._file().metadata.num_rows) if self.path.is_file() else 0
@@ -70,14 +85,14 @@ class Index:
         if not self.path.is_file():
             empty = pd.DataFrame(columns=["path", *OWN], dtype=str).astype({"shard": int, "row": int})
             return empty if columns is None else empty.reindex(columns=columns)
-        return self._file().read(columns).to_pandas()
+        return self._rows(columns)
 
     def take(self, at: np.ndarray, columns: list[str]) -> pd.DataFrame:
         """The pictures at some positions ``[n]``; most of the others are not read."""
-        file, groups = self._file(), np.unique(at // GROUP)
-        parts = [file.read_row_group(int(group), columns) for group in groups]
+        groups = np.unique(at // GROUP)
         inside = np.searchsorted(groups, at // GROUP) * GROUP + at % GROUP  # only the last group is not full
-        return pa.concat_tables(parts).take(pa.array(inside)).to_pandas() if parts else self.read(columns)[:0]
+        found = self._rows(columns, groups) if len(at) else self.read(columns)
+        return found.iloc[inside].reset_index(drop=True)
 
     def places(self) -> np.ndarray:
         """Shard and row of each picture, ``[N, 2]``."""
