@@ -102,7 +102,6 @@ def read_table(source: Path, columns: Collection[str] = (), **options: Any) -> "
     Raises:
         LCMemError: It is missing or damaged, or lacks a column.
     """
-    import pandas as pd
 
     if not source.is_file():
         raise LCMemError(f"{source}: no such file")
