@@ -307,7 +307,7 @@ def test_official_protocol_of_lfw(lfw, register):
     [
         ("Mr_s1 1 2\n", "the first line"),
         ("1\t1\nMr_s1\t1\t2\n", "1 pairs, but its first line says"),
-        ("1\t1\nMr_s1\t1\t2\nMr_s1\tMr_s2\t2\n", "no pair of pictures"),
+        ("1\t1\nMr_s1\t1\t2\nMr_s1\tMr_s2\t2\n", "not a pair of pictures"),
     ],
 )
 def test_a_damaged_list_is_refused(tree, tmp_path, text, message):

@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from commands import lcmem
 from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.registry import load_detector
 from lcmem.encoders import load_encoder
@@ -220,7 +221,7 @@ def whole(few, tmp_path_factory):
     """A run without interruption, and its manifest."""
     folder = tmp_path_factory.mktemp("whole")
     few.write(folder / "few.csv")
-    subprocess.run(command(folder / "few.csv", folder / "run"), check=True, capture_output=True)
+    assert lcmem(*command(folder / "few.csv", folder / "run")[3:]).returncode == 0
     return folder
 
 
@@ -237,11 +238,8 @@ def test_two_teachers_and_an_interruption(whole, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert torch.load(latest, weights_only=True)["global_step"] % 4, "in the middle of an epoch"
-    subprocess.run(
-        command(whole / "few.csv", tmp_path / "run", "--teachers", str(whole / "run" / "teachers")),
-        check=True,
-        capture_output=True,
-    )
+    again = command(whole / "few.csv", tmp_path / "run", "--teachers", str(whole / "run" / "teachers"))
+    assert lcmem(*again[3:]).returncode == 0
     mine, reference = (json.loads((at / "run/stage1/card.json").read_text()) for at in (tmp_path, whole))
     assert mine["sha256"] == reference["sha256"], "the same weights, to the last bit"
     assert not (tmp_path / "run" / "teachers").exists(), "nobody was asked twice"

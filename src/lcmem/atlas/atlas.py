@@ -53,7 +53,8 @@ class Atlas:
     def create(cls, folder: str | os.PathLike[str], detector: "Detector") -> "Atlas":
         """Open an atlas for adding to it, or make a new one.
 
-        Shards that were deleted because they were damaged are struck off, so that their pictures are done anew.
+        Shards that were deleted because they were damaged are removed from the index: their pictures are encoded
+        again.
 
         Args:
             folder: Where it is.
@@ -89,7 +90,7 @@ class Atlas:
 
     @property
     def card(self) -> Card:
-        """Of its store."""
+        """The card of its store."""
         return self.store.card
 
     @property
@@ -211,7 +212,7 @@ class Atlas:
             self._commit(old.reindex(columns=COLUMNS) if table is None else table)
 
     def remove(self, paths: Iterable[str]) -> int:
-        """Forget pictures; the shards that hold their features are written anew.
+        """Forget pictures; the shards that hold their features are rewritten.
 
         Returns:
             How many there were.

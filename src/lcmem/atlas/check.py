@@ -24,7 +24,7 @@ def verify(atlas: Atlas, *, pictures: bool = False) -> list[str]:
         return [str(error)]
     wrong = atlas.table["path"].duplicated() | (atlas.store.find(atlas.table["sha256"])[:, 0] < 0)
     problems += [
-        f"{path}: in the atlas more than once, or without features; index it anew" for path in atlas.paths[wrong]
+        f"{path}: in the atlas more than once, or without features; index it again" for path in atlas.paths[wrong]
     ]
     return problems + (_changed(atlas) if pictures else [])
 
@@ -34,4 +34,4 @@ def _changed(atlas: Atlas) -> list[str]:
     found = content_table(list(atlas.paths), {})
     gone = found["reason"][found["reason"] != ""].to_list()
     differ = found["path"][(found["reason"] == "") & (found["sha256"] != atlas.table["sha256"])]
-    return gone + [f"{path}: has changed since it was encoded; index it anew" for path in differ]
+    return gone + [f"{path}: has changed since it was encoded; index it again" for path in differ]

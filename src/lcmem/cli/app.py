@@ -54,7 +54,10 @@ Workers = Annotated[
 RayWorkers = Annotated[
     int | None,
     typer.Option(
-        "--ray", metavar="WORKERS", min=1, help="Spread the work over so many workers of a Ray cluster (extra ray)."
+        "--ray",
+        metavar="WORKERS",
+        min=1,
+        help="Workers of a Ray cluster to spread the work over (extra ray).",
     ),
 ]
 Encoder = Annotated[str, typer.Option(help="compact-autoencoder, a folder, sd-vae or a hub id.")]

@@ -42,9 +42,9 @@ def audit(
     real: Annotated[
         str, typer.Argument(help="The generator's training pictures: folder, zip, CSV, Parquet, or an atlas.")
     ],
-    synthetic: Annotated[str, typer.Argument(help="The generated pictures, likewise.")],
+    synthetic: Annotated[str, typer.Argument(help="The generated pictures: also a folder, zip, table or atlas.")],
     holdout: Annotated[
-        str | None, typer.Option(help="Real pictures of identities that the generator never saw, likewise.")
+        str | None, typer.Option(help="Real pictures of identities that the generator never saw.")
     ] = None,
     model: Model = "compact",
     threshold: Annotated[

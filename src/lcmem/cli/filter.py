@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @reading_options
 def filter(
     synthetic: Annotated[str, typer.Argument(help="The generated pictures: folder, zip, CSV or Parquet.")],
-    against: Annotated[str, typer.Option(help="The real ones: an atlas, or pictures, likewise.")],
+    against: Annotated[str, typer.Option(help="The real ones: an atlas, or pictures in the same form.")],
     out: Out = Path("lcmem-filter"),
     threshold: Annotated[
         float | None,

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @reading_options
 def metrics(
     real: Annotated[str, typer.Argument(help="The generator's training pictures: folder, zip, CSV or Parquet.")],
-    synthetic: Annotated[str, typer.Argument(help="The generated pictures, likewise.")],
+    synthetic: Annotated[str, typer.Argument(help="The generated pictures: also a folder, zip, table or atlas.")],
     holdout: Annotated[
-        str | None, typer.Option(help="Real pictures of identities that the generator never saw, likewise.")
+        str | None, typer.Option(help="Real pictures of identities that the generator never saw.")
     ] = None,
     paired: Annotated[
         Path | None, typer.Option(help="Table (columns synthetic, real): which picture each one was made from.")

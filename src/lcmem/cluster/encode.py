@@ -26,7 +26,7 @@ def encoded_distributed(detector: Detector, ray_workers: int = 2) -> Callable[[l
         ray_workers: Processes that encode, each with one core, or with one GPU for a ``cuda`` device.
 
     Raises:
-        LCMemError: Ray is not installed, or the detector is no checkpoint.
+        LCMemError: Ray is not installed, or the detector is not a checkpoint.
     """
     check_ray()
     if not isinstance(detector, LCMem):

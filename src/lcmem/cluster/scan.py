@@ -45,7 +45,7 @@ def scan_distributed(
 
     Args:
         queries: Features ``[Q, D]``. The workers open stored ones themselves, others are sent to them.
-        gallery: Features ``[G, D]``, likewise; None takes the queries themselves.
+        gallery: Features ``[G, D]`` in the same form; None takes the queries themselves.
         head: Weights ``[D]`` and bias.
         out: Folder that all machines see under this path.
         ray_workers: Processes that scan, each with one core, or with one GPU for a ``cuda`` device.

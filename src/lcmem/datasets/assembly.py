@@ -67,7 +67,7 @@ def unite_identities(table: pd.DataFrame, root: Path, kind: str = "pictures") ->
     Args:
         table: Columns ``identity`` and ``split``.
         root: For the warning that says how many moved.
-        kind: What a row is, likewise.
+        kind: What a row is, for the same warning.
     """
     known = table[(table["identity"] != "") & (table["split"] != "")]
     if known.empty:

@@ -62,7 +62,7 @@ def read_lfw_pairs(path: Path) -> pd.DataFrame:
     for number, cells in enumerate(lines):
         same = len(cells) == 3
         if len(cells) not in (3, 4) or not cells[1].isdigit() or not cells[-1].isdigit():
-            raise LCMemError(f"{path}: no pair of pictures: {' '.join(cells)!r}")
+            raise LCMemError(f"{path}: not a pair of pictures: {' '.join(cells)!r}")
         first, second = (cells[0], cells[1]), (cells[0 if same else 2], cells[-1])
         rows.append((_file(*first), _file(*second), same, number // (2 * each)))
     return pd.DataFrame(rows, columns=["path_a", "path_b", "same", "fold"])

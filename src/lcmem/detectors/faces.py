@@ -149,7 +149,7 @@ def _models() -> Path:
 def folded(path: Path) -> bytes:
     """An ONNX model with float weights in place of block-quantised ones, for batches of any size.
 
-    As published it dequantises all weights anew for each picture, and takes one picture at a time.
+    As published it dequantises all weights again for each picture, and takes one picture at a time.
     """
     import onnx
 

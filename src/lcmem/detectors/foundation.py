@@ -69,7 +69,7 @@ class GeneralisedMean(nn.Module):
     """Pools ``[B, C, h, w]`` to ``[B, C]`` by the cubic mean, as SSCD does."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Of values of at least 1e-6."""
+        """Generalised mean of values of at least 1e-6."""
         return maps.clamp_min(1e-6).pow(3).mean((2, 3)).pow(1 / 3)
 
 

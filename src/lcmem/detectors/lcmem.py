@@ -30,7 +30,7 @@ KIND = "detector"
 ON_CPU = 8
 """Pictures that a CPU encodes at once: larger maps leave its cache and are paid for with fresh memory."""
 NETWORK_ON_CPU = 16
-"""The same for the network, whose maps are smaller."""
+"""Latents that the network takes at once on a CPU; its maps are smaller."""
 
 
 class LCMem(Detector):

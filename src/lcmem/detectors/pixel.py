@@ -100,7 +100,7 @@ def _products(u: Tensor, v: Tensor, less_u: Tensor | float = 0, less_v: Tensor |
 
 
 def _means(u: Tensor) -> Tensor:
-    """Of each row, ``[N, 1]``."""
+    """Mean of each row, ``[N, 1]``."""
     total = u.new_zeros(len(u), 1, dtype=torch.float64)
     for part in u.split(COLUMNS, 1):
         total += part.float().sum(1, keepdim=True)

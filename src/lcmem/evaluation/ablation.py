@@ -27,7 +27,7 @@ from lcmem.training.run import train
 
 COLUMNS = ["accuracy", "f1", "precision", "recall", "auc"]
 REPLICATES = 200
-"""Of the 95 % intervals."""
+"""Bootstrap replicates of the 95 % intervals."""
 
 
 def benchmark_ablation(

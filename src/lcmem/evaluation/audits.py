@@ -71,8 +71,8 @@ def benchmark_audit(
         detectors: As :func:`lcmem.detectors.registry.load_detector` takes them.
         out: Folder for ``audits.csv``.
         rate: False positive rate that the audits calibrate for.
-        pictures: At most so many of each kind.
-        seed: Of the draw.
+        pictures: Maximum number of each kind.
+        seed: Random seed of the draw.
         options: How to load the detectors.
 
     Returns:

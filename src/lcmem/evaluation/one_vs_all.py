@@ -28,7 +28,7 @@ from lcmem.stats.chance import Chance
 ALL = "all"
 """The row of all datasets in one gallery."""
 REPLICATES = 1000
-"""Of the 95 % intervals."""
+"""Bootstrap replicates of the 95 % intervals."""
 
 
 @dataclass(frozen=True)

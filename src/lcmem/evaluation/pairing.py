@@ -15,7 +15,7 @@ BLOCK = 64
 
 
 class Features:
-    """Features of N pictures: held where the detector's are worth keeping, else made anew each time.
+    """Features of N pictures: kept where the detector allows caching, else computed again each time.
 
     Args:
         detector: Whose.

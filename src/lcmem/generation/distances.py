@@ -99,7 +99,7 @@ def with_floor(
         synthetic: Features ``[M, D]``.
         distance: :func:`frechet_distance` or :func:`kernel_distance`.
         replicates: Pairs of half samples.
-        seed: Of the halves.
+        seed: Random seed of the halves.
 
     Raises:
         LCMemError: Fewer than 4 pictures in a set.

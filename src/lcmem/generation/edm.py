@@ -9,7 +9,7 @@ from torch import Tensor
 SIGMA_DATA = 0.5
 """Standard deviation that latents are scaled to."""
 SIGMA_MIN, SIGMA_MAX, RHO = 0.002, 80.0, 7.0
-"""Of the sampler's schedule (EDM, table 1)."""
+"""Lowest and highest noise level and exponent of the sampler's schedule (EDM, table 1)."""
 STEPS = 32
 
 Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]

@@ -45,7 +45,7 @@ def generate_private(
         max_tries: How often a sample is drawn at most, the first time included.
         against: Of each sample the real picture that it is compared with (paper, equation 4); None: with all.
         batch_size: Samples drawn at once.
-        seed: Of all draws.
+        seed: Random seed of all draws.
         out: Folder for the novel samples (PNG) and the table of all tries; a run that was killed goes on there. None
             keeps the pictures in memory.
 

@@ -45,7 +45,7 @@ class Generator(Settings):
         guidance: Strength g of the guide; 1 is none.
         precision: Arithmetic of the training.
         look_every: Steps between two grids of samples.
-        seed: Of weights, batches and noise.
+        seed: Random seed of weights, batches and noise.
     """
 
     unet: Unet = Unet()
@@ -67,7 +67,7 @@ class Classifier(Settings):
     """The five classifiers of the conditionings.
 
     Attributes:
-        epochs: At most so many.
+        epochs: Maximum number of epochs.
         batch_size: Latents in a step.
         lr: Of Adam; a tenth of it after :attr:`patience` epochs without a better validation loss.
         patience: See there.
@@ -87,8 +87,8 @@ class Experiment(Settings):
     Attributes:
         encoder: Autoencoder of the latents.
         size: Side in pixels of the pictures.
-        pictures: At most so many training pictures; the first by content hash.
-        holdout: At most so many pictures of the split ``test``.
+        pictures: Maximum number of training pictures; the first by content hash.
+        holdout: Maximum number of pictures of the split ``test``.
         generator: Of every generator.
         classifier: Of the conditionings.
         sampler_steps: Heun steps of a sample.

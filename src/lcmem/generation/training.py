@@ -98,7 +98,7 @@ class _Data(L.LightningDataModule):
 
 
 class _Looks(L.Callback):
-    """Every so many steps: the loss curve and what a caller draws."""
+    """Called every few steps: draws the loss curve and whatever the caller wants."""
 
     def __init__(self, folder: Path, every: int, draw: Any) -> None:
         self.folder, self.every, self.draw = folder, every, draw

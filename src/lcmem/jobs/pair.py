@@ -26,7 +26,7 @@ class Scale:
     Attributes:
         threshold: Score that a share of :data:`RATE` of the pairs reaches.
         pairs: How many there are.
-        above_half: Share of them above p = 0.5; NaN for scores that are no logits.
+        above_half: Share of them above p = 0.5; NaN if scores are not logits.
         known: Whether their identities are known to differ; else all pairs of different pictures were taken.
     """
 

@@ -13,7 +13,7 @@ from lcmem.matching.features import FeatureSet
 from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, given
 
 MEASURED = 20_000
-"""Up to so many gallery pictures the chance matches at a threshold that was given are measured, too."""
+"""Galleries up to this size also have the chance matches at a given threshold measured."""
 
 
 def scan_threshold(

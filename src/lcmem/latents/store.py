@@ -112,7 +112,7 @@ class LatentStore:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one latent, ``(C, h, w)``."""
+        """Shape of one latent, ``(C, h, w)``."""
         _, channels, height, width = self.card.shape
         return channels, height, width
 
@@ -175,7 +175,7 @@ class LatentStore:
         """
         views = np.broadcast_to(view, len(positions))
         if (views >= self.views).any():
-            raise LCMemError(f"{self.folder}: holds no mirror images; build it anew with lcmem encode --mirror")
+            raise LCMemError(f"{self.folder}: holds no mirror images; rebuild it with lcmem encode --mirror")
         latents = self.latents.take(positions, views).astype(np.float32)
         if self.holds_pictures:
             latents /= 255
@@ -190,7 +190,7 @@ class LatentStore:
         return merge_moments(self.moments[:, 0], self.moments[:, 1])
 
     def statistics_by_dataset(self) -> dict[str, ChannelStatistics]:
-        """The same for each dataset, in alphabetical order."""
+        """Mean and standard deviation for each dataset, in alphabetical order."""
         groups = self.manifest.table.groupby("dataset").indices
         return {str(name): merge_moments(*self.moments[at].swapaxes(0, 1)) for name, at in groups.items()}
 

@@ -1,4 +1,4 @@
-"""Best matches that are no true ones: pictures against pictures of other identities, copies left out."""
+"""Chance matches: the best match of each picture among other identities, copies left out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

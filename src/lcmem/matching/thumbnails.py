@@ -7,7 +7,7 @@ import numpy as np
 from lcmem.pictures.loading import iterate_pictures
 
 SIDE = 32
-"""Of the grey thumbnails, in pixels."""
+"""Side of the grey thumbnails, in pixels."""
 SAME = 0.98
 """Correlation of two thumbnails from which they show the same picture. Copies at half the size or at JPEG quality 75
 reach 0.999, the most alike strangers among faces and CT slices 0.93 (docs/error-rates.md)."""
@@ -53,5 +53,5 @@ def thumbnail(picture: np.ndarray) -> np.ndarray:
 
 
 def correlation(one: np.ndarray, two: np.ndarray) -> float:
-    """Of two thumbnails ``[SIDE, SIDE]``, or of one and the other's mirror image, whichever is higher."""
+    """Correlation of two thumbnails ``[SIDE, SIDE]``, or with the mirror image of one, whichever is higher."""
     return max(float((one * two).sum()), float((one * two[:, ::-1]).sum()))

@@ -58,9 +58,9 @@ def identity_pairs(
     Args:
         manifest: Pictures of one split.
         seed: Changes the order.
-        per_identity: At most so many positive pairs of one identity, and so many pictures of it in negative pairs, so
+        per_identity: Maximum number of positive pairs of one identity, and of its pictures in negative pairs, so
             that nobody with many pictures decides what is measured; None takes all.
-        max_positives: At most so many positive pairs of each dataset; None takes all.
+        max_positives: Maximum number of positive pairs of each dataset; None takes all.
         protocol: ``fixed`` draws both pictures of a negative pair at random; ``paper`` takes every positive pair,
             whatever ``per_identity`` says, and in a negative one always the first picture of the other identity, as
             the official code does (so that pairs can come twice).

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import torch
 
 SPARE = 2
-"""A large 8-bit picture is first shrunk cheaply, to no less than so many times the wanted side."""
+"""A large 8-bit picture is first shrunk cheaply, to no less than this multiple of the wanted side."""
 
 Image.MAX_IMAGE_PIXELS = None  # our own limit, checked from the header, replaces Pillow's warning
 

@@ -5,7 +5,7 @@ import numpy as np
 from lcmem.errors import LowInformationError
 
 LEVELS = 4
-"""Differences of up to so many of 255 levels are noise and compression, not content."""
+"""Differences up to this many of 255 levels are noise and compression, not content."""
 SHARE = 0.001
 """Share of the pixels that must differ by more: fewer are dead pixels or a speck of dust."""
 SOME = 4096

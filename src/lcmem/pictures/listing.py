@@ -39,7 +39,7 @@ REMEDIES = {
     ("DICOMDIR",): "a list of other files",
     (".heic", ".heif", ".psd", ".dng", ".cr2", ".nef", ".arw"): "convert to PNG or JPEG",
 }
-"""What to do about files that are no pictures, by their suffix."""
+"""What to do about files that are not pictures, by their suffix."""
 
 Found: TypeAlias = tuple[str, tuple[str, ...]]
 """Absolute path of a picture, and the folders that it is in."""
@@ -102,7 +102,7 @@ def _is_new(folder: str, root: str, seen: set[str]) -> bool:
 
 
 def list_zip(archive: Path) -> Listing:
-    """The same of a zip file.
+    """As for a folder, for a zip file.
 
     Raises:
         LCMemError: It is not a zip file.

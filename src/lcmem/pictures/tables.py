@@ -14,7 +14,7 @@ from lcmem.pictures.paths import split_slice, split_zip
 
 COLUMNS = ["path", "identity", "split", "dataset"]
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".parquet")
-"""Of tables, in lower case."""
+"""Suffixes of tables, in lower case."""
 
 
 def read_listing(path: Path, identity_column: str, root: Path | None = None) -> pd.DataFrame:

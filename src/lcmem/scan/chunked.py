@@ -25,7 +25,7 @@ class Part(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the values."""
+        """Data type of the values."""
 
     def __len__(self) -> int: ...
 

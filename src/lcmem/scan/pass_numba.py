@@ -2,8 +2,8 @@
 
 Distances are sums of absolute differences of bytes. On x86 their inner loop is written in LLVM's language: one
 instruction (``psadbw``) takes the differences of up to 64 bytes and adds them up, but LLVM's own vectoriser keeps to
-short registers and loads each byte anew for each pair, which is four times slower. Elsewhere the plain loop is compiled
-as it stands.
+short registers and loads each byte again for each pair, which is four times slower. Elsewhere the plain loop is
+compiled as it stands.
 
 All compiled functions are in this one file: Numba keeps what it compiled until the file changes, and looks at no other.
 """

@@ -1,6 +1,6 @@
 """A gallery whose bytes stay in memory, for queries that come one at a time, as in a sampling loop.
 
-A scan quantises its gallery anew, which is nothing beside thousands of queries and everything beside one.
+A scan quantises its gallery every time: negligible for thousands of queries, but most of the work for a single one.
 """
 
 from concurrent.futures import ThreadPoolExecutor

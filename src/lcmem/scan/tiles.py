@@ -1,4 +1,4 @@
-"""The scan for scores that are no weighted L1 distance: all pairs in tiles of similarities, in bounded memory."""
+"""The scan for scores that are not a weighted L1 distance: all pairs in tiles of similarities, in bounded memory."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -66,7 +66,7 @@ class Resampling:
             second: Of the second picture, ``[P]`` strings.
             same: ``[P]`` booleans.
             replicates: R.
-            seed: Of the draws.
+            seed: Random seed of the draws.
         """
         names, codes = np.unique(np.concatenate((first, second)).astype(str), return_inverse=True)
         counts = draw_counts(names, replicates=replicates, seed=seed)

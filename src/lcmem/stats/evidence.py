@@ -8,7 +8,7 @@ from lcmem.stats.chance import Chance
 TAIL, FEWEST = 0.1, 30
 """The part of the chance matches that a tail is fitted to, and how many these must be."""
 FURTHEST = 100
-"""A fitted p-value is at most so many times smaller than the smallest that was counted."""
+"""Limit of extrapolation: a fitted p-value is at most this many times smaller than the smallest counted one."""
 
 
 def tail_p_values(scores: np.ndarray, chance: Chance) -> np.ndarray:

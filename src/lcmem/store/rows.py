@@ -41,7 +41,7 @@ class StoredRows:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the values."""
+        """Data type of the values."""
         return np.dtype(self.shards.card.dtype)
 
     def __getitem__(self, at: int | slice | np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ class StoredRows:
         return self._gathered(places, ())
 
     def take(self, at: np.ndarray, part: np.ndarray) -> np.ndarray:
-        """Of each of some rows ``[n]`` only the part ``[n]`` of its first axis: ``[n, …]``, a copy."""
+        """One part of each row: rows ``[n]`` at positions ``[n]`` of their first axis, as a copy ``[n, …]``."""
         return self._gathered(self.places[at], (part,))
 
     def _gathered(self, places: np.ndarray, parts: tuple[np.ndarray, ...]) -> np.ndarray:

@@ -39,15 +39,15 @@ class Shards:
         return {"folder": self.folder.absolute(), "card": self.card, "_lines": {}, "_maps": {}}
 
     def path(self, number: int, suffix: str = "rows") -> Path:
-        """Of a shard's ``rows`` or ``keys``."""
+        """Path of a shard's ``rows`` or ``keys``."""
         return self.folder / SHARDS / f"{number:05d}.{suffix}"
 
     def numbers(self) -> list[int]:
-        """Of the shards that have any file, in order."""
+        """Numbers of the shards that have any file, in order."""
         return sorted({int(path.stem) for path in (self.folder / SHARDS).glob("*.*") if path.stem.isdigit()})
 
     def whole(self) -> list[int]:
-        """Of the shards that have both files."""
+        """Numbers of the shards that have both files."""
         return [
             number for number in self.numbers() if all(self.path(number, end).is_file() for end in ("rows", "keys"))
         ]
@@ -102,12 +102,12 @@ class Shards:
         """The error for a shard that cannot be used, with the way out."""
         path, command = self.path(number), self.card.words.command
         return LCMemError(
-            f"{path}: damaged ({why}); delete this file and run {command} again, its pictures are then encoded anew"
+            f"{path}: damaged ({why}); delete this file and run {command} again, which encodes its pictures again"
         )
 
     def _missing(self, number: int) -> LCMemError:
         command = self.card.words.command
-        return LCMemError(f"{self.path(number)}: missing; run {command} again, its pictures are then encoded anew")
+        return LCMemError(f"{self.path(number)}: missing; run {command} again, which encodes its pictures again")
 
     def delete(self, number: int) -> None:
         """Delete a shard. Windows keeps files that are mapped; they go the next time."""

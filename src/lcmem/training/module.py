@@ -208,7 +208,7 @@ class StageTraining(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _new_parameters(self) -> list[nn.Parameter]:
-        """Of the layers that no pretrained weights come with."""
+        """Parameters of the layers without pretrained weights."""
         return [
             part
             for module in (self.network.last_layer, self.network.head, self.lessons)

@@ -35,7 +35,7 @@ def pretrained_weights(source: str, settings: NetworkSettings, allow_download: b
 
 
 def _from_detector(name: str, settings: NetworkSettings, allow_download: bool) -> dict[str, Any]:
-    """Of a detector that is a network; the last layer is new."""
+    """Weights of a detector that is a network; the last layer is new."""
     from lcmem.detectors.module import ModuleDetector
 
     detector = load_detector(name, Options(allow_download=allow_download))

@@ -47,7 +47,7 @@ class Network(Settings):
         return self
 
     def settings(self, channels: int) -> NetworkSettings:
-        """What the network is built from, for latents of so many channels."""
+        """What the network is built from, for latents with this many channels."""
         return NetworkSettings(channels=channels, **self.model_dump(exclude={"pretrained", "frozen_norm"}))
 
     def part(self, number: int) -> slice:
@@ -103,11 +103,11 @@ class Recipe(Settings):
             Datasets that share identities are one domain anyhow; any other is a domain by its own name.
         head_shares: Of each part of the features in the distance, when the head and the gain are fitted on the split
             ``val`` at the end of a stage (:func:`lcmem.training.head.fit_head`); none leaves it as trained.
-        start_from: A detector to start from (a bundled name or a folder); "" starts anew.
+        start_from: A detector to start from (a bundled name or a folder); "" starts from scratch.
         stage1: The first stage.
         stage2: The second stage, if there is one; it starts from the best epoch of the first.
         precision: Lightning's name of the arithmetic, or ``auto``: see :func:`lcmem.training.start.precision_for`.
-        seed: Of everything random.
+        seed: Random seed of everything random.
     """
 
     kind: Literal["detector"] = "detector"
@@ -167,7 +167,7 @@ class AutoencoderRecipe(Settings):
         latent_weight: Weight of the penalty that keeps each latent channel at mean 0, standard deviation 1.
         latent_noise: Standard deviation of noise added to the latents, so that near latents mean near pictures.
         precision: Lightning's name of the arithmetic, or ``auto``: see :func:`lcmem.training.start.precision_for`.
-        seed: Of everything random.
+        seed: Random seed of everything random.
     """
 
     kind: Literal["autoencoder"] = "autoencoder"

@@ -37,7 +37,7 @@ class Stage(Settings):
     """One stage of a detector's training (paper, section 3.1 and appendix B).
 
     Attributes:
-        epochs: At most so many.
+        epochs: Maximum number of epochs.
         steps_per_epoch: Optimiser steps between two validations; None goes once through the training pictures.
         batch_size: Positive pairs in a step, on all devices together; the other pairs of a batch are its negatives.
         chunk: So many of them at a time are drawn from one domain; see ``PairSampler``.
@@ -52,8 +52,8 @@ class Stage(Settings):
         schedule: ``cosine``: warm-up over 3 % of the steps, then a cosine down to zero. ``constant``: what the official
             code's cosine from ``lr`` down to ``lr`` amounts to.
         weight_decay: Of AdamW, on matrices and kernels only.
-        bce_weight: Weight of the BCE term; NT-Xent has the rest. With 0 the features come from NT-Xent alone, and the
-            head learns to read them without shaping them.
+        bce_weight: Weight of the BCE term; NT-Xent has the rest. With 0, only NT-Xent trains the features;
+            the head is fitted on detached features.
         temperature: τ of NT-Xent.
         patience: Epochs without a better validation score after which the stage ends.
         positives: ``identity``: other pictures of the same identity. ``augmentation``: identities are not used, each

@@ -124,7 +124,7 @@ def aim_of(teacher: Teacher, answers: np.ndarray, rows: np.ndarray, count: int, 
         features: Size of the part that learns from it.
 
     Raises:
-        LCMemError: Too few answers, or features, for so many main directions.
+        LCMemError: Fewer answers or features than main directions.
     """
     at = torch.full((count,), -1)
     at[torch.from_numpy(rows)] = torch.arange(len(rows))

@@ -27,7 +27,7 @@ def audit(
         str | None, typer.Option(help="Split whose pictures are audited. Default: test, if there is one; or all.")
     ] = None,
     fpr: Annotated[float, typer.Option(help="False positive rate that the audits calibrate for.")] = 0.01,
-    pictures: Annotated[int, typer.Option(min=1, help="At most so many synthetic pictures of each kind.")] = 200,
+    pictures: Annotated[int, typer.Option(min=1, help="Maximum number of synthetic pictures of each kind.")] = 200,
     out: Annotated[Path, typer.Option(help="Folder for audits.csv.")] = Path("lcmem-benchmark"),
     reading: Reading = AS_IS,
     device: Device = "cpu",

@@ -22,7 +22,7 @@ NEAREST = 3
 BACKGROUND = 128
 """Validation pictures that make up the background: in the order of their hashes, by chance."""
 REPLICATES = 200
-"""Of the 95 % intervals."""
+"""Bootstrap replicates of the 95 % intervals."""
 NEGATIVES = 2
 """Other pictures that each copy is compared with where a detector is too slow for all of them."""
 
@@ -100,7 +100,7 @@ class CopyPart:
 
     @property
     def groups(self) -> dict[str, BenchmarkPictures]:
-        """Its pictures by what they are for."""
+        """The dataset's pictures by what they are for."""
         return {"copied": self.test, "threshold": self.calibration.pictures}
 
     @cached_property

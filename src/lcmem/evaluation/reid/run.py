@@ -54,7 +54,7 @@ def benchmark_reid(
         size: Side in pixels at which every detector gets the pictures.
         cache: Folder for decoded pictures and features. Default: ``out/cache``.
         options: How to load the detectors.
-        seed: Of negative pairs and of the bootstrap.
+        seed: Random seed of negative pairs and of the bootstrap.
         bootstrap: Replicates for the 95 % intervals, in which identities are drawn again.
 
     Returns:
