@@ -1,14 +1,13 @@
 """The experiments run from end to end on real faces, and end with the same numbers when they are killed."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import lcmem
+from commands import lcmem as lcmem_command
 from lcmem.errors import LCMemError
 from lcmem.generation import bench as bench_module
 from lcmem.generation.bench import Bench, read_data
@@ -158,15 +157,13 @@ def test_data_without_the_dataset_is_named(data, tmp_path):
 def test_the_command_runs(data, tmp_path):
     data.write(tmp_path / "m.csv")
     options = ["generator.steps=2", "pictures=20", "holdout=4", "sizes=[16]", "samples=4", "sampler_steps=2"]
-    command = [sys.executable, "-c", "from lcmem.cli import main; main()", "experiment", "size-curve"]
-    command += ["--data", str(tmp_path / "m.csv"), "--out", str(tmp_path / "run"), "--features", "compact"]
+    command = ["experiment", "size-curve", "--data", tmp_path / "m.csv", "--out", tmp_path / "run"]
+    command += ["--features", "compact"]
     for option in options:
         command += ["--set", option]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+    done = lcmem_command(*command)
     assert done.returncode == 0, done.stderr
     assert "sizes.csv" in done.stdout
     assert json.loads((tmp_path / "run" / "experiment.json").read_text())["settings"]["samples"] == 4
-    wrong = subprocess.run(
-        [*command[:3], "experiment", "x", "--data", "y"], capture_output=True, text=True, timeout=100
-    )
+    wrong = lcmem_command("experiment", "x", "--data", "y")
     assert wrong.returncode == 1 and "known: table3, size-curve, near-duplicates" in wrong.stderr

@@ -18,7 +18,7 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
 from lcmem.jobs.output import MARK
 from lcmem.jobs.scan import scan_sets
-from lcmem.matching.features import extract_features
+from lcmem.matching.features import extract_features, open_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import engine, scan
 from scan_reference import head
@@ -78,7 +78,8 @@ def test_a_cluster_stores_what_one_process_stores(cluster, manifest, compact, tm
     local = extract_features(manifest, compact, None, workers=0)
     atlas = Atlas.create(tmp_path / "atlas", compact)
     done = fill_atlas(manifest, compact, atlas, encode=encoded_distributed(mortal(tmp_path / "died")))
-    found = extract_features(atlas, compact, None)
+    store = open_features(tmp_path / "features", compact)
+    found = extract_features(manifest, compact, store, encode=encoded_distributed(compact))
     assert (tmp_path / "died").exists()
     assert found.manifest.paths == local.manifest.paths and done.encoded == 40
     torch.testing.assert_close(found.features, local.features, atol=1e-5, rtol=0)
@@ -89,7 +90,7 @@ def test_a_cluster_stores_what_one_process_stores(cluster, manifest, compact, tm
 
 def test_pictures_are_encoded_and_compared(cluster, manifest, compact, tmp_path):
     far, near = tmp_path / "far", tmp_path / "near"
-    found = scan_sets(manifest, None, compact, far, threshold=0.7, ray_workers=1)
+    found = scan_sets(manifest, None, compact, far, threshold=0.7, ray_workers=2)
     shutil.copytree(far, near)
     for path in near.iterdir():  # keeps what says whose folder it is, and what was encoded
         if path.is_file() and path.name != MARK:
