@@ -1,6 +1,7 @@
 """Claims: the maps of a pair show where the evidence lies, for every detector, and unrelated pairs show none."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 from lcmem.cli.app import app
 from lcmem.detectors.base import CosineDetector
 from lcmem.errors import PictureError
-from lcmem.jobs.explain import FAINT, explain, hiding_windows
+from lcmem.jobs.explain import FAINT, explain, explain_matches, hiding_windows
 from test_cli_help import all_commands
 
 assert [*all_commands()]
@@ -155,3 +156,17 @@ def test_bad_input_is_named_and_leaves_nothing(faces, compact, tmp_path):
     with pytest.raises(PictureError, match="broken"):
         explain(compact, a, broken)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "broken.png"]
+
+
+def test_the_strongest_pairs_of_each_verdict_have_maps(faces, compact):
+    paths = [str(faces / "s1" / f"{number}.pgm") for number in (1, 2, 3)]
+    verdicts = ["copy", "same identity", "same identity", "no match"]
+    table = pd.DataFrame({"path": [*paths, "gone"], "real": paths[0], "logit": [9.0, 7, 8, 1], "verdict": verdicts})
+    found = explain_matches(compact, table.assign(match=table["verdict"] != "no match"), 1)
+    assert [pair["synthetic"] for pair in found] == [paths[0], paths[2]] and found[0]["least"] == FAINT
+    whole = explain(compact, paths[2], paths[0])[0]
+    small = np.array(found[1]["maps"][0]["values"]).reshape(32, 32)
+    assert small[0, 0] == pytest.approx(whole[0, 0], abs=1e-3) and small[-1, -1] == pytest.approx(
+        whole[-1, -1], abs=1e-3
+    )
+    assert explain_matches(compact, table.assign(match=True, path="gone"), 2) == []

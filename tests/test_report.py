@@ -8,6 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lcmem.jobs.demo import KINDS, run_demo
@@ -130,6 +131,30 @@ def test_keys_and_views(report, opened):
     page.keyboard.press("1")
     page.keyboard.press("Escape")
     assert not page.locator("#help").is_visible() and page.inner_text("#marked") == "nothing marked yet"
+
+
+def test_a_heat_map_lies_over_the_pictures(faces, opened, tmp_path):
+    """All evidence in the left half of one picture: it is red there, and grey on the right."""
+    result = made_audit(faces, tmp_path / "sets", count=60, matches=30)
+    left = {"width": 8, "height": 8, "values": [2.0, 2.0, 2.0, 2.0, 0, 0, 0, 0] * 8}
+    nothing = left | {"values": [0] * 64}
+    pair = result.matches.iloc[1]
+    result.evidence.append(
+        {"synthetic": pair["synthetic"], "real": pair["real"], "least": 1.0, "maps": [left, nothing]}
+    )
+    page = opened(result.write_report(tmp_path))
+    assert "1 pairs, the strongest of each verdict, have a heat map" in page.inner_text("main")
+    page.click("#cards li:nth-child(2) button")
+    page.keyboard.press("h")
+    page.wait_for_selector("#stage canvas[width='128'] >> nth=1")
+    pixels = "[...canvas.getContext('2d').getImageData(0, 0, 128, 128).data]"
+    data = page.evaluate(f"[...document.querySelectorAll('#stage canvas')].map(canvas => {pixels})")
+    first, second = (np.array(each).reshape(128, 128, 4) for each in data)
+    redness = first[..., 0] - first[..., 2]
+    assert redness[:, :32].mean() > 40 and abs(redness[:, 96:]).max() < 3
+    assert (second[..., 0] == second[..., 2]).all()
+    page.keyboard.press("k")
+    assert page.locator("#view-map").is_disabled() and page.get_attribute("#view-side", "aria-pressed") == "true"
 
 
 def test_marks_are_kept_and_exported(report, opened, tmp_path):

@@ -51,7 +51,9 @@ class AuditResult:
         scores: Best logits of every set: ``synthetic``, ``holdout`` and ``chance`` (real pictures against other
             identities), where there are such.
         about: Model, encoder, counts, what copies reach, notes, speed, the command.
-        risk: Who is at risk, see :class:`lcmem.jobs.risk.Risk`; None of a result that was put together by hand.
+        """Write ``summary.json``, ``audit-card.json``, ``evidence.json``, ``matches.parquet`` and ``.csv``,
+        ``kept.csv``, ``rejected.csv``, ``twins.csv``, ``skipped.csv``, ``scores.parquet``, the tables ``risk-*.csv``
+        and the report ``index.html``.
     """
 
     matches: pd.DataFrame
@@ -64,7 +66,11 @@ class AuditResult:
     skipped: pd.DataFrame
     scores: dict[str, np.ndarray]
     about: dict[str, Any] = field(default_factory=dict)
+<<<<<<< HEAD
     risk: Risk | None = None
+=======
+    evidence: list[dict[str, Any]] = field(default_factory=list)
+>>>>>>> 641ffab (Heat maps of the strongest pairs of each verdict in the report)
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each synthetic picture: its best match and the verdict on it."""
@@ -141,9 +147,15 @@ class AuditResult:
         return numbers | {"skipped": len(self.skipped)} | self.about
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
+<<<<<<< HEAD
         """Write ``summary.json``, ``audit-card.json``, ``matches.parquet`` and ``.csv``, ``kept.csv``,
         ``rejected.csv``, ``twins.csv``, ``skipped.csv``, ``scores.parquet``, the tables ``risk-*.csv`` and the report
         ``index.html``.
+=======
+        """Write ``summary.json``, ``audit-card.json``, ``evidence.json``, ``matches.parquet`` and ``.csv``,
+        ``kept.csv``,
+        ``rejected.csv``, ``twins.csv``, ``skipped.csv``, ``scores.parquet`` and the report ``index.html``.
+>>>>>>> 641ffab (Heat maps of the strongest pairs of each verdict in the report)
 
         Returns:
             The report's path.
@@ -158,6 +170,7 @@ class AuditResult:
         if self.risk is not None:
             self.risk.save(target)
         write_json(self.summary, target / "summary.json")
+        write_text(json.dumps(self.evidence), target / "evidence.json")
         return self.write_report(target)
 
     def write_report(self, folder: Path) -> Path:
@@ -186,7 +199,9 @@ class AuditResult:
         """
         source = Path(folder)
         try:
-            numbers = json.loads((source / "summary.json").read_text(encoding="utf-8"))
+            numbers, evidence = (
+                json.loads((source / f"{name}.json").read_text(encoding="utf-8")) for name in ("summary", "evidence")
+            )
             matches, scores = (pd.read_parquet(source / f"{name}.parquet") for name in ("matches", "scores"))
             twins, skipped = (
                 pd.read_csv(source / f"{name}.csv", dtype=str, keep_default_na=False) for name in ("twins", "skipped")
@@ -215,7 +230,11 @@ class AuditResult:
             skipped=skipped,
             scores={str(name): rows["logit"].to_numpy() for name, rows in scores.groupby("set", sort=False)},
             about={key: numbers[key] for key in numbers if key not in _DERIVED},
+<<<<<<< HEAD
             risk=risk,
+=======
+            evidence=evidence,
+>>>>>>> 641ffab (Heat maps of the strongest pairs of each verdict in the report)
         )
 
 

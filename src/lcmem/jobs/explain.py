@@ -3,19 +3,26 @@
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from lcmem.detectors.base import Detector
 from lcmem.devices import batch_size
 from lcmem.edits import smooth
+from lcmem.errors import PictureError
+from lcmem.matching.verdicts import COPY, SAME_IDENTITY
 from lcmem.pictures.image import PictureLike, load_levels
+from lcmem.progress import progress_bar
 from lcmem.report.evidence import plot_evidence
 
 CELLS, WINDOW = 8, 2
 """A window hides two by two of eight by eight cells; the next one begins a cell further."""
+FINE = 4 * CELLS
+"""Values along a side of a map that a report holds."""
 BLUR = 0.3
 """Standard deviation, as a share of the side, of the blur that hides a window: shades stay, shapes do not."""
 FAINT = 1.0
@@ -85,6 +92,44 @@ def _without_margins(values: np.ndarray, picture: PictureLike, detector: Detecto
     return values[top:bottom, left:right]
 
 
+def explain_matches(detector: Detector, matches: pd.DataFrame, count: int) -> list[dict[str, Any]]:
+    """Maps of the strongest pairs of each verdict, JSON-ready; a pair whose pictures have gone has none.
+
+    Args:
+        detector: Any one.
+        matches: As of :meth:`lcmem.jobs.audit_result.AuditResult.to_frame`.
+        count: How many pairs of each verdict.
+
+    Returns:
+        For each pair ``synthetic`` and ``real`` (paths), ``least`` (value that is shown in full colour unless another
+        is larger) and ``maps``: of both pictures ``width``, ``height`` and ``values`` row by row.
+    """
+    strongest = matches[matches["match"]].sort_values("logit", ascending=False, kind="stable")
+    parts = [strongest[strongest["verdict"] == verdict].head(count) for verdict in (COPY, SAME_IDENTITY)]
+    pairs = pd.concat(parts)[["path", "real"]].itertuples(index=False, name=None)
+    found = []
+    with progress_bar("where the evidence lies", sum(map(len, parts))) as advance:
+        for synthetic, real in pairs:
+            try:
+                maps = [_shrunk(values) for values in explain(detector, synthetic, real)]
+                found.append({"synthetic": synthetic, "real": real, "least": _least(detector), "maps": maps})
+            except PictureError:
+                pass  # the gallery says that it is not here any more
+            advance(1)
+    return found
+
+
+def _shrunk(values: np.ndarray) -> dict[str, Any]:
+    """A map with about four values for each cell of a window, the finest that it tells anything about."""
+    rows, columns = (np.linspace(0, side - 1, min(side, FINE)).round().astype(int) for side in values.shape)
+    small = values[np.ix_(rows, columns)]
+    return {"width": len(columns), "height": len(rows), "values": [round(float(value), 3) for value in small.ravel()]}
+
+
+def _least(detector: Detector) -> float:
+    return FAINT if detector.head is not None else FAINT_SHARE * (detector.span[1] - detector.span[0])
+
+
 def draw_evidence(a: str, b: str, detector: Detector, heading: Sequence[str], target: Path) -> None:
     """Write a PNG with both pictures, both maps and what is known of the pair.
 
@@ -106,7 +151,7 @@ def draw_evidence(a: str, b: str, detector: Detector, heading: Sequence[str], ta
         maps,
         names=[f"{letter}: {Path(path).name}" for letter, path in zip("AB", (a, b), strict=True)],
         heading=heading,
-        least=FAINT if logits else FAINT_SHARE * (detector.span[1] - detector.span[0]),
+        least=_least(detector),
         unit="logit" if logits else "similarity",
         target=target,
     )

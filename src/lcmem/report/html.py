@@ -11,7 +11,7 @@ from jinja2 import Environment, Template
 
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.report.card import audit_card, report_id
-from lcmem.report.embedded import Embedded
+from lcmem.report.embedded import ROOM, Embedded
 from lcmem.report.pairs import PATHS, as_columns, common_folder, pair_table, shown_name
 from lcmem.report.plots import score_distributions
 
@@ -60,6 +60,7 @@ def page(result: "AuditResult", review: "Review | None", source: str, data: dict
         skipped=result.skipped.head(ROWS_SHOWN).to_dict("records"),
         served=source == "served.js",
         listed=listed,
+        mapped=len(data.get("maps", {})),
         data=as_json(data),
         **page_parts(source),
     )
@@ -92,17 +93,20 @@ def gallery_data(result: "AuditResult", table: pd.DataFrame, identifier: str) ->
     """What the gallery shows, JSON-ready: pairs as columns, with the numbers of their pictures."""
     listed = table.head(PAIRS)
     shown = listed.head(int((table["verdict"] != NO_MATCH).sum()) + NEAR)
-    embedded = Embedded()
+    embedded = Embedded(0 if result.about.get("private") else ROOM)
     numbers = embedded.pairs(shown[PATHS].itertuples(index=False, name=None))
     numbers += [(-1, -1)] * (len(listed) - len(numbers))
     pairs = as_columns(listed.drop(columns=PATHS))
     pairs |= {name: [pair[at] for pair in numbers] for at, name in enumerate(("one", "two"))}
+    places = {path: at for at, path in enumerate(shown["synthetic_path"])}
+    maps = {places[one["synthetic"]]: one for one in result.evidence if one["synthetic"] in places}
     return {
         "id": identifier,
         "unit": result.about.get("score", "logit"),
         "total": len(table),
         "pairs": pairs,
         "pictures": embedded.uris,
+        "maps": {at: {name: one[name] for name in ("least", "maps")} for at, one in maps.items()},
     }
 
 

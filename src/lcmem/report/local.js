@@ -28,7 +28,7 @@ const source = {
   },
 
   map(row) {
-    return data.maps?.[row.index] ?? null;
+    return data.maps[row.index] ?? null;
   },
 
   identities() {

@@ -44,6 +44,8 @@ def common_folder(result: "AuditResult") -> str:
         *([result.twins["path"]] if len(result.twins) else []),
     ]
     folders = {os.path.dirname(path) for column in columns for path in column.unique()}
+    if result.about.get("private"):
+        return ""
     return os.path.commonpath(folders) if folders and all(map(os.path.isabs, folders)) else ""
 
 
