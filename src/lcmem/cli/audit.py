@@ -72,6 +72,20 @@ def audit(
     ] = "same-identity",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors.")] = False,
+    explain: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Show where the evidence lies in the N strongest matches of each verdict (100 encodings each).",
+        ),
+    ] = 0,
+    private: Annotated[
+        bool,
+        typer.Option(
+            "--private", help="Write hashes in place of all names and no picture, so that the folder can be handed on."
+        ),
+    ] = False,
     out: Out = Path("lcmem-audit"),
     top_k: Annotated[int, typer.Option(help="Best matches to keep for each synthetic picture.")] = 5,
     reading: Reading = AS_IS,
@@ -87,12 +101,14 @@ def audit(
     import shlex
     import sys
 
+    from lcmem.errors import LCMemError
     from lcmem.jobs.audit import run_audit
     from lcmem.jobs.audit_settings import AuditSettings
     from lcmem.jobs.doubts import doubtful_names
     from lcmem.jobs.gate import Gate
     from lcmem.jobs.output import claim_output
     from lcmem.jobs.paired import pairs_of_audit
+    from lcmem.jobs.private import check_private
     from lcmem.progress import silent
 
     settings = AuditSettings(
@@ -105,8 +121,14 @@ def audit(
         allow_download=download,
         command=shlex.join(sys.argv),
         calibration=read_calibration(calibration, threshold),
+        explain=explain,
+        private=private,
     )
     gate = None if fail_above is None else Gate(fail_above, verdict)
+    if private and paired is not None:
+        raise LCMemError("--paired names pictures, so it does not go with --private")
+    if private:
+        check_private(out)
     inputs = {"real": real, "synthetic": synthetic, "holdout": holdout}
     claim_output(out, "audit", inputs)
     for doubt in doubtful_names(inputs):

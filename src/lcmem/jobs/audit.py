@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.jobs.audit_threshold import operating_point, read_point
 from lcmem.jobs.doubts import doubtful_identities, doubtful_names
+from lcmem.jobs.explain import explain_matches
 from lcmem.jobs.given import Source, on_disk
 from lcmem.jobs.output import claim_output
+from lcmem.jobs.private import check_private, leave_no_names, without_names
 from lcmem.jobs.provenance import provenance
 from lcmem.jobs.risk import measure_risk
 from lcmem.matching.calibration_file import CalibrationFile
@@ -56,6 +59,8 @@ def audit(
     allow_download: bool = False,
     command: str | None = None,
     calibration: str | os.PathLike[str] | None = None,
+    explain: int = 0,
+    private: bool = False,
 ) -> AuditResult:
     """Compare every synthetic picture with every real one.
 
@@ -77,6 +82,9 @@ def audit(
         command: The command line to name in the summary and the report.
         calibration: A file that ``lcmem calibrate`` wrote: its thresholds are taken and it is cited, in place of
             calibrating anew; ``false_positive_rate`` then says nothing.
+        explain: Of how many of the strongest matches of each verdict the report shows where the evidence lies; a
+            hundred encodings each.
+        private: Whether to write hashes in place of names and no picture, see :mod:`lcmem.jobs.private`.
 
     Returns:
         The result; it is already saved if ``out`` was given.
@@ -86,9 +94,21 @@ def audit(
     """
     inputs = {"real": real, "synthetic": synthetic, "holdout": holdout}
     settings = AuditSettings(
-        model, threshold, false_positive_rate, top_k, device, workers, allow_download, command, _read(calibration)
+        model,
+        threshold,
+        false_positive_rate,
+        top_k,
+        device,
+        workers,
+        allow_download,
+        command,
+        _read(calibration),
+        explain,
+        private,
     )
     if out is not None:
+        if private:
+            check_private(Path(out))
         claim_output(out, "audit", inputs)
     return run_audit(inputs, settings, out)
 
@@ -109,7 +129,7 @@ def run_audit(
     began = time.perf_counter()
     detector = settings.detector()
     level = None if settings.threshold is None else (given_score(settings.threshold, detector), settings.threshold)
-    with on_disk(inputs, out) as found:
+    with on_disk(inputs, None if settings.private else out) as found:
         sources = read_sources(found)
         doubts = doubtful_names(inputs) + doubtful_identities(sources)
         store = _store(out, detector)
@@ -121,8 +141,15 @@ def run_audit(
         else:
             finder = CopyFinder.of(sets["real"], detector, others=others, store=store, workers=settings.workers)
         result = _compare(sets, finder, level, settings, about, began)
+        if settings.private:
+            result = without_names(result, sets)
+        elif settings.explain:
+            found_maps = explain_matches(detector, result.to_frame(), settings.explain)
+            result = replace(result, evidence=found_maps)
         if out is not None:
             result.save(out)
+    if out is not None and settings.private:
+        leave_no_names(Path(out))
     return result
 
 

@@ -51,9 +51,8 @@ class AuditResult:
         scores: Best logits of every set: ``synthetic``, ``holdout`` and ``chance`` (real pictures against other
             identities), where there are such.
         about: Model, encoder, counts, what copies reach, notes, speed, the command.
-        """Write ``summary.json``, ``audit-card.json``, ``evidence.json``, ``matches.parquet`` and ``.csv``,
-        ``kept.csv``, ``rejected.csv``, ``twins.csv``, ``skipped.csv``, ``scores.parquet``, the tables ``risk-*.csv``
-        and the report ``index.html``.
+        evidence: Where in the strongest pairs the evidence lies, as of :func:`lcmem.jobs.explain.explain_matches`.
+        risk: Who is at risk, see :class:`lcmem.jobs.risk.Risk`; None of a result that was put together by hand.
     """
 
     matches: pd.DataFrame
@@ -66,11 +65,8 @@ class AuditResult:
     skipped: pd.DataFrame
     scores: dict[str, np.ndarray]
     about: dict[str, Any] = field(default_factory=dict)
-<<<<<<< HEAD
-    risk: Risk | None = None
-=======
     evidence: list[dict[str, Any]] = field(default_factory=list)
->>>>>>> 641ffab (Heat maps of the strongest pairs of each verdict in the report)
+    risk: Risk | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each synthetic picture: its best match and the verdict on it."""
@@ -147,15 +143,9 @@ class AuditResult:
         return numbers | {"skipped": len(self.skipped)} | self.about
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-<<<<<<< HEAD
-        """Write ``summary.json``, ``audit-card.json``, ``matches.parquet`` and ``.csv``, ``kept.csv``,
-        ``rejected.csv``, ``twins.csv``, ``skipped.csv``, ``scores.parquet``, the tables ``risk-*.csv`` and the report
-        ``index.html``.
-=======
         """Write ``summary.json``, ``audit-card.json``, ``evidence.json``, ``matches.parquet`` and ``.csv``,
-        ``kept.csv``,
-        ``rejected.csv``, ``twins.csv``, ``skipped.csv``, ``scores.parquet`` and the report ``index.html``.
->>>>>>> 641ffab (Heat maps of the strongest pairs of each verdict in the report)
+        ``kept.csv``, ``rejected.csv``, ``twins.csv``, ``skipped.csv``, ``scores.parquet``, the tables ``risk-*.csv``
+        and the report ``index.html``.
 
         Returns:
             The report's path.
@@ -230,11 +220,8 @@ class AuditResult:
             skipped=skipped,
             scores={str(name): rows["logit"].to_numpy() for name, rows in scores.groupby("set", sort=False)},
             about={key: numbers[key] for key in numbers if key not in _DERIVED},
-<<<<<<< HEAD
-            risk=risk,
-=======
             evidence=evidence,
->>>>>>> 641ffab (Heat maps of the strongest pairs of each verdict in the report)
+            risk=risk,
         )
 
 

@@ -29,12 +29,16 @@ class AuditSettings:
     allow_download: bool = False
     command: str | None = None
     calibration: CalibrationFile | None = None
+    explain: int = 0
+    private: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.false_positive_rate < 1:
             raise LCMemError(f"the false positive rate must lie between 0 and 1, not {self.false_positive_rate}")
         if self.top_k < 1:
             raise LCMemError(f"top_k must be at least 1, not {self.top_k}")
+        if self.explain < 0:
+            raise LCMemError(f"explain must be at least 0, not {self.explain}")
         if self.threshold is not None and self.calibration is not None:
             raise LCMemError("give a threshold or a calibration, not both")
 
@@ -52,5 +56,5 @@ class AuditSettings:
 
     def about(self) -> dict[str, Any]:
         """What a summary says of the settings that were given, JSON-ready."""
-        command = {} if self.command is None else {"command": self.command}
+        command = {} if self.command is None or self.private else {"command": self.command}
         return command | {"calibration_sha256": self.calibration.about["sha256"] if self.calibration else None}

@@ -26,6 +26,8 @@ TRAINING, HOLDOUT, UNSEEN = range(1, 21), range(21, 31), range(31, 41)
 """People: of the "training set", of the holdout, and never seen by anybody."""
 SHOWN = range(1, 9)
 """Pictures of each training person that are in the training set; the other two are "other photos"."""
+EXPLAINED = 2
+"""Matches of each verdict whose evidence is shown."""
 SIDE = 256
 """In pixels, of edited copies and round trips."""
 EDITS = Augmentation(probability=0.25)
@@ -111,7 +113,9 @@ def run_demo(out: Path, model: str = "compact") -> tuple[AuditResult, pd.DataFra
     claim_output(out, "demo", {})
     detector = LCMem.load(model)
     build_demo(out)
-    result = audit(out / "real", out / "generated", holdout=out / "holdout", model=detector, out=out / "audit")
+    result = audit(
+        out / "real", out / "generated", holdout=out / "holdout", model=detector, out=out / "audit", explain=EXPLAINED
+    )
     truth = pd.read_csv(out / "truth.csv").merge(result.to_frame(), on="path", suffixes=("_true", ""))
     truth["right"] = truth["match"] & (truth["identity"] == truth["identity_true"])
     found = truth.groupby("kind").agg(

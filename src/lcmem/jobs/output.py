@@ -32,7 +32,7 @@ def check_output(out: str | os.PathLike[str], command: str, inputs: Mapping[str,
     if _held(target) and not any(name.split()[0] == kind for name in made):
         holds = f"the results of lcmem {next(iter(made))}" if made else "other files"
         raise LCMemError(f"{target}: holds {holds}; choose another folder for those of lcmem {command}, with --out")
-    if made.get(command, given) != given:
+    if made.get(command, given) not in (given, _hidden(given)):
         before = ", ".join(f"{name} {source}" for name, source in made[command].items())
         raise LCMemError(
             f"{target}: holds the results of lcmem {command} of other pictures ({before}); choose another folder "
@@ -51,6 +51,11 @@ def claim_output(out: str | os.PathLike[str], command: str, inputs: Mapping[str,
     target.mkdir(parents=True, exist_ok=True)
     write_json(_made(target) | {command: _described(inputs)}, target / MARK)
     return target
+
+
+def hide_inputs(folder: Path) -> None:
+    """Put hashes in place of the inputs that a folder's note names; the same inputs are still known by them."""
+    write_json({command: _hidden(given) for command, given in _made(folder).items()}, folder / MARK)
 
 
 def claim_store(out: str | os.PathLike[str], kind: str, inputs: Mapping[str, Any]) -> Path:
@@ -146,6 +151,10 @@ def _paths(inputs: Mapping[str, Any]) -> list[tuple[str, Path]]:
 
 def _described(inputs: Mapping[str, Any]) -> dict[str, str]:
     return {name: described(source) for name, source in inputs.items() if source is not None}
+
+
+def _hidden(given: Mapping[str, str]) -> dict[str, str]:
+    return {name: "sha256:" + hashlib.sha256(place.encode()).hexdigest() for name, place in given.items()}
 
 
 def _check_parents(target: Path) -> None:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from dataclasses import fields
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from lcmem.jobs.audit_result import AuditResult
     from lcmem.jobs.marks import Review
 
-PAIRS, NEAR, ROWS_SHOWN = 5_000, 100, 200
-"""Pairs that a page lists; how many of those that do not match it shows; rows of its tables."""
+PAIRS, NEAR, ROWS_SHOWN, RISKS = 5_000, 100, 200, 15
+"""Pairs that a page lists; how many of those that do not match it shows; rows of its tables, and of those of risk."""
 SCRIPTS = ("marks.js", "dialog.js", "gallery.js")
 
 
@@ -58,6 +59,7 @@ def page(result: "AuditResult", review: "Review | None", source: str, data: dict
         copy_rule=result.copy_rule,
         twins=[row | _named(row, root) for row in result.twins.head(ROWS_SHOWN).to_dict("records")],
         skipped=result.skipped.head(ROWS_SHOWN).to_dict("records"),
+        risk=_risk(result, root),
         served=source == "served.js",
         listed=listed,
         mapped=len(data.get("maps", {})),
@@ -126,6 +128,16 @@ def percent(value: float) -> str:
 
 def _named(row: dict[str, Any], root: str) -> dict[str, str]:
     return {name: shown_name(row[name], root) for name in ("path", "other")}
+
+
+def _risk(result: "AuditResult", root: str) -> dict[str, list[dict[str, Any]]]:
+    """The beginnings of the tables of risk, those that are not empty."""
+    if result.risk is None:
+        return {}
+    tables = {each.name: getattr(result.risk, each.name).head(RISKS) for each in fields(result.risk)}
+    for table in (tables["pictures"], tables["duplicates"]):
+        table["path"] = [shown_name(path, root) for path in table["path"]]
+    return {name: table.to_dict("records") for name, table in tables.items() if len(table)}
 
 
 def _text(name: str) -> str:

@@ -1,0 +1,98 @@
+"""An audit that can be handed on: hashes in place of every name, no picture, nothing that leads to one."""
+
+import hashlib
+import hmac
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pandas as pd
+
+from lcmem.errors import LCMemError
+from lcmem.files import read_json
+from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.output import hide_inputs
+from lcmem.jobs.risk import Risk
+from lcmem.matching.features import FeatureSet
+
+DIGITS = 16
+"""Hexadecimal digits of a hash in tables."""
+NAMES = {"synthetic", "real", "path", "other", "identity", "other_identity", "value"}
+"""Columns that may name a picture or an identity, where they hold text."""
+KEPT_BACK = "kept back in a private report"
+
+
+def check_private(folder: Path) -> None:
+    """Refuse a folder where an open audit lies, since some of its files would stay.
+
+    Raises:
+        LCMemError: There is one.
+    """
+    summary = folder / "summary.json"
+    if summary.is_file() and not read_json(summary).get("private"):
+        raise LCMemError(f"{folder}: holds an audit with names and pictures; choose another folder with --out")
+
+
+def without_names(result: AuditResult, sets: Mapping[str, FeatureSet]) -> AuditResult:
+    """The same audit without names.
+
+    A picture is named by the first digits of the sha256 of its file, so that who has the file finds it. An identity is
+    named by a hash that depends on the contents of all real pictures, so that nobody without these can try out names.
+
+    Args:
+        result: An audit.
+        sets: Its pictures by the name of their set.
+    """
+    named = _Names(sets)
+    tables = {name: named.hide(getattr(result, name)) for name in ("matches", "twins")}
+    skipped = result.skipped.assign(path=result.skipped["path"].map(named.secret), reason=KEPT_BACK)
+    risk = Risk(*(named.hide(getattr(result.risk, each.name)) for each in fields(Risk))) if result.risk else None
+    about = {name: value for name, value in result.about.items() if name != "command"}
+    return replace(
+        result, **tables, skipped=skipped, risk=risk, evidence=[], about=about | {"private": True, "warnings": []}
+    )
+
+
+def leave_no_names(folder: Path) -> None:
+    """Take away what an audit needs while it runs: features by the paths of their pictures, and its inputs' names."""
+    shutil.rmtree(folder / "features", ignore_errors=True)
+    hide_inputs(folder)
+
+
+class _Names:
+    """Hashes of pictures and identities."""
+
+    def __init__(self, sets: Mapping[str, FeatureSet]) -> None:
+        keys = sorted(key for name, found in sets.items() if name != "synthetic" for key in found.keys)
+        self.key = hashlib.sha256("\n".join(["identities", *keys]).encode()).digest()
+        self.pictures = {
+            path: _picture(key)
+            for found in sets.values()
+            for path, key in zip(found.manifest.paths, found.keys, strict=True)
+        }
+        self.people = {who for found in sets.values() for who in found.manifest.table["identity"]} - {""}
+
+    def secret(self, name: str) -> str:
+        """A hash that cannot be found by trying out names."""
+        return hmac.new(self.key, name.encode(), hashlib.sha256).hexdigest()[:DIGITS]
+
+    def hide(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table without names."""
+        texts = [name for name in table if name in NAMES and not pd.api.types.is_numeric_dtype(table[name])]
+        return table.assign(**{name: table[name].map(self._value if name == "value" else self._name) for name in texts})
+
+    def _name(self, name: str) -> str:
+        return self.pictures.get(name) or (name and self.secret(name))
+
+    def _value(self, value: str) -> str:
+        """A group, such as a sex or a site, unless it is an identity."""
+        return self.secret(value) if value in self.people else value
+
+
+def _picture(key: str) -> str:
+    """``sha256:`` and the first digits, with the slice where the picture is one; of a picture that has gone, a hash."""
+    found = re.match(r"[0-9a-f]{64}(.*)", key, re.DOTALL)
+    digest, rest = (key, found[1]) if found else (hashlib.sha256(key.encode()).hexdigest(), "")
+    return f"sha256:{digest[:DIGITS]}{rest}"
