@@ -185,7 +185,7 @@ def test_marks_come_back_and_correct_the_rate(faces, opened, tmp_path):
     page = opened(result.write_report(tmp_path))
     assert "15 confirmed, 15 false alarms, 0 open. Corrected memorization rate: 25.0%" in page.inner_text(".note")
     assert "1 marks are of pictures that this audit does not have" in page.inner_text(".note")
-    assert page.inner_text(".rates li:last-child b") == "25.0 %"
+    assert page.inner_text(".rates li:last-child b") == "25.0\xa0%"
     assert page.inner_text("#marked") == "15 confirmed, 15 false alarm"
     card = json.loads((tmp_path / "audit-card.json").read_text())
     assert card["review"]["corrected_rate"]["value"] == pytest.approx(0.25) and card["review"]["false_alarms"] == 15

@@ -123,7 +123,7 @@ def as_json(content: Any) -> str:
 def percent(value: float) -> str:
     """A share in per cent with one digit, with three where it is below 0.1 %."""
     digits = 1 if value == 0 or abs(value) >= 0.001 else 3
-    return f"{100 * value:.{digits}f} %"
+    return f"{100 * value:.{digits}f}\u00a0%"
 
 
 def _named(row: dict[str, Any], root: str) -> dict[str, str]:
