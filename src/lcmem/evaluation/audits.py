@@ -103,8 +103,8 @@ def _identities_of_two(part: pd.DataFrame) -> int:
     return int((part.loc[part["identity"] != "", "identity"].value_counts() > 1).sum())
 
 
-def _draw(test: Manifest, dataset: str, most: int, seed: int, folder: Path) -> tuple[Manifest, Path]:
-    """The real set, and a folder of synthetic pictures with a folder for each kind."""
+def _draw(test: Manifest, dataset: str, most: int, seed: int, folder: Path) -> tuple[Manifest, Manifest]:
+    """The real set, and synthetic pictures with a folder for each kind."""
     rng = np.random.default_rng(seed)
     part = test.table[(test.table["dataset"] == dataset) & (test.table["identity"] != "")]
     part = part.loc[rng.permutation(part.index)]
@@ -119,7 +119,7 @@ def _draw(test: Manifest, dataset: str, most: int, seed: int, folder: Path) -> t
         picture = to_float(_levels(path))
         _save(LIGHT[number % len(LIGHT)](picture), folder / "light edit", number)
         _save(Augmentation()(picture, torch.Generator().manual_seed(number)), folder / "heavy edit", number)
-    return real, folder
+    return real, Manifest.read(folder, identities=False)
 
 
 def _levels(path: str) -> Tensor:
