@@ -8,6 +8,7 @@ saw, and their share above its threshold is its true false positive rate. Featur
 """
 
 import argparse
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from scipy.stats import betabinom
 
 from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import LCMem
-from lcmem.files import write_text
+from lcmem.files import write_table, write_text
 from lcmem.matching.compare import score_pairs
 from lcmem.matching.control import FEWEST, Control
 from lcmem.matching.copies import EDITS, CopyFinder
@@ -44,6 +45,8 @@ SETTINGS = ("identities", "both", "holdout", "neither")
 """What an audit knows. With identities a holdout (both) controls and changes no threshold."""
 RARE, FITTED = 0.001, 5
 """A small p-value, and that of every how many audits tails are fitted."""
+CELL = ["head", "pictures", "people"]
+"""What names a cell; each has a row for every setting and rate."""
 MODES, COPIES, MEMORIZED = 8, 25, 0.3
 """A generator with few modes: so many people, each so many times, each memorized with this probability."""
 LOOKED = 150
@@ -61,14 +64,19 @@ controls, so the threshold is the same), a holdout only, or neither.
 
 **If exact**: how often an exact bound would seem to be exceeded here. The true rate of an audit is measured on a finite
 number of strangers, so it scatters about the rate of all people there could be: with k chance matches among n and N
-strangers it follows a beta-binomial distribution, of which the exact bound leaves more than 5 % above where N is small.
-Exceeded is to be held against this number, with a sampling error of {error:.1%} for 5 %.
+strangers it follows a beta-binomial distribution, of which an exact bound leaves more than 5 % above. Exceeded is to be
+held against this number, with a sampling error of {error:.1%} (one standard error, at 5 %).
 
 **p ≤ {rare:g}**: share of strangers whose tail p-value is that small, in every {fitted}th audit.
 
 **Rate covered**: how often the 95 % interval of the memorization rate holds the truth, for a generator that memorized
 nothing and shows {unseen} strangers / for one that shows only {modes} pictures, each {copies} times, and memorized each
 with probability {memorized}. **Excess covered**: the same for the excess over the holdout.
+
+**Why twice.** Of n identities that are compared with each other, the best matches come in mutual pairs: where a new
+person is the best match of one of them, both have high scores. So the chance that a new picture exceeds all n is up to
+2 / (n + 1), and (k + 2) / (n + 1) if k of them reach its score, not (k + 1) / (n + 1) as for a holdout, whose pictures
+are compared with the real set only. `lcmem/stats/chance.py` has the proof; it is one for a picture of each identity.
 
 Thresholds are taken as they are calibrated; an audit sets none where copies would not reach it, and then it reports
 copies only. The linear head has the weights of the bundled model, a fifth of them with the other sign. Without
@@ -268,17 +276,23 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
-def simulate_all(found: FeatureSet, detector: LCMem, audits: int) -> pd.DataFrame:
-    """Every cell of one dataset."""
-    groups, parts = copies_of_each_other(found, detector), []
-    for name, head in (("metric", detector.network.head), ("linear", signed(detector.network.head))):
-        for pictures, world in populate(found, groups, head).items():
-            for people in PEOPLE:
-                if 2 * people + 2 * UNSEEN <= len(world.best):
-                    rows = pd.DataFrame(simulate(world, people, audits, people))
-                    parts.append(summarise(rows.assign(head=name, pictures=pictures, people=people)))
-                    print(parts[-1].to_string(index=False, float_format=lambda value: f"{value:.4f}"), flush=True)
-    return pd.concat(parts, ignore_index=True)
+def simulate_all(found: FeatureSet, detector: LCMem, audits: int, heads: list[str], kept: Path) -> pd.DataFrame:
+    """Every cell of one dataset; those that an earlier run kept are not simulated again."""
+    table = pd.read_csv(kept) if kept.is_file() else pd.DataFrame()
+    done = set(zip(*(table[name] for name in CELL), strict=True)) if len(table) else set()
+    people = [number for number in PEOPLE if 2 * number + 2 * UNSEEN <= len(found.manifest) // EACH]
+    left = [cell for cell in itertools.product(heads, PICTURES, people) if cell not in done]
+    groups = copies_of_each_other(found, detector) if left else np.empty(0)
+    for name, cells in itertools.groupby(left, key=lambda cell: cell[0]):
+        own = detector.network.head
+        worlds = populate(found, groups, own if name == "metric" else signed(own))
+        for _, pictures, number in cells:
+            rows = pd.DataFrame(simulate(worlds[pictures], number, audits, number))
+            part = summarise(rows.assign(head=name, pictures=pictures, people=number))
+            print(part.to_string(index=False, float_format=lambda value: f"{value:.4f}"), flush=True)
+            table = pd.concat((table, part), ignore_index=True)
+            write_table(table, kept)
+    return table[table["head"].isin(heads)].reset_index(drop=True)
 
 
 def lines_of(table: pd.DataFrame) -> list[str]:
@@ -335,6 +349,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--datasets", nargs="+", default=["celeba64", "lidc"])
+    parser.add_argument("--heads", nargs="+", default=["metric", "linear"], choices=["metric", "linear"])
     parser.add_argument("--audits", type=int, default=AUDITS)
     parser.add_argument("--out", type=Path, default=Path("docs/error-rates.md"))
     arguments = parser.parse_args()
@@ -342,7 +357,9 @@ def main() -> None:
     detector, results = LCMem.load("compact"), {}
     for dataset in arguments.datasets:
         found = read_population(arguments.data, dataset, detector, arguments.cache)
-        results[dataset] = found, look_alikes(found, detector), simulate_all(found, detector, arguments.audits)
+        kept = arguments.cache / f"{dataset}-{arguments.audits}.csv"
+        table = simulate_all(found, detector, arguments.audits, arguments.heads, kept)
+        results[dataset] = found, look_alikes(found, detector), table
     write_text(page(results, arguments.audits), arguments.out)
 
 

@@ -20,7 +20,7 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import load_encoder
 from lcmem.matching.features import FeatureSet
 from lcmem.pictures.image import load_levels
-from lcmem.scan import scan
+from lcmem.scan import ChunkedRows, scan
 from lcmem.stats.calibration import calibrate
 from lcmem.stats.chance import Chance
 from lcmem.stats.rates import wilson
@@ -55,7 +55,7 @@ def measure(found: FeatureSet, detector: LCMem, edits: dict[str, Edit]) -> list[
     """A row for each edit."""
     people = np.arange(REAL * EACH) // EACH
     real = found.features[: len(people)]
-    different = scan(real, None, detector.network.head, query_identities=people).different
+    different = scan(ChunkedRows(real.numpy()), None, detector.network.head, query_identities=people).different
     assert different is not None
     chance = Chance(different.logits[:, 0], people, mutual=True)
     rows = np.arange(REAL * EACH, (REAL + STRANGERS) * EACH, EACH)
@@ -72,7 +72,8 @@ def row(
         for at in range(0, len(levels), 32)
     ]
     features = torch.cat(parts).float()
-    best = scan(features, real, detector.network.head).best.logits[:, 0]
+    rows = ChunkedRows(features.numpy()), ChunkedRows(real.numpy())
+    best = scan(*rows, detector.network.head).best.logits[:, 0]
     told = separation(real.numpy(), features.numpy(), people, np.arange(len(features)))
     assert told is not None
     cells: dict[str, object] = {"strangers": name, "AUC": f"{told.auc:.2f} ({told.low:.2f} to {told.high:.2f})"}

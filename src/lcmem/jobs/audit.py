@@ -7,41 +7,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
 from lcmem.detectors.faces import face_hint
 from lcmem.detectors.lcmem import LCMem
-from lcmem.jobs.audit_remarks import as_json, remarks, separations
+from lcmem.jobs.audit_findings import compare_sets
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.audit_settings import AuditSettings
-from lcmem.jobs.audit_threshold import operating_point, read_point
 from lcmem.jobs.doubts import doubtful_identities, doubtful_names
 from lcmem.jobs.explain import explain_matches
 from lcmem.jobs.given import Source, on_disk
 from lcmem.jobs.output import claim_output
 from lcmem.jobs.private import check_private, leave_no_names, without_names
 from lcmem.jobs.provenance import provenance
-from lcmem.jobs.risk import measure_risk
 from lcmem.matching.calibration_file import CalibrationFile
-from lcmem.matching.chance import copy_groups
 from lcmem.matching.compare import given_score
-from lcmem.matching.control import control_scores, shared_files
-from lcmem.matching.copies import CopyFinder, CopyLevels
+from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet, extract_features, open_features, read_sources
-from lcmem.matching.grades import graded
-from lcmem.matching.matches import best_matches, evidence, match_table
 from lcmem.matching.thumbnails import Thumbnails
-from lcmem.matching.verdicts import COPY
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
-from lcmem.stats.rates import effective_number, excess, wilson
 from lcmem.store import Store
-
-MEASURED = 20_000
-"""Up to so many real pictures are compared with each other for copies among them."""
 
 
 def audit(
@@ -140,7 +128,7 @@ def run_audit(
             finder = CopyFinder(detector, settings.calibration.levels, Thumbnails(settings.workers))
         else:
             finder = CopyFinder.of(sets["real"], detector, others=others, store=store, workers=settings.workers)
-        result = _compare(sets, finder, level, settings, about, began)
+        result = compare_sets(sets, finder, level, settings, about, began)
         if settings.private:
             result = without_names(result, sets)
         elif settings.explain:
@@ -172,64 +160,6 @@ def _features(
     for name, found in sets.items():
         found.check_usable(name)
     return sets
-
-
-def _compare(
-    sets: dict[str, FeatureSet],
-    finder: CopyFinder,
-    level: tuple[float, float] | None,
-    settings: AuditSettings,
-    about: dict[str, Any],
-    began: float,
-) -> AuditResult:
-    real, synthetic = sets["real"], sets["synthetic"]
-    best = best_matches(synthetic, real, finder.detector, min(settings.top_k, len(real.blocks)))
-    listed, files = shared_files(synthetic, real)
-    control = control_scores(sets["holdout"], real, finder) if "holdout" in sets else None
-    if settings.calibration is not None:
-        point = read_point(settings.calibration, real, control, sets.get("holdout"))
-    else:
-        point = operating_point(real, listed, control, finder, level, settings.false_positive_rate)
-    matches = graded(match_table(synthetic, real, best, point.calibration, finder), point.chance)
-    first = matches[matches["rank"] == 1]
-    clusters = evidence(matches, synthetic, finder)
-    independent = effective_number(clusters, first["match"].to_numpy())
-    told = separations(sets, clusters)
-    doubts = _doubts(sets) + point.notes + remarks(real, told)
-    memorization = wilson(int(first["match"].sum()), len(first), independent)
-    held = point.control.rate(min(point.calibration.logit, finder.levels.sure)) if point.control else None
-    scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})
-    return AuditResult(
-        matches=matches,
-        calibration=point.calibration,
-        memorization=memorization,
-        copies=wilson(int((first["verdict"] == COPY).sum()), len(first), independent),
-        holdout=held,
-        excess=excess(memorization, held) if held else None,
-        twins=pd.concat([point.twins, *([control.twins] if control else []), files], ignore_index=True),
-        skipped=pd.DataFrame(
-            [(name, *item) for name, found in sets.items() for item in found.skipped], columns=["set", "path", "reason"]
-        ),
-        scores=scores if point.own is None else scores | {"chance": point.own},
-        about=about | as_json(told) | _findings(finder.levels, doubts) | {"seconds": time.perf_counter() - began},
-        risk=measure_risk(matches, real.manifest, synthetic.manifest, _copies(real, finder), clusters),
-    )
-
-
-def _copies(real: FeatureSet, finder: CopyFinder) -> np.ndarray:
-    """Group of copies of each real picture; each its own where comparing all with all would take long."""
-    return copy_groups(real, finder) if len(real.keys) <= MEASURED else np.arange(len(real.keys))
-
-
-def _doubts(sets: dict[str, FeatureSet]) -> list[str]:
-    if set(sets["synthetic"].keys) <= set(sets["real"].keys):
-        return ["Every synthetic picture is equal to a real one, file by file. Are these the folders that you meant?"]
-    return []
-
-
-def _findings(levels: CopyLevels, notes: list[str]) -> dict[str, Any]:
-    level = min(levels.candidate, levels.sure)
-    return {"copy_threshold_logit": level, "copy_method": levels.method, "notes": notes}
 
 
 def _about(detector: Detector, sets: dict[str, FeatureSet]) -> dict[str, Any]:

@@ -1,0 +1,117 @@
+"""What the features of an audit's sets say: verdicts, rates, risk."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lcmem.jobs.audit_remarks import as_json, remarks, separations
+from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.audit_settings import AuditSettings
+from lcmem.jobs.audit_threshold import OperatingPoint, operating_point, read_point
+from lcmem.jobs.risk import Risk, measure_risk
+from lcmem.matching.chance import copy_groups
+from lcmem.matching.control import Control, control_scores, shared_files
+from lcmem.matching.copies import CopyFinder
+from lcmem.matching.features import FeatureSet
+from lcmem.matching.grades import graded
+from lcmem.matching.matches import best_matches, evidence, match_table
+from lcmem.matching.verdicts import COPY
+from lcmem.stats.rates import Rate, effective_number, excess, wilson
+
+MEASURED = 20_000
+"""Up to so many real pictures are compared with each other for copies among them."""
+
+
+def compare_sets(
+    sets: dict[str, FeatureSet],
+    finder: CopyFinder,
+    level: tuple[float, float] | None,
+    settings: AuditSettings,
+    about: dict[str, Any],
+    began: float,
+) -> AuditResult:
+    """The result of an audit.
+
+    Args:
+        sets: ``real``, ``synthetic`` and perhaps ``holdout``.
+        finder: Tells copies from look-alikes.
+        level: A threshold that the user gave: as a score, and as given.
+        settings: The options.
+        about: What is known of the audit already.
+        began: When it began, as of :func:`time.perf_counter`.
+    """
+    real, synthetic = sets["real"], sets["synthetic"]
+    best = best_matches(synthetic, real, finder.detector, min(settings.top_k, len(real.blocks)))
+    listed, files = shared_files(synthetic, real)
+    control = control_scores(sets["holdout"], real, finder) if "holdout" in sets else None
+    point = _point(sets, listed, control, finder, level, settings)
+    matches = graded(match_table(synthetic, real, best, point.calibration, finder), point.chance)
+    clusters = evidence(matches, synthetic, finder)
+    memorization, copies = _rates(matches, clusters)
+    held = point.control.rate(min(point.calibration.logit, finder.levels.sure)) if point.control else None
+    scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})
+    return AuditResult(
+        matches=matches,
+        calibration=point.calibration,
+        memorization=memorization,
+        copies=copies,
+        holdout=held,
+        excess=excess(memorization, held) if held else None,
+        twins=pd.concat([point.twins, *([control.twins] if control else []), files], ignore_index=True),
+        skipped=_skipped(sets),
+        scores=scores if point.own is None else scores | {"chance": point.own},
+        about=about | _findings(sets, finder, clusters, point.notes) | {"seconds": time.perf_counter() - began},
+        risk=_risk(matches, real, synthetic, finder, clusters),
+    )
+
+
+def _point(
+    sets: dict[str, FeatureSet],
+    listed: np.ndarray,
+    control: Control | None,
+    finder: CopyFinder,
+    level: tuple[float, float] | None,
+    settings: AuditSettings,
+) -> OperatingPoint:
+    if settings.calibration is not None:
+        return read_point(settings.calibration, sets["real"], control, sets.get("holdout"))
+    return operating_point(sets["real"], listed, control, finder, level, settings.false_positive_rate)
+
+
+def _rates(matches: pd.DataFrame, clusters: np.ndarray) -> tuple[Rate, Rate]:
+    """Share of synthetic pictures that match, and that are copies."""
+    first = matches[matches["rank"] == 1]
+    matched, copied = first["match"].to_numpy(), (first["verdict"] == COPY).to_numpy()
+    independent = effective_number(clusters, matched)
+    return wilson(int(matched.sum()), len(first), independent), wilson(int(copied.sum()), len(first), independent)
+
+
+def _skipped(sets: dict[str, FeatureSet]) -> pd.DataFrame:
+    rows = [(name, *item) for name, found in sets.items() for item in found.skipped]
+    return pd.DataFrame(rows, columns=["set", "path", "reason"])
+
+
+def _risk(
+    matches: pd.DataFrame, real: FeatureSet, synthetic: FeatureSet, finder: CopyFinder, clusters: np.ndarray
+) -> Risk:
+    """In a large real set copies are not looked for: comparing all with all would take long."""
+    copies = copy_groups(real, finder) if len(real.keys) <= MEASURED else np.arange(len(real.keys))
+    return measure_risk(matches, real.manifest, synthetic.manifest, copies, clusters)
+
+
+def _findings(
+    sets: dict[str, FeatureSet], finder: CopyFinder, clusters: np.ndarray, notes: list[str]
+) -> dict[str, Any]:
+    """What a summary says of copies and of the sets."""
+    told, levels = separations(sets, clusters), finder.levels
+    all_notes = _doubts(sets) + notes + remarks(sets["real"], told)
+    level = min(levels.candidate, levels.sure)
+    return as_json(told) | {"copy_threshold_logit": level, "copy_method": levels.method, "notes": all_notes}
+
+
+def _doubts(sets: dict[str, FeatureSet]) -> list[str]:
+    if set(sets["synthetic"].keys) <= set(sets["real"].keys):
+        return ["Every synthetic picture is equal to a real one, file by file. Are these the folders that you meant?"]
+    return []
