@@ -14,6 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 import lcmem
 from lcmem.atlas import Atlas, fill_atlas
 from lcmem.errors import LCMemError, LCMemWarning
+from lcmem.jobs import audit_remarks
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.output import claim_output
 from lcmem.matching import copies
@@ -337,6 +338,7 @@ def test_features_that_an_audit_keeps_are_read_where_they_lie(result, sets, comp
     )
     monkeypatch.setattr(copies, "SAMPLED", 8)
     monkeypatch.setattr(copies, "CHUNK", 8)
+    monkeypatch.setattr(audit_remarks, "SAMPLED", 8)
     real = Manifest.read(sets / "real", identities=False)
     out = claim_output(tmp_path / "out", "audit", {"real": real, "synthetic": sets / "real"})
     shutil.copytree(sets / "out" / "features", out / "features")
