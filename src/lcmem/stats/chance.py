@@ -27,6 +27,10 @@ from scipy.stats import beta
 
 CONFIDENCE = 0.95
 
+ROUNDING = 1e-5
+"""By so much, relatively, do the scores of a picture differ that is encoded twice, beside other pictures. A copy of the
+picture whose chance match sets the threshold would otherwise match by it or not."""
+
 
 @dataclass(frozen=True)
 class Chance:
@@ -103,7 +107,8 @@ class Chance:
         above = np.append(np.cumsum(weight[::-1])[::-1][1:], 0.0)
         expected = self.growth * (above + 1 + self.mutual) / (self.identities + 1)
         low_enough = np.flatnonzero(expected <= rate + 1e-12)
-        return float(np.nextafter(values[low_enough[0] if len(low_enough) else -1], np.inf))
+        highest = float(values[low_enough[0] if len(low_enough) else -1])
+        return highest + ROUNDING * max(abs(highest), 1.0)
 
     def needed(self, rate: float) -> int:
         """Identities from which on a rate can be shown."""
