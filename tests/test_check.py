@@ -88,7 +88,7 @@ def test_one_page_for_a_folder_with_one_of_everything(check, save_noise, tmp_pat
     assert code == 1, "something cannot be read"
     for text in (
         "7 can be used; most common sizes: 40×32 (6), 40×40 (1)",
-        "1 are links to the file of another one",
+        "links to the file of another picture: 1",
         "not pictures: 1 × .txt",
         "1 × hidden (names that begin with a dot)",
         "1 × .zip (give the archive itself)",
@@ -103,6 +103,7 @@ def test_one_page_for_a_folder_with_one_of_everything(check, save_noise, tmp_pat
         "patient2/images/two.tif: holds 2 pages; list them one by one, as two.tif#slice=0",
     ):
         assert text in page, page
-    assert "--identity-pattern '^/([^/]+)/' would give 2 identities" in said, "a link to a folder of the set is nobody"
-    assert "scan.png: a 16-bit file that does not say how many bits it uses" in said and "12 bits" in said
+    assert "--identity-pattern '^/([^/]+)/' would give 2 identities" in page, "a link to a folder of the set is nobody"
+    assert "doubtful: patient2/images/scan.png: a 16-bit file that does not say how many bits it uses" in page
+    assert "12 bits" in page and not said, "all of it is on the page"
     assert not json.dumps(page).count("object at")

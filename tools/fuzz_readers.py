@@ -6,6 +6,7 @@ import multiprocessing
 import resource
 import shutil
 import signal
+import time
 import traceback
 import warnings
 import zipfile
@@ -22,6 +23,7 @@ import pandas as pd
 from PIL import Image
 
 from lcmem.errors import LCMemError
+from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.pictures.image import load_picture
 from lcmem.pictures.manifest import Manifest
 
@@ -91,12 +93,13 @@ def kinds(folder: Path) -> dict[str, Kind]:
     pictures += [("a.jp2", saved(photo, "jp2")), ("a.avif", saved(photo, "avif"))]
     pictures.append(("a16.png", saved(Image.fromarray((levels * 257).astype(np.uint16)), "png")))
     return {
-        "pictures": Kind(40, pictures, load_picture),
+        "pictures": Kind(38, pictures, load_picture),
         "zip files": Kind(8, [("a.zip", packed(pictures[:4]))], listed),
         "DICOM": Kind(14, dicoms(folder, levels), listed),
         "NIfTI": Kind(12, volumes(levels), listed),
         "tables": Kind(14, tables(pictures[0][1], folder), Manifest.read),
-        "checkpoints": Kind(2, checkpoint(), in_folder(checkpoint_read)),
+        "checkpoints": Kind(1, checkpoint(), in_folder(checkpoint_read)),
+        "calibrations": Kind(3, [("a.json", calibration(folder))], CalibrationFile.read),
         "atlases": Kind(10, atlas(folder, photo), in_folder(atlas_read)),
     }
 
@@ -167,6 +170,17 @@ def checkpoint() -> list[tuple[str, bytes]]:
 
     folder = Path(lcmem.__file__).parent / "weights" / "compact"
     return [(path.name, path.read_bytes()) for path in sorted(folder.iterdir())]
+
+
+def calibration(folder: Path) -> bytes:
+    """What ``lcmem calibrate`` writes."""
+    from lcmem.detectors.registry import load_detector
+    from lcmem.jobs.calibrate import calibrate_pictures
+    from lcmem.jobs.demo import faces_folder
+
+    faces = Manifest.read(faces_folder()).rows(range(80))
+    calibrate_pictures(faces, load_detector("phash"), folder / "calibration.json", workers=0)
+    return (folder / "calibration.json").read_bytes()
 
 
 def atlas(folder: Path, photo: Image.Image) -> list[tuple[str, bytes]]:
@@ -262,24 +276,30 @@ def _reader(every: dict[str, Kind], cases: list[tuple[int, str]], seed: int, fol
         results.send((number, outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
 
 
-def fuzz(files: int, seed: int, folder: Path) -> dict[str, Findings]:
+def fuzz(files: int, seed: int, folder: Path, until: float) -> dict[str, Findings]:
     """Read so many damaged files, in processes of their own.
 
     Args:
         files: How many; the shares of the kinds are fixed.
         seed: Decides the damage: file ``n`` of a seed is always the same, given the same libraries.
-        folder: An empty one to work in; files that failed stay in ``failed``.
+        folder: An empty one to work in.
+        until: Time (of :func:`time.monotonic`) to stop with what was done. Kinds come in random order.
     """
     every = kinds(folder)
-    cases = list(enumerate(plan(every, files)))
+    cases = list(enumerate(np.random.default_rng(seed).permutation(plan(every, files)).tolist()))
     found = {name: Findings() for name in every}
-    while cases:
-        cases = _run(every, cases, seed, folder, found)
+    while cases and time.monotonic() < until:
+        cases = _run(every, cases, seed, folder, found, until)
     return found
 
 
 def _run(
-    every: dict[str, Kind], cases: list[tuple[int, str]], seed: int, folder: Path, found: dict[str, Findings]
+    every: dict[str, Kind],
+    cases: list[tuple[int, str]],
+    seed: int,
+    folder: Path,
+    found: dict[str, Findings],
+    until: float,
 ) -> list[tuple[int, str]]:
     """Read files until one ends or stops the process; those that are left."""
     ours, theirs = multiprocessing.Pipe(duplex=False)
@@ -287,7 +307,7 @@ def _run(
     process.start()
     theirs.close()
     at, dead = 0, ""
-    while at < len(cases) and not dead:
+    while at < len(cases) and not dead and time.monotonic() < until:
         number, name = cases[at]
         try:
             outcome = ours.recv()[1:] if ours.poll(STUCK) else (f"no answer for {STUCK} s", 0)
@@ -296,7 +316,7 @@ def _run(
         dead = outcome[0] if outcome[1] == 0 else ""
         _note(found[name], number, *outcome, folder)
         at += 1
-    process.kill() if dead else None
+    process.kill()
     process.join()
     return cases[at:]
 

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -190,8 +190,8 @@ def kill(child: int, after: float) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
-def killed(name: str, job: Job, kills: int, seed: int, folder: Path, note: Callable[[str], None]) -> Toll:
-    """Kill a command so many times, at moments that are uniform over the time that it takes.
+def killed(name: str, job: Job, kills: int, seed: int, folder: Path) -> Iterator[Toll]:
+    """Kill a command so many times, at moments that are uniform over the time that it takes; what happened so far.
 
     Each job is killed up to :data:`IN_A_ROW` times and then ends; what it leaves must be what a job leaves that nobody
     disturbed.
@@ -203,7 +203,8 @@ def killed(name: str, job: Job, kills: int, seed: int, folder: Path, note: Calla
     began = time.monotonic()
     toll.failed += [wrong for wrong in [wait(start(arguments, log), log)] if wrong]
     if toll.failed:
-        return toll
+        yield toll
+        return
     span, expected = time.monotonic() - began, job.result(folder / "out")
     while toll.kills < kills:
         shutil.rmtree(folder / "out")
@@ -213,8 +214,8 @@ def killed(name: str, job: Job, kills: int, seed: int, folder: Path, note: Calla
         wrong = wait(start(arguments, log), log) or differing(job, expected, folder)
         if wrong:
             toll.failed.append(wrong)
-        note(f"{name}: {toll.kills} of {kills} kills, {toll.jobs} jobs, {len(toll.failed)} failed")
-    return toll
+        print(f"{name}: {toll.kills} of {kills} kills, {toll.jobs} jobs, {len(toll.failed)} failed", flush=True)
+        yield toll
 
 
 def in_folder(job: Job, out: Path) -> list[str]:

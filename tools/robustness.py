@@ -1,6 +1,6 @@
 """How robust is it? Damaged files, kills at random moments, two processes on one folder, and full disks.
 
-    python tools/robustness.py files|kills|pairs|disks [--count 100] [--seed 0] [--out docs/robustness.md]
+    python tools/robustness.py files|kills|pairs|disks [--count 100] [--minutes 30] [--out docs/robustness.md]
 
 Everything is made from the faces that ``lcmem demo`` uses, and from the seed. Exit 1 if anything went wrong. Unix only.
 """
@@ -9,14 +9,16 @@ import argparse
 import resource
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 
 import pandas as pd
 import torch
 from fuzz_readers import fuzz, tally
-from kill_commands import SHARES, Job, in_folder, jobs, killed, start, together, wait
+from kill_commands import SHARES, Job, Toll, in_folder, jobs, killed, start, together, wait
 
 from lcmem.files import write_text
 from lcmem.jobs.demo import faces_folder
@@ -28,17 +30,18 @@ ROOM = (500, 5_000, 60_000)
 SECTIONS = {
     "files": """## Damaged files
 
-`python tools/robustness.py files --count {count} --seed {seed}`. Whole files of every kind that is read, each with one
-to four random changes: bytes altered, cut off, taken out, doubled, or replaced by what parsers trip over. Each must be
-read, or refused with one line, within 20 s and 16 GB of address space. Most memory that a reader used: {megabytes} MB,
-of which about 500 MB are the program itself.
+`python tools/robustness.py files --count {count} --seed {seed}{limit}`. Whole files of every kind that is
+read, each with one to four random changes: bytes altered, cut off, taken out, doubled, or replaced by what parsers trip
+over. Each must be read, or refused with one line, within 20 s and 16 GB of address space. Most memory that a reader
+used: {megabytes} MB, of which about 500 MB are the program itself.
 """,
     "kills": """## Killed at random moments
 
-`python tools/robustness.py kills --count {count} --seed {seed}`. Each job is killed (`SIGKILL`) up to four times, at
-moments uniform over the time that it takes, and then ends. What it leaves must be what an undisturbed job leaves:
-tables, features and latents without a row lost or doubled (numbers to 1e-4, since batches differ), of a training the
-same steps and a detector that loads; and no temporary file.
+`python tools/robustness.py kills --count {count} --seed {seed}{limit} --commands {commands}`. Each job is
+killed (`SIGKILL`) up to four times, at moments uniform over the time that it takes, and then ends. What it leaves must
+be what an undisturbed job leaves: tables, features and latents without a row lost or doubled (numbers to 1e-4, since
+batches differ), of a training the same steps and a detector that loads; and no temporary file. Kills that came after
+the job's end do not count.
 """,
     "pairs": """## Two processes on one folder
 
@@ -112,13 +115,27 @@ def preload(chosen: list[str]) -> None:
     torch.set_num_threads(1)  # threads do not survive in a copy
 
 
-def tried(what: str, count: int, seed: int, folder: Path, chosen: list[str]) -> tuple[pd.DataFrame, list[str]]:
+def in_turn(runs: dict[str, Iterator[Toll]], until: float) -> dict[str, Toll]:
+    """A job of each command in turn, until all are done or the time is over."""
+    tolls: dict[str, Toll] = {}
+    while runs and (time.monotonic() < until or not tolls):
+        for name, run in list(runs.items()):
+            if (toll := next(run, None)) is None:
+                del runs[name]
+            else:
+                tolls[name] = toll
+    return tolls
+
+
+def tried(
+    what: str, count: int, seed: int, folder: Path, chosen: list[str], until: float
+) -> tuple[pd.DataFrame, list[str]]:
     """A table of commands that were disturbed, and what went wrong."""
     preload(chosen)
     every = prepare(folder)
     if what == "kills":
         shares = {name: round(count * SHARES[name] / sum(SHARES[each] for each in chosen)) for name in chosen}
-        tolls = {name: killed(name, every[name], shares[name], seed, folder, print) for name in chosen}
+        tolls = in_turn({name: killed(name, every[name], shares[name], seed, folder) for name in chosen}, until)
         rows = [(f"lcmem {name}", toll.kills, toll.jobs, len(toll.failed)) for name, toll in tolls.items()]
         rows.append(("all", *(sum(int(row[at]) for row in rows) for at in (1, 2, 3))))
         table = pd.DataFrame(rows, columns=["command", "kills", "jobs", "lost, doubled, tracebacks, hangs"])
@@ -154,16 +171,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--commands", default=",".join(SHARES), help="Those to disturb, separated by commas.")
     parser.add_argument("--out", type=Path, help="Page in which to replace a section.")
+    parser.add_argument("--minutes", type=float, default=inf, help="Stop then, with what was done.")
     options, megabytes = parser.parse_args(), 0
+    until = time.monotonic() + 60 * options.minutes
     with tempfile.TemporaryDirectory() as folder:
         if options.what == "files":
-            found = fuzz(options.count, options.seed, Path(folder))
+            found = fuzz(options.count, options.seed, Path(folder), until)
             megabytes = max(part.megabytes for part in found.values())
             table, wrong = tally(found), [f"{name}: {each}" for name, part in found.items() for each in part.failed]
         else:
             chosen = options.commands.split(",")
-            table, wrong = tried(options.what, options.count, options.seed, Path(folder), chosen)
-    told = SECTIONS[options.what].format(**vars(options), megabytes=megabytes, room=", ".join(map(str, ROOM)))
+            table, wrong = tried(options.what, options.count, options.seed, Path(folder), chosen, until)
+    limit = "" if options.minutes == inf else f" --minutes {options.minutes:g}"
+    told = SECTIONS[options.what].format(
+        **vars(options), limit=limit, megabytes=megabytes, room=", ".join(map(str, ROOM))
+    )
     section = f"{told}\n{markdown(table)}"
     print(section, *wrong, sep="\n\n")
     if options.out:

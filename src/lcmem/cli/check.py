@@ -32,12 +32,20 @@ def check(
     workers: Workers = None,
 ) -> None:
     """Open every picture and say whose they are, what cannot be used and what looks wrong. Exit 1 if anything is."""
+    import warnings
+
     from rich.console import Console
 
-    wrong = False
+    from lcmem.errors import LCMemWarning
+
+    wrong, console = False, Console(soft_wrap=True, highlight=False)
     for source in paths:
-        manifest = reading.manifest(source)
-        wrong |= _page(manifest, source, workers, Console(soft_wrap=True, highlight=False))
+        with warnings.catch_warnings(record=True, action="always", category=LCMemWarning) as remarks:
+            manifest = reading.manifest(source)
+        wrong |= _page(manifest, source, workers, console)
+        for remark in remarks:
+            text = manifest.below(str(remark.message)).removeprefix(f"{source}: ")
+            console.print(f"doubtful: {text}", style="yellow", markup=False)
     if wrong:
         raise typer.Exit(1)
 
@@ -56,7 +64,7 @@ def _page(manifest: "Manifest", source: str, workers: int | None, console: "Cons
     console.print(f"{len(inspection.sizes)} can be used; most common sizes: {sizes or 'none'}")
     links = link_count(manifest)
     if links:
-        console.print(f"{links} are links to the file of another one; lcmem duplicates lists them")
+        console.print(f"links to the file of another picture: {links}; lcmem duplicates lists them")
     if manifest.ignored:
         console.print(f"not pictures: {described(manifest.ignored)}", markup=False)
     _print_reasons(inspection, source, console)
