@@ -109,3 +109,21 @@ def test_damaged_libraries_words_fit_in_a_line(tmp_path):
     with pytest.raises(LCMemError) as refused:
         Manifest.read(tmp_path / "m.parquet")
     assert "\n" not in str(refused.value) and "m.parquet" in str(refused.value)
+
+
+def test_an_archive_that_was_replaced_is_another_one(save_noise, tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / "set.zip").unlink(missing_ok=True)
+        with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+            archive.write(save_noise(name), "p1/a.png")
+        np.testing.assert_array_equal(load_picture(f"{tmp_path}/set.zip/p1/a.png"), load_picture(tmp_path / name))
+
+
+def test_an_archive_of_an_unknown_version(save_noise, tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.write(save_noise("a.png"), "a.png")
+    data = bytearray((tmp_path / "set.zip").read_bytes())
+    data[data.index(b"PK\x01\x02") + 6] = 230
+    (tmp_path / "set.zip").write_bytes(bytes(data))
+    with pytest.raises(LCMemError, match=r"set\.zip: not a zip file that can be read .*version 23"):
+        Manifest.read(tmp_path / "set.zip")

@@ -65,7 +65,8 @@ def damaged(data: bytes, rng: np.random.Generator) -> bytes:
     changed = bytearray(data)
     for _ in range(int(rng.integers(1, 5))):
         size = max(1, len(changed))
-        at = int(rng.integers(size) if rng.random() < 0.5 else rng.integers(min(size, 512)))
+        near = int(rng.integers(min(size, 512)))  # most of what parsers read stands at the beginning or the end
+        at = (int(rng.integers(size)), near, size - 1 - near)[rng.integers(3)]
         span = int(rng.integers(1, max(2, min(size, 256))))
         token = TOKENS[rng.integers(len(TOKENS))]
         match rng.integers(6):

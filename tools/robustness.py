@@ -9,6 +9,7 @@ import argparse
 import resource
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,13 +46,16 @@ the job's end do not count.
 """,
     "pairs": """## Two processes on one folder
 
-`python tools/robustness.py pairs --count {count}`. The same command twice at once in one folder. Each ends well or with
-one line; started once more, the result is that of an undisturbed job.
+`python tools/robustness.py pairs --count {count} --commands {commands}`. The same command twice at once in one
+folder. Each ends well or with one line; started once more, the result is that of an undisturbed job. Counted is also
+what then asks for a hand: two scans at once encode twice, with other rounding, so the state of the one is another
+scan's to the next, which refuses it with a line that names the folder to delete.
 """,
     "disks": """## Full disks
 
-`python tools/robustness.py disks`. No file can grow beyond {room} bytes, as on a full disk. The command must end with
-one line (or well, where it writes less); with room again, the same command must end well.
+`python tools/robustness.py disks --commands {commands}`. No file can grow beyond {room} bytes, as on a full
+disk. The command must end with one line (or well, where it writes less); with room again, the same command must end
+well.
 """,
 }
 HEAD = """# Robustness
@@ -186,7 +190,8 @@ def main() -> int:
     told = SECTIONS[options.what].format(
         **vars(options), limit=limit, megabytes=megabytes, room=", ".join(map(str, ROOM))
     )
-    section = f"{told}\n{markdown(table)}"
+    title, text = told.split("\n\n")
+    section = f"{title}\n\n{textwrap.fill(text, 120, break_on_hyphens=False)}\n\n{markdown(table)}"
     print(section, *wrong, sep="\n\n")
     if options.out:
         write_section(told.splitlines()[0], section, options.out)

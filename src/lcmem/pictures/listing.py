@@ -117,8 +117,8 @@ def list_zip(archive: Path) -> Listing:
                 elif not name.endswith("/"):
                     path = f"{os.path.abspath(archive)}/{name}"
                     listing.add(path, name, PurePosixPath(name).parts[:-1], partial(_member_head, opened, member))
-    except zipfile.BadZipFile as error:
-        raise LCMemError(f"{archive}: not a zip file ({error})") from error
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
+        raise LCMemError(f"{archive}: not a zip file that can be read ({error}); pack it again") from error
     return listing
 
 

@@ -77,7 +77,8 @@ def read_bytes(path: str) -> bytes:
         if os.path.getsize(path) > MAX_BYTES:
             raise PictureError(f"{path}: {os.path.getsize(path)} bytes, which is no picture; leave it out")
         return Path(path).read_bytes()
-    opened, spelt = _open_zip(archive, os.getpid())
+    status = os.stat(archive)
+    opened, spelt = _open_zip(archive, os.getpid(), (status.st_ino, status.st_size, status.st_mtime_ns))
     try:
         found = opened.getinfo(spelt.get(member, member))
         if found.file_size > MAX_BYTES:
@@ -102,9 +103,9 @@ def split_zip(path: str) -> tuple[str | None, str]:
 
 
 @lru_cache(maxsize=64)
-def _open_zip(archive: str, process: int) -> tuple[zipfile.ZipFile, dict[str, str]]:
+def _open_zip(archive: str, process: int, stamp: tuple[int, ...]) -> tuple[zipfile.ZipFile, dict[str, str]]:
     """The archive, and its members that are spelt with backslashes by what they are called here."""
-    # a forked worker shares the parent's file offset, so each process opens its own
+    # a forked worker shares the parent's file offset, so each process opens its own; a replaced archive is another one
     opened = zipfile.ZipFile(archive)
     return opened, {name.replace("\\", "/"): name for name in opened.namelist() if "\\" in name}
 
