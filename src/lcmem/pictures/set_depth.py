@@ -129,7 +129,10 @@ def alike(paths: list[str], source: Any = None) -> list[str]:
     """Paths of single pictures, scaled like a manifest or an atlas, or alike if there is none."""
     if source is None:
         return with_bits(paths)[0]
-    samples = {"pictures": Sample.of(paths), "set": Sample.of(list(source.paths))}
+    mine = Sample.of(paths)
+    if not mine.own:  # of a million pictures not even the paths need be read then
+        return _spelt(paths, 16)
+    samples = {"pictures": mine, "set": Sample.of(list(source.paths))}
     return _spelt(paths, _depths(samples, ["pictures"]).get("pictures", 16))
 
 
