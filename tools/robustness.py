@@ -21,6 +21,7 @@ import torch
 from fuzz_readers import fuzz, tally
 from kill_commands import SHARES, Job, Toll, in_folder, jobs, killed, start, together, wait
 
+from lcmem.evaluation.tables import markdown
 from lcmem.files import write_text
 from lcmem.jobs.demo import faces_folder
 from lcmem.pictures.manifest import Manifest
@@ -153,13 +154,6 @@ def tried(
     return table, [f"{name}: {each}" for name, wrong in found.items() for each in wrong]
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """A table for a page."""
-    lines = [list(map(str, row)) for row in [tuple(table.columns), *table.itertuples(index=False)]]
-    lines.insert(1, ["---"] * len(table.columns))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def write_section(title: str, section: str, page: Path) -> None:
     """Replace a section of the page, or add it."""
     parts = (page.read_text(encoding="utf-8") if page.is_file() else HEAD).split("\n## ")
@@ -191,7 +185,8 @@ def main() -> int:
         **vars(options), limit=limit, megabytes=megabytes, room=", ".join(map(str, ROOM))
     )
     title, text = told.split("\n\n")
-    section = f"{title}\n\n{textwrap.fill(text, 120, break_on_hyphens=False)}\n\n{markdown(table)}"
+    rows = markdown(list(table.columns), table.astype(str).to_numpy().tolist())
+    section = f"{title}\n\n{textwrap.fill(text, 120, break_on_hyphens=False)}\n\n{rows}"
     print(section, *wrong, sep="\n\n")
     if options.out:
         write_section(told.splitlines()[0], section, options.out)

@@ -102,13 +102,11 @@ def audit(
     import sys
 
     from lcmem.errors import LCMemError
-    from lcmem.jobs.audit import run_audit
+    from lcmem.jobs.audit import claim_audit, run_audit
     from lcmem.jobs.audit_settings import AuditSettings
     from lcmem.jobs.doubts import doubtful_names
     from lcmem.jobs.gate import Gate
-    from lcmem.jobs.output import claim_output
     from lcmem.jobs.paired import pairs_of_audit
-    from lcmem.jobs.private import check_private
     from lcmem.progress import silent
 
     settings = AuditSettings(
@@ -127,10 +125,8 @@ def audit(
     gate = None if fail_above is None else Gate(fail_above, verdict)
     if private and paired is not None:
         raise LCMemError("--paired names pictures, so it does not go with --private")
-    if private:
-        check_private(out)
     inputs = {"real": real, "synthetic": synthetic, "holdout": holdout}
-    claim_output(out, "audit", inputs)
+    claim_audit(out, inputs, settings)
     for doubt in doubtful_names(inputs):
         typer.secho(doubt, fg="yellow", err=True)
     pictures, generated = reading.pictures(real), reading.beside(synthetic)

@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from lcmem.detectors.base import Detector
-from lcmem.errors import LCMemError
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import real_chance
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
-from lcmem.stats.calibration import calibrate
+from lcmem.stats.calibration import calibrate, check_share
 
 
 @dataclass(frozen=True)
@@ -56,11 +53,10 @@ def calibrate_thresholds(real: FeatureSet, detector: Detector, rate: float) -> T
     Raises:
         LCMemError: Too few real pictures, or a rate outside (0, 1).
     """
-    if not 0 < rate < 1:
-        raise LCMemError(f"the false positive rate must lie between 0 and 1, not {rate}")
+    check_share("false positive rate", rate)
     finder = CopyFinder.of(real, detector)
     typical = finder.levels.typical
-    chance, method, _ = real_chance(real, np.empty(0, dtype=np.int64), finder)
+    own = real_chance(real, finder)
     # a sample is in memory and of any size, so its score alone says whether it is a copy: as of half of all test copies
-    found = calibrate(chance, rate, method, typical, typical)
+    found = calibrate(own.chance, rate, own.method, typical, typical)
     return Thresholds(found.logit, typical, found.explanation)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
 from lcmem.detectors.faces import face_hint
 from lcmem.detectors.lcmem import LCMem
@@ -25,9 +24,8 @@ from lcmem.jobs.provenance import provenance
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet, extract_features, open_features, read_sources
+from lcmem.matching.features import FeatureSet, extract_sets, open_features, read_sources
 from lcmem.matching.thumbnails import Thumbnails
-from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.store import Store
 
@@ -95,10 +93,19 @@ def audit(
         private,
     )
     if out is not None:
-        if private:
-            check_private(Path(out))
-        claim_output(out, "audit", inputs)
+        claim_audit(out, inputs, settings)
     return run_audit(inputs, settings, out)
+
+
+def claim_audit(out: str | os.PathLike[str], inputs: Mapping[str, Any], settings: AuditSettings) -> None:
+    """Have a folder for an audit.
+
+    Raises:
+        LCMemError: It holds other results, or one of the inputs; or, for a private audit, an open one.
+    """
+    if settings.private:
+        check_private(Path(out))
+    claim_output(out, "audit", inputs)
 
 
 def run_audit(
@@ -121,7 +128,7 @@ def run_audit(
         sources = read_sources(found)
         doubts = doubtful_names(inputs) + doubtful_identities(sources)
         store = _store(out, detector)
-        sets = _features(sources, detector, store, settings.workers)
+        sets = extract_sets(sources, detector, store, workers=settings.workers)
         about = _about(detector, sets) | settings.about() | {"warnings": doubts}
         others = [features for name, features in sets.items() if name != "real"]
         if settings.calibration is not None:
@@ -148,18 +155,6 @@ def _read(calibration: str | os.PathLike[str] | None) -> CalibrationFile | None:
 def _store(out: str | os.PathLike[str] | None, detector: Detector) -> Store | None:
     stored = out is not None and detector.fingerprint
     return open_features(Path(out) / "features", detector) if out is not None and stored else None
-
-
-def _features(
-    sources: dict[str, Manifest | Atlas], detector: Detector, store: Store | None, workers: int | None
-) -> dict[str, FeatureSet]:
-    sets = {
-        name: extract_features(source, detector, store, title=f"encoding {name}", workers=workers)
-        for name, source in sources.items()
-    }
-    for name, found in sets.items():
-        found.check_usable(name)
-    return sets
 
 
 def _about(detector: Detector, sets: dict[str, FeatureSet]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def compare_sets(
         skipped=_skipped(sets),
         scores=scores if point.own is None else scores | {"chance": point.own},
         about=about | _findings(sets, finder, clusters, point.notes) | {"seconds": time.perf_counter() - began},
-        risk=_risk(matches, real, synthetic, finder, clusters),
+        risk=_risk(matches, real, synthetic, finder, clusters, point.groups),
     )
 
 
@@ -94,10 +94,18 @@ def _skipped(sets: dict[str, FeatureSet]) -> pd.DataFrame:
 
 
 def _risk(
-    matches: pd.DataFrame, real: FeatureSet, synthetic: FeatureSet, finder: CopyFinder, clusters: np.ndarray
+    matches: pd.DataFrame,
+    real: FeatureSet,
+    synthetic: FeatureSet,
+    finder: CopyFinder,
+    clusters: np.ndarray,
+    groups: np.ndarray | None,
 ) -> Risk:
     """In a large real set copies are not looked for: comparing all with all would take long."""
-    copies = copy_groups(real, finder) if len(real.keys) <= MEASURED else np.arange(len(real.keys))
+    if len(real.keys) > MEASURED:
+        copies = np.arange(len(real.keys))
+    else:
+        copies = copy_groups(real, finder) if groups is None else groups
     return measure_risk(matches, real.manifest, synthetic.manifest, copies, clusters)
 
 

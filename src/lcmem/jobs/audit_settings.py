@@ -9,7 +9,7 @@ from lcmem.detectors.entry import Options
 from lcmem.detectors.registry import load_detector
 from lcmem.errors import LCMemError
 from lcmem.matching.calibration_file import CalibrationFile
-from lcmem.stats.calibration import DEFAULT_RATE
+from lcmem.stats.calibration import DEFAULT_RATE, check_share
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,7 @@ class AuditSettings:
     private: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.false_positive_rate < 1:
-            raise LCMemError(f"the false positive rate must lie between 0 and 1, not {self.false_positive_rate}")
+        check_share("false positive rate", self.false_positive_rate)
         if self.top_k < 1:
             raise LCMemError(f"top_k must be at least 1, not {self.top_k}")
         if self.explain < 0:

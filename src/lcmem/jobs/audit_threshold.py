@@ -29,6 +29,7 @@ class OperatingPoint:
         chance: The chance matches that say what the threshold means; None where none were looked for.
         twins: Pictures filed under two identities.
         notes: What the user should know about it.
+        groups: Group of copies of each real picture ``[N]``, where they were looked for already.
     """
 
     calibration: Calibration
@@ -37,6 +38,7 @@ class OperatingPoint:
     chance: Chance | None
     twins: pd.DataFrame
     notes: list[str]
+    groups: np.ndarray | None = None
 
 
 def operating_point(
@@ -63,11 +65,15 @@ def operating_point(
     if chosen is not None and len(real.keys) < 3:
         return OperatingPoint(given(*chosen, None), control, None, None, pd.DataFrame(), [])
     if chosen is not None:
-        own, _, twins = real_chance(real, listed, finder)
-        return OperatingPoint(given(*chosen, own), control, own.scores, own, twins, _warning(own.share(chosen[0])))
-    basis = calibration_basis(real, listed, control, finder)
+        chance, _, twins, groups = real_chance(real, finder, listed)
+        notes = _warning(chance.share(chosen[0]))
+        return OperatingPoint(given(*chosen, chance), control, chance.scores, chance, twins, notes, groups)
+    basis = calibration_basis(real, control, finder, listed)
+    own = basis.own
     calibration = calibrate(basis.chance, rate, basis.method, finder.levels.typical, finder.levels.sure)
-    return OperatingPoint(calibration, basis.control, basis.own.scores, basis.chance, basis.twins, basis.notes)
+    return OperatingPoint(
+        calibration, basis.control, own.chance.scores, basis.chance, own.twins, basis.notes, own.groups
+    )
 
 
 def read_point(

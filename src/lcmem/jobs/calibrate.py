@@ -11,16 +11,15 @@ import pandas as pd
 
 from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
-from lcmem.errors import LCMemError
 from lcmem.jobs.provenance import data_fingerprint
 from lcmem.matching.basis import Basis, calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile, levels_as_json
 from lcmem.matching.compare import score_pairs
 from lcmem.matching.control import control_scores
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet, extract_features, read_sources
+from lcmem.matching.features import FeatureSet, extract_sets, read_sources
 from lcmem.pictures.manifest import ManifestLike
-from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate
+from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, check_share
 from lcmem.stats.chance import CONFIDENCE
 from lcmem.stats.probability import FEWEST, ProbabilityFit, fit_probabilities
 
@@ -44,9 +43,8 @@ class Asked:
     confidence: float = CONFIDENCE
 
     def __post_init__(self) -> None:
-        for name, value in (("rate", self.rate), ("confidence", self.confidence)):
-            if not 0 < value < 1:
-                raise LCMemError(f"the {name} must lie between 0 and 1, not {value}")
+        check_share("rate", self.rate)
+        check_share("confidence", self.confidence)
 
 
 def calibrate_pictures(
@@ -73,15 +71,10 @@ def calibrate_pictures(
     """
     wanted = asked or Asked()
     given = {"real": real} | ({} if holdout is None else {"holdout": holdout})
-    sets = {
-        name: extract_features(source, detector, None, title=f"encoding {name}", workers=workers)
-        for name, source in read_sources(given).items()
-    }
-    for name, found in sets.items():
-        found.check_usable(name)
+    sets = extract_sets(read_sources(given), detector, None, workers=workers)
     finder = CopyFinder.of(sets["real"], detector, others=[*sets.values()][1:], workers=workers)
     control = control_scores(sets["holdout"], sets["real"], finder) if holdout is not None else None
-    basis = calibration_basis(sets["real"], np.empty(0, dtype=np.int64), control, finder)
+    basis = calibration_basis(sets["real"], control, finder)
     fit = _fit(sets["real"], finder)
     about = _about(sets, basis, finder, wanted, fit)
     made = CalibrationFile.make(about, basis.chance, basis.method, finder.levels, out)
@@ -110,7 +103,7 @@ def _about(
         "copy": levels_as_json(levels)
         | {"expected": basis.chance.expected(looked), "bound": basis.chance.bound(looked, asked.confidence)},
         "probability": None if fit is None else _probability(fit),
-        "twins": len(basis.twins),
+        "twins": len(basis.own.twins),
         "notes": basis.notes,
     }
 

@@ -112,5 +112,7 @@ def _identity_threshold(found: FeatureSet, finder: CopyFinder) -> float:
     """The score that 1 % of pictures reach with another identity by chance; +∞ where identities are not known."""
     if len(set(found.manifest.table["identity"]) - {""}) < 2:
         return inf
-    chance, method, _ = real_chance(found, np.empty(0, dtype=np.int64), finder)
-    return calibrate(chance, DEFAULT_RATE, method, finder.levels.typical).logit if method == "identities" else inf
+    own = real_chance(found, finder)
+    if own.method != "identities":
+        return inf
+    return calibrate(own.chance, DEFAULT_RATE, own.method, finder.levels.typical).logit

@@ -14,13 +14,10 @@ from lcmem.generation.distances import Distances, frechet_distance, kernel_dista
 from lcmem.generation.irs import RetrievalScore, retrieval_score
 from lcmem.jobs.audit import audit
 from lcmem.jobs.paired import CALIBRATED, PairedResult, audit_pairs
-from lcmem.matching.features import FeatureSet, extract_features, open_features, read_sources
+from lcmem.matching.features import FeatureSet, extract_sets, open_features, read_sources
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.stats.rates import Difference, Rate
-
-EXTRACTOR = "efficientnet-lite0"
-"""Detector whose features distances and retrieval scores are computed on, if no other is named."""
 
 
 @dataclass(frozen=True)
@@ -154,14 +151,13 @@ def measure(
 def _features(
     sources: dict[str, Manifest | Atlas], extractor: Detector, out: str | os.PathLike[str] | None, workers: int | None
 ) -> dict[str, FeatureSet]:
-    sets = {}
-    for name, source in sources.items():
-        if isinstance(source, Atlas):
-            source = Manifest(source.manifest.table)  # its features are another model's; its pictures may be here
-        store = None if out is None else open_features(Path(out) / f"features-{extractor.name}", extractor)
-        sets[name] = extract_features(source, extractor, store, title=f"encoding {name}", workers=workers)
-        sets[name].check_usable(name)
-    return sets
+    # an atlas's features are another model's; its pictures may be here
+    pictures = {
+        name: Manifest(source.manifest.table) if isinstance(source, Atlas) else source
+        for name, source in sources.items()
+    }
+    store = None if out is None else open_features(Path(out) / f"features-{extractor.name}", extractor)
+    return extract_sets(pictures, extractor, store, workers=workers)
 
 
 def _measured(

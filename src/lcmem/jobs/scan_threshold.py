@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from lcmem.detectors.base import Detector
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
@@ -42,13 +40,9 @@ def scan_threshold(
     if threshold is not None:
         level, chance = given_score(threshold, detector), None
         if 3 <= len(gallery.manifest) <= MEASURED:
-            chance = real_chance(gallery, _nobody(), CopyFinder.of(gallery, detector, workers=workers))[0]
+            chance = real_chance(gallery, CopyFinder.of(gallery, detector, workers=workers)).chance
         return given(level, threshold, chance)
     finder = CopyFinder.of(gallery, detector, workers=workers)
-    chance, method, _ = real_chance(gallery, _nobody(), finder)
-    found = calibrate(chance, DEFAULT_RATE, method, finder.levels.typical, finder.levels.sure)
+    own = real_chance(gallery, finder)
+    found = calibrate(own.chance, DEFAULT_RATE, own.method, finder.levels.typical, finder.levels.sure)
     return replace(found, logit=min(found.logit, finder.levels.typical))
-
-
-def _nobody() -> np.ndarray:
-    return np.empty(0, dtype=np.int64)

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -52,16 +53,29 @@ class Control:
         return wilson(int(matched.sum()), len(matched), effective_number(self.clusters, matched))
 
 
-def real_chance(real: FeatureSet, listed: np.ndarray, finder: CopyFinder) -> tuple[Chance, str, pd.DataFrame]:
+class OwnChance(NamedTuple):
+    """Chance matches of a real set's own pictures.
+
+    Attributes:
+        chance: The chance matches.
+        method: What they were measured on, a key of :data:`lcmem.stats.calibration.ORIGINS`.
+        twins: Pictures that are filed under two identities.
+        groups: Group of copies of each picture, ``[N]``; None where identities made that needless.
+    """
+
+    chance: Chance
+    method: str
+    twins: pd.DataFrame
+    groups: np.ndarray | None
+
+
+def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None = None) -> OwnChance:
     """Chance matches of the real set's own pictures.
 
     Args:
         real: N pictures.
-        listed: Positions of those that are files of the synthetic set: nobody knows whom these show.
         finder: Tells copies from look-alikes.
-
-    Returns:
-        The chance matches, the method of calibration, and pictures that are filed under two identities.
+        listed: Positions of those that are files of the synthetic set: nobody knows whom these show.
 
     Raises:
         LCMemError: Fewer than three pictures.
@@ -70,15 +84,16 @@ def real_chance(real: FeatureSet, listed: np.ndarray, finder: CopyFinder) -> tup
         raise LCMemError("fewer than 3 real pictures are too few to calibrate a threshold on; give --threshold")
     names = real.manifest.table["identity"]
     identities = pd.factorize(names.where(names != ""))[0].astype(np.int64)
-    if len(listed) < len(identities):
+    if listed is not None and len(listed) < len(identities):
         identities[listed] = -1
     twins = twin_table(TWO_IDENTITIES, real, np.empty(0, int), real, np.empty(0, int))
     if identities.max() > 0:
         own = match_others(real, identities, finder, reconcile)
         twins = twin_table(TWO_IDENTITIES, real, own.copies[:, 0], real, own.copies[:, 1])
         if own.identities.max() > 0:
-            return _chance(own), "identities", twins
-    return _chance(match_others(real, np.arange(len(names)), finder, merge)), "copy groups", twins
+            return OwnChance(_chance(own), "identities", twins, None)
+    own = match_others(real, np.arange(len(names)), finder, merge)
+    return OwnChance(_chance(own), "copy groups", twins, own.identities)
 
 
 def _chance(own: OwnMatches) -> Chance:

@@ -110,6 +110,21 @@ def open_features(folder: Path, detector: Detector) -> Store:
     return Store.claim(folder, feature_card(detector, KIND))
 
 
+def extract_sets(
+    sources: Mapping[str, Manifest | Atlas], detector: Detector, store: Store | None, *, workers: int | None = None
+) -> dict[str, FeatureSet]:
+    """Features of all sets of a job by their names, as by :func:`extract_features`.
+
+    Raises:
+        LCMemError: No picture of a set can be used.
+    """
+    sets = {}
+    for name, source in sources.items():
+        sets[name] = extract_features(source, detector, store, title=f"encoding {name}", workers=workers)
+        sets[name].check_usable(name)
+    return sets
+
+
 def extract_features(
     source: Manifest | Atlas,
     detector: Detector,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lcmem.files import replacing
+from lcmem.files import write_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,9 +67,9 @@ def plot_evidence(
     for axes in panels.flat:
         axes.set_axis_off()
         axes.set_anchor("N")
-    with replacing(target) as partial, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # a letter of a file's name that the font lacks
-        figure.savefig(partial, dpi=120, format="png")
+        write_plot(figure, target)
 
 
 def _draw_map(axes: "Axes", picture: np.ndarray, values: np.ndarray, colours: "ScalarMappable") -> None:

@@ -10,6 +10,7 @@ from math import inf
 
 from scipy.special import expit
 
+from lcmem.errors import LCMemError
 from lcmem.stats.chance import Chance
 
 DEFAULT_RATE = 0.01
@@ -20,6 +21,16 @@ ORIGINS = {
     "copy groups": "{n} pictures or groups of copies of the real set, each against all others",
 }
 """What chance matches are measured on, by method."""
+
+
+def check_share(name: str, value: float) -> None:
+    """Refuse a share that is none.
+
+    Raises:
+        LCMemError: It does not lie between 0 and 1.
+    """
+    if not 0 < value < 1:
+        raise LCMemError(f"the {name} must lie between 0 and 1, not {value}")
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ class _Run:
         sampler = PairSampler(part.manifest, stage, self.recipe.seed, self.recipe.domains)
         record = {"stage": number, "recipe": stage.to_dict()} | origins(self.recipe, new=not history)
         record |= fit(module, part, sampler, number, self.folder, self.options)
-        record |= self._fit_head(module.result)
+        record |= self._fit_head(module)
         detector = LCMem(
             module.result, self.encoder, self.recipe.size, name=f"stage{number}", training=[*history, record]
         )
@@ -177,14 +177,14 @@ class _Run:
         if torch.distributed.is_initialized():  # the others wait for the detector that the next stage starts from
             torch.distributed.barrier()
 
-    def _fit_head(self, network: SiameseNetwork) -> dict[str, float]:
+    def _fit_head(self, module: StageTraining) -> dict[str, float]:
         """By the identities of ``val``; by edited copies in its datasets without any. The loss that was reached."""
         if not self.recipe.head_shares:
             return {}
-        held_out = self.store.select(split="val")
+        network, held_out = module.result, self.store.select(split="val")
         fitted: dict[str, LabelledPairs] = {}
-        if held_out.manifest.labelled:
-            fitted |= labelled_pairs(network, reid_list(held_out, self.recipe.pair_protocol))
+        if "reid" in module.validation:
+            fitted |= labelled_pairs(network, module.validation["reid"])
         rest = np.flatnonzero(~held_out.manifest.table["dataset"].isin([*fitted]))
         if len(rest):
             fitted |= labelled_pairs(network, copy_list(held_out.rows(rest), self.encoder))
