@@ -13,8 +13,11 @@ from lcmem.generation import bench as bench_module
 from lcmem.generation.bench import Bench, read_data
 from lcmem.generation.conditions import STRATEGIES
 from lcmem.generation.settings import load_preset
-from lcmem.jobs import experiment
-from lcmem.jobs.experiment import near_duplicates, size_curve, table3
+from lcmem.jobs import experiment_table3
+from lcmem.jobs.experiment_latents import latent_filter
+from lcmem.jobs.experiment_near_duplicates import _interval, near_duplicates
+from lcmem.jobs.experiment_sizes import size_curve
+from lcmem.jobs.experiment_table3 import table3
 
 CHANGES = (
     "generator.steps=6 generator.look_every=3 pictures=48 holdout=16 redrawn=6 batch_size=40 samples=8 sizes=[16,40] "
@@ -67,6 +70,11 @@ def test_nothing_of_the_holdout_is_trained_on(whole):
     assert list(bench.train.manifest.paths) == list(bench.real.manifest.paths)
 
 
+@pytest.fixture(scope="module")
+def compact_latent():
+    return lcmem.load("compact-latent")
+
+
 class StoppedError(Exception):
     """As a kill."""
 
@@ -75,7 +83,7 @@ class StoppedError(Exception):
 def test_killed_it_ends_with_the_same_table(whole, data, compact, extractor, tmp_path, monkeypatch, at):
     """In a look at samples while it trains, between two chunks of samples, and where samples are drawn again."""
     calls, draw = [], Bench.draw
-    monkeypatch.setattr(experiment, "STRATEGIES", ["Prediction"])
+    monkeypatch.setattr(experiment_table3, "STRATEGIES", ["Prediction"])
 
     def failing(self, *arguments, **options):
         calls.append(None)
@@ -139,11 +147,22 @@ def test_size_curve_and_near_duplicates(data, compact, extractor, tmp_path):
         size_curve(opened(data, tmp_path / "few", compact, extractor, few))
 
 
+def test_a_filter_on_latents_decides_as_one_on_the_decoded_pictures(data, compact_latent, extractor, tmp_path):
+    """Real latents differ by the autoencoder's round trip alone, and most verdicts are the same."""
+    settings = SETTINGS.with_settings([f"size={compact_latent.size}", "sizes=[40]", "samples=12"])
+    table = latent_filter(opened(data, tmp_path / "run", compact_latent, extractor, settings)).set_index("set")
+    assert list(table.index) == ["samples", "training", "holdout"]
+    assert (table["same_verdict"] >= 0.75).all() and table.loc["training", "flagged_latents"] > 0.9
+    assert 0 < table.loc["training", "difference_95"] < 3
+    with pytest.raises(LCMemError, match=f"--set size={compact_latent.size}"):
+        latent_filter(opened(data, tmp_path / "small", compact_latent, extractor))
+
+
 def test_originals_that_are_always_or_never_flagged_have_no_spread():
-    low, high = experiment._interval(np.ones((5, 3), dtype=bool))
+    low, high = _interval(np.ones((5, 3), dtype=bool))
     assert (low, high) == (1, 1)
     hit = np.array([[True] * 3, [False] * 3] * 10)
-    low, high = experiment._interval(hit)
+    low, high = _interval(hit)
     assert low < 0.35 and high > 0.65, "twenty originals, not sixty pictures"
 
 
@@ -166,4 +185,4 @@ def test_the_command_runs(data, tmp_path):
     assert "sizes.csv" in done.stdout
     assert json.loads((tmp_path / "run" / "experiment.json").read_text())["settings"]["samples"] == 4
     wrong = lcmem_command("experiment", "x", "--data", "y")
-    assert wrong.returncode == 1 and "known: table3, size-curve, near-duplicates" in wrong.stderr
+    assert wrong.returncode == 1 and "known: table3, size-curve, near-duplicates, latent-filter" in wrong.stderr

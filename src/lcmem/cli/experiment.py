@@ -8,9 +8,17 @@ import typer
 from lcmem.cli.app import MEASURE, Device, Download, Model, app, examples, resumable
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lcmem.generation.bench import Bench
 
-KINDS = ("table3", "size-curve", "near-duplicates")
+SHOWN = {
+    "table3": ["strategy", "fd", "irs", "paired", "paired_calibrated", "one_vs_all", "redrawn_drawn"],
+    "size-curve": ["pictures", "samples", "holdout", "threshold"],
+    "near-duplicates": ["detector", "set", "sigma", "flagged", "agreeing", "status"],
+    "latent-filter": ["set", "pictures", "flagged_latents", "flagged_pictures", "same_verdict", "difference_95"],
+}
+"""The experiments, and the columns of their tables that are printed."""
 
 
 @app.command(
@@ -19,10 +27,11 @@ KINDS = ("table3", "size-curve", "near-duplicates")
         "lcmem experiment table3 --data pack/ --datasets nih,ham10000 --preset cpu --out runs/table3",
         "lcmem experiment size-curve --data pack/ --preset smoke --out runs/sizes",
         "lcmem experiment near-duplicates --data pack/ --preset cpu --out runs/sizes --detectors compact,phash,ncc",
+        "lcmem experiment latent-filter --data pack/ --model compact-latent --set size=128 --out runs/latents",
     ),
 )
 def experiment(
-    kind: Annotated[str, typer.Argument(help="table3, size-curve or near-duplicates.")],
+    kind: Annotated[str, typer.Argument(help="table3, size-curve, near-duplicates or latent-filter.")],
     data: Annotated[
         list[str], typer.Option(help="Pictures with splits train and test, and labels; may be given several times.")
     ],
@@ -48,8 +57,8 @@ def experiment(
     """Train small generators on your pictures and measure what they give away. Killed, the same command goes on."""
     from lcmem.errors import LCMemError, extra
 
-    if kind not in KINDS:
-        raise LCMemError(f"unknown experiment {kind!r}; known: {', '.join(KINDS)}")
+    if kind not in SHOWN:
+        raise LCMemError(f"unknown experiment {kind!r}; known: {', '.join(SHOWN)}")
     with extra("generation", "experiments need more packages"):
         from lcmem.generation.settings import load_preset
         from lcmem.generation.training import RunsOn
@@ -76,21 +85,27 @@ def experiment(
 def _run(kind: str, bench: "Bench", detectors: str) -> None:
     from rich.console import Console
 
+    table, target = _table(kind, bench, detectors)
+    found = table[[column for column in SHOWN[kind] if column in table]]
+    Console().print(found.to_string(index=False, float_format="{:.4g}".format), soft_wrap=True, highlight=False)
+    typer.echo(f"table: {target}")
+
+
+def _table(kind: str, bench: "Bench", detectors: str) -> "tuple[pd.DataFrame, Path]":
     from lcmem.detectors.registry import REGISTRY, installed
-    from lcmem.jobs.experiment import near_duplicates, size_curve, table3
+    from lcmem.jobs.experiment_latents import latent_filter
+    from lcmem.jobs.experiment_near_duplicates import near_duplicates
+    from lcmem.jobs.experiment_sizes import size_curve
+    from lcmem.jobs.experiment_table3 import table3
 
     if kind == "table3":
-        table, name = table3(bench), "table3.csv"
-        shown = ["strategy", "fd", "irs", "paired", "paired_calibrated", "one_vs_all", "redrawn_drawn"]
-    elif kind == "size-curve":
-        table, name, shown = size_curve(bench), "sizes.csv", ["pictures", "samples", "holdout", "threshold"]
-    else:
-        names = [*REGISTRY, *installed()] if detectors == "all" else detectors.split(",")
-        table, name = near_duplicates(bench, names), "near_duplicates.csv"
-        shown = ["detector", "set", "sigma", "flagged", "agreeing", "status"]
-    found = table[[column for column in shown if column in table]]
-    Console().print(found.to_string(index=False, float_format="{:.4g}".format), soft_wrap=True, highlight=False)
-    typer.echo(f"table: {bench.folder / name}")
+        return table3(bench), bench.folder / "table3.csv"
+    if kind == "size-curve":
+        return size_curve(bench), bench.folder / "sizes.csv"
+    if kind == "latent-filter":
+        return latent_filter(bench), bench.folder / "latent_filter.csv"
+    names = [*REGISTRY, *installed()] if detectors == "all" else detectors.split(",")
+    return near_duplicates(bench, names), bench.folder / "near_duplicates.csv"
 
 
 def _quiet() -> None:

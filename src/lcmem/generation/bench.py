@@ -110,12 +110,16 @@ class Bench:
         steps = self.settings.sampler_steps
         return draw_latents(module, condition, seeds, self.train.shape, steps=steps, **options)
 
+    def raw(self, latents: Tensor, store: LatentStore, at: np.ndarray) -> Tensor:
+        """Normalised latents ``[n, C, h, w]`` as the autoencoder has them, with the scale of pictures ``at``."""
+        scales = [store.scales[name] for name in store.manifest.table["dataset"].to_numpy()[at]]
+        mean, std = (torch.from_numpy(np.stack([getattr(each, part) for each in scales])) for part in ("mean", "std"))
+        return latents * (2 * std.float())[..., None, None] + mean.float()[..., None, None]
+
     @torch.inference_mode()
     def pictures(self, latents: Tensor, store: LatentStore, at: np.ndarray) -> Tensor:
         """Normalised latents ``[n, C, h, w]`` decoded to ``[n, 3, H, W]`` uint8, with the scale of pictures ``at``."""
-        scales = [store.scales[name] for name in store.manifest.table["dataset"].to_numpy()[at]]
-        mean, std = (torch.from_numpy(np.stack([getattr(each, part) for each in scales])) for part in ("mean", "std"))
-        raw = latents * (2 * std.float())[..., None, None] + mean.float()[..., None, None]
+        raw = self.raw(latents, store, at)
         device = next(iter(self.encoder.parameters()), raw).device
         decoded = self.encoder.decode(raw.to(device)).float().clamp(0, 1).cpu()
         return to_levels(decoded)

@@ -17,26 +17,30 @@ def plot_sizes(table: pd.DataFrame, target: Path) -> None:
     for name, title in (("samples", "generated pictures"), ("holdout", "held-out real pictures")):
         errors = np.abs(table[[f"{name}_low", f"{name}_high"]].to_numpy().T - table[name].to_numpy()) * 100
         axes.errorbar(table["pictures"], 100 * table[name], errors, marker="o", capsize=3, label=title)
-    axes.set(xlabel="training pictures", ylabel="match a training picture, %", xscale="log", ylim=(-2, None))
+    axes.set(xlabel="training pictures", ylabel="match a training picture, %", xscale="log", ylim=(-2, 102))
+    axes.set_xticks(table["pictures"], [f"{size:,}" for size in table["pictures"]], minor=False)
+    axes.set_xticks([], minor=True)
     axes.grid(alpha=0.3)
     axes.legend()
     write_plot(figure, target)
 
 
 def plot_near_duplicates(table: pd.DataFrame, target: Path) -> None:
-    """Share that each detector flags by noise level; dashed: of held-out pictures."""
+    """Share that each detector flags by noise level: of training pictures, and beside them of held-out pictures."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
     good = table[table["status"] == "ok"]
-    for number, (name, part) in enumerate(good.groupby("detector", sort=False)):
-        for title, style in (("training", "-"), ("holdout", "--")):
-            own = part[part["set"] == title].sort_values("sigma")
-            label = str(name) if title == "training" else None
-            axes.plot(own["sigma"], 100 * own["flagged"], style, color=f"C{number}", marker="o", label=label)
-    axes.set(xlabel="σ of the noise", ylabel="flagged, % (dashed: of held-out pictures)", xscale="log", ylim=(-2, 102))
-    axes.grid(alpha=0.3)
+    titles = {"training": "made of training pictures: should be found", "holdout": "made of other pictures: should not"}
+    for panel, (kind, title) in zip(panels, titles.items(), strict=True):
+        for name, part in good[good["set"] == kind].groupby("detector", sort=False):
+            own = part.sort_values("sigma")
+            (line,) = panel.plot(own["sigma"], 100 * own["flagged"], marker="o", label=str(name))
+            panel.fill_between(own["sigma"], 100 * own["low"], 100 * own["high"], color=line.get_color(), alpha=0.15)
+        panel.set(title=title, xlabel="σ of the noise before denoising", xscale="log", ylim=(-2, 102))
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("flagged at a calibrated 1 %, %")
     if len(good):
-        axes.legend(fontsize="small")
+        panels[0].legend(fontsize="small")
     write_plot(figure, target)

@@ -25,6 +25,10 @@ class Rate:
     low: float
     high: float
 
+    def columns(self, name: str) -> dict[str, float]:
+        """Value and interval for the row of a table: ``name``, ``name_low``, ``name_high``."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
 
 @dataclass(frozen=True)
 class Difference:

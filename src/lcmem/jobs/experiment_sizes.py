@@ -1,0 +1,54 @@
+"""``lcmem experiment size-curve``: what a generator gives away by the size of its training set."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lcmem.errors import LCMemError
+from lcmem.files import write_table
+from lcmem.generation.bench import Bench, Samples, features_of, save_grid
+from lcmem.generation.filter import PrivacyFilter
+from lcmem.latents import LatentStore
+from lcmem.report.experiments import plot_sizes
+from lcmem.stats.rates import wilson
+
+SHOWN = 8
+"""Nearest pairs shown for each size."""
+
+
+def size_curve(bench: Bench) -> pd.DataFrame:
+    """Memorization by the size of the training set: generators without condition, trained for equal numbers of steps.
+
+    Writes ``sizes.csv``, ``sizes.png`` and for each size the samples nearest to a training picture beside that
+    picture (``nearest.png``).
+    """
+    rows, settings = [], bench.settings
+    for size in settings.sizes:
+        if size > len(bench.train):
+            raise LCMemError(f"{size} training pictures are asked for, there are {len(bench.train)}")
+        store, name = bench.train.rows(np.arange(size)), f"size-{size}"
+        module = bench.generator(name, store, np.empty((size, 0), dtype=np.float32))
+        samples = bench.samples(name, module, store, np.empty((settings.samples, 0), dtype=np.float32))
+        rows.append({"pictures": size} | _by_size(bench, store, samples, name))
+        write_table(pd.DataFrame(rows), bench.folder / "sizes.csv")
+    table = pd.DataFrame(rows)
+    plot_sizes(table, bench.folder / "sizes.png")
+    return table
+
+
+def _by_size(bench: Bench, store: LatentStore, samples: Samples, name: str) -> dict[str, Any]:
+    """Share of samples, and of held-out pictures, that match one of the training pictures."""
+    privacy = PrivacyFilter(bench.detector, features_of(store.manifest, bench.detector, bench.folder))
+    judged = privacy.judge(torch.from_numpy(samples.matching))
+    control = privacy.judge(torch.from_numpy(np.array(bench.control.blocks[:])))
+    row: dict[str, Any] = {"threshold": privacy.thresholds.identity}
+    for title, found in (("samples", judged), ("holdout", control)):
+        row |= wilson(int((~found.novel).sum()), len(found.novel)).columns(title)
+    at = judged.table["logit"].nlargest(SHOWN).index.to_numpy()
+    made = bench.pictures(torch.from_numpy(samples.latents[at]).float(), store, at % len(store))
+    real = pd.Index(store.manifest.paths).get_indexer(pd.Index(judged.table["real"][at]))
+    originals = bench.pictures(store.read(real, normalise=True), store, real)
+    save_grid(torch.cat([made, originals]), bench.folder / name / "nearest.png", columns=len(at))
+    return row
