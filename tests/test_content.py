@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lcmem.files import replacing
-from lcmem.pictures.content import content_table, file_stamp, linked_to
+from lcmem.pictures.content import content_table, linked_to
+from lcmem.pictures.paths import file_stamp
 
 
 def test_replaced_whole(tmp_path):

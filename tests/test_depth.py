@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from lcmem.errors import LCMemWarning
+from lcmem.pictures import set_depth
 from lcmem.pictures.content import content_table
 from lcmem.pictures.image import load_levels, load_picture
 from lcmem.pictures.manifest import Manifest
@@ -199,3 +200,17 @@ def test_single_pictures_are_scaled_like_the_set_that_they_are_compared_with(tmp
     assert alike([str(dim)], manifest) == [f"{dim}#bits=12"]
     with pytest.warns(LCMemWarning, match="10 bits"):
         assert alike([str(dim)]) == [f"{dim}#bits=10"]
+
+
+def test_each_sampled_file_is_opened_once_and_again_when_it_changed(tmp_path, monkeypatch):
+    opened, original = [], set_depth._values
+    monkeypatch.setattr(set_depth, "_values", lambda path, **options: opened.append(path) or original(path, **options))
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    for top, folder in ((4095, "a"), (1023, "b")):
+        save(tmp_path / folder / "1.png", ramp(top))
+    with pytest.warns(LCMemWarning):
+        sets = {name: Manifest.read(tmp_path / name) for name in "ab"}
+        same_depth(sets)
+    assert len(opened) == 2, "not once alone and once beside the other set"
+    save(tmp_path / "a" / "1.png", ramp(65535)[:20])
+    assert Manifest.read(tmp_path / "a").guessed == 16 and len(opened) == 3

@@ -23,7 +23,8 @@ from lcmem.evaluation.joint import joint
 from lcmem.evaluation.one_vs_all import benchmark_one_vs_all
 from lcmem.evaluation.reid.run import benchmark_reid
 from lcmem.evaluation.speed import benchmark_speed
-from lcmem.evaluation.tables import markdown, write_text
+from lcmem.evaluation.tables import markdown
+from lcmem.files import write_text
 from lcmem.pictures.manifest import Manifest
 from lcmem.training.presets import load_recipe
 from lcmem.training.recipe import Recipe

@@ -107,9 +107,8 @@ def read_calibration(place: Path | None, threshold: float | None = None) -> "Cal
     Raises:
         LCMemError: It is missing, damaged, or something else; or a threshold was given as well.
     """
-    from lcmem.errors import LCMemError
     from lcmem.matching.calibration_file import CalibrationFile
+    from lcmem.stats.calibration import check_one_threshold
 
-    if place is not None and threshold is not None:
-        raise LCMemError("give a threshold or a calibration, not both")
+    check_one_threshold(threshold, place)
     return None if place is None else CalibrationFile.read(place)

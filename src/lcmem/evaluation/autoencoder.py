@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from lcmem.encoders import LatentEncoder
+from lcmem.files import write_table
 from lcmem.pictures.loading import to_float
 from lcmem.pictures.manifest import Manifest
 from lcmem.progress import progress_bar
@@ -54,5 +55,5 @@ def benchmark_autoencoder(
             for name, part in rows
         ]
     )
-    summary.to_csv(folder / "autoencoder.csv", index=False, float_format="%.3f")
+    write_table(summary, folder / "autoencoder.csv", float_format="%.3f")
     return summary

@@ -17,7 +17,7 @@ from lcmem.detectors.base import Detector
 from lcmem.detectors.each import OK, label, reason
 from lcmem.detectors.entry import Options
 from lcmem.detectors.registry import load_detector
-from lcmem.files import replacing
+from lcmem.files import write_table
 from lcmem.progress import progress_bar
 
 SIZE, BATCH = 256, 16
@@ -60,8 +60,7 @@ def benchmark_speed(
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"dims": "Int64"})
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / "speed.csv") as partial:
-        table.to_csv(partial, index=False, float_format="%.1f")
+    write_table(table, folder / "speed.csv", float_format="%.1f")
     return table
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from lcmem.detectors.registry import REGISTRY
-from lcmem.files import replacing
+from lcmem.files import replacing, write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,14 +40,7 @@ def by_family(detectors: Sequence[str]) -> list[tuple[str, list[str]]]:
 
 def write_csv(table: pd.DataFrame, target: Path) -> None:
     """Six decimals; an empty cell where there is no number."""
-    with replacing(target) as partial:
-        table.to_csv(partial, index=False, float_format="%.6f")
-
-
-def write_text(text: str, target: Path) -> None:
-    """UTF-8, with a line end at the end."""
-    with replacing(target) as partial:
-        partial.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+    write_table(table, target, float_format="%.6f")
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

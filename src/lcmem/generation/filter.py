@@ -27,7 +27,7 @@ from lcmem.pictures.loading import to_levels
 from lcmem.pictures.manifest import ManifestLike
 from lcmem.scan import Best
 from lcmem.scan.resident import ResidentGallery
-from lcmem.stats.calibration import DEFAULT_RATE
+from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold
 
 Against = Sequence[int] | Sequence[str] | np.ndarray
 """Which real picture each sample is compared with: positions, or paths."""
@@ -79,8 +79,7 @@ class PrivacyFilter:
         calibration: Thresholds | None = None,
         false_positive_rate: float = DEFAULT_RATE,
     ) -> None:
-        if threshold is not None and calibration is not None:
-            raise LCMemError("give a threshold or a calibration, not both")
+        check_one_threshold(threshold, calibration)
         self.detector = detector
         self.real: FeatureSet = (
             real

@@ -9,7 +9,7 @@ from lcmem.detectors.entry import Options
 from lcmem.detectors.registry import load_detector
 from lcmem.errors import LCMemError
 from lcmem.matching.calibration_file import CalibrationFile
-from lcmem.stats.calibration import DEFAULT_RATE, check_share
+from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold, check_share
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,7 @@ class AuditSettings:
             raise LCMemError(f"top_k must be at least 1, not {self.top_k}")
         if self.explain < 0:
             raise LCMemError(f"explain must be at least 0, not {self.explain}")
-        if self.threshold is not None and self.calibration is not None:
-            raise LCMemError("give a threshold or a calibration, not both")
+        check_one_threshold(self.threshold, self.calibration)
 
     def detector(self) -> Detector:
         """The model, loaded.

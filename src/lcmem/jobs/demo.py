@@ -17,6 +17,7 @@ from lcmem.augment import Augmentation
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
+from lcmem.files import write_table
 from lcmem.jobs.audit import audit
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.output import claim_output
@@ -76,7 +77,7 @@ def build_demo(out: Path) -> None:
         path = out / "generated" / f"{position:03d}.png"
         _save(picture, path)
         rows.append((str(path.absolute()), kind, identity))
-    pd.DataFrame(rows, columns=["path", "kind", "identity"]).to_csv(out / "truth.csv", index=False)
+    write_table(pd.DataFrame(rows, columns=["path", "kind", "identity"]), out / "truth.csv")
 
 
 def _generated(faces: Path) -> list[tuple[str, str, np.ndarray]]:

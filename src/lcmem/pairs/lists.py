@@ -12,7 +12,7 @@ import pandas as pd
 from lcmem.datasets.layout import read_csv
 from lcmem.datasets.lfw import read_lfw_pairs
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
+from lcmem.files import write_table
 from lcmem.pairs.drawing import Pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.paths import split_bits
@@ -28,8 +28,7 @@ def write_pairs(manifest: Manifest, pairs: Pairs, target: Path) -> None:
     )
     if pairs.fold is not None:
         table["fold"] = pairs.fold
-    with replacing(target) as partial:
-        table.to_csv(partial, index=False)
+    write_table(table, target)
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,11 @@ import pandas as pd
 
 from lcmem.errors import PictureError
 from lcmem.pictures.loading import default_workers
-from lcmem.pictures.paths import read_bytes, split_slice, split_zip
+from lcmem.pictures.paths import file_stamp, read_bytes, split_slice
 from lcmem.progress import progress_bar
 
 CHUNK = 1024
 """Files that are handed to the threads at once, so that a list of millions does not become millions of tasks."""
-
-
-def file_stamp(path: str) -> str:
-    """Size and time of the last change of a file (of the archive, for a member of one); "" if it is not there."""
-    file, _ = split_slice(path)
-    try:
-        status = os.stat(split_zip(file)[0] or file)
-    except OSError:
-        return ""
-    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def content_table(paths: list[str], known: Mapping[tuple[str, str], str]) -> pd.DataFrame:

@@ -110,6 +110,16 @@ def _open_zip(archive: str, process: int, stamp: tuple[int, ...]) -> tuple[zipfi
     return opened, {name.replace("\\", "/"): name for name in opened.namelist() if "\\" in name}
 
 
+def file_stamp(path: str) -> str:
+    """Size and time of the last change of a file (of the archive, for a member of one); "" if it is not there."""
+    file, _ = split_slice(path)
+    try:
+        status = os.stat(split_zip(file)[0] or file)
+    except OSError:
+        return ""
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
 def check_size(size: tuple[int, int], name: str) -> None:
     """Refuse width and height in pixels that are too small to show anything or too large to decode.
 

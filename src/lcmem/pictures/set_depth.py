@@ -20,7 +20,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,7 +28,7 @@ from PIL import Image
 
 from lcmem.errors import LCMemWarning
 from lcmem.pictures.depth import BELOW, FULL, declared
-from lcmem.pictures.paths import FORMATS, is_dicom, read_bytes, split_bits, split_slice, split_zip
+from lcmem.pictures.paths import FORMATS, file_stamp, is_dicom, read_bytes, split_bits, split_slice, split_zip
 
 Source = TypeVar("Source")
 DEPTHS = (8, 10, 12, 14, 16)
@@ -61,14 +61,11 @@ class Sample:
 
     @classmethod
     def of(cls, paths: Sequence[str]) -> "Sample":
-        """Look at some files."""
-        some = list(paths[:: max(1, len(paths) // SAMPLE)][:SAMPLE])
-        silent = [path for path in some if says_nothing(path)]
-        values = _pooled([_values(path) for path in silent])
-        own = next((bits for bits in DEPTHS if np.mean(values < 2**bits) >= BELOW), 16) if len(values) else 0
+        """Look at some files; those that a job looked at before, and that did not change, are not opened again."""
+        some = tuple(paths[:: max(1, len(paths) // SAMPLE)][:SAMPLE])
         named = Counter(bits for bits in (split_bits(path)[1] for path in paths) if bits is not None)
-        others = [path for path in some if path not in silent]
-        return cls(silent, others, _quantiles(values), own, max(named, key=named.__getitem__, default=0))
+        found = _look(some, tuple(map(file_stamp, some)))
+        return replace(found, named=max(named, key=named.__getitem__)) if named else found
 
     @cached_property
     def grey(self) -> np.ndarray:
@@ -78,6 +75,15 @@ class Sample:
     def at(self, bits: int) -> np.ndarray:
         """Quantiles of the silent files' grey values at a depth."""
         return np.clip(self.deep / (2**bits - 1), 0, 1)
+
+
+@lru_cache(maxsize=8)
+def _look(some: tuple[str, ...], stamps: tuple[str, ...]) -> Sample:
+    """What files hold, whatever depth their paths name; the stamps tell that they are what they were."""
+    silent = [path for path in some if says_nothing(path)]
+    values = _pooled([_values(path) for path in silent])
+    own = next((bits for bits in DEPTHS if np.mean(values < 2**bits) >= BELOW), 16) if len(values) else 0
+    return Sample(silent, [path for path in some if path not in silent], _quantiles(values), own, 0)
 
 
 def _pooled(parts: list[np.ndarray]) -> np.ndarray:

@@ -33,6 +33,16 @@ def check_share(name: str, value: float) -> None:
         raise LCMemError(f"the {name} must lie between 0 and 1, not {value}")
 
 
+def check_one_threshold(threshold: float | None, calibration: object) -> None:
+    """Refuse a threshold beside a calibration, which has one of its own.
+
+    Raises:
+        LCMemError: Both are given.
+    """
+    if threshold is not None and calibration is not None:
+        raise LCMemError("give a threshold or a calibration, not both")
+
+
 @dataclass(frozen=True)
 class Calibration:
     """A threshold and where it comes from.

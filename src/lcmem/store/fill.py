@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.pictures.content import content_table, file_stamp
+from lcmem.pictures.content import content_table
+from lcmem.pictures.paths import file_stamp
 from lcmem.progress import progress_bar
 from lcmem.store.shards import Writer
 from lcmem.store.store import Store

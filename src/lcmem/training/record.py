@@ -1,13 +1,12 @@
 """What a run writes down about itself: its recipe, its pictures, what its detectors were trained on."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from lcmem.detectors.registry import REGISTRY, installed
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
+from lcmem.files import read_json, write_json
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.tables import COLUMNS
 from lcmem.training.recipe import Recipe
@@ -33,13 +32,12 @@ def claim(folder: Path, recipe: Recipe, manifest: Manifest, used: tuple[str, ...
     record: dict[str, Any] = {"recipe": recipe.to_dict(), "pictures": len(rows), "manifest_sha256": pictures}
     path = folder / RECORD
     if path.is_file():
-        _check_same(json.loads(path.read_text(encoding="utf-8")), record, folder)
+        _check_same(read_json(path), record, folder)
         return
     folder.mkdir(parents=True, exist_ok=True)
     recipe.write(folder / RECIPE)
     manifest.write(folder / MANIFEST)
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(record, indent=2), encoding="utf-8")
+    write_json(record, path)
 
 
 def training_data(manifest: Manifest) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
+from lcmem.files import write_text
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -50,8 +50,7 @@ class Settings(BaseModel):
 
     def write(self, path: Path) -> None:
         """Save as TOML."""
-        with replacing(path) as partial:
-            partial.write_text(tomli_w.dumps(self.to_dict()), encoding="utf-8")
+        write_text(tomli_w.dumps(self.to_dict()), path)
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

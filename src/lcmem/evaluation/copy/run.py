@@ -22,7 +22,8 @@ from lcmem.evaluation.copy.variants import Variant, variants_of
 from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pairing import Features
 from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
-from lcmem.evaluation.tables import write_csv, write_figure, write_text
+from lcmem.evaluation.tables import write_csv, write_figure
+from lcmem.files import write_text
 from lcmem.pictures.manifest import Manifest
 from lcmem.progress import Advance, progress_bar
 from lcmem.stats.bootstrap import interval

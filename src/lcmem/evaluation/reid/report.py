@@ -8,7 +8,8 @@ import pandas as pd
 from lcmem.detectors.each import OK
 from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.evaluation.reid.task import MIN_IDENTITIES
-from lcmem.evaluation.tables import by_family, markdown, ranked, title, write_figure, write_text
+from lcmem.evaluation.tables import by_family, markdown, ranked, title, write_figure
+from lcmem.files import write_text
 
 HOW_DRAWN = {
     "fixed": "Both pictures of a negative pair are drawn at random, at most 10 positive pairs of one identity.",

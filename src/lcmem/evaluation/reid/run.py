@@ -17,7 +17,8 @@ from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
 from lcmem.evaluation.reid.all_pairs import RATES, count_impostors
 from lcmem.evaluation.reid.report import plot, plot_reliability, write_markdown
 from lcmem.evaluation.reid.task import MIN_IDENTITIES, NOT_EXHAUSTIVE, Outcome, Task, intervals
-from lcmem.evaluation.tables import write_csv, write_text
+from lcmem.evaluation.tables import write_csv
+from lcmem.files import write_text
 from lcmem.pairs import PROTOCOLS, identity_pairs, read_pairs, split_by_dataset, write_pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.bootstrap import METRICS
