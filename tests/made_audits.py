@@ -39,6 +39,7 @@ def made_audit(faces, folder, *, count, matches, side=128):
             "synthetic": synthetic,
             "real": [real[number % len(real)] for number in at],
             "identity": [f"person {number % 7}" for number in at],
+            "dataset": "",
             "logit": np.linspace(14, -3, count),
             "probability": 0.9,
             "rank": 1,

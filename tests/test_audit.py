@@ -340,8 +340,8 @@ def test_features_that_an_audit_keeps_are_read_where_they_lie(result, sets, comp
     monkeypatch.setattr(copies, "CHUNK", 8)
     monkeypatch.setattr(audit_remarks, "SAMPLED", 8)
     real = Manifest.read(sets / "real", identities=False)
-    out = claim_output(tmp_path / "out", "audit", {"real": real, "synthetic": sets / "real"})
-    shutil.copytree(sets / "out" / "features", out / "features")
+    with claim_output(tmp_path / "out", "audit", {"real": real, "synthetic": sets / "real"}) as out:
+        shutil.copytree(sets / "out" / "features", out / "features")
     again = lcmem.audit(real, sets / "real", model=compact, threshold=0.9, out=out, workers=0)
     assert again.about["pictures_encoded"] == 0 and max(copied) <= 8
 

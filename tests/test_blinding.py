@@ -51,9 +51,9 @@ class World:
         inputs = {"real": Manifest(self.real if real is None else real), "synthetic": self.root / "generated"}
         inputs |= {} if holdout is None else {"holdout": Manifest(holdout)}
         before = sorted(self.root.glob("out*"))
-        out = claim_output(self.root / f"out{len(before):03}", "audit", inputs)
-        if before:
-            shutil.copytree(before[-1] / "features", out / "features")
+        with claim_output(self.root / f"out{len(before):03}", "audit", inputs) as out:
+            if before:
+                shutil.copytree(before[-1] / "features", out / "features")
         return lcmem.audit(**inputs, out=out, workers=0, **options)
 
 

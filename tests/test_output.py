@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import lcmem
+from lcmem import files
 from lcmem.atlas import Atlas
 from lcmem.cli.app import app
 from lcmem.errors import LCMemError
@@ -40,6 +41,12 @@ def refused(arguments):
     done = CliRunner().invoke(app, list(arguments))
     assert isinstance(done.exception, LCMemError), done.output
     return str(done.exception)
+
+
+def claimed(*given):
+    """A folder that was claimed and let go of."""
+    with claim_output(*given) as out:
+        return out
 
 
 def everything(folder):
@@ -89,38 +96,52 @@ def test_other_files_are_left_alone(sets, command):
 
 
 def test_results_are_replaced_by_those_of_the_same_inputs_only(sets):
-    out = claim_output("out", "audit", {"real": "real", "synthetic": "synthetic", "holdout": None})
+    out = claimed("out", "audit", {"real": "real", "synthetic": "synthetic", "holdout": None})
     (out / "summary.json").write_text("{}")
     again = {"real": Manifest.read("real"), "synthetic": sets / "synthetic"}
-    assert claim_output("out", "audit", again) == out, "the same pictures under other words"
+    assert claimed("out", "audit", again) == out, "the same pictures under other words"
     message = refused(["audit", "real", "other", "--out", "out"])
     assert "other pictures" in message and "--out" in message and str(sets / "synthetic") in message
     with pytest.raises(LCMemError, match="holds the results of lcmem audit"):
-        claim_output("out", "scan", {})
+        claimed("out", "scan", {})
     with pytest.raises(LCMemError, match="other pictures"):
-        claim_output("out", "audit", again | {"synthetic": Manifest.read("synthetic").rows([0])})
+        claimed("out", "audit", again | {"synthetic": Manifest.read("synthetic").rows([0])})
 
 
 def test_a_command_that_never_wrote_anything_does_not_block_a_folder(sets):
-    claim_output("out", "audit", {"real": "rael", "synthetic": "synthetic"})
-    claim_output("out", "audit", {"real": "real", "synthetic": "synthetic"})
+    claimed("out", "audit", {"real": "rael", "synthetic": "synthetic"})
+    claimed("out", "audit", {"real": "real", "synthetic": "synthetic"})
     assert json.loads((sets / "out" / MARK).read_text())["audit"]["real"] == str(sets / "real")
 
 
 def test_benchmarks_share_a_folder(sets):
     for command in ("reid", "copy", "reid"):
-        out = claim_output("out", f"benchmark {command}", {"data": "real"})
+        out = claimed("out", f"benchmark {command}", {"data": "real"})
         (out / f"{command}.csv").write_text("")
-    claim_output("out", "benchmark copy", {"data": "real"})
+    claimed("out", "benchmark copy", {"data": "real"})
     with pytest.raises(LCMemError, match="other pictures"):
-        claim_output("out", "benchmark reid", {"data": "other"})
+        claimed("out", "benchmark reid", {"data": "other"})
 
 
 def test_an_atlas_is_added_to(sets, compact):
     Atlas.create("real.atlas", compact)
-    claim_store("real.atlas", "atlas", {"pictures": "other"})
+    with claim_store("real.atlas", "atlas", {"pictures": "other"}):
+        pass
     with pytest.raises(LCMemError, match="among its pictures"):
-        claim_output("real.atlas/audit", "audit", {"real": Atlas.open("real.atlas")})
+        claimed("real.atlas/audit", "audit", {"real": Atlas.open("real.atlas")})
+
+
+@pytest.mark.parametrize("command", ["audit", "scan", "index", "encode", "reid"])
+def test_one_command_at_a_time_in_a_folder(sets, command, monkeypatch):
+    """And another one may begin as soon as the first has ended, however it ended."""
+    monkeypatch.setattr(files, "PATIENCE", 0.05)
+    (sets / "out").mkdir()
+    with files.alone_in(sets / "out"):
+        assert "another lcmem command is at work" in refused([*COMMANDS[command], "--out", "out"])
+    (sets / "real" / "ann" / "1.png").write_text("no picture")
+    (sets / "real" / "bob" / "1.png").write_text("no picture")
+    for _ in range(2):
+        assert "at work" not in refused([*COMMANDS[command], "--out", "out"])
 
 
 def test_python_is_no_way_around(sets, compact):

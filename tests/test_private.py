@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import lcmem
 from lcmem.cli.app import app
 from lcmem.errors import LCMemError
+from lcmem.jobs import audit as job
 from lcmem.pictures.manifest import Manifest
 from test_cli_help import all_commands
 
@@ -94,6 +95,28 @@ def test_the_same_folder_is_used_again_but_never_after_an_open_audit(sets, audit
         lcmem.audit(sets / "reals", sets / "made", out=sets / "private", **options)
     lcmem.audit(sets / "reals", sets / "table.csv", out=sets / "private", **options)
     assert json.loads((sets / "private" / "made-by.json").read_text())["audit"] == before
+
+
+def test_stopped_half_way_it_names_nobody_and_goes_on(sets, compact, tmp_path, monkeypatch):
+    """As after a kill: nothing is tidied up."""
+
+    def stop(*given):
+        raise KeyboardInterrupt
+
+    def stopped(out, private):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(job, "compare_sets", stop)
+            lcmem.audit(*inputs, out=tmp_path / out, model=compact, workers=0, private=private)
+
+    inputs = sets / "reals", sets / "table.csv"
+    stopped("out", True)
+    left = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert not [secret for secret in SECRETS if secret.encode() in left]
+    again = lcmem.audit(*inputs, out=tmp_path / "out", model=compact, workers=0, private=True)
+    assert again.about["pictures_encoded"] == 0
+    stopped("opened", False)
+    with pytest.raises(LCMemError, match="holds an audit with names"):
+        lcmem.audit(*inputs, out=tmp_path / "opened", model=compact, workers=0, private=True)
 
 
 def test_pairs_by_name_do_not_go_with_it(sets):

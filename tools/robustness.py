@@ -48,9 +48,8 @@ the job's end do not count.
     "pairs": """## Two processes on one folder
 
 `python tools/robustness.py pairs --count {count} --commands {commands}`. The same command twice at once in one
-folder. Each ends well or with one line; started once more, the result is that of an undisturbed job. Counted is also
-what then asks for a hand: two scans at once encode twice, with other rounding, so the state of the one is another
-scan's to the next, which refuses it with a line that names the folder to delete.
+folder: the one waits for the other, and ends with one line if that takes long. Started once more, the result must be
+that of an undisturbed job.
 """,
     "disks": """## Full disks
 

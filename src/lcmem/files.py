@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: text, JSON, and tables as CSV or Parquet."""
+"""Files that are either whole or not there: text, JSON, and tables as CSV or Parquet; folders for one process."""
 
 import json
 from collections.abc import Collection, Iterator
@@ -12,6 +12,37 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
+
+
+LOCK = ".lock"
+"""File by which a process keeps a folder to itself; the system lets go of it when the process is killed."""
+PATIENCE = 10.0
+"""Seconds to wait for another process: the decoders of one that was killed live a little longer than it does."""
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep a folder to this process until the block ends.
+
+    Args:
+        folder: It must exist.
+
+    Raises:
+        LCMemError: Another process, or another part of this one, is at work there.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout as error:
+        raise LCMemError(
+            f"{folder}: another lcmem command is at work there; wait until it has ended, or choose another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.stopping import StoppableGroup, stopping
+from lcmem.cli.stopping import CommandGroup, stopping
 
 AUDIT, SEARCH, TRAIN, MEASURE = "Audit", "Search", "Train", "Measure"
 """Titles in ``lcmem --help``, for ``rich_help_panel`` of each command."""
@@ -18,7 +18,7 @@ def examples(*lines: str) -> str:
 
 
 app = typer.Typer(
-    cls=StoppableGroup,
+    cls=CommandGroup,
     name="lcmem",
     help="Find out whether a generative image model gives away real people, patients or pictures of its training set.",
     no_args_is_help=True,

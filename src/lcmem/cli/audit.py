@@ -20,6 +20,7 @@ from lcmem.cli.app import (
     resumable,
 )
 from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
+from lcmem.cli.stopping import held
 
 if TYPE_CHECKING:
     from lcmem.jobs.audit_result import AuditResult
@@ -126,7 +127,7 @@ def audit(
     if private and paired is not None:
         raise LCMemError("--paired names pictures, so it does not go with --private")
     inputs = {"real": real, "synthetic": synthetic, "holdout": holdout}
-    claim_audit(out, inputs, settings)
+    held(claim_audit(out, inputs, settings))
     for doubt in doubtful_names(inputs):
         typer.secho(doubt, fg="yellow", err=True)
     pictures, generated = reading.pictures(real), reading.beside(synthetic)

@@ -18,6 +18,7 @@ from lcmem.cli.app import (
     resumable,
 )
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
+from lcmem.cli.stopping import held
 
 if TYPE_CHECKING:
     from lcmem.latents import LatentStore
@@ -47,7 +48,7 @@ def encode(
     from lcmem.jobs.output import claim_store
     from lcmem.latents import build_store
 
-    claim_store(out, "latents", {"manifest": manifest})
+    held(claim_store(out, "latents", {"manifest": manifest}))
     pictures = reading.manifest(manifest)
     frozen = load_encoder(encoder, device=device, allow_download=download)
     with resumable():

@@ -17,6 +17,7 @@ from lcmem.cli.app import (
     resumable,
 )
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
+from lcmem.cli.stopping import held
 
 if TYPE_CHECKING:
     from lcmem.store import Filled
@@ -55,7 +56,7 @@ def index(
     from lcmem.detectors.registry import load_detector
     from lcmem.jobs.output import claim_store
 
-    claim_store(out, "atlas", {"pictures": pictures})
+    held(claim_store(out, "atlas", {"pictures": pictures}))
     manifest = reading.manifest(pictures)
     detector = load_detector(model, Options(device, download))
     atlas = Atlas.create(out, detector)

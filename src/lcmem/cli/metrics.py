@@ -7,6 +7,7 @@ import typer
 
 from lcmem.cli.app import MEASURE, Device, Download, FalsePositiveRate, Model, Workers, app, examples, resumable
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
+from lcmem.cli.stopping import held
 
 if TYPE_CHECKING:
     from lcmem.jobs.metrics import Metrics
@@ -51,7 +52,7 @@ def metrics(
     from lcmem.jobs.output import claim_output
 
     if out is not None:
-        claim_output(out, "metrics", {"real": real, "synthetic": synthetic, "holdout": holdout})
+        held(claim_output(out, "metrics", {"real": real, "synthetic": synthetic, "holdout": holdout}))
     options = Options(device, download)
     with resumable():
         found = measure(

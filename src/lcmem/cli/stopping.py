@@ -1,13 +1,17 @@
-"""Ctrl-C and SIGTERM end a command with one line and the exit code that a shell expects."""
+"""How a command ends: it lets go of its folder, and Ctrl-C and SIGTERM end it with one line and an exit code."""
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextvars import ContextVar
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
+
+T = TypeVar("T")
+_running: ContextVar[ExitStack] = ContextVar("running")
 
 
 class Terminated(KeyboardInterrupt):
@@ -38,10 +42,16 @@ def stopping(hint: str = "") -> Iterator[None]:
         raise typer.Exit(code) from None
 
 
-class StoppableGroup(TyperGroup):
+def held(resource: AbstractContextManager[T]) -> T:
+    """Enter a context, such as of a claimed folder, that is left when the command ends."""
+    return _running.get().enter_context(resource)
+
+
+class CommandGroup(TyperGroup):
     """All commands; none of them ends with a traceback when it is stopped."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
-        with stopping():
+        with stopping(), ExitStack() as stack:
+            _running.set(stack)
             return super().invoke(ctx)

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from lcmem.jobs.doubts import doubtful_identities, doubtful_names
 from lcmem.jobs.explain import explain_matches
 from lcmem.jobs.given import Source, on_disk
 from lcmem.jobs.output import claim_output
-from lcmem.jobs.private import check_private, leave_no_names, without_names
+from lcmem.jobs.private import check_private, leave_no_features, without_names
 from lcmem.jobs.provenance import provenance
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
@@ -92,20 +93,23 @@ def audit(
         explain,
         private,
     )
-    if out is not None:
-        claim_audit(out, inputs, settings)
-    return run_audit(inputs, settings, out)
+    if out is None:
+        return run_audit(inputs, settings, None)
+    with claim_audit(out, inputs, settings):
+        return run_audit(inputs, settings, out)
 
 
-def claim_audit(out: str | os.PathLike[str], inputs: Mapping[str, Any], settings: AuditSettings) -> None:
-    """Have a folder for an audit.
+def claim_audit(
+    out: str | os.PathLike[str], inputs: Mapping[str, Any], settings: AuditSettings
+) -> AbstractContextManager[Path]:
+    """Have a folder for an audit to oneself, as by :func:`lcmem.jobs.output.claim_output`.
 
     Raises:
         LCMemError: It holds other results, or one of the inputs; or, for a private audit, an open one.
     """
     if settings.private:
         check_private(Path(out))
-    claim_output(out, "audit", inputs)
+    return claim_output(out, "audit", inputs, hidden=settings.private)
 
 
 def run_audit(
@@ -128,7 +132,7 @@ def run_audit(
         sources = read_sources(found)
         doubts = doubtful_names(inputs) + doubtful_identities(sources)
         store = _store(out, detector)
-        sets = extract_sets(sources, detector, store, workers=settings.workers)
+        sets = extract_sets(sources, detector, store, workers=settings.workers, named=not settings.private)
         about = _about(detector, sets) | settings.about() | {"warnings": doubts}
         others = [features for name, features in sets.items() if name != "real"]
         if settings.calibration is not None:
@@ -144,7 +148,7 @@ def run_audit(
         if out is not None:
             result.save(out)
     if out is not None and settings.private:
-        leave_no_names(Path(out))
+        leave_no_features(Path(out))
     return result
 
 

@@ -33,13 +33,13 @@ class AuditResult:
     """Which synthetic pictures show a real identity or copy a real picture, how often, and how sure that is.
 
     Attributes:
-        matches: For each synthetic picture its best real ones: ``synthetic, real, identity, logit, probability, rank,
-            p_value, q_value, grade, match, verdict`` (rank from 1, copies first; verdict: ``copy``, ``same identity``
-            or ``no match``; match: one of the first two). Of a detector without a head ``logit`` is its similarity and
-            ``probability`` is empty. Of the synthetic picture, the same in all of its rows, are ``p_value`` (how
-            probable so high a best score is for a picture of an unseen identity), ``q_value`` (the smallest false
-            discovery rate at which the picture is found) and ``grade`` (its first verdict, or ``close``); p and q are
-            NaN where no chance matches are known.
+        matches: For each synthetic picture its best real ones: ``synthetic, real, identity, dataset, logit,
+            probability, rank, p_value, q_value, grade, match, verdict`` (identity and dataset: of the real one; rank
+            from 1, copies first; verdict: ``copy``, ``same identity`` or ``no match``; match: one of the first two). Of
+            a detector without a head ``logit`` is its similarity and ``probability`` is empty. Of the synthetic
+            picture, the same in all of its rows, are ``p_value`` (how probable so high a best score is for a picture of
+            an unseen identity), ``q_value`` (the smallest false discovery rate at which the picture is found) and
+            ``grade`` (its first verdict, or ``close``); p and q are NaN where no chance matches are known.
         calibration: The threshold of the verdict ``same identity`` and where it comes from.
         memorization: Share of synthetic pictures with a match (paper, equation 4, over the whole real set).
         copies: Share of synthetic pictures that are copies.
@@ -181,8 +181,12 @@ class AuditResult:
         return folder / "index.html"
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> "AuditResult":
+    def load(cls, folder: str | os.PathLike[str], *, listed: bool = True) -> "AuditResult":
         """Read what :meth:`save` wrote.
+
+        Args:
+            folder: The audit's.
+            listed: Whether to read all matches of each picture; the best ones are enough for the report and a review.
 
         Raises:
             LCMemError: A file is missing or damaged.
@@ -192,12 +196,13 @@ class AuditResult:
             numbers, evidence = (
                 json.loads((source / f"{name}.json").read_text(encoding="utf-8")) for name in ("summary", "evidence")
             )
-            matches, scores = (pd.read_parquet(source / f"{name}.parquet") for name in ("matches", "scores"))
+            matches = pd.read_parquet(source / "matches.parquet", filters=None if listed else [("rank", "==", 1)])
+            scores = pd.read_parquet(source / "scores.parquet")
             twins, skipped = (
                 pd.read_csv(source / f"{name}.csv", dtype=str, keep_default_na=False) for name in ("twins", "skipped")
             )
-            if "grade" not in matches:
-                raise KeyError("no grades")
+            if missing := {"grade", "dataset"} - set(matches):
+                raise KeyError(f"no {min(missing)} in matches.parquet")
             total, independent = numbers["n_synthetic"], numbers["n_synthetic_independent"]
             memorization = wilson(numbers["n_memorized"], total, independent)
             held = (numbers["n_holdout_matches"], numbers["n_holdout"], numbers["n_holdout_independent"])

@@ -111,12 +111,11 @@ def run_demo(out: Path, model: str = "compact") -> tuple[AuditResult, pd.DataFra
         The audit, and for each kind of generated picture: ``kind, pictures, flagged, right_person``. ``right_person``
         counts those whose best match is of the right identity.
     """
-    claim_output(out, "demo", {})
     detector = LCMem.load(model)
-    build_demo(out)
-    result = audit(
-        out / "real", out / "generated", holdout=out / "holdout", model=detector, out=out / "audit", explain=EXPLAINED
-    )
+    with claim_output(out, "demo", {}):
+        build_demo(out)
+        sets = out / "real", out / "generated"
+        result = audit(*sets, holdout=out / "holdout", model=detector, out=out / "audit", explain=EXPLAINED)
     truth = pd.read_csv(out / "truth.csv").merge(result.to_frame(), on="path", suffixes=("_true", ""))
     truth["right"] = truth["match"] & (truth["identity"] == truth["identity_true"])
     found = truth.groupby("kind").agg(

@@ -1,6 +1,7 @@
 """Why two pictures match: where in each of them the evidence lies."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,7 @@ def explain_matches(detector: Detector, matches: pd.DataFrame, count: int) -> li
         count: How many pairs of each verdict.
 
     Returns:
-        For each pair ``synthetic`` and ``real`` (paths), ``least`` (value that is shown in full colour unless another
-        is larger) and ``maps``: of both pictures ``width``, ``height`` and ``values`` row by row.
+        For each pair ``synthetic`` and ``real`` (paths) and what :func:`explain_pair` returns.
     """
     strongest = matches[matches["match"]].sort_values("logit", ascending=False, kind="stable")
     parts = [strongest[strongest["verdict"] == verdict].head(count) for verdict in (COPY, SAME_IDENTITY)]
@@ -110,13 +110,28 @@ def explain_matches(detector: Detector, matches: pd.DataFrame, count: int) -> li
     found = []
     with progress_bar("where the evidence lies", sum(map(len, parts))) as advance:
         for synthetic, real in pairs:
-            try:
-                maps = [_shrunk(values) for values in explain(detector, synthetic, real)]
-                found.append({"synthetic": synthetic, "real": real, "least": _least(detector), "maps": maps})
-            except PictureError:
-                pass  # the gallery says that it is not here any more
+            with suppress(PictureError):  # the gallery says that it is not here any more
+                found.append({"synthetic": synthetic, "real": real} | explain_pair(detector, synthetic, real))
             advance(1)
     return found
+
+
+def explain_pair(detector: Detector, synthetic: str, real: str) -> dict[str, Any]:
+    """Maps of one pair, JSON-ready.
+
+    Args:
+        detector: Any one.
+        synthetic: A path.
+        real: Another one.
+
+    Returns:
+        ``least`` (value that is shown in full colour unless another is larger) and ``maps``: of both pictures
+        ``width``, ``height`` and ``values`` row by row.
+
+    Raises:
+        PictureError: A picture cannot be read.
+    """
+    return {"least": _least(detector), "maps": [_shrunk(values) for values in explain(detector, synthetic, real)]}
 
 
 def _shrunk(values: np.ndarray) -> dict[str, Any]:

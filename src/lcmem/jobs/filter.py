@@ -58,16 +58,16 @@ def filter_pictures(
     if files not in WAYS:
         raise LCMemError(f"unknown way {files!r} to keep files; known: {', '.join(WAYS)}")
     _check_copyable(synthetic, files)
-    target, detector = claim_output(out, "filter", inputs or {"synthetic": synthetic}), privacy.detector
-    table, skipped = _judged(synthetic, privacy, target, workers)
-    write_table(pd.DataFrame(skipped, columns=["path", "reason"]), target / "skipped.csv")
-    write_table(table, target / "filter.csv")
-    passed = list(table["path"][table["verdict"] == NO_MATCH])
-    if files != "none":
-        _collect(passed, target / KEPT, link=files == "link")
-    summary = _summary(table, len(skipped), privacy, detector)
-    write_json(summary, target / "summary.json")
-    return summary
+    with claim_output(out, "filter", inputs or {"synthetic": synthetic}) as target:
+        table, skipped = _judged(synthetic, privacy, target, workers)
+        write_table(pd.DataFrame(skipped, columns=["path", "reason"]), target / "skipped.csv")
+        write_table(table, target / "filter.csv")
+        passed = list(table["path"][table["verdict"] == NO_MATCH])
+        if files != "none":
+            _collect(passed, target / KEPT, link=files == "link")
+        summary = _summary(table, len(skipped), privacy, privacy.detector)
+        write_json(summary, target / "summary.json")
+        return summary
 
 
 def _check_copyable(synthetic: Manifest, files: str) -> None:

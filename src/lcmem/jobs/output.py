@@ -2,12 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lcmem.errors import LCMemError
-from lcmem.files import read_json, write_json
+from lcmem.files import alone_in, read_json, write_json
 
 MARK = "made-by.json"
 """In a folder of results: the commands that wrote there, each with its inputs."""
@@ -40,39 +41,48 @@ def check_output(out: str | os.PathLike[str], command: str, inputs: Mapping[str,
         )
 
 
-def claim_output(out: str | os.PathLike[str], command: str, inputs: Mapping[str, Any]) -> Path:
-    """Make a folder for the results of a command, with a note of who writes there; see :func:`check_output`.
-
-    Raises:
-        LCMemError: The folder may not be used.
-    """
-    check_output(out, command, inputs)
-    target = Path(out)
-    target.mkdir(parents=True, exist_ok=True)
-    write_json(_made(target) | {command: _described(inputs)}, target / MARK)
-    return target
-
-
-def hide_inputs(folder: Path) -> None:
-    """Put hashes in place of the inputs that a folder's note names; the same inputs are still known by them."""
-    write_json({command: _hidden(given) for command, given in _made(folder).items()}, folder / MARK)
-
-
-def claim_store(out: str | os.PathLike[str], kind: str, inputs: Mapping[str, Any]) -> Path:
-    """Have a folder for a store (an atlas, latents): a new or an empty one, or one that is to be added to.
+@contextmanager
+def claim_output(
+    out: str | os.PathLike[str], command: str, inputs: Mapping[str, Any], *, hidden: bool = False
+) -> Iterator[Path]:
+    """Have a folder for the results of a command to oneself until the block ends; see :func:`check_output`.
 
     Args:
-        out: The folder; it is not made yet.
+        out: The folder; it is made, with a note of who writes there.
+        command: As of :func:`check_output`.
+        inputs: As of :func:`check_output`.
+        hidden: Whether the note holds hashes in place of the inputs; the same inputs are still known by them.
+
+    Raises:
+        LCMemError: The folder may not be used, or another process is at work there.
+    """
+    check_output(out, command, inputs)
+    target, given = Path(out), _described(inputs)
+    target.mkdir(parents=True, exist_ok=True)
+    with alone_in(target):
+        check_output(out, command, inputs)  # another command may have begun meanwhile
+        write_json(_made(target) | {command: _hidden(given) if hidden else given}, target / MARK)
+        yield target
+
+
+@contextmanager
+def claim_store(out: str | os.PathLike[str], kind: str, inputs: Mapping[str, Any]) -> Iterator[Path]:
+    """Have a folder for a store (an atlas, latents) to oneself until the block ends.
+
+    Args:
+        out: The folder, which is made: a new or an empty one, or one that is to be added to.
         kind: Of the store, as of :data:`lcmem.store.card.KINDS`.
         inputs: As of :func:`check_output`.
 
     Raises:
-        LCMemError: It is a file, lies in an input, or holds something else.
+        LCMemError: It is a file, lies in an input, or holds something else; or another process is at work there.
     """
     target = outside_inputs(out, inputs)
     if _held(target) and not (target / f"{kind}.json").is_file():
         raise LCMemError(f"{target}: holds other files; choose another folder with --out")
-    return target
+    target.mkdir(parents=True, exist_ok=True)
+    with alone_in(target):
+        yield target
 
 
 def claim_file(

@@ -13,25 +13,26 @@ import pandas as pd
 from lcmem.errors import LCMemError
 from lcmem.files import read_json
 from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.output import hide_inputs
 from lcmem.jobs.risk import Risk
 from lcmem.matching.features import FeatureSet
+from lcmem.store.index import INDEX
 
 DIGITS = 16
 """Hexadecimal digits of a hash in tables."""
-NAMES = {"synthetic", "real", "path", "other", "identity", "other_identity", "value"}
-"""Columns that may name a picture or an identity, where they hold text."""
+NAMES = {"synthetic", "real", "path", "other", "identity", "other_identity", "dataset", "value"}
+"""Columns that may name a picture, an identity or a folder, where they hold text."""
 KEPT_BACK = "kept back in a private report"
 
 
 def check_private(folder: Path) -> None:
-    """Refuse a folder where an open audit lies, since some of its files would stay.
+    """Refuse a folder where an open audit lies, or what one left that was stopped, since some of its files would stay.
 
     Raises:
         LCMemError: There is one.
     """
     summary = folder / "summary.json"
-    if summary.is_file() and not read_json(summary).get("private"):
+    finished = summary.is_file() and not read_json(summary).get("private")
+    if finished or (folder / "pictures").exists() or (folder / "features" / INDEX).is_file():
         raise LCMemError(f"{folder}: holds an audit with names and pictures; choose another folder with --out")
 
 
@@ -55,10 +56,9 @@ def without_names(result: AuditResult, sets: Mapping[str, FeatureSet]) -> AuditR
     )
 
 
-def leave_no_names(folder: Path) -> None:
-    """Take away what an audit needs while it runs: features by the paths of their pictures, and its inputs' names."""
+def leave_no_features(folder: Path) -> None:
+    """Take away what an audit keeps while it runs: the features of pictures, by hashes of their files."""
     shutil.rmtree(folder / "features", ignore_errors=True)
-    hide_inputs(folder)
 
 
 class _Names:

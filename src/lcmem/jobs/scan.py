@@ -59,34 +59,41 @@ def scan_sets(
     """
     if calibration is not None:
         calibration.check(detector)  # wrong before anything is encoded
-    claim_output(out, "scan", {"queries": queries, "gallery": gallery})
     features = functools.partial(_features, detector=detector, out=out, workers=workers, ray_workers=ray_workers)
-    sets = same_depth({"queries": queries} if gallery is None else {"queries": queries, "gallery": gallery})
-    one = features(sets["queries"])
-    two = features(sets["gallery"]) if "gallery" in sets else one
-    identities = _identity_numbers([one.manifest, two.manifest])
-    point = scan_threshold(two, detector, threshold, workers, calibration)
-    result = _compare(
-        one.blocks,
-        None if gallery is None else two.blocks,
-        detector,
-        out / "pass",
-        ray_workers,
-        k=k,
-        threshold=point.logit,
-        query_identities=identities[0],
-        gallery_identities=None if gallery is None else identities[1],
-    )
-    paths = one.manifest.table["path"].to_numpy(), two.manifest.table["path"].to_numpy()
-    write_table(best_table(result, one.manifest, two.manifest, detector), out / "best.csv")
+    with claim_output(out, "scan", {"queries": queries, "gallery": gallery}):
+        sets = same_depth({"queries": queries} if gallery is None else {"queries": queries, "gallery": gallery})
+        one = features(sets["queries"])
+        two = features(sets["gallery"]) if "gallery" in sets else one
+        for name, found in (("query", one), ("gallery", two)):
+            found.check_usable(name)
+        identities = _identity_numbers([one.manifest, two.manifest])
+        point = scan_threshold(two, detector, threshold, workers, calibration)
+        result = _compare(
+            one.blocks,
+            None if gallery is None else two.blocks,
+            detector,
+            out / "pass",
+            ray_workers,
+            k=k,
+            threshold=point.logit,
+            query_identities=identities[0],
+            gallery_identities=None if gallery is None else identities[1],
+        )
+        skipped = pd.DataFrame([*one.skipped, *([] if gallery is None else two.skipped)], columns=["path", "reason"])
+        numbers = summary(result, one.manifest, two.manifest, detector, point, len(skipped))
+        _write(result, one.manifest, two.manifest, detector, point.logit, out)
+        write_table(skipped, out / "skipped.csv")
+        write_json(numbers, out / "summary.json")
+        return numbers
+
+
+def _write(result: ScanResult, one: Manifest, two: Manifest, detector: Detector, level: float, out: Path) -> None:
+    """The tables and the plot of a scan."""
+    paths = one.table["path"].to_numpy(), two.table["path"].to_numpy()
+    write_table(best_table(result, one, two, detector), out / "best.csv")
     write_matches(result, *paths, out / "matches.parquet")
     write_table(histogram_table(result.histogram), out / "histogram.csv")
-    plot_histogram(result.histogram, point.logit, out / "histogram.png")
-    skipped = pd.DataFrame([*one.skipped, *([] if gallery is None else two.skipped)], columns=["path", "reason"])
-    write_table(skipped, out / "skipped.csv")
-    found = summary(result, one.manifest, two.manifest, detector, point, len(skipped))
-    write_json(found, out / "summary.json")
-    return found
+    plot_histogram(result.histogram, level, out / "histogram.png")
 
 
 def _compare(

@@ -111,7 +111,12 @@ def open_features(folder: Path, detector: Detector) -> Store:
 
 
 def extract_sets(
-    sources: Mapping[str, Manifest | Atlas], detector: Detector, store: Store | None, *, workers: int | None = None
+    sources: Mapping[str, Manifest | Atlas],
+    detector: Detector,
+    store: Store | None,
+    *,
+    workers: int | None = None,
+    named: bool = True,
 ) -> dict[str, FeatureSet]:
     """Features of all sets of a job by their names, as by :func:`extract_features`.
 
@@ -120,7 +125,8 @@ def extract_sets(
     """
     sets = {}
     for name, source in sources.items():
-        sets[name] = extract_features(source, detector, store, title=f"encoding {name}", workers=workers)
+        title = f"encoding {name}"
+        sets[name] = extract_features(source, detector, store, title=title, workers=workers, named=named)
         sets[name].check_usable(name)
     return sets
 
@@ -133,6 +139,7 @@ def extract_features(
     title: str = "encoding",
     workers: int | None = None,
     encode: Callable[[list[str]], Iterable[Encoded]] | None = None,
+    named: bool = True,
 ) -> FeatureSet:
     """Features of every picture.
 
@@ -143,6 +150,7 @@ def extract_features(
         title: Of the progress bar.
         workers: Decoding processes.
         encode: What makes the features; by default :func:`lcmem.atlas.fill.encoded`.
+        named: Whether the store remembers the paths, so that the next run need not read the files to know them again.
 
     Raises:
         LCMemError: An atlas of another model, or with a damaged shard.
@@ -151,14 +159,15 @@ def extract_features(
         source.check(detector)
         return FeatureSet(source.manifest, source.blocks(), [], 0, 0.0, list(source.table["sha256"]))
     encode = encode or encoded(detector, workers)
-    return _once(source, detector, encode, title) if store is None else _stored(source, store, encode, title)
+    return _once(source, detector, encode, title) if store is None else _stored(source, store, encode, title, named)
 
 
 def _stored(
-    manifest: Manifest, store: Store, encode: Callable[[list[str]], Iterable[Encoded]], title: str
+    manifest: Manifest, store: Store, encode: Callable[[list[str]], Iterable[Encoded]], title: str, named: bool
 ) -> FeatureSet:
     done = fill(store, manifest.paths, encode, title=title)
-    store.remember(done.contents.iloc[done.stored][["path", "stamp", "sha256"]])
+    if named:
+        store.remember(done.contents.iloc[done.stored][["path", "stamp", "sha256"]])
     rows = store.rows(store.find(done.keys))
     skipped = [(path, manifest.below(reason)) for path, reason in done.skipped]
     return FeatureSet(manifest.rows(done.stored), ChunkedRows([rows]), skipped, done.encoded, done.seconds, done.keys)

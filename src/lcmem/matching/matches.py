@@ -74,6 +74,7 @@ def match_table(
             "synthetic": synthetic.manifest.table["path"].to_numpy(dtype=object)[query],
             "real": chosen["path"].to_numpy(),
             "identity": chosen["identity"].to_numpy(),
+            "dataset": chosen["dataset"].to_numpy(),
             "logit": score,
             "probability": probabilities(score, finder.detector),
             "rank": 0,

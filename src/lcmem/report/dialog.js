@@ -34,7 +34,7 @@ function showPair() {
     document.getElementById(`mark-${key}`).setAttribute('aria-pressed', String(value === mark));
   }
   const there = pictures.every(Boolean);
-  const able = {side: true, difference: there, flicker: there, overlay: there, map: there && source.map(row) !== null};
+  const able = {side: true, difference: there, flicker: there, overlay: there, map: there && source.mapped(row)};
   const shown = able[looking] ? looking : 'side';
   for (const name of Object.keys(VIEWS)) {
     const button = document.getElementById(`view-${name}`);
@@ -115,15 +115,17 @@ function overlay(row, urls) {
 }
 
 function heatMaps(row, urls) {
-  const found = source.map(row);
-  const limit = Math.max(found.least, ...found.maps.flatMap((map) => map.values.map(Math.abs)));
   const titles = ['synthetic', 'real'];
-  const figures = urls.map((url, at) => {
-    const canvas = element('canvas', {role: 'img', 'aria-label': `evidence in the ${titles[at]} picture`});
-    loaded(url).then((image) => paint(canvas, image, found.maps[at], limit));
-    return titled(canvas, `${titles[at]}: red speaks for the match, blue against it`);
-  });
-  return figures;
+  const canvases = titles.map((title) => element('canvas', {role: 'img', 'aria-label': `evidence in the ${title} picture`}));
+  const told = element('p', {className: 'soft'}, 'Looking where the evidence lies …');
+  paintMaps(row, urls, canvases).then(() => told.remove(), (error) => { told.textContent = `No heat map: ${error.message}`; });
+  return [...canvases.map((canvas, at) => titled(canvas, `${titles[at]}: red speaks for the match, blue against it`)), told];
+}
+
+async function paintMaps(row, urls, canvases) {
+  const [found, ...images] = await Promise.all([source.map(row), ...urls.map(loaded)]);
+  const limit = Math.max(found.least, ...found.maps.flatMap((map) => map.values.map(Math.abs)));
+  canvases.forEach((canvas, at) => paint(canvas, images[at], found.maps[at], limit));
 }
 
 function paint(canvas, image, map, limit) {

@@ -1,7 +1,7 @@
 // The gallery: filters, cards, pages and keys.
-const CONTROLS = ['verdict', 'mark', 'sort', 'least', 'identity', 'text'];
+const CONTROLS = ['verdict', 'mark', 'sort', 'least', 'dataset', 'identity', 'text'].filter((name) => document.getElementById(name));
 const gallery = document.getElementById('cards');
-const view = {start: 0, total: 0, rows: [], selected: 0};
+const view = {start: 0, total: 0, rows: [], selected: 0, asked: 0};
 
 function pageSize() {
   return window.matchMedia('(max-width: 640px)').matches ? 6 : 24;
@@ -50,7 +50,9 @@ function slug(text) {
 
 async function show(start = 0) {
   view.start = Math.max(0, start);
+  const asked = ++view.asked;
   const found = await source.list(query());
+  if (asked !== view.asked) return; // of two answers the one to the later question counts, whichever comes first
   Object.assign(view, {total: found.total, rows: found.rows});
   view.selected = Math.min(view.selected, Math.max(0, view.rows.length - 1));
   gallery.replaceChildren(...view.rows.map(card));

@@ -48,6 +48,7 @@ def page(result: "AuditResult", review: "Review | None", source: str, data: dict
         data: What that script reads, JSON-ready.
         listed: How many pairs the gallery can show.
     """
+    datasets = sorted(set(result.to_frame()["dataset"]))
     root = common_folder(result)
     card = audit_card(result, review)
     return template().render(
@@ -62,6 +63,7 @@ def page(result: "AuditResult", review: "Review | None", source: str, data: dict
         risk=_risk(result, root),
         served=source == "served.js",
         listed=listed,
+        datasets=datasets if len(datasets) > 1 else [],
         mapped=len(data.get("maps", {})),
         data=as_json(data),
         **page_parts(source),

@@ -27,8 +27,12 @@ const source = {
     return number < 0 ? null : data.pictures[number];
   },
 
+  mapped(row) {
+    return row.index in data.maps;
+  },
+
   map(row) {
-    return data.maps[row.index] ?? null;
+    return data.maps[row.index];
   },
 
   identities() {
@@ -66,6 +70,7 @@ function wanted(row, query) {
   return (query.verdict === 'all' || (query.verdict === 'match' ? row.verdict !== 'no match' : row.grade === query.verdict))
     && (query.mark === 'any' || mark === query.mark)
     && (query.least === '' || row.score >= Number(query.least))
+    && (!query.dataset || row.dataset === query.dataset)
     && (query.identity === '' || row.identity === query.identity)
     && `${row.synthetic}\n${row.real}\n${row.identity}`.toLowerCase().includes(query.text.toLowerCase());
 }

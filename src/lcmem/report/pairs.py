@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from lcmem.jobs.audit_result import AuditResult
 
 COLUMNS = {
-    "path": "synthetic", "real": "real", "identity": "identity", "verdict": "verdict", "grade": "grade",
-    "logit": "score", "p_value": "p", "q_value": "q",
+    "path": "synthetic", "real": "real", "identity": "identity", "dataset": "dataset", "verdict": "verdict",
+    "grade": "grade", "logit": "score", "p_value": "p", "q_value": "q",
 }  # fmt: skip
 """Columns of :meth:`lcmem.jobs.audit_result.AuditResult.to_frame` and what the gallery calls them."""
 
@@ -38,14 +38,11 @@ def pair_table(result: "AuditResult") -> pd.DataFrame:
 
 def common_folder(result: "AuditResult") -> str:
     """The folder that all sets lie in: names are shown from there, not by folders of a machine."""
-    columns = [
-        result.matches["synthetic"],
-        result.matches["real"],
-        *([result.twins["path"]] if len(result.twins) else []),
-    ]
-    folders = {os.path.dirname(path) for column in columns for path in column.unique()}
     if result.about.get("private"):
         return ""
+    best = result.to_frame()
+    columns = [best["path"], best["real"], *([result.twins["path"]] if len(result.twins) else [])]
+    folders = {os.path.dirname(path) for column in columns for path in column.unique()}
     return os.path.commonpath(folders) if folders and all(map(os.path.isabs, folders)) else ""
 
 

@@ -11,11 +11,17 @@ const source = {
   },
 
   picture(row, side) {
-    return `/picture/${row.index}/${side}`;
+    return data.private ? null : `/picture/${row.index}/${side}`;
   },
 
-  map() {
-    return null;
+  mapped() {
+    return !data.private;
+  },
+
+  async map(row) {
+    const answer = await fetch(`/map/${row.index}`, {headers: {'X-Token': data.token}});
+    if (answer.ok) return answer.json();
+    throw new Error(answer.status === 404 ? 'a picture is not here any more' : await answer.text());
   },
 
   identities() {

@@ -8,6 +8,7 @@ import typer
 from lcmem.cli.app import Download, Encoder, Size, examples
 from lcmem.cli.benchmark.group import group
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
+from lcmem.cli.stopping import held
 
 
 @group.command(
@@ -32,6 +33,6 @@ def autoencoder(
 
     check_output(out, "benchmark autoencoder", {"data": data})
     manifest = reading.manifest(data).select(split=split)
-    claim_output(out, "benchmark autoencoder", {"data": data})
+    held(claim_output(out, "benchmark autoencoder", {"data": data}))
     table = benchmark_autoencoder(manifest, load_encoder(encoder, allow_download=download), size, out)
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.2f}"))

@@ -7,6 +7,7 @@ import typer
 
 from lcmem.cli.app import MEASURE, app
 from lcmem.cli.pictures import Reading
+from lcmem.cli.stopping import held
 
 if TYPE_CHECKING:
     from lcmem.pictures.manifest import Manifest
@@ -47,7 +48,7 @@ def read_data(
         check_name(name)
     check_output(out, f"benchmark {command}", {"data": data})
     manifest = reading.manifest(data)
-    claim_output(out, f"benchmark {command}", {"data": data})
+    held(claim_output(out, f"benchmark {command}", {"data": data}))
     if not manifest.labelled:
         typer.secho(f"{data}: {NO_IDENTITIES}", fg="yellow", err=True)
     return manifest

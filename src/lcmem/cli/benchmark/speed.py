@@ -7,6 +7,7 @@ import typer
 
 from lcmem.cli.app import Device, Download, examples
 from lcmem.cli.benchmark.group import group, split_names
+from lcmem.cli.stopping import held
 
 
 @group.command(
@@ -29,7 +30,7 @@ def speed(
     names = list(REGISTRY) if detectors == "all" else split_names(detectors)
     for name in names:
         check_name(name)
-    claim_output(out, "benchmark speed", {})
+    held(claim_output(out, "benchmark speed", {}))
     table = benchmark_speed(names, out, options=Options(device, download))
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.1f}", na_rep=""))
     typer.echo(f"table: {out / 'speed.csv'}")
