@@ -1,12 +1,13 @@
 """Two versions of the program side by side: are results the same, and what do time and memory do?
 
-    python benchmarks/versions.py DATA OLD NEW [--model-old FOLDER --model-new FOLDER] [--rounds 2] [--json OUT]
+    python benchmarks/versions.py DATA OLD NEW [--model-old FOLDER --model-new FOLDER] [--rounds 2] [--real 2000]
+        [--synthetic 500] [--json OUT]
 
 DATA is a folder in the layout ``open-pack``; OLD and NEW are checkouts; the models are folders of the same weights in
-each version's own format (default: what each version calls ``compact``). In every round each version audits 2,000 × 500
-pictures, does it again with what it kept, indexes both sets and scans them, one version after the other; the better
-round counts. Results are compared by pair: how far the logits of each synthetic picture's best matches are apart, and
-whether they are the same pictures.
+each version's own format (default: what each version calls ``compact``). In every round each version audits the
+synthetic pictures against the real ones, does it again with what it kept, indexes both sets and scans them, one version
+after the other; the better round counts. Results are compared by pair: how far the logits of each synthetic picture's
+best matches are apart, and whether they are the same pictures.
 """
 
 import argparse
@@ -24,7 +25,6 @@ import pandas as pd
 from lcmem.datasets import read_dataset
 from lcmem.pictures.manifest import Manifest
 
-REAL, SYNTHETIC = 2000, 500
 MAIN = "from lcmem.cli import main; main()"
 Row = dict[str, float]
 
@@ -92,6 +92,8 @@ def main() -> None:
     parser.add_argument("--model-old", default="compact")
     parser.add_argument("--model-new", default="compact")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--real", type=int, default=2000, help="pictures of the split train")
+    parser.add_argument("--synthetic", type=int, default=500, help="pictures of the split test")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     versions = {"old": (arguments.old, arguments.model_old), "new": (arguments.new, arguments.model_new)}
@@ -99,8 +101,8 @@ def main() -> None:
     rounds: dict[str, list[dict[str, Row]]] = {name: [] for name in versions}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        sample(pack.select(split="train"), REAL).write(folder / "real.csv")
-        sample(pack.select(split="test"), SYNTHETIC).write(folder / "synthetic.csv")
+        sample(pack.select(split="train"), arguments.real).write(folder / "real.csv")
+        sample(pack.select(split="test"), arguments.synthetic).write(folder / "synthetic.csv")
         for _ in range(arguments.rounds):
             for version, (checkout, model) in versions.items():
                 rounds[version].append(work(checkout, model, folder, folder / version))
@@ -112,11 +114,10 @@ def main() -> None:
         }
         for command in rounds["old"][0]
     }
-    print(json.dumps({"commands": report, "largest_difference_of_logits": differences}, indent=2))
+    text = json.dumps({"commands": report, "largest_difference_of_logits": differences}, indent=2)
+    print(text)
     if arguments.json:
-        arguments.json.write_text(
-            json.dumps({"commands": report, "largest_difference_of_logits": differences}, indent=2) + "\n"
-        )
+        arguments.json.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,14 +7,7 @@ from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from lcmem.stats.bootstrap import Resampling, interval, measure
 from lcmem.stats.reliability import reliability
-from lcmem.stats.roc import (
-    Roc,
-    auc,
-    fnmr_at_fmr,
-    fold_accuracies,
-    psnr,
-    specificity_at_sensitivity,
-)
+from lcmem.stats.roc import Roc, auc, fnmr_at_fmr, fold_accuracies, psnr
 
 
 @pytest.fixture(params=[1, 6], ids=["ties", "no ties"])
@@ -29,7 +22,7 @@ def test_metrics_equal_scikit_learn(scored, share):
     assert auc(scores, same) == pytest.approx(roc_auc_score(same, scores), abs=1e-12)
     false_positive, true_positive, _ = roc_curve(same, scores, drop_intermediate=False)
     expected = 1 - false_positive[true_positive >= share - 1e-9].min()
-    assert specificity_at_sensitivity(scores, same, share) == pytest.approx(expected)
+    assert Roc.of(scores, same).specificity(share) == pytest.approx(expected)
     precision, recall, _ = precision_recall_curve(same, scores)
     assert Roc.of(scores, same).precision(share) == pytest.approx(precision[recall >= share - 1e-9][-1])
 

@@ -75,11 +75,6 @@ def auc(scores: np.ndarray, same: np.ndarray) -> float:
     return float(Roc.of(scores, same).auc())
 
 
-def specificity_at_sensitivity(scores: np.ndarray, same: np.ndarray, sensitivity: float = 0.99) -> float:
-    """:meth:`Roc.specificity` of scores ``[P]``, same ``[P]``."""
-    return float(Roc.of(scores, same).specificity(sensitivity))
-
-
 def fnmr_at_fmr(genuine: np.ndarray, impostors: np.ndarray, n_impostor: int, fmr: float) -> float:
     """False non-match rate at the lowest threshold whose false match rate is not above ``fmr`` (ISO/IEC 19795-1).
 
