@@ -22,10 +22,10 @@ from lcmem.pictures.manifest import Manifest
 
 @pytest.fixture(scope="module")
 def sets(people, tmp_path_factory):
-    """Real: ten people. Synthetic: four of their pictures, eight of strangers. Holdout: other strangers."""
+    """Real: five people. Synthetic: four of their pictures, eight of strangers. Holdout: other strangers."""
     folder = tmp_path_factory.mktemp("sets")
     train, test = people.select(split="train"), people.select(split="test")
-    for path, identity in zip(train.paths[:100], train.identities, strict=False):
+    for path, identity in zip(train.paths[:50], train.identities, strict=False):
         target = folder / "real" / identity / os.path.basename(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
