@@ -71,7 +71,7 @@ def test_download_is_offered_where_an_encoder_is_named():
 
 def test_interrupted_and_started_again(orl, tmp_path):
     """Ctrl-C after the first batch; the same command then encodes only what is missing."""
-    orl.write(tmp_path / "m.csv")
+    orl.rows(range(120)).write(tmp_path / "m.csv")
     arguments = ["encode", tmp_path / "m.csv", "--mirror", "--out", tmp_path / "store"]
     process = subprocess.Popen([*LCMEM, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
     journal, deadline = tmp_path / "store/shards/00000.keys", time.monotonic() + 200
@@ -83,5 +83,5 @@ def test_interrupted_and_started_again(orl, tmp_path):
     kept = journal.read_bytes().count(b"\n")
     done = lcmem(*arguments)
     assert done.returncode == 0, done.stderr
-    assert f"{400 - kept} encoded, {kept} reused" in done.stdout and 1 <= kept < 400
-    assert len(pd.read_parquet(tmp_path / "store/index.parquet")) == 400
+    assert f"{120 - kept} encoded, {kept} reused" in done.stdout and 1 <= kept < 120
+    assert len(pd.read_parquet(tmp_path / "store/index.parquet")) == 120

@@ -1,6 +1,7 @@
 """Many pictures: decoded by worker processes, in order, in batches; unreadable ones are set aside, not fatal."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -81,6 +82,11 @@ def _stack(items: list[tuple[int, Any]]) -> PictureBatch:
     return PictureBatch([index for index, _ in good], pictures, bad)
 
 
+def _silence(_: int) -> None:
+    """What fails in a worker is raised in the main process; only a thread that sends batches prints, after Ctrl-C."""
+    sys.excepthook = lambda *_: None
+
+
 def default_workers() -> int:
     """One decoding process for each core but one, at most eight."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -111,7 +117,11 @@ def decode(
         workers = default_workers() if len(paths) > FEW else 0
     pictures = _Pictures(paths, size, take)
     yield from DataLoader(
-        pictures, batch_sampler=_Growing(len(paths), batch_size), num_workers=workers, collate_fn=collate
+        pictures,
+        batch_sampler=_Growing(len(paths), batch_size),
+        num_workers=workers,
+        collate_fn=collate,
+        worker_init_fn=_silence,
     )
 
 
