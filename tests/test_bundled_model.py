@@ -5,6 +5,7 @@ Needs the data pack, see CONTRIBUTING.md.
 
 import hashlib
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,8 +13,11 @@ from lcmem.datasets import read_dataset
 from lcmem.detectors.pixel import NCC
 from lcmem.evaluation.copy.run import benchmark_copy
 from lcmem.evaluation.reid.run import benchmark_reid
+from lcmem.pictures.manifest import Manifest
 
 DETECTORS = ["ncc", "compact"]
+SPLITS = ["test", "val"]
+"""Pictures that are copied, and those that thresholds are taken from."""
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +25,7 @@ def pack(data_pack):
     return read_dataset("open-pack", data_pack)
 
 
-def few_of_each(manifest, most=250):
+def few_of_each(manifest, most):
     """At most so many pictures of each dataset, in the order of a hash of the identity; the card has them all."""
     kept = []
     for _, rows in manifest.table.groupby("dataset"):
@@ -35,10 +39,12 @@ def measured(pack, tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     with pytest.MonkeyPatch.context() as patch:  # every pair of raw pixels would take minutes
         patch.setattr(NCC, "exhaustive", False)
-        reid = benchmark_reid(few_of_each(pack.select(split="test")), DETECTORS, folder, bootstrap=50)
-    benchmark_copy(pack, DETECTORS, folder, pictures=200, transforms=["stage-2"], cache=folder / "cache")
-    copies = pd.read_csv(folder / "copy_map.csv")
-    both = pd.concat([reid, copies[~copies["dataset"].isin(reid["dataset"])]])
+        reid = benchmark_reid(few_of_each(pack.select(split="test"), 150), DETECTORS, folder, bootstrap=50)
+    anonymous = ~pack.table["dataset"].isin(reid["dataset"])  # of those only copies can be told
+    parts = [few_of_each(pack.rows(np.flatnonzero(anonymous & (pack.table["split"] == split))), 40) for split in SPLITS]
+    chosen = Manifest(pd.concat([part.table for part in parts], ignore_index=True))
+    benchmark_copy(chosen, DETECTORS, folder, transforms=["stage-2"], cache=folder / "cache")
+    both = pd.concat([reid, pd.read_csv(folder / "copy_map.csv")])
     return both[~both["dataset"].isin(["macro", "micro"])]
 
 
