@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from lcmem.errors import LCMemError, LCMemWarning
+from lcmem.pictures.content import content_table
 from lcmem.pictures.manifest import Manifest
 
 
@@ -104,3 +105,10 @@ def test_an_ordinary_table_is_read_without_a_word(tmp_path, pictures):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Manifest.read(tmp_path / "m.csv")
+
+
+def test_a_path_with_a_null_byte_is_no_file(save_noise, tmp_path):
+    save_noise("a.png")
+    (tmp_path / "m.csv").write_bytes(b"path\na.png\na\0b.png\n")
+    reasons = content_table(Manifest.read(tmp_path / "m.csv").paths, {})["reason"].tolist()
+    assert reasons[0] == "" and "a\0b.png" in reasons[1]

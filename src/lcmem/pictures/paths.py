@@ -115,7 +115,7 @@ def file_stamp(path: str) -> str:
     file, _ = split_slice(path)
     try:
         status = os.stat(split_zip(file)[0] or file)
-    except OSError:
+    except (OSError, ValueError):  # a path that a table gives may hold a null byte
         return ""
     return f"{status.st_size}-{status.st_mtime_ns}"
 
