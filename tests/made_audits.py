@@ -8,7 +8,7 @@ from PIL import Image
 
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.stats.calibration import Calibration
-from lcmem.stats.rates import excess, wilson
+from lcmem.stats.rates import excess, proportion
 
 NASTY = "<img src=x onerror=alert(1)>&quot;'\"</script><script>alert(2)</script>"
 """A name that tries to get out of wherever it is put."""
@@ -50,8 +50,8 @@ def made_audit(faces, folder, *, count, matches, side=128):
             "verdict": verdict,
         }
     )
-    rates = [wilson(number, count) for number in (matches, matches // 3)]
-    holdout = wilson(1, 100)
+    rates = [proportion(number, count) for number in (matches, matches // 3)]
+    holdout = proportion(1, 100)
     return AuditResult(
         matches=table,
         calibration=Calibration(5.0, 0.01, 0.02, "identities", "Made up."),

@@ -17,13 +17,13 @@ from lcmem.errors import LCMemError
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.gate import FAIL, PASS, WEAK, Gate
 from lcmem.stats.calibration import Calibration
-from lcmem.stats.rates import wilson
+from lcmem.stats.rates import proportion
 
 
 def audited(matched, copies, total, *, rate=0.01, bound=0.02, logit=3.0, method="edited copies"):
     empty = pd.DataFrame()
     calibration = Calibration(logit, rate, bound, "identities", "")
-    made = wilson(matched, total), wilson(copies, total)
+    made = proportion(matched, total), proportion(copies, total)
     return AuditResult(empty, calibration, *made, None, None, empty, empty, {}, {"copy_method": method})
 
 

@@ -23,22 +23,22 @@ from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.gallery import Gallery
 from lcmem.jobs.marks import read_marks, read_review
 from lcmem.jobs.review import ReviewServer
-from lcmem.stats.rates import wilson
+from lcmem.stats.rates import proportion
 from lcmem.stats.review import Reviewed, corrected_rate
 from made_audits import made_audit
 
 
 def test_a_whole_review_leaves_only_what_was_confirmed():
-    rate = wilson(30, 200, 100.0)
+    rate = proportion(30, 200, 100.0)
     found = corrected_rate(rate, [Reviewed(10, 10, 0), Reviewed(20, 5, 15)])
-    confirmed = wilson(15, 200, 100.0)
+    confirmed = proportion(15, 200, 100.0)
     assert (found.count, found.value) == (15, 0.075)
     assert (found.low, found.high) == pytest.approx((confirmed.low, confirmed.high))
     assert corrected_rate(rate, [Reviewed(30, 30, 0)], missed=2).count == 32
 
 
 def test_what_nobody_looked_at_counts_but_widens_the_interval():
-    rate = wilson(30, 200)
+    rate = proportion(30, 200)
     nothing = corrected_rate(rate, [Reviewed(30, 0, 0)])
     assert nothing.value == rate.value and nothing.low == 0
     widths = [corrected_rate(rate, [Reviewed(30, n // 2, n // 2)]) for n in (4, 10, 20, 30)]
@@ -53,7 +53,7 @@ def test_the_interval_holds_the_truth(rng):
         matches = rng.binomial(2000, 0.12)
         right = rng.random(matches) < 0.6
         looked = rng.permutation(right)[:100]
-        found = corrected_rate(wilson(matches, 2000), [Reviewed(matches, looked.sum(), (~looked).sum())])
+        found = corrected_rate(proportion(matches, 2000), [Reviewed(matches, looked.sum(), (~looked).sum())])
         held += found.low <= 0.12 * 0.6 <= found.high
     assert held / 300 >= 0.93
 
@@ -204,7 +204,7 @@ def test_100000_pictures_in_less_than_a_gigabyte(folder, tmp_path, monkeypatch):
     number = pd.Series(np.arange(len(many)) // 60).astype(str).where(np.arange(len(many)) >= 60, "")
     many["synthetic"] = many["synthetic"].str.replace(".jpg", "") + number + ".jpg"
     ranked = pd.concat([many.assign(rank=rank) for rank in range(1, 6)]).sort_index(kind="stable", ignore_index=True)
-    replace(small, matches=many, memorization=wilson(1667 * 30, len(many))).save(tmp_path)
+    replace(small, matches=many, memorization=proportion(1667 * 30, len(many))).save(tmp_path)
     write_table(ranked, tmp_path / "matches.parquet")
     run = subprocess.Popen(
         [sys.executable, "-m", "lcmem", "review", str(tmp_path)],

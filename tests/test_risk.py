@@ -7,7 +7,7 @@ from sklearn.datasets import make_spd_matrix
 
 from lcmem.jobs.risk import Risk, measure_risk
 from lcmem.pictures.manifest import Manifest
-from lcmem.stats.rates import excess, wilson
+from lcmem.stats.rates import excess, proportion
 from lcmem.stats.separation import separation
 
 REAL = pd.DataFrame(
@@ -47,7 +47,7 @@ def test_by_group_of_people_and_by_what_pictures_were_made_for(risk):
     assert set(risk.groups["column"]) == {"sex"}, "what names every picture names no group"
     assert groups.loc["f", ["pictures", "identities", "hit"]].tolist() == [2, 1, 1]
     assert groups.loc["m", ["pictures", "identities", "hit"]].tolist() == [4, 3, 1]
-    rate = wilson(1, 3)
+    rate = proportion(1, 3)
     assert groups.loc["m", ["share", "low", "high"]].tolist() == pytest.approx([rate.value, rate.low, rate.high])
     labels = risk.labels.set_index("value")
     assert labels["matched"].to_dict() == {"cat": 2, "dog": 0} and labels.loc["dog", "high"] < 1
@@ -69,10 +69,14 @@ def test_nothing_matched(tmp_path):
 
 def test_the_excess_is_tested():
     """A score test of 30 of 100 against 10 of 100: z = 0.2 / sqrt(2 · 0.2 · 0.8 / 100)."""
-    assert excess(wilson(30, 100), wilson(10, 100)).p_value == pytest.approx(0.000203, rel=0.01)
-    assert excess(wilson(5, 100), wilson(10, 100)).p_value == excess(wilson(0, 50), wilson(0, 50)).p_value == 1
-    assert excess(wilson(30, 100, 10.0), wilson(10, 100, 10.0)).p_value > 0.1, "worth ten each"
-    assert excess(wilson(1, 1), wilson(0, 1)).p_value > 0.05
+    assert excess(proportion(30, 100), proportion(10, 100)).p_value == pytest.approx(0.000203, rel=0.01)
+    assert (
+        excess(proportion(5, 100), proportion(10, 100)).p_value
+        == excess(proportion(0, 50), proportion(0, 50)).p_value
+        == 1
+    )
+    assert excess(proportion(30, 100, 10.0), proportion(10, 100, 10.0)).p_value > 0.1, "worth ten each"
+    assert excess(proportion(1, 1), proportion(0, 1)).p_value > 0.05
 
 
 def pictures(rng, people, mean):

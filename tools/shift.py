@@ -23,7 +23,7 @@ from lcmem.pictures.image import load_levels
 from lcmem.scan import ChunkedRows, scan
 from lcmem.stats.calibration import calibrate
 from lcmem.stats.chance import Chance
-from lcmem.stats.rates import wilson
+from lcmem.stats.rates import proportion
 from lcmem.stats.separation import separation
 
 REAL, STRANGERS, RATES = 200, 150, (0.01, 0.05)
@@ -79,7 +79,7 @@ def row(
     cells: dict[str, object] = {"strangers": name, "AUC": f"{told.auc:.2f} ({told.low:.2f} to {told.high:.2f})"}
     cells["warned"] = "yes" if told.easy else "no"
     for rate in RATES:
-        matched = wilson(int((best >= calibrate(chance, rate, "identities", np.inf).logit).sum()), len(best))
+        matched = proportion(int((best >= calibrate(chance, rate, "identities", np.inf).logit).sum()), len(best))
         cells[f"match at {rate:.0%}"] = f"{matched.value:.1%} ({matched.low:.1%} to {matched.high:.1%})"
     return cells
 

@@ -11,7 +11,7 @@ from lcmem.detectors.registry import load_detector
 from lcmem.errors import LCMemError, extra
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.pictures.manifest import ManifestLike
-from lcmem.stats.rates import Rate, wilson
+from lcmem.stats.rates import Rate, proportion
 
 with extra("generation", "MemorizationRate needs torchmetrics"):
     from torchmetrics import Metric
@@ -79,5 +79,5 @@ class MemorizationRate(Metric):
 
     @property
     def rate(self) -> Rate:
-        """The same of this process alone, with its 95 % confidence interval (Wilson)."""
-        return wilson(int(self.matched), int(self.total))
+        """The same of this process alone, with its 95 % confidence interval."""
+        return proportion(int(self.matched), int(self.total))

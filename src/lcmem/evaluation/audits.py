@@ -24,7 +24,7 @@ from lcmem.pictures.image import load_levels
 from lcmem.pictures.loading import to_float, to_levels
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
-from lcmem.stats.rates import wilson
+from lcmem.stats.rates import proportion
 
 SIDE = 256
 """Pixels: edited copies are of this size."""
@@ -138,7 +138,7 @@ def _rows(found: AuditResult, real: Manifest) -> list[dict[str, Any]]:
     rows = []
     for kind in KINDS:
         part = best[kinds == kind]
-        share = wilson(int(part["match"].sum()), len(part))
+        share = proportion(int(part["match"].sum()), len(part))
         rows.append(
             {
                 "kind": kind,

@@ -18,7 +18,7 @@ from lcmem.matching.features import FeatureSet
 from lcmem.matching.grades import graded
 from lcmem.matching.matches import best_matches, evidence, match_table
 from lcmem.matching.verdicts import COPY
-from lcmem.stats.rates import Rate, effective_number, excess, wilson
+from lcmem.stats.rates import Rate, effective_number, excess, proportion
 
 MEASURED = 20_000
 """Up to so many real pictures are compared with each other for copies among them."""
@@ -85,7 +85,9 @@ def _rates(matches: pd.DataFrame, clusters: np.ndarray) -> tuple[Rate, Rate]:
     first = matches[matches["rank"] == 1]
     matched, copied = first["match"].to_numpy(), (first["verdict"] == COPY).to_numpy()
     independent = effective_number(clusters, matched)
-    return wilson(int(matched.sum()), len(first), independent), wilson(int(copied.sum()), len(first), independent)
+    return proportion(int(matched.sum()), len(first), independent), proportion(
+        int(copied.sum()), len(first), independent
+    )
 
 
 def _skipped(sets: dict[str, FeatureSet]) -> pd.DataFrame:

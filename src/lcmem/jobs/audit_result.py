@@ -16,7 +16,7 @@ from lcmem.jobs.risk import Risk
 from lcmem.matching.verdicts import CLOSE, COPY
 from lcmem.shown import as_html, as_text
 from lcmem.stats.calibration import Calibration
-from lcmem.stats.rates import Difference, Rate, excess, wilson
+from lcmem.stats.rates import Difference, Rate, excess, proportion
 
 COPY_RULES = {
     "edited copies": "A file of equal content; or a pair with a {score} of at least {level:.2f} whose thumbnails "
@@ -204,10 +204,10 @@ class AuditResult:
             if missing := {"grade", "dataset"} - set(matches):
                 raise KeyError(f"no {min(missing)} in matches.parquet")
             total, independent = numbers["n_synthetic"], numbers["n_synthetic_independent"]
-            memorization = wilson(numbers["n_memorized"], total, independent)
+            memorization = proportion(numbers["n_memorized"], total, independent)
             held = (numbers["n_holdout_matches"], numbers["n_holdout"], numbers["n_holdout_independent"])
-            holdout = wilson(*held) if numbers["n_holdout"] else None
-            copies = wilson(numbers["n_copies"], total, independent)
+            holdout = proportion(*held) if numbers["n_holdout"] else None
+            copies = proportion(numbers["n_copies"], total, independent)
             calibration = _calibration(numbers)
             risk = Risk.load(source) if (source / "risk-identities.csv").is_file() else None
         except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors

@@ -12,7 +12,7 @@ from lcmem.generation.bench import Bench, Samples, features_of, save_grid
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.latents import LatentStore
 from lcmem.report.experiments import plot_sizes
-from lcmem.stats.rates import wilson
+from lcmem.stats.rates import proportion
 
 SHOWN = 8
 """Nearest pairs shown for each size."""
@@ -45,7 +45,7 @@ def _by_size(bench: Bench, store: LatentStore, samples: Samples, name: str) -> d
     control = privacy.judge(torch.from_numpy(np.array(bench.control.blocks[:])))
     row: dict[str, Any] = {"threshold": privacy.thresholds.identity}
     for title, found in (("samples", judged), ("holdout", control)):
-        row |= wilson(int((~found.novel).sum()), len(found.novel)).columns(title)
+        row |= proportion(int((~found.novel).sum()), len(found.novel)).columns(title)
     at = judged.table["logit"].nlargest(SHOWN).index.to_numpy()
     made = bench.pictures(torch.from_numpy(samples.latents[at]).float(), store, at % len(store))
     real = pd.Index(store.manifest.paths).get_indexer(pd.Index(judged.table["real"][at]))

@@ -17,7 +17,7 @@ from lcmem.generation.training import DiffusionTraining
 from lcmem.generation.tries import PrivateSamples, picture_of
 from lcmem.jobs.paired import PAPER, paired_rates
 from lcmem.matching.verdicts import NO_MATCH
-from lcmem.stats.rates import wilson
+from lcmem.stats.rates import proportion
 
 PUBLISHED = {
     "Label + Noise": (9.43, 0.362, 4.31),
@@ -70,7 +70,7 @@ def _memorization(bench: Bench, samples: Samples) -> dict[str, Any]:
         row |= paired[PAPER].columns("paired")
     for name, features in (("one_vs_all", samples.matching), ("holdout", np.array(bench.control.blocks[:]))):
         found = privacy.judge(torch.from_numpy(features)).novel
-        row |= wilson(int((~found).sum()), len(found)).columns(name)
+        row |= proportion(int((~found).sum()), len(found)).columns(name)
     return row
 
 

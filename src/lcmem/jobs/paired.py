@@ -16,7 +16,7 @@ from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.matching.compare import probabilities, score_pairs
 from lcmem.matching.features import extract_features, open_features
 from lcmem.pictures.manifest import Manifest
-from lcmem.stats.rates import Rate, wilson
+from lcmem.stats.rates import Rate, proportion
 from lcmem.store import Store
 
 COLUMNS = ["synthetic", "real"]
@@ -73,15 +73,15 @@ class PairedResult:
 
 
 def paired_rates(scores: np.ndarray, thresholds: Mapping[str, float], *, logits: bool) -> dict[str, Rate]:
-    """Share of pairs at each threshold, with Wilson's interval.
+    """Share of pairs at each threshold, with its interval.
 
     Args:
         scores: ``[n]``.
         thresholds: By name.
         logits: Whether scores are logits: then the paper's p > 0.5 comes first.
     """
-    paper = {PAPER: wilson(int((scores > 0).sum()), len(scores))} if logits else {}
-    return paper | {name: wilson(int((scores >= level).sum()), len(scores)) for name, level in thresholds.items()}
+    paper = {PAPER: proportion(int((scores > 0).sum()), len(scores))} if logits else {}
+    return paper | {name: proportion(int((scores >= level).sum()), len(scores)) for name, level in thresholds.items()}
 
 
 def audit_pairs(

@@ -9,7 +9,7 @@ import pandas as pd
 from lcmem.files import write_table
 from lcmem.matching.verdicts import COPY
 from lcmem.pictures.manifest import Manifest
-from lcmem.stats.rates import effective_number, wilson
+from lcmem.stats.rates import effective_number, proportion
 
 VALUES = 50
 """A column with more different values names no groups."""
@@ -29,7 +29,7 @@ class Risk:
             synthetic, copies, highest`` (its pictures, synthetic pictures that match one of them, copies among these,
             the highest score). A picture of nobody known goes by its path.
         groups: For each group column of the real manifest (such as sex, site or label) and each of its values
-            ``pictures``, ``identities`` and how many of these are ``hit``, with Wilson's interval of their ``share``.
+            ``pictures``, ``identities`` and how many of these are ``hit``, with the interval of their ``share``.
         labels: For each such column of the synthetic manifest (what pictures were conditioned on) ``pictures`` and how
             many of them are ``matched``, with the interval of the share.
         pictures: Training pictures that are matched, those by most synthetic pictures first: ``path, identity,
@@ -110,7 +110,7 @@ def _groups(real: Manifest, owner: pd.Series, hit: set[str]) -> pd.DataFrame:
     for column in group_columns(real):
         for value, part in owner.groupby(real.table[column].astype(str).to_numpy()):
             people = set(part)
-            rate = wilson(len(people & hit), len(people))
+            rate = proportion(len(people & hit), len(people))
             rows.append((column, value, len(part), rate.total, rate.count, rate.value, rate.low, rate.high))
     return pd.DataFrame(rows, columns=GROUPS)
 
@@ -122,7 +122,7 @@ def _labels(synthetic: Manifest, matches: pd.DataFrame, evidence: np.ndarray) ->
         for value in np.unique(values):
             here = values == value
             worth = effective_number(evidence[here], matched[here])
-            rate = wilson(int(matched[here].sum()), int(here.sum()), worth)
+            rate = proportion(int(matched[here].sum()), int(here.sum()), worth)
             rows.append((column, value, rate.total, rate.count, rate.value, rate.low, rate.high))
     return pd.DataFrame(rows, columns=LABELS)
 

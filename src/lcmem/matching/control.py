@@ -14,7 +14,7 @@ from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.matches import equal_pictures, nearest_pictures
 from lcmem.stats.chance import Chance
-from lcmem.stats.rates import Rate, effective_number, wilson
+from lcmem.stats.rates import Rate, effective_number, proportion
 
 FEWEST = 20
 """Identities of the holdout that calibrate, and as many that control, where the real set has no identities."""
@@ -50,7 +50,7 @@ class Control:
     def rate(self, threshold: float) -> Rate:
         """Share of pictures that reach a threshold."""
         matched = self.scores >= threshold
-        return wilson(int(matched.sum()), len(matched), effective_number(self.clusters, matched))
+        return proportion(int(matched.sum()), len(matched), effective_number(self.clusters, matched))
 
 
 class OwnChance(NamedTuple):

@@ -70,8 +70,11 @@ def effective_number(clusters: np.ndarray, matched: np.ndarray) -> float:
     return len(clusters) / max(effect, 1.0)
 
 
-def wilson(count: int, total: int, effective: float | None = None) -> Rate:
-    """Wilson's score interval of a proportion (Wilson 1927), which is sensible at 0 and 1 too.
+def proportion(count: int, total: int, effective: float | None = None) -> Rate:
+    """A share with the interval of Clopper and Pearson (1934), which holds the truth in at least 95 % of cases.
+
+    Wilson's is narrower, but holds it in 84 % only where 0.18 matches are expected, as of a generator that hardly ever
+    memorizes.
 
     Args:
         count: Pictures that match.
@@ -83,13 +86,12 @@ def wilson(count: int, total: int, effective: float | None = None) -> Rate:
     from statsmodels.stats.proportion import proportion_confint  # takes a second
 
     number = float(total) if effective is None else effective
-    low, high = map(float, proportion_confint(count / total * number, number, method="wilson"))
-    # rounding may leave the ends just inside
-    return Rate(count, total, number, count / total, low if count else 0.0, high if count < total else 1.0)
+    low, high = map(float, proportion_confint(count / total * number, number, method="beta"))
+    return Rate(count, total, number, count / total, low, high)
 
 
 def excess(rate: Rate, control: Rate) -> Difference:
-    """``rate − control`` with the interval that Newcombe (1998, method 10) builds from both Wilson intervals.
+    """``rate − control`` with the interval that Newcombe (1998, method 10) builds from the Wilson intervals of both.
 
     The test is the one-sided score test of two proportions, of as many independent observations as the pictures are
     worth.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot
 
-from lcmem.stats.rates import Rate, wilson
+from lcmem.stats.rates import Rate, proportion
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ def corrected_rate(rate: Rate, kinds: Sequence[Reviewed], missed: int = 0) -> Ra
     Matches of each kind count times the share that was confirmed of those with a decision; where nothing was decided
     they count as they are. So what was looked at must stand for its kind: a fair sample of it, or all of it. The
     interval adds two doubts by squares of their distances from the estimate, as Newcombe (1998) adds those of two
-    rates: which pictures the generator made (Wilson's interval of the corrected rate), and which matches were looked at
-    (Wilson's interval of each kind's share, with the finite population correction; none if all were).
+    rates: which pictures the generator made (the interval of the corrected rate), and which matches were looked at
+    (the interval of each kind's share, with the finite population correction; none if all were).
 
     Args:
         rate: Before the review.
@@ -44,7 +44,7 @@ def corrected_rate(rate: Rate, kinds: Sequence[Reviewed], missed: int = 0) -> Ra
         estimate += kind.matches * share
         below, above = hypot(below, kind.matches * (share - low)), hypot(above, kind.matches * (high - share))
     value = estimate / rate.total
-    drawn = wilson(round(estimate), rate.total, rate.effective)
+    drawn = proportion(round(estimate), rate.total, rate.effective)
     low = value - hypot(drawn.value - drawn.low, below / rate.total)
     high = value + hypot(drawn.high - drawn.value, above / rate.total)
     return Rate(round(estimate), rate.total, rate.effective, value, max(low, 0.0), min(high, 1.0))
@@ -64,5 +64,5 @@ def _confirmed_share(kind: Reviewed, worth: float) -> tuple[float, float, float]
     if decided >= kind.matches:
         return share, share, share
     number = decided * worth * (kind.matches - 1) / (kind.matches - decided)
-    found = wilson(kind.confirmed, decided, number)
+    found = proportion(kind.confirmed, decided, number)
     return share, found.low, found.high
