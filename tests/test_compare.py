@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from lcmem.cli.app import app
 from lcmem.jobs.pair import RATE, compare_pair, measure_scale
+from lcmem.jobs.strangers import SHARES, measure_strangers, usual_share
 from lcmem.matching.features import extract_features
 from lcmem.pictures.manifest import Manifest
 from test_cli_help import all_commands
@@ -35,6 +36,7 @@ def test_the_default_says_where_it_comes_from(faces):
     assert done.exit_code == 0
     assert "threshold: p 0.5000" in done.output and "the paper's" in done.output and "--against" in done.output
     assert re.search(r"a picture with itself reaches p (0\.9|1\.0)", done.output)
+    assert len(re.findall(r"of pairs of different people lie above it", done.output)) == 2, "of threshold and score"
 
 
 @pytest.mark.parametrize(("other", "code"), [("copy.jpg", 0), ("s2.pgm", 1)])
@@ -60,6 +62,25 @@ def test_the_scale_is_that_of_all_pairs(people, compact):
     assert (apart >= scale.threshold).mean() <= RATE < (apart >= scale.threshold - 0.5).mean()
     unknown = extract_features(Manifest(people.rows(range(60)).table.assign(identity="")), compact, None, workers=0)
     assert not measure_scale(unknown, compact).known and measure_scale(unknown, compact).pairs == 60 * 59 / 2
+
+
+def test_a_card_says_how_many_strangers_lie_above_a_score(people, compact, monkeypatch):
+    few = extract_features(people.rows(range(60)), compact, None, workers=0)
+    logits = compact.similarities(few.features, few.features).numpy()
+    person = np.array(few.manifest.identities)
+    apart = logits[np.triu(person[:, None] != person, 1)]
+    found = measure_strangers({"orl": few, "tiny": extract_features(people.rows(range(9, 12)), compact, None)}, compact)
+    assert list(found["datasets"]) == ["orl"] and found["datasets"]["orl"]["pairs"] == len(apart)
+    for share, score in zip(SHARES, found["datasets"]["orl"]["scores"], strict=True):
+        assert (apart >= score + 0.001).mean() <= share < (apart >= score - 0.5).mean()
+    monkeypatch.setitem(compact.card, "strangers", found)
+    level = found["datasets"]["orl"]["scores"][3]
+    assert usual_share(compact, level).startswith("5.0% of pairs") and f"{len(apart):,} pairs" in usual_share(
+        compact, 0
+    )
+    assert "less than 0.1%" in usual_share(compact, 50.0) and "more than 50%" in usual_share(compact, -50.0)
+    monkeypatch.delitem(compact.card, "strangers")
+    assert usual_share(compact, 0.0) == ""
 
 
 def test_a_detector_without_probabilities(faces):

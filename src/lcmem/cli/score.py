@@ -94,6 +94,8 @@ def comparison_lines(found: "Comparison", detector: "Detector") -> list[str]:
 
     level = "none" if found.threshold is None else in_words(found.threshold, detector)
     scale = f"a picture with itself reaches {in_words(found.highest, detector)}"
+    if found.usual:
+        scale = f"{found.usual}; {scale}"
     if found.scale is not None and found.scale.above_half == found.scale.above_half:
         scale = f"{found.scale.above_half:.1%} of these pairs lie above p 0.5; {scale}"
     verdict, score = VERDICTS[found.verdict], in_words(found.score, detector)

@@ -9,11 +9,11 @@ import pandas as pd
 from scipy.special import expit
 
 from lcmem.detectors.base import Detector
+from lcmem.jobs.strangers import reached, usual_share
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score
 from lcmem.matching.features import FeatureSet
 from lcmem.pictures.image import load_levels
-from lcmem.scan.result import Histogram
 
 RATE = 0.01
 """Share of pairs of different identities that may reach a threshold that is measured."""
@@ -47,6 +47,8 @@ class Comparison:
         origin: Where that comes from, in a sentence.
         highest: What a picture reaches with itself.
         scale: Where strangers lie, if that was measured.
+        usual: How many strangers lie above the score, in a sentence, on the data that the model was made with; "" if
+            its card does not say.
     """
 
     verdict: str
@@ -55,6 +57,7 @@ class Comparison:
     origin: str
     highest: float
     scale: Scale | None
+    usual: str
 
 
 def compare_pair(
@@ -91,7 +94,8 @@ def compare_pair(
     else:
         level, origin = _threshold(threshold, scale, detector)
     verdict = "undecided" if level is None else "match" if score >= level else "no match"
-    return Comparison("identical" if _equal(a, b) else verdict, score, level, origin, highest, scale)
+    usual = usual_share(detector, score)
+    return Comparison("identical" if _equal(a, b) else verdict, score, level, origin, highest, scale, usual)
 
 
 def measure_scale(found: FeatureSet, detector: Detector) -> Scale:
@@ -101,14 +105,7 @@ def measure_scale(found: FeatureSet, detector: Detector) -> Scale:
     kind = "unknown" if numbers is None else "different"
     pairs = int(result.histogram.counts[kind].sum())
     half = result.match_counts[kind] / pairs if pairs and detector.head is not None else np.nan
-    return Scale(_reached(result.histogram, kind, RATE), pairs, half, numbers is not None)
-
-
-def _reached(histogram: Histogram, kind: str, rate: float) -> float:
-    """The lowest edge that at most this share of pairs lies above."""
-    counts = histogram.counts[kind]
-    above = np.append(np.cumsum(counts[::-1])[::-1], 0)
-    return float(histogram.edges[int(np.argmax(above <= rate * counts.sum()))] + histogram.error)
+    return Scale(reached(result.histogram, kind, RATE), pairs, half, numbers is not None)
 
 
 def _threshold(given: float | None, scale: Scale | None, detector: Detector) -> tuple[float | None, str]:
@@ -119,9 +116,11 @@ def _threshold(given: float | None, scale: Scale | None, detector: Detector) -> 
         return scale.threshold, f"at most {RATE:.0%} of {scale.pairs:,} pairs of {who} reach it"
     if detector.head is None:
         return None, f"no threshold is known for {detector.name}; give --threshold, or pictures like these: --against"
+    usual = usual_share(detector, 0.0)
+    known = f": {usual}" if usual else ""
     return 0.0, (
-        "the paper's, for as many matching as unrelated pairs; how many strangers reach it depends on the pictures: "
-        "--against SET measures that on yours"
+        f"the paper's, for as many matching as unrelated pairs{known}; how many of pictures like yours do, "
+        "--against SET measures"
     )
 
 

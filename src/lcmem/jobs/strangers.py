@@ -1,0 +1,71 @@
+"""How alike pictures of different people usually are to a model, as its card says."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lcmem.detectors.base import Detector
+from lcmem.detectors.lcmem import LCMem
+from lcmem.matching.compare import compare
+from lcmem.matching.features import FeatureSet
+from lcmem.scan.result import Histogram
+
+SHARES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+"""Of pairs of different people; the card has the score that each of them reaches."""
+FEWEST = 1000
+"""Pairs from which on a dataset says something about the last of these."""
+
+
+def reached(histogram: Histogram, kind: str, share: float) -> float:
+    """The lowest edge that at most this share of the pairs of a kind lies above."""
+    counts = histogram.counts[kind]
+    above = np.append(np.cumsum(counts[::-1])[::-1], 0)
+    return float(histogram.edges[int(np.argmax(above <= share * counts.sum()))] + histogram.error)
+
+
+def measure_strangers(sets: Mapping[str, FeatureSet], detector: LCMem) -> dict[str, Any]:
+    """What a card says under ``strangers``.
+
+    Args:
+        sets: Pictures with identities by name of the dataset; those of fewer than :data:`FEWEST` pairs are left out.
+        detector: What made their features.
+
+    Returns:
+        ``shares``, and under ``datasets`` for each the number of ``pairs`` and the ``scores`` that those shares reach.
+    """
+    found = {}
+    for name, features in sets.items():
+        identities = pd.factorize(pd.Series(features.manifest.identities))[0]
+        histogram = compare(features.blocks, None, detector, query_identities=identities, title=name).histogram
+        pairs = int(histogram.counts["different"].sum())
+        if pairs >= FEWEST:
+            scores = [round(reached(histogram, "different", share), 3) for share in SHARES]
+            found[name] = {"pairs": pairs, "scores": scores}
+    return {"shares": list(SHARES), "datasets": found}
+
+
+def usual_share(detector: Detector, score: float) -> str:
+    """In a sentence, how many pairs of different people lie above a score; "" if the model's card does not say."""
+    known = detector.card.get("strangers") if isinstance(detector, LCMem) else None
+    if known is None:
+        return ""
+    datasets = known["datasets"]
+    shares = {name: _share(score, found["scores"], known["shares"]) for name, found in datasets.items()}
+    pairs = sum(found["pairs"] for found in datasets.values())
+    low, high = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
+    mean = _said(float(np.mean([*shares.values()])), known["shares"])
+    parts = f"{low} {_said(shares[low], known['shares'])}, {high} {_said(shares[high], known['shares'])}"
+    return f"{mean} of pairs of different people lie above it ({parts}; {pairs:,} pairs of the validation data)"
+
+
+def _share(score: float, scores: Sequence[float], shares: Sequence[float]) -> float:
+    """Between the scores that are known by a straight line in the share's logarithm."""
+    return float(np.exp(np.interp(score, scores, np.log(shares))))
+
+
+def _said(share: float, shares: Sequence[float]) -> str:
+    if share >= shares[0]:
+        return f"more than {shares[0]:.0%}"
+    return f"less than {shares[-1]:.1%}" if share <= shares[-1] * (1 + 1e-9) else f"{share:.1%}"
