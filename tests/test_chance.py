@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial import cKDTree
 from scipy.stats import binomtest
 
+from lcmem.jobs.scan_threshold import at_most
 from lcmem.stats.calibration import calibrate, given
 from lcmem.stats.chance import ROUNDING, Chance
 
@@ -87,3 +88,13 @@ def test_a_given_threshold_comes_with_its_share_of_chance_matches():
     told = given(0.5, 0.62, chance)
     assert told.rate == pytest.approx(40 / 99) and "40.4%" in told.explanation and "0.62" in told.explanation
     assert given(0.5, 0.62, None).rate is None
+
+
+def test_a_scan_says_what_its_threshold_means_where_an_audit_sets_none():
+    chance = Chance(np.arange(40.0), np.arange(40), mutual=False)
+    none = calibrate(chance, 0.05, "holdout", highest=29.5)
+    found = at_most(none, 29.5, chance)
+    assert none.logit == np.inf and found.logit == 29.5 and found.rate == 10 / 40 and found.bound > found.rate
+    assert "25.0%" in found.explanation and "only copies are reported" not in found.explanation
+    set_one = calibrate(chance, 0.05, "holdout", highest=100.0)
+    assert at_most(set_one, 100.0, chance) is set_one

@@ -9,6 +9,7 @@ from lcmem.matching.control import real_chance
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, given
+from lcmem.stats.chance import Chance
 
 MEASURED = 20_000
 """Galleries up to this size also have the chance matches at a given threshold measured."""
@@ -36,7 +37,7 @@ def scan_threshold(
     if file is not None:
         file.check(detector)
         found = file.calibration(len(gallery.manifest))
-        return replace(found, logit=min(found.logit, file.levels.typical))
+        return at_most(found, file.levels.typical, file.chance_among(len(gallery.manifest)))
     if threshold is not None:
         level, chance = given_score(threshold, detector), None
         if 3 <= len(gallery.manifest) <= MEASURED:
@@ -45,4 +46,17 @@ def scan_threshold(
     finder = CopyFinder.of(gallery, detector, workers=workers)
     own = real_chance(gallery, finder)
     found = calibrate(own.chance, DEFAULT_RATE, own.method, finder.levels.typical, finder.levels.sure)
-    return replace(found, logit=min(found.logit, finder.levels.typical))
+    return at_most(found, finder.levels.typical, own.chance)
+
+
+def at_most(found: Calibration, typical: float, chance: Chance) -> Calibration:
+    """A scan has no verdict of its own for copies: where no threshold was set, what copies typically reach is one."""
+    if found.logit <= typical:
+        return found
+    share, bound = chance.share(typical), chance.bound(typical)
+    text = (
+        "At the rate of chance matches that is asked for, other photos of a person cannot be told from strangers here. "
+        f"So pairs as alike as copies typically are match; {share:.1%} of pictures that show nobody of the set do so "
+        f"by chance (up to {bound:.1%}, with 95 % confidence)."
+    )
+    return replace(found, logit=typical, rate=share, bound=bound, explanation=text)
