@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from lcmem.stats.bootstrap import Resampling, interval, measure
-from lcmem.stats.reliability import reliability
+from lcmem.stats.reliability import chance_error, reliability
 from lcmem.stats.roc import Roc, auc, fnmr_at_fmr, fold_accuracies, psnr
 
 
@@ -133,3 +133,17 @@ def test_honest_probabilities_have_no_calibration_error(rng):
     found = reliability(probabilities, same)
     np.testing.assert_allclose(found.weight, 0.1, atol=1e-3)
     assert found.error < 0.015 < reliability(probabilities**3, same).error
+
+
+def test_right_probabilities_show_an_error_where_pairs_are_few(rng):
+    """Within what chance explains in 19 of 20 samples; wrong ones lie above it, where there are enough pairs."""
+    errors, limits = [], []
+    for _ in range(60):
+        probabilities = rng.random(60)
+        same = rng.random(60) < probabilities
+        errors.append(reliability(probabilities, same).error)
+        limits.append(chance_error(probabilities, same, draws=60))
+    assert 0.05 < np.median(errors) < np.median(limits) and np.mean(np.array(errors) <= limits) > 0.85
+    probabilities = rng.random(4000)
+    same = rng.random(4000) < probabilities
+    assert reliability(probabilities**2, same).error > chance_error(probabilities**2, same)

@@ -59,9 +59,9 @@ def card_metrics(measured: Path) -> pd.DataFrame:
 def by_dataset(reid: pd.DataFrame) -> pd.DataFrame:
     """What a card keeps of a table of re-identification, without its means."""
     counts = ["n_identities", "n_positive", "n_negative"]
-    values = ["auc", "specificity_at_99_sensitivity", "ece"]
+    values = ["auc", "specificity_at_99_sensitivity", "ece", "ece_chance"]
     rows = reid[~reid["dataset"].isin(["macro", "micro"])].assign(task="re-identification")
-    return rows[["dataset", "task", "detector", *counts, *values]]
+    return rows[rows.columns.intersection(["dataset", "task", "detector", *counts, *values], sort=False)]
 
 
 def wide(reid: pd.DataFrame, column: str) -> str:
@@ -143,11 +143,14 @@ def calibration(name: str, metrics: pd.DataFrame) -> str:
     if not (FIGURES / f"{name}-reliability.png").is_file():
         return ""
     mine = metrics[(metrics["detector"] == name) & (metrics["task"] == "re-identification")]
+    titles = {"ece": "error", "ece_chance": "by chance up to"}
+    names = {column: title for column, title in titles.items() if column in mine}
     return f"""### Expected calibration error
 
-Mean distance between a pair's probability and the share of pairs of that probability that show one identity.
+Mean distance between a pair's probability and the share of pairs of that probability that show one identity; beside it
+what right probabilities would show with as few pairs, in 19 of 20 cases.
 
-{markdown(mine.sort_values("dataset")[["dataset", "ece"]].rename(columns={"ece": "error"}))}
+{markdown(mine.sort_values("dataset")[["dataset", *names]].rename(columns=names))}
 
 ![reliability](models/{name}-reliability.png)
 

@@ -25,6 +25,29 @@ class Reliability:
         return float((self.weight * np.abs(self.probability - self.share)).sum())
 
 
+def chance_error(probabilities: np.ndarray, same: np.ndarray, draws: int = 100) -> float:
+    """The calibration error that is exceeded in one case of twenty where all probabilities are right.
+
+    With few pairs no share is exactly what it should be. Pairs are drawn again, as many of both kinds as there are,
+    with the chances that their probabilities give them; an error below this number proves nothing. Pairs count as
+    independent: of many pictures of few people the true number is higher.
+
+    Args:
+        probabilities: ``[P]`` in [0, 1].
+        same: ``[P]`` booleans, of both kinds.
+        draws: How often.
+    """
+    rng, weights = np.random.default_rng(0), np.where(same, 0.5 / same.sum(), 0.5 / (~same).sum())
+    chances = weights * probabilities, weights * (1 - probabilities)
+    numbers = int(same.sum()), int((~same).sum())
+    drawn = np.repeat([True, False], numbers)
+    errors = []
+    for _ in range(draws):
+        picked = [rng.choice(len(same), n, p=part / part.sum()) for n, part in zip(numbers, chances, strict=True)]
+        errors.append(reliability(probabilities[np.concatenate(picked)], drawn).error)
+    return float(np.quantile(errors, 0.95))
+
+
 def reliability(probabilities: np.ndarray, same: np.ndarray, bins: int = 10) -> Reliability:
     """Bins of equal mass, positive and negative pairs weighted so that both are half of all.
 

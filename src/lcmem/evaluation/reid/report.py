@@ -22,6 +22,7 @@ TABLE2 = {"auc": "AUC", "specificity_at_99_sensitivity": "specificity"}
 OTHERS = {
     "precision_at_99_recall": "precision at 99 % recall",
     "ece": "calibration error",
+    "ece_chance": "by chance up to",
     "fnmr_at_fmr_1e-3": "FNMR at FMR 1e-3",
     "fnmr_at_fmr_1e-4": "FNMR at FMR 1e-4",
     "map_at_r": "MAP@R",
@@ -55,8 +56,9 @@ def write_markdown(
         f"95 % intervals from {replicates} replicates in which the identities are drawn again:",
         _with_intervals(table),
         "Precision and expected calibration error (10 bins of equal mass; a dash: scores are no logits) are taken on "
-        "the same pairs; error rates and retrieval on every pair of pictures of a dataset (a dash: too few of them, a "
-        "detector too slow for all of them, or a given list):",
+        "the same pairs, and so is the error that right probabilities would show in 19 of 20 cases, by chance up to; "
+        "error rates and retrieval on every pair of pictures of a dataset (a dash: too few of them, a detector too "
+        "slow for all of them, or a given list):",
         _others(table),
         "Pairs:",
         markdown([*sizes], [[str(cell) for cell in row] for row in sizes.itertuples(index=False)]),

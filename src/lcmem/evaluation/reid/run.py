@@ -65,7 +65,8 @@ def benchmark_reid(
         protocol, in_macro`` (whether the dataset counts there), ``n_identities, n_positive, n_negative``;
         ``auc``, ``specificity_at_99_sensitivity`` and ``precision_at_99_recall`` (:class:`lcmem.stats.roc.Roc`) each
         with ``_low`` and ``_high``; ``ece`` (expected calibration error, :mod:`lcmem.stats.reliability`; NaN where
-        scores are no logits); ``fnmr_at_fmr_1e-3``, ``fnmr_at_fmr_1e-4`` (:func:`lcmem.stats.roc.fnmr_at_fmr`),
+        scores are no logits) and ``ece_chance``, which right probabilities exceed in one case of twenty;
+        ``fnmr_at_fmr_1e-3``, ``fnmr_at_fmr_1e-4`` (:func:`lcmem.stats.roc.fnmr_at_fmr`),
         ``map_at_r``, ``precision_at_1`` (:func:`lcmem.evaluation.reid.all_pairs.compare_all`) and ``n_impostor``, the
         pairs of different identities behind them; with a list in folds ``accuracy`` and its standard error
         ``accuracy_se`` (:func:`lcmem.stats.roc.fold_accuracies`); and ``status``: ``ok``, or why a detector could not
@@ -149,7 +150,18 @@ def _table(rows: list[dict[str, Any]], sizes: dict[str, dict[str, int]], protoco
     metrics = [name + end for name in METRICS for end in ("", "_low", "_high")]
     accuracy = [name for name in ("accuracy", "accuracy_se") if any(name in row for row in rows)]
     counts = ("in_macro", "n_identities", "n_positive", "n_negative")
-    columns = ["dataset", "detector", "protocol", *counts, *metrics, "ece", *NOT_EXHAUSTIVE, *accuracy, "status"]
+    columns = [
+        "dataset",
+        "detector",
+        "protocol",
+        *counts,
+        *metrics,
+        "ece",
+        "ece_chance",
+        *NOT_EXHAUSTIVE,
+        *accuracy,
+        "status",
+    ]
     full = [{"protocol": protocol, "n_impostor": 0} | sizes[row["dataset"]] | row for row in rows]
     ordered = [row for dataset in sizes for row in full if row["dataset"] == dataset]
     return pd.DataFrame(ordered, columns=columns)

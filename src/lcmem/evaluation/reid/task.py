@@ -16,7 +16,7 @@ from lcmem.evaluation.reid.all_pairs import CELLS, RATES, Exhaustive, compare_al
 from lcmem.pairs import Pairs
 from lcmem.progress import progress_bar
 from lcmem.stats.bootstrap import METRICS, Resampling, interval, measure
-from lcmem.stats.reliability import reliability
+from lcmem.stats.reliability import chance_error, reliability
 from lcmem.stats.roc import Roc, fold_accuracies
 
 MIN_IDENTITIES = 20
@@ -154,10 +154,11 @@ class Outcome:
     def numbers(self) -> dict[str, Any]:
         """All columns of the table that depend on the scores, and the reliability ``curve`` where scores are logits."""
         found: dict[str, Any] = intervals(self.point, self.replicates)
-        found |= {"ece": float("nan"), "curve": None}
+        found |= {"ece": float("nan"), "ece_chance": float("nan"), "curve": None}
         if self.logits and 0 < self.resampling.same.sum() < len(self.scores):
-            curve = reliability(expit(self.scores), self.resampling.same)
-            found |= {"ece": curve.error, "curve": curve}
+            stated, same = expit(self.scores), self.resampling.same
+            curve = reliability(stated, same)
+            found |= {"ece": curve.error, "ece_chance": chance_error(stated, same), "curve": curve}
         found |= self.everything.measure() if self.everything else NOT_EXHAUSTIVE
         if self.fold is not None and len(set(self.fold)) > 1:
             shares = fold_accuracies(self.scores, self.resampling.same, self.fold)
