@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,8 @@ def replacing(target: Path) -> Iterator[Path]:
         yield partial
         partial.replace(target)
     except BaseException:  # an interrupted write leaves as little behind as a failed one
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing can be deleted
+            partial.unlink(missing_ok=True)
         raise
 
 

@@ -121,17 +121,19 @@ class Gallery:
         """Set a mark, or take it away with "", and keep it in the audit's folder.
 
         Raises:
-            LCMemError: No such pair, or no such mark.
+            LCMemError: No such pair, or no such mark; or the folder cannot be written to: then nothing is marked.
         """
         if not 0 <= index < len(self.pairs) or mark not in ("", *MARKS):
             raise LCMemError("no such pair or mark")
         name = self.pairs["synthetic"].iloc[index]
         with self.lock:
-            self.marks = {known: said for known, said in self.marks.items() if known != name} | (
-                {name: mark} if mark else {}
-            )
-            write_marks(self.marks, self.pairs, self.folder / FILE)
-            self.changed = True
+            others = {known: said for known, said in self.marks.items() if known != name}
+            marks = others | ({name: mark} if mark else {})
+            try:
+                write_marks(marks, self.pairs, self.folder / FILE)
+            except OSError as error:
+                raise LCMemError(f"{self.folder / FILE}: cannot be written ({error.strerror})") from error
+            self.marks, self.changed = marks, True
 
     def _picture(self, index: int, side: str) -> bytes:
         """A picture as JPEG; only those of the audit can be asked for.

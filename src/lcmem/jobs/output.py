@@ -58,7 +58,7 @@ def claim_output(
     """
     check_output(out, command, inputs)
     target, given = Path(out), _described(inputs)
-    target.mkdir(parents=True, exist_ok=True)
+    _make(target)
     with alone_in(target):
         check_output(out, command, inputs)  # another command may have begun meanwhile
         write_json(_made(target) | {command: _hidden(given) if hidden else given}, target / MARK)
@@ -80,7 +80,7 @@ def claim_store(out: str | os.PathLike[str], kind: str, inputs: Mapping[str, Any
     target = outside_inputs(out, inputs)
     if _held(target) and not (target / f"{kind}.json").is_file():
         raise LCMemError(f"{target}: holds other files; choose another folder with --out")
-    target.mkdir(parents=True, exist_ok=True)
+    _make(target)
     with alone_in(target):
         yield target
 
@@ -109,7 +109,7 @@ def claim_file(
         if target.resolve() == source:
             raise LCMemError(f"{target}: is the input {name}, which would be lost; choose another file with {option}")
     _check_parents(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make(target.parent, option)
     return target
 
 
@@ -141,6 +141,16 @@ def described(source: Any) -> str:
     if paths is not None:
         return f"{len(paths)} pictures, {hashlib.sha256(chr(0).join(paths).encode()).hexdigest()[:16]}"
     return f"{len(source)} pictures"
+
+
+def _make(folder: Path, option: str = "--out") -> None:
+    """Have a folder that can be written to; that it cannot is said before the work is done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LCMemError(f"{folder}: cannot be made ({error.strerror}); choose another place with {option}") from error
+    if not os.access(folder, os.W_OK):
+        raise LCMemError(f"{folder}: nothing can be written there; choose another place with {option}")
 
 
 def _made(target: Path) -> dict[str, dict[str, str]]:

@@ -9,13 +9,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
 
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.model import Head
 from lcmem.progress import Advance, progress_bar
 from lcmem.scan import pass_torch, quantise
@@ -160,11 +161,21 @@ class _Pass:
 
 def backend(device: str) -> tuple[FindCandidates, int]:
     """The byte pass for a device, and queries for a task of it."""
-    if device == "cpu" and importlib.util.find_spec("numba") is not None:
-        try:
-            from lcmem.scan import pass_numba
-        except (ImportError, RuntimeError) as error:  # a NumPy that Numba refuses, or nowhere to keep compiled code
-            warnings.warn(f"comparing slowly, Numba fails ({error}); NUMBA_CACHE_DIR may name a folder", stacklevel=2)
-        else:
-            return pass_numba.find_candidates, pass_numba.QUERIES
+    compiled = _compiled() if device == "cpu" else None
+    if compiled is not None:
+        return compiled.find_candidates, compiled.QUERIES
     return partial(pass_torch.find_candidates, device=device), pass_torch.QUERIES
+
+
+@cache
+def _compiled() -> ModuleType | None:
+    """The byte pass by Numba, where that is installed and works; a process is told only once that it does not."""
+    if importlib.util.find_spec("numba") is None:
+        return None
+    try:
+        from lcmem.scan import pass_numba
+    except (ImportError, RuntimeError) as error:  # a NumPy that Numba refuses, or nowhere to keep compiled code
+        told = f"comparing slowly, since Numba fails ({error}); NUMBA_CACHE_DIR may name a folder to write to"
+        warnings.warn(told, LCMemWarning, stacklevel=2)
+        return None
+    return pass_numba
