@@ -19,7 +19,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
     with pytest.raises(LCMemError, match=r"gone\.csv: no such file"):
         read_table(tmp_path / "gone.csv")
     write_text("a,b", tmp_path / "t.csv")
-    with pytest.raises(LCMemError, match=r"t\.csv: no column 'path' \(found: a, b\)"):
+    with pytest.raises(LCMemError, match=r"t\.csv: no column 'path' \(found: a, b\); give the one that is meant"):
         read_table(tmp_path / "t.csv", {"path"})
     for name in ("bad.parquet", "bad.json"):
         (tmp_path / name).write_bytes(b"\xff no")

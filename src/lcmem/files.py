@@ -145,7 +145,8 @@ def read_table(source: Path, columns: Collection[str] = (), **options: Any) -> "
         raise LCMemError(f"{source}: not a readable table ({error})") from error
     for column in sorted(columns):
         if column not in table.columns:
-            raise LCMemError(f"{source}: no column {column!r} (found: {', '.join(map(str, table.columns))})")
+            found = ", ".join(map(str, table.columns))
+            raise LCMemError(f"{source}: no column {column!r} (found: {found}); give the one that is meant this name")
     return table
 
 

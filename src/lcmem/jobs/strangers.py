@@ -51,13 +51,14 @@ def usual_share(detector: Detector, score: float) -> str:
     known = detector.card.get("strangers") if isinstance(detector, LCMem) else None
     if known is None:
         return ""
-    datasets = known["datasets"]
-    shares = {name: _share(score, found["scores"], known["shares"]) for name, found in datasets.items()}
-    pairs = sum(found["pairs"] for found in datasets.values())
-    low, high = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
-    mean = _said(float(np.mean([*shares.values()])), known["shares"])
-    parts = f"{low} {_said(shares[low], known['shares'])}, {high} {_said(shares[high], known['shares'])}"
-    return f"{mean} of pairs of different people lie above it ({parts}; {pairs:,} pairs of the validation data)"
+    shares, datasets = known["shares"], known["datasets"]
+    found = {name: _share(score, each["scores"], shares) for name, each in datasets.items()}
+    texts = {name: _said(share, shares) for name, share in found.items()}
+    low, high = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
+    spread = f"{texts[low]} in {low}, {texts[high]} in {high}; " if texts[low] != texts[high] else ""
+    pairs = sum(each["pairs"] for each in datasets.values())
+    mean = _said(float(np.mean([*found.values()])), shares)
+    return f"{mean} of pairs of different people lie above it ({spread}{pairs:,} pairs of the validation data)"
 
 
 def _share(score: float, scores: Sequence[float], shares: Sequence[float]) -> float:
