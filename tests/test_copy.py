@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
-from typer.testing import CliRunner
 
-from lcmem.cli.benchmark import group
+from commands import lcmem
 from lcmem.detectors.pixel import NCC
 from lcmem.errors import LCMemError
 from lcmem.evaluation.copy.calibration import Calibration, average
@@ -367,8 +366,8 @@ def test_joint(table, run):
     reid[["auc_low", "auc_high"]] = [[0.5, 0.7], [0.8, 1.0]]
     reid["status"] = "ok"
     reid.to_csv(folder / "out" / "reid.csv", index=False)
-    result = CliRunner().invoke(group, ["joint", "--out", str(folder / "out")])
-    assert result.exit_code == 0, result.output
+    result = lcmem("benchmark", "joint", "--out", folder / "out")
+    assert result.returncode == 0, result.stderr
     found = pd.read_csv(folder / "out" / "joint.csv").set_index("detector")
     assert found.loc["compact", "auc"] == 0.9 and found.loc["compact", "dims"] == 512
     expected = strongest(table).groupby("detector")[["recall", "false_positive_rate"]].mean()
@@ -397,7 +396,7 @@ def test_command(run):
     manifest.write(folder / "manifest.csv")
     arguments = ["--data", str(folder / "manifest.csv"), "--detectors", "ncc,gone=/nowhere", "--out"]
     options = ["--pictures", "4", "--size", "64", "--transforms", "grey", "--example", manifest.paths[0]]
-    result = CliRunner().invoke(group, ["copy", *arguments, str(folder / "command"), *options])
-    assert result.exit_code == 0, result.output
-    assert "# Copy detection" in result.output and "gone: " in result.output
+    result = lcmem("benchmark", "copy", *arguments, folder / "command", *options)
+    assert result.returncode == 0, result.stderr
+    assert "# Copy detection" in result.stdout and "gone: " in result.stderr
     assert (folder / "command" / "copy-example.png").is_file()

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from typer.testing import CliRunner
 
-from lcmem.cli.benchmark import group
+from commands import lcmem
 from lcmem.detectors.base import CosineDetector, Detector
 from lcmem.detectors.entry import Entry
 from lcmem.detectors.registry import REGISTRY
@@ -320,16 +319,17 @@ def test_command(tree, tmp_path):
     table = Manifest.read(tree).table
     Manifest(table.assign(split=np.where(table["identity"] < "s13", "test", "train"))).write(tmp_path / "m.csv")
     options = ["--size", "16", "--bootstrap", "20", "--out", str(tmp_path / "out")]
-    command = ["reid", "--data", str(tmp_path / "m.csv")]
-    done = CliRunner().invoke(group, [*command, "--detectors", "mse", *options], env={"COLUMNS": "200"})
-    assert done.exit_code == 0, done.output
-    assert "protocol fixed, split test" in done.output
+    command = ["benchmark", "reid", "--data", str(tmp_path / "m.csv")]
+    done = lcmem(*command, "--detectors", "mse", *options)
+    assert done.returncode == 0, done.stderr
+    assert "protocol fixed, split test" in done.stdout and "…" not in done.stdout, "80 columns are enough"
+    assert "macro" not in done.stdout, "of one dataset"
     assert {"reid.csv", "reid.md", "reid.png", "reid.svg", "pairs.csv"} <= {
         path.name for path in (tmp_path / "out").iterdir()
     }
     used = {path.partition("/")[0] for path in pd.read_csv(tmp_path / "out" / "pairs.csv")["path_a"]}
     assert used and all(person < "s13" for person in used)
-    assert CliRunner().invoke(group, [*command, "--detectors", "mse,absent", *options]).exit_code == 1
+    assert lcmem(*command, "--detectors", "mse,absent", *options).returncode == 1
 
 
 def test_nothing_to_measure(tmp_path, save_noise):

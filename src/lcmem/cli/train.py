@@ -83,7 +83,8 @@ def _summary(folder: Path, target: Path) -> None:
     from rich.table import Table
 
     table = Table("stage", "epochs", "best epoch", "validation score (mean AUC)")
-    for record in json.loads((target / "card.json").read_text(encoding="utf-8"))["training"]:
+    own = [*folder.glob("stage[12]")]  # the card lists the stages of the detector that this one started from, too
+    for record in json.loads((target / "card.json").read_text(encoding="utf-8"))["training"][-len(own) :]:
         table.add_row(
             str(record["stage"]), str(record["epochs"]), str(record["best_epoch"]), f"{record['val_score']:.4f}"
         )

@@ -12,6 +12,15 @@ from lcmem.cli.pictures import AS_IS, Reading, reading_options
 if TYPE_CHECKING:
     import pandas as pd
 
+SHOWN = {
+    "specificity_at_99_sensitivity": "spec.",
+    "precision_at_99_recall": "prec.",
+    "map_at_r": "MAP@R",
+    "precision_at_1": "P@1",
+    "accuracy": "accuracy",
+}
+"""Columns of the table that are printed, beside the AUC, and their headings."""
+
 
 @group.command(
     epilog=examples(
@@ -79,24 +88,20 @@ def print_reid(table: "pd.DataFrame", split: str | None) -> None:
     """The numbers that matter, one line for each dataset and detector, and which detectors failed."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    shown = {
-        "specificity_at_99_sensitivity": "specificity",
-        "precision_at_99_recall": "precision",
-        "map_at_r": "MAP@R",
-        "precision_at_1": "P@1",
-        "accuracy": "accuracy",
-    }
-    known = {name: title for name, title in shown.items() if name in table}
+    from lcmem.evaluation.reid.report import without_repeats
+
+    known = {name: title for name, title in SHOWN.items() if name in table}
+    names = [Column(title, overflow="fold") for title in ("dataset", "detector")]
+    figures = [Column(title, no_wrap=True) for title in ("ids", "AUC", "95 % interval", *known.values())]
     title = f"re-identification, protocol {table['protocol'].iloc[0]}, split {split or 'all'}"
-    lines = Table("dataset", "detector", "identities", "pairs", "AUC", "95 % interval", *known.values(), title=title)
-    for row in table[table["status"] == "ok"].to_dict("records"):
+    caption = "ids: identities; spec.: specificity at 99 % sensitivity; prec.: precision at 99 % recall"
+    lines = Table(*names, *figures, title=title, caption=caption, box=None)
+    for row in without_repeats(table[table["status"] == "ok"]).to_dict("records"):
         numbers = ["–" if row[name] != row[name] else f"{row[name]:.3f}" for name in ("auc", *known)]
-        interval = f"{row['auc_low']:.3f} to {row['auc_high']:.3f}"
-        pairs = str(row["n_positive"] + row["n_negative"])
-        people = str(row["n_identities"])
-        lines.add_row(row["dataset"], row["detector"], people, pairs, numbers[0], interval, *numbers[1:])
+        interval = f"{row['auc_low']:.3f}–{row['auc_high']:.3f}"
+        lines.add_row(row["dataset"], row["detector"], str(row["n_identities"]), numbers[0], interval, *numbers[1:])
     console = Console()
     console.print(lines)
     for row in table[table["status"] != "ok"].drop_duplicates("detector").itertuples():

@@ -39,7 +39,7 @@ def write_markdown(
     table: pd.DataFrame, pictures: BenchmarkPictures, target: Path, *, seed: int, replicates: int
 ) -> None:
     """The table that :func:`lcmem.evaluation.reid.run.benchmark_reid` returns, for people."""
-    table = _without_repeats(table)
+    table = without_repeats(table)
     protocol = table["protocol"].iloc[0]
     splits = ", ".join(sorted(set(pictures.manifest.table["split"]) - {""})) or "not divided"
     sizes = table.drop_duplicates("dataset")[["dataset", "n_identities", "n_positive", "n_negative"]]
@@ -69,10 +69,11 @@ def write_markdown(
     write_text("\n\n".join(parts), target)
 
 
-def _without_repeats(table: pd.DataFrame) -> pd.DataFrame:
+def without_repeats(table: pd.DataFrame) -> pd.DataFrame:
     """Without macro and micro where there is but one dataset."""
-    only = table["dataset"].iloc[0]
-    return table[table["dataset"] == only] if table["dataset"].nunique() == 3 else table
+    if table["dataset"].nunique() != 3:
+        return table
+    return table[table["dataset"] == table["dataset"].iloc[0]]
 
 
 def _wide(table: pd.DataFrame) -> str:
@@ -114,7 +115,7 @@ def plot(table: pd.DataFrame, folder: Path) -> None:
     """AUC of each detector with its interval, one panel for each dataset: ``reid.png`` and ``reid.svg``."""
     from matplotlib.figure import Figure
 
-    table = _without_repeats(table)
+    table = without_repeats(table)
     datasets = list(dict.fromkeys(table["dataset"]))
     names = [name for _, group in by_family(list(dict.fromkeys(table["detector"]))) for name in group]
     columns = min(COLUMNS, len(datasets))
