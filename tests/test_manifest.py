@@ -159,3 +159,12 @@ def test_splits_depend_on_what_is_seen_and_not_on_where_it_lies(tmp_path, save_n
     before = dict(zip(here.paths, here.table["split"], strict=True))
     assert again[f"{tmp_path}/here/zz.png"] == before[f"{tmp_path}/here/00.png"]
     assert again[f"{tmp_path}/here/copy.png"] == again[f"{tmp_path}/here/07.png"], "copies stay together"
+
+
+def test_the_root_of_a_set_is_worked_out_once(monkeypatch):
+    """Of a million pictures of which thousands have gone it took hours to say so."""
+    calls, original = [], os.path.commonpath
+    monkeypatch.setattr(os.path, "commonpath", lambda folders: calls.append(1) or original(folders))
+    manifest = Manifest.of([f"/data/faces/{number}.png" for number in range(3)])
+    assert [manifest.below(f"{path}: gone") for path in manifest.paths] == ["0.png: gone", "1.png: gone", "2.png: gone"]
+    assert len(calls) == 1

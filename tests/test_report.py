@@ -225,9 +225,9 @@ def test_in_the_dark_on_a_phone_and_on_paper(report, opened):
     )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessible(report, opened, scheme):
-    page = opened(report, color_scheme=scheme)
+@pytest.mark.parametrize("scheme, viewport", [("light", {"width": 1200, "height": 900}), ("dark", PHONE)])
+def test_accessible(report, opened, scheme, viewport):
+    page = opened(report, color_scheme=scheme, viewport=viewport)
     assert not serious_findings(page)
     page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
     assert not serious_findings(page)

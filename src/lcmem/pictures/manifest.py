@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias, Union
 
@@ -136,10 +137,14 @@ class Manifest:
 
     def below(self, text: str) -> str:
         """A text, such as why a picture cannot be used, with paths below the set's root instead of whole ones."""
-        listed = self.source and (os.path.isdir(self.source) or split_zip(f"{self.source}/")[0])
-        folders = [] if listed else [os.path.dirname(path) for path in self.table["path"]]
-        root = self.source if listed else os.path.commonpath(folders) if folders else ""
-        return text.replace(f"{root}{os.sep}", "") if root.strip(os.sep) else text
+        return text.replace(f"{self._root}{os.sep}", "") if self._root.strip(os.sep) else text
+
+    @cached_property
+    def _root(self) -> str:
+        if self.source and (os.path.isdir(self.source) or split_zip(f"{self.source}/")[0]):
+            return self.source
+        folders = {os.path.dirname(path) for path in self.table["path"]}
+        return os.path.commonpath(folders) if folders else ""
 
     def select(self, *, split: str | None = None, dataset: str | None = None) -> "Manifest":
         """The pictures of one split, one dataset, or both; None takes any.
