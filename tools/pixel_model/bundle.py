@@ -107,6 +107,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--decay", type=float, default=0.005, help="penalty on the gain, which crossfit.py judges")
     parser.add_argument("--notes", default="", help="what the card should say beside the recipe")
     arguments = parser.parse_args()
     table = pd.read_parquet(arguments.work / "table.parquet")
@@ -117,7 +118,8 @@ def main() -> None:
     held_out = table[table["split"] == "val"]
     pairs = {name: pairs_of(network, pixels, part, arguments.size, rng) for name, part in held_out.groupby("dataset")}
     fitted = [kinds.get("identity", kinds["copy"]) for kinds in pairs.values()]
-    print(f"loss {fit_head(network, fitted, shares=SHARES):.4f}, bias {network.head.bias.item():.2f}")
+    loss = fit_head(network, fitted, shares=SHARES, decay=arguments.decay)
+    print(f"loss {loss:.4f}, bias {network.head.bias.item():.2f}")
     report(network, pairs)
     save(network, saved, arguments)
 
