@@ -15,15 +15,16 @@ from lcmem.jobs.demo import faces_folder
 from lcmem.pictures.manifest import Manifest
 
 SLOWEST = (
-    "bundled_model",
-    "blinding",
-    "teachers",
-    "training",
     "ray",
-    "resume",
+    "blinding",
+    "training",
     "experiment",
-    "filter_commands",
+    "teachers",
+    "detectors",
     "audit",
+    "report",
+    "resume",
+    "bundled_model",
 )
 """Files that take longest: they come first, so that no process has much left when the others are done."""
 
