@@ -21,8 +21,8 @@ SETTINGS += ["stage2.steps_per_epoch=5", "stage2.epochs=1", "stage2.batch_size=8
 def manifest(orl, tmp_path_factory):
     number = orl.table["identity"].str[1:].astype(int)
     path = tmp_path_factory.mktemp("manifest") / "faces.csv"
-    part = orl.table.assign(split=["train" if k <= 12 else "val" for k in number])[number <= 16]
-    part.to_csv(path, index=False)
+    few = (number <= 16) & (orl.table.index % 10 < 5)
+    orl.table.assign(split=["train" if k <= 12 else "val" for k in number])[few].to_csv(path, index=False)
     return path
 
 
