@@ -21,7 +21,7 @@ from lcmem.jobs.experiment_sizes import size_curve
 from lcmem.jobs.experiment_table3 import table3
 
 CHANGES = (
-    "generator.steps=6 generator.look_every=3 pictures=48 holdout=16 redrawn=6 batch_size=40 samples=8 sizes=[16,40] "
+    "generator.steps=6 generator.look_every=3 pictures=36 holdout=16 redrawn=6 batch_size=30 samples=8 sizes=[16,36] "
     "originals=4 sampler_steps=2 classifier.epochs=1 generator.precision='32-true'"
 )
 SETTINGS = load_preset("smoke").with_settings(CHANGES.split())
@@ -141,8 +141,8 @@ def test_pictures_of_latents_are_the_pictures(whole, compact):
 def test_size_curve_and_near_duplicates(whole, data, compact, extractor, tmp_path):
     bench = opened(data, copied(whole[0], tmp_path / "run"), compact, extractor)
     table = size_curve(bench)
-    assert list(table["pictures"]) == [16, 40]
-    for name in ("size-16/nearest.png", "size-40/nearest.png", "sizes.png", "sizes.csv"):
+    assert list(table["pictures"]) == [16, 36]
+    for name in ("size-16/nearest.png", "size-36/nearest.png", "sizes.png", "sizes.csv"):
         assert (bench.folder / name).is_file()
     found = near_duplicates(bench, [compact, "nobody"])
     good = found[found["status"] == "ok"]
@@ -157,7 +157,7 @@ def test_size_curve_and_near_duplicates(whole, data, compact, extractor, tmp_pat
 
 def test_a_filter_on_latents_decides_as_one_on_the_decoded_pictures(data, compact_latent, extractor, tmp_path):
     """Real latents differ by the autoencoder's round trip alone, and most verdicts are the same."""
-    settings = SETTINGS.with_settings([f"size={compact_latent.size}", "sizes=[40]", "samples=12"])
+    settings = SETTINGS.with_settings([f"size={compact_latent.size}", "sizes=[36]", "samples=12"])
     table = latent_filter(opened(data, tmp_path / "run", compact_latent, extractor, settings)).set_index("set")
     assert list(table.index) == ["samples", "training", "holdout"]
     assert (table["same_verdict"] >= 0.75).all() and table.loc["training", "flagged_latents"] > 0.9
