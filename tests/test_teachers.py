@@ -8,6 +8,7 @@ import sysconfig
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -28,6 +29,7 @@ from lcmem.training.recipe import Teacher
 from lcmem.training.sampler import PairSampler
 from lcmem.training.start import lay_out, start_network
 from lcmem.training.teachers import Aim, Lesson, aim_of, ask, lessons_of, load_teachers, main_directions
+from lcmem.training.views import shrink, soft
 
 COMPACT = load_recipe("compact")
 SMALL = ["size=64", "stage1.views.side=48", "stage1.batch_size=12", "stage1.chunk=4", "stage1.quota.faces=8"]
@@ -193,6 +195,22 @@ def test_views_are_edits_of_their_pictures_by_the_number_of_the_batch(store):
     assert torch.equal(
         torch.cat([half.picture for half in halves]), torch.cat((batch.picture[::2], batch.picture[1::2]))
     )
+
+
+def test_soft_views_keep_the_picture_and_lose_its_detail(store):
+    def detail(picture):
+        return float((picture.astype(float) - cv2.GaussianBlur(picture, (0, 0), 1.5)).std())
+
+    rng, lost = np.random.default_rng(0), []
+    for picture in store.pictures(np.arange(12)).transpose(0, 2, 3, 1):
+        square = np.ascontiguousarray(picture)
+        plain, seen = shrink(square, 48), soft(rng, square, 48)
+        coarse = [
+            cv2.resize(each, (6, 6), interpolation=cv2.INTER_AREA).astype(float).ravel() for each in (plain, seen)
+        ]
+        assert np.corrcoef(*coarse)[0, 1] > 0.6
+        lost.append(detail(seen) / detail(plain))
+    assert np.mean(lost) < 0.8
 
 
 def test_every_depthwise_convolution_stays_in_float32(store):

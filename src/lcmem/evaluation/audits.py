@@ -16,6 +16,7 @@ from lcmem.augment import Augmentation
 from lcmem.detectors.base import Detector
 from lcmem.detectors.each import measure_each
 from lcmem.detectors.entry import Options
+from lcmem.encoders import LatentEncoder, load_encoder
 from lcmem.evaluation.tables import write_csv
 from lcmem.files import write_picture
 from lcmem.jobs.audit import audit
@@ -28,11 +29,14 @@ from lcmem.stats.rates import proportion
 
 SIDE = 256
 """Pixels: edited copies are of this size."""
+REDRAWN = 96
+"""Pixels: of this size pictures go through the bundled autoencoder, whose 12×12 latents lose the fine detail."""
 LEAST = 10
 """Identities of two pictures that a dataset must have."""
 
-KINDS = ("other photo", "light edit", "heavy edit", "unseen")
-"""Another photo of someone in the real set; a copy after one edit; a copy after about five; someone else."""
+KINDS = ("other photo", "light edit", "heavy edit", "round trip", "unseen")
+"""Another photo of someone in the real set; a copy after one edit; a copy after about five; a copy as a small latent
+generator would draw it; someone else."""
 
 Light = Callable[[Tensor], Tensor]
 
@@ -63,8 +67,8 @@ def benchmark_audit(
     """Audit each dataset against pictures of which it is known what should be found.
 
     Half of the identities make the real set; of those with several pictures one is kept aside as the *other photo*.
-    Light and heavy edits are made of real pictures, *unseen* are pictures of the other half. The audit calibrates
-    itself on the real set, as it does for a user.
+    Light and heavy edits and round trips through the bundled autoencoder are made of real pictures; *unseen* are
+    pictures of the other half. The audit calibrates itself on the real set, as it does for a user.
 
     Args:
         test: Labelled pictures that no detector was trained on.
@@ -115,11 +119,19 @@ def _draw(test: Manifest, dataset: str, most: int, seed: int, folder: Path) -> t
     for kind, rows in chosen.items():
         for number, row in enumerate(rows):
             _save(to_float(_levels(test.table["path"][row])), folder / kind, number)
+    autoencoder = load_encoder()
     for number, path in enumerate(real.paths[:most]):
         picture = to_float(_levels(path))
         _save(LIGHT[number % len(LIGHT)](picture), folder / "light edit", number)
         _save(Augmentation()(picture, torch.Generator().manual_seed(number)), folder / "heavy edit", number)
+        _save(_redrawn(picture, autoencoder), folder / "round trip", number)
     return real, Manifest.read(folder, identities=False)
+
+
+@torch.inference_mode()
+def _redrawn(picture: Tensor, autoencoder: LatentEncoder) -> Tensor:
+    small = torch.nn.functional.interpolate(picture, (REDRAWN, REDRAWN), mode="bicubic", antialias=True).clamp(0, 1)
+    return autoencoder.decode(autoencoder.encode(small)).clamp(0, 1)
 
 
 def _levels(path: str) -> Tensor:

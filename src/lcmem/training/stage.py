@@ -19,6 +19,8 @@ class Views(Settings):
         side: Of a view in pixels. A detector that sees whole pictures of ``size`` pixels is best trained on views of
             about three quarters of it, as crops enlarge what they show.
         strong: Share of the views that are edited strongly (about five edits at once).
+        soft: Share of the second pictures' other views that are whole but without fine detail, as generators draw what
+            they learnt by heart.
         plain: Share of the first pictures' other views that are not edited at all; the rest is edited mildly.
         least_area: The smallest share of the area that a crop keeps.
         strong_in: ``strong`` of single domains: where details are the identity, less.
@@ -27,6 +29,7 @@ class Views(Settings):
 
     side: Annotated[int, Field(ge=32)] = 96
     strong: Annotated[float, Field(ge=0, le=0.625)] = 0.5
+    soft: Share = 0.0
     plain: Share = 0.3
     least_area: LeastArea = 0.2
     strong_in: dict[str, Annotated[float, Field(ge=0, le=0.625)]] = Field(default_factory=dict)

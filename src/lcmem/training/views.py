@@ -52,6 +52,8 @@ class ViewMaker:
             background = np.ascontiguousarray(other.transpose(1, 2, 0)) if happens(rng, 0.3) else None
             least = self.least_area.get(domain, self.settings.least_area)
             seen = strong(rng, square, side, background, least)
+        elif not first and happens(rng, self.settings.soft):
+            seen = soft(rng, square, side)
         elif first and happens(rng, self.settings.plain):
             seen = shrink(square, side)
         else:
@@ -181,6 +183,19 @@ def mild(rng: Random, picture: Picture, side: int) -> Picture:
     if happens(rng, 0.1):
         picture = noise(rng, picture, rng.uniform(0, 0.04))
     return jpeg(picture, rng.uniform(50, 95)) if happens(rng, 0.25) else picture
+
+
+def soft(rng: Random, picture: Picture, side: int) -> Picture:
+    """As a generator shows what it learnt by heart: whole and in its colours, but without the fine detail."""
+    small = shrink(picture, max(8, int(rng.uniform(0.22, 0.6) * picture.shape[0])))
+    if happens(rng, 0.5):
+        small = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.3, 1.0))
+    seen = (
+        mild(rng, small, side) if happens(rng, 0.5) else cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)
+    )
+    if happens(rng, 0.25):
+        seen = tone(seen, rng.uniform(0.8, 1.2), rng.uniform(0.8, 1.2), rng.uniform(0.85, 1.2))
+    return jpeg(seen, rng.uniform(40, 95)) if happens(rng, 0.2) else seen
 
 
 def strong(rng: Random, picture: Picture, side: int, other: Picture | None, least: float) -> Picture:

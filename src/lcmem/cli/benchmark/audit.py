@@ -33,7 +33,7 @@ def audit(
     device: Device = "cpu",
     download: Download = False,
 ) -> None:
-    """What an audit finds: other photos, light and heavy edits, and by mistake pictures of people never seen."""
+    """What an audit finds: other photos, edits, round trips, and by mistake pictures of people never seen."""
     from lcmem.detectors.entry import Options
     from lcmem.evaluation.audits import benchmark_audit
 
