@@ -149,7 +149,7 @@ def test_files(result, sets):
     assert summary["memorization_rate_low"] <= summary["memorization_rate"] <= summary["memorization_rate_high"]
     assert summary["excess"] == pytest.approx(summary["memorization_rate"] - summary["holdout_rate"])
     matches = pd.read_parquet(out / "matches.parquet")
-    assert list(matches)[:6] == ["synthetic", "real", "identity", "logit", "probability", "rank"]
+    assert list(matches)[:7] == ["synthetic", "real", "identity", "dataset", "logit", "probability", "rank"]
     assert len(matches) == 18 * 5 and (matches.groupby("synthetic")["logit"].diff().dropna() <= 0).all()
     pd.testing.assert_frame_equal(pd.read_csv(out / "matches.csv"), matches, rtol=1e-12)
     kept, rejected = pd.read_csv(out / "kept.csv"), pd.read_csv(out / "rejected.csv")
