@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lcmem.evaluation.tables import markdown, write_csv, write_text
-from lcmem.files import read_json
+from lcmem.evaluation.tables import markdown, write_csv
+from lcmem.files import read_json, write_text
 
 DOCS = Path(__file__).parent.parent / "docs"
 FOLDER = DOCS / "generation"

@@ -38,7 +38,7 @@ def round_trip() -> Edit:
     def edit(levels: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             planes = torch.from_numpy(levels).float()[None] / 255
-            again = autoencoder.decode(autoencoder.encode(planes))[0]
+            again = autoencoder.round_trip(planes)[0]
         return (again.clamp(0, 1) * 255).round().byte().numpy()
 
     return edit

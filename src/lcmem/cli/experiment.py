@@ -27,7 +27,7 @@ SHOWN = {
         "lcmem experiment table3 --data pack/ --datasets nih,ham10000 --preset cpu --out runs/table3",
         "lcmem experiment size-curve --data pack/ --preset smoke --out runs/sizes",
         "lcmem experiment near-duplicates --data pack/ --preset cpu --out runs/sizes --detectors compact,phash,ncc",
-        "lcmem experiment latent-filter --data pack/ --model compact-latent --set size=128 --out runs/latents",
+        "lcmem experiment latent-filter --data pack/ --model compact-latent --set size=256 --out runs/latents",
     ),
 )
 def experiment(

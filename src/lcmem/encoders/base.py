@@ -56,6 +56,10 @@ class LatentEncoder(nn.Module, ABC):
     def decode(self, latents: Tensor) -> Tensor:
         """Map latents back to pictures ``[B, 3, H, W]`` in [0, 1]."""
 
+    def round_trip(self, pictures: Tensor) -> Tensor:
+        """What is left of pictures ``[B, 3, H, W]`` in [0, 1] once they were latents."""
+        return self.decode(self.encode(pictures))
+
 
 def weights_sha256(module: nn.Module) -> str:
     """A fingerprint of a module's parameters and buffers: names, types, shapes and values."""

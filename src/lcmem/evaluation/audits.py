@@ -131,7 +131,7 @@ def _draw(test: Manifest, dataset: str, most: int, seed: int, folder: Path) -> t
 @torch.inference_mode()
 def _redrawn(picture: Tensor, autoencoder: LatentEncoder) -> Tensor:
     small = torch.nn.functional.interpolate(picture, (REDRAWN, REDRAWN), mode="bicubic", antialias=True).clamp(0, 1)
-    return autoencoder.decode(autoencoder.encode(small)).clamp(0, 1)
+    return autoencoder.round_trip(small)
 
 
 def _levels(path: str) -> Tensor:
@@ -158,9 +158,7 @@ def _rows(found: AuditResult, real: Manifest) -> list[dict[str, Any]]:
                 "n_identities": len({*real.identities}),
                 "pictures": share.total,
                 "found": share.count,
-                "share": share.value,
-                "share_low": share.low,
-                "share_high": share.high,
+                **share.columns("share"),
                 "copies": float((part["verdict"] == "copy").mean()),
                 "threshold": found.calibration.logit,
             }

@@ -105,6 +105,21 @@ class Bench:
             store, condition, self.settings.generator, self.folder / name, where=self.where, draw=draw
         )
 
+    def first(self, size: int) -> LatentStore:
+        """The first so many training pictures.
+
+        Raises:
+            LCMemError: There are fewer.
+        """
+        if size > len(self.train):
+            raise LCMemError(f"{size} training pictures are asked for, there are {len(self.train)}")
+        return self.train.rows(np.arange(size))
+
+    def by_size(self, store: LatentStore) -> tuple[str, DiffusionTraining]:
+        """The generator without condition of these first training pictures, and the name of its folder."""
+        name = f"size-{len(store)}"
+        return name, self.generator(name, store, unconditional(len(store)))
+
     def draw(self, module: DiffusionTraining, condition: np.ndarray, seeds: np.ndarray, **options: Any) -> Tensor:
         """Normalised latents, one for each condition and seed; options as of ``draw_latents``."""
         steps = self.settings.sampler_steps
@@ -171,6 +186,11 @@ class Samples:
     latents: np.ndarray
     matching: np.ndarray
     quality: np.ndarray
+
+
+def unconditional(count: int) -> np.ndarray:
+    """Conditions ``[count, 0]``: none."""
+    return np.empty((count, 0), dtype=np.float32)
 
 
 def embedded(detector: Detector, pictures: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ def _generated(faces: Path) -> list[tuple[str, str, np.ndarray]]:
         pictures.append(("edited-copy", f"s{person}", EDITS(edited, generator)[0].numpy()))
         original = torch.from_numpy(load_picture(folder / "2.pgm", SIDE))[None]
         with torch.inference_mode():
-            again = autoencoder.decode(autoencoder.encode(original))
+            again = autoencoder.round_trip(original)
         pictures.append(("round-trip", f"s{person}", again[0].numpy()))
     for person in UNSEEN:
         folder = faces / f"s{person}"

@@ -8,7 +8,7 @@ import torch
 
 from lcmem.errors import LCMemError
 from lcmem.files import write_table
-from lcmem.generation.bench import Bench, embedded, features_of
+from lcmem.generation.bench import Bench, embedded, features_of, unconditional
 from lcmem.generation.filter import LatentFilter, PrivacyFilter, Verdicts
 from lcmem.latents import LatentStore
 
@@ -23,15 +23,15 @@ def latent_filter(bench: Bench) -> pd.DataFrame:
     Raises:
         LCMemError: The detector looks at pixels, or was trained on latents of another autoencoder or size.
     """
-    settings, size = bench.settings, min(bench.settings.sizes)
+    settings = bench.settings
     wanted = getattr(bench.detector, "size", settings.size)
     if wanted != settings.size:
         raise LCMemError(f"{bench.detector.name} takes latents of {wanted}-pixel pictures: add --set size={wanted}")
-    store, none = bench.train.rows(np.arange(size)), np.empty((settings.samples, 0), dtype=np.float32)
+    store = bench.first(min(settings.sizes))
     privacy = PrivacyFilter(bench.detector, features_of(store.manifest, bench.detector, bench.folder))
     on_latents = privacy.on_latents(bench.encoder)
-    name = f"size-{size}"
-    samples = bench.samples(name, bench.generator(name, store, np.empty((size, 0), dtype=np.float32)), store, none)
+    name, module = bench.by_size(store)
+    samples = bench.samples(name, module, store, unconditional(settings.samples))
     drawn = torch.from_numpy(samples.latents).float()
     rows = [{"set": "samples"} | _both(bench, on_latents, drawn, store)]
     for title, part in (("training", store), ("holdout", bench.holdout)):
@@ -50,7 +50,7 @@ def _both(bench: Bench, on_latents: LatentFilter, latents: torch.Tensor, store: 
         direct.append(on_latents(bench.raw(part, store, at)).table)
         pictures = bench.pictures(part, store, at)
         decoded.append(on_latents.base.judge(embedded(bench.detector, pictures)).table)
-    return _agreement(Verdicts(pd.concat(direct)), Verdicts(pd.concat(decoded)))
+    return _agreement(*(Verdicts(pd.concat(each, ignore_index=True)) for each in (direct, decoded)))
 
 
 def _agreement(direct: Verdicts, decoded: Verdicts) -> dict[str, Any]:

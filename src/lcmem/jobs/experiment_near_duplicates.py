@@ -9,9 +9,8 @@ import torch
 
 from lcmem.detectors.base import Detector
 from lcmem.detectors.each import measure_each
-from lcmem.errors import LCMemError
 from lcmem.files import replacing, write_table
-from lcmem.generation.bench import Bench, embedded, features_of
+from lcmem.generation.bench import Bench, embedded, features_of, unconditional
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.training import DiffusionTraining
 from lcmem.latents import LatentStore
@@ -29,11 +28,8 @@ def near_duplicates(bench: Bench, detectors: Sequence[str | Detector]) -> pd.Dat
         bench: The experiment.
         detectors: Names or detectors; one that fails has a row that says why.
     """
-    size = max(bench.settings.sizes)
-    if size > len(bench.train):
-        raise LCMemError(f"{size} training pictures are asked for, there are {len(bench.train)}")
-    store = bench.train.rows(np.arange(size))
-    module = bench.generator(f"size-{size}", store, np.empty((size, 0), dtype=np.float32))
+    store = bench.first(max(bench.settings.sizes))
+    _, module = bench.by_size(store)
     made = {
         (title, sigma): _duplicates(bench, module, part, sigma, title)
         for title, part in (("training", store), ("holdout", bench.holdout))
@@ -57,7 +53,7 @@ def _duplicates(bench: Bench, module: DiffusionTraining, part: LatentStore, sigm
         with progress_bar(f"near-duplicates of {title}, σ = {sigma:g}", len(at)) as advance:
             for start in range(0, len(at), size):
                 own = at[start : start + size]
-                clean, none = part.read(own, normalise=True), np.empty((len(own), 0), dtype=np.float32)
+                clean, none = part.read(own, normalise=True), unconditional(len(own))
                 seeds = start + np.arange(len(own))
                 latents = bench.draw(module, none, seeds, start=clean, sigma_max=sigma)
                 parts.append(bench.pictures(latents, part, own).numpy())

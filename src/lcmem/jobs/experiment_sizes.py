@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lcmem.errors import LCMemError
 from lcmem.files import write_table
-from lcmem.generation.bench import Bench, Samples, features_of, save_grid
+from lcmem.generation.bench import Bench, Samples, features_of, save_grid, unconditional
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.latents import LatentStore
 from lcmem.report.experiments import plot_sizes
@@ -26,11 +25,9 @@ def size_curve(bench: Bench) -> pd.DataFrame:
     """
     rows, settings = [], bench.settings
     for size in settings.sizes:
-        if size > len(bench.train):
-            raise LCMemError(f"{size} training pictures are asked for, there are {len(bench.train)}")
-        store, name = bench.train.rows(np.arange(size)), f"size-{size}"
-        module = bench.generator(name, store, np.empty((size, 0), dtype=np.float32))
-        samples = bench.samples(name, module, store, np.empty((settings.samples, 0), dtype=np.float32))
+        store = bench.first(size)
+        name, module = bench.by_size(store)
+        samples = bench.samples(name, module, store, unconditional(settings.samples))
         rows.append({"pictures": size} | _by_size(bench, store, samples, name))
         write_table(pd.DataFrame(rows), bench.folder / "sizes.csv")
     table = pd.DataFrame(rows)

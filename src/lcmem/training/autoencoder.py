@@ -81,7 +81,7 @@ class AutoencoderTraining(L.LightningModule):
     def validation_step(self, batch: Tensor, index: int) -> None:
         """PSNR of the deterministic round trip."""
         pictures = to_float(batch)
-        self.log("val_psnr", psnr(self.autoencoder.decode(self.autoencoder.encode(pictures)), pictures).mean())
+        self.log("val_psnr", psnr(self.autoencoder.round_trip(pictures), pictures).mean())
 
     def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
         """AdamW with a one-cycle rate."""
