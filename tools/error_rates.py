@@ -9,39 +9,30 @@ saw, and their share above its threshold is its true false positive rate. Featur
 
 import argparse
 import itertools
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from error_bounds import section, simulate_bounds
+from population import EACH, PICTURES, Population, copies_of_each_other, populate, read_population, signed
 from scipy.stats import betabinom
 
-from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import LCMem
 from lcmem.files import write_table, write_text
-from lcmem.matching.compare import score_pairs
 from lcmem.matching.control import FEWEST, Control
-from lcmem.matching.copies import EDITS, CopyFinder
-from lcmem.matching.features import FeatureSet, extract_features, open_features
-from lcmem.matching.groups import connected_components
+from lcmem.matching.copies import EDITS
+from lcmem.matching.features import FeatureSet
 from lcmem.matching.matches import joined_by_match
 from lcmem.matching.thumbnails import SIDE, correlation, thumbnail
-from lcmem.model import Head, LinearHead
 from lcmem.pictures.image import load_levels
-from lcmem.pictures.manifest import Manifest
 from lcmem.scan import scan
 from lcmem.stats.calibration import calibrate
 from lcmem.stats.chance import Chance
 from lcmem.stats.evidence import tail_p_values
 from lcmem.stats.rates import effective_number, excess, proportion
 
-PEOPLE, PICTURES, RATES, AUDITS = (20, 50, 100, 300), (1, 4), (0.01, 0.05), 500
-POPULATION = 1200
-"""People of a dataset at most."""
-EACH = 4
-"""Pictures of each identity of the population."""
+PEOPLE, RATES, AUDITS = (20, 50, 100, 300), (0.01, 0.05), 500
 SETTINGS = ("identities", "both", "holdout", "neither")
 """What an audit knows. With identities a holdout (both) controls and changes no threshold."""
 RARE, FITTED = 0.001, 5
@@ -86,68 +77,6 @@ copies only. The linear head has the weights of the bundled model, a fifth of th
 identities, and with several pictures each, the closest pictures of one person count as chance: the true rate is far
 below the stated one, and fewer other photos are found. Rates are stated per identity; with four pictures each they are
 on the safe side while no identity is allowed above the threshold."""
-
-
-@dataclass(frozen=True)
-class Population:
-    """Scores between people, so that an audit is a choice of rows and columns.
-
-    Attributes:
-        best: Best score of each picture with each person, ``[P, m, P]``; −∞ with its own.
-        within: Best score with another picture of the same person that is no copy of it, ``[P, m]``.
-        groups: Group of copies of each picture, ``[P, m]``.
-    """
-
-    best: np.ndarray
-    within: np.ndarray
-    groups: np.ndarray
-
-
-def read_population(folders: list[Path], dataset: str, detector: LCMem, cache: Path) -> FeatureSet:
-    """Four pictures of every identity that has them, in the order of identities."""
-    parts = [read_dataset("open-pack", folder).table for folder in folders]
-    table = pd.concat(parts, ignore_index=True)
-    table = table[(table["dataset"] == dataset) & table["split"].isin(["train", "val"]) & (table["identity"] != "")]
-    table = table.sort_values("path", kind="stable").groupby("identity", sort=True).head(EACH)
-    table = table[table.groupby("identity")["path"].transform("size") == EACH].sort_values("identity", kind="stable")
-    manifest = Manifest(table.head(POPULATION * EACH).reset_index(drop=True))
-    return extract_features(manifest, detector, open_features(cache, detector))
-
-
-def copies_of_each_other(found: FeatureSet, detector: LCMem) -> np.ndarray:
-    """Group of copies of each picture ``[N]``, looked for among the pictures of a person."""
-    finder = CopyFinder.of(found, detector)
-    first, second = np.triu_indices(EACH, 1)
-    starts = np.arange(0, len(found.manifest), EACH)[:, None]
-    one, two = (starts + first).ravel(), (starts + second).ravel()
-    copies = finder.copies(found, one, found, two, score_pairs(found.blocks, one, found.blocks, two, detector))
-    return connected_components(np.stack((one[copies], two[copies]), 1), len(found.manifest))
-
-
-def populate(found: FeatureSet, groups: np.ndarray, head: Head) -> dict[int, Population]:
-    """Scores with a head of the first so many pictures of every person, for each of :data:`PICTURES`."""
-    own, features = groups.reshape(-1, EACH), found.features
-    worlds = {
-        m: Population(np.empty((len(own), m, len(own)), np.float32), np.empty((len(own), m), np.float32), own[:, :m])
-        for m in PICTURES
-    }
-    for person in range(len(own)):
-        mine = slice(person * EACH, (person + 1) * EACH)
-        scores = head.all_pairs(features[mine], features).detach().numpy().reshape(EACH, len(own), EACH)
-        alone = np.where(own[person][:, None] != own[person][None], scores[:, person], -np.inf)
-        for m, world in worlds.items():
-            world.within[person] = alone[:m, :m].max(1)
-            world.best[person] = scores[:m, :, :m].max(2)
-            world.best[person, :, person] = -np.inf
-    return worlds
-
-
-def signed(head: Head) -> LinearHead:
-    """A linear head: the weights of the model's, every fifth with the other sign."""
-    made = LinearHead(len(head.weight))
-    sign = torch.where(torch.rand(len(head.weight), generator=torch.Generator().manual_seed(0)) < 0.2, -1.0, 1.0)
-    made.raw_weight = torch.nn.Parameter(head.weight.detach() * sign)
-    return made
 
 
 def simulate(world: Population, people: int, audits: int, seed: int) -> list[dict[str, object]]:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from error_rates import EACH, read_population
 from PIL import Image
+from population import EACH, read_population
 
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import load_encoder

@@ -1,0 +1,86 @@
+"""People of a data pack whom simulated audits draw their sets from: four pictures of each, and scores between them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lcmem.datasets import read_dataset
+from lcmem.detectors.lcmem import LCMem
+from lcmem.matching.compare import score_pairs
+from lcmem.matching.copies import CopyFinder
+from lcmem.matching.features import FeatureSet, extract_features, open_features
+from lcmem.matching.groups import connected_components
+from lcmem.model import Head, LinearHead
+from lcmem.pictures.manifest import Manifest
+
+POPULATION = 1200
+"""People of a dataset at most."""
+EACH = 4
+"""Pictures of each of them."""
+PICTURES = (1, 4)
+"""So many of these an audit has of each."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """Scores between people, so that an audit is a choice of rows and columns.
+
+    Attributes:
+        best: Best score of each picture with each person, ``[P, m, P]``; −∞ with its own.
+        within: Best score with another picture of the same person that is no copy of it, ``[P, m]``.
+        groups: Group of copies of each picture, ``[P, m]``.
+    """
+
+    best: np.ndarray
+    within: np.ndarray
+    groups: np.ndarray
+
+
+def read_population(folders: list[Path], dataset: str, detector: LCMem, cache: Path) -> FeatureSet:
+    """Four pictures of every identity that has them, in the order of identities."""
+    parts = [read_dataset("open-pack", folder).table for folder in folders]
+    table = pd.concat(parts, ignore_index=True)
+    table = table[(table["dataset"] == dataset) & table["split"].isin(["train", "val"]) & (table["identity"] != "")]
+    table = table.sort_values("path", kind="stable").groupby("identity", sort=True).head(EACH)
+    table = table[table.groupby("identity")["path"].transform("size") == EACH].sort_values("identity", kind="stable")
+    manifest = Manifest(table.head(POPULATION * EACH).reset_index(drop=True))
+    return extract_features(manifest, detector, open_features(cache, detector))
+
+
+def copies_of_each_other(found: FeatureSet, detector: LCMem) -> np.ndarray:
+    """Group of copies of each picture ``[N]``, looked for among the pictures of a person."""
+    finder = CopyFinder.of(found, detector)
+    first, second = np.triu_indices(EACH, 1)
+    starts = np.arange(0, len(found.manifest), EACH)[:, None]
+    one, two = (starts + first).ravel(), (starts + second).ravel()
+    copies = finder.copies(found, one, found, two, score_pairs(found.blocks, one, found.blocks, two, detector))
+    return connected_components(np.stack((one[copies], two[copies]), 1), len(found.manifest))
+
+
+def populate(found: FeatureSet, groups: np.ndarray, head: Head) -> dict[int, Population]:
+    """Scores with a head of the first so many pictures of every person, for each of :data:`PICTURES`."""
+    own, features = groups.reshape(-1, EACH), found.features
+    worlds = {
+        m: Population(np.empty((len(own), m, len(own)), np.float32), np.empty((len(own), m), np.float32), own[:, :m])
+        for m in PICTURES
+    }
+    for person in range(len(own)):
+        mine = slice(person * EACH, (person + 1) * EACH)
+        scores = head.all_pairs(features[mine], features).detach().numpy().reshape(EACH, len(own), EACH)
+        alone = np.where(own[person][:, None] != own[person][None], scores[:, person], -np.inf)
+        for m, world in worlds.items():
+            world.within[person] = alone[:m, :m].max(1)
+            world.best[person] = scores[:m, :, :m].max(2)
+            world.best[person, :, person] = -np.inf
+    return worlds
+
+
+def signed(head: Head) -> LinearHead:
+    """A linear head: the weights of the model's, every fifth with the other sign."""
+    made = LinearHead(len(head.weight))
+    sign = torch.where(torch.rand(len(head.weight), generator=torch.Generator().manual_seed(0)) < 0.2, -1.0, 1.0)
+    made.raw_weight = torch.nn.Parameter(head.weight.detach() * sign)
+    return made
