@@ -111,6 +111,6 @@ def test_the_network_hears_noise_level_and_condition():
 
 def test_every_preset_is_valid():
     assert {"smoke", "cpu", "paper"} == set(PRESETS)
-    assert [load_preset(name).size for name in PRESETS] == [128, 512, 64]
+    assert [load_preset(name).size for name in PRESETS] == [96, 512, 64]
     with pytest.raises(LCMemError, match="known: cpu, paper, smoke"):
         load_preset("gpu")

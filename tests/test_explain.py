@@ -76,6 +76,9 @@ def test_a_patch_of_one_picture_in_an_unrelated_one(scenes, compact, source, cut
 def test_unrelated_pictures_show_no_strong_evidence(faces, scenes, compact):
     for pair in (scenes, [face(faces, 1, 1), face(faces, 2, 1)], [face(faces, 3, 1), scenes[0]]):
         assert max(values.max() for values in explain(compact, *pair)) < 0.75 * FAINT
+    for person in (1, 4):
+        pair = [face(faces, person, number) for number in (1, 2)]
+        assert max(values.max() for values in explain(compact, *pair)) > FAINT, "one person's do"
 
 
 def test_any_detector_and_only_where_something_is(rng):

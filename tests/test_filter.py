@@ -23,6 +23,7 @@ from lcmem.generation.tries import picture_of
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.model import NetworkSettings, SiameseNetwork
 from lcmem.pictures.image import load_levels, load_picture
+from lcmem.stats.chance import ROUNDING
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_verdicts_are_those_of_an_audit(privacy, real, strangers, compact):
     synthetic = lcmem.Manifest(pd.concat([table, pd.DataFrame({"path": shown})]).fillna(""))
     frame = lcmem.audit(real, synthetic, model=compact, threshold=0.9).to_frame().set_index("path").loc[shown]
     found = PrivacyFilter(compact, real, threshold=0.9)(shown).table
-    np.testing.assert_allclose(found["logit"], frame["logit"], atol=1e-5)
+    np.testing.assert_allclose(found["logit"], frame["logit"], rtol=ROUNDING, atol=ROUNDING)
     assert list(found["real"]) == list(frame["real"])
     assert list(found["identity"]) == list(frame["identity"])
     assert list(found["verdict"] != NO_MATCH) == list(frame["match"])

@@ -26,8 +26,9 @@ FINE = 4 * CELLS
 """Values along a side of a map that a report holds."""
 BLUR = 0.3
 """Standard deviation, as a share of the side, of the blur that hides a window: shades stay, shapes do not."""
-FAINT = 1.0
-"""Logits whose loss is shown in full colour only if no place costs more, so that chance stays pale."""
+FAINT = 1.6
+"""Logits whose loss is shown in full colour only if no place costs more, so that chance stays pale: between
+what a place mostly costs two strangers and what it costs two pictures of one person."""
 FAINT_SHARE = 0.05
 """The same for a score that is no logit, as a share of the detector's span."""
 
