@@ -168,10 +168,10 @@ def test_without_a_place_for_compiled_code_the_portable_pass_is_taken(monkeypatc
     monkeypatch.delitem(sys.modules, "lcmem.scan.pass_numba")
     monkeypatch.delattr(lcmem.scan, "pass_numba", raising=False)
     monkeypatch.setattr("numba.njit", raise_no_locator)
-    engine._compiled.cache_clear()
+    engine._by_numba.cache_clear()
     with pytest.warns(UserWarning, match="NUMBA_CACHE_DIR") as told:
         find_candidates = [engine.backend("cpu")[0] for _ in range(2)][-1]
-    engine._compiled.cache_clear()
+    engine._by_numba.cache_clear()
     assert len(told) == 1
     assert find_candidates.func is pass_torch.find_candidates
 

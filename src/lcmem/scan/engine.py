@@ -167,11 +167,14 @@ def backend(device: str) -> tuple[FindCandidates, int]:
     return partial(pass_torch.find_candidates, device=device), pass_torch.QUERIES
 
 
-@cache
 def _compiled() -> ModuleType | None:
-    """The byte pass by Numba, where that is installed and works; a process is told only once that it does not."""
-    if importlib.util.find_spec("numba") is None:
-        return None
+    """The byte pass by Numba, where that is installed and works."""
+    return None if importlib.util.find_spec("numba") is None else _by_numba()
+
+
+@cache
+def _by_numba() -> ModuleType | None:
+    """A process tries, and is told only once that it does not work."""
     try:
         from lcmem.scan import pass_numba
     except (ImportError, RuntimeError) as error:  # a NumPy that Numba refuses, or nowhere to keep compiled code
