@@ -144,6 +144,18 @@ def test_one_command_at_a_time_in_a_folder(sets, command, monkeypatch):
         assert "at work" not in refused([*COMMANDS[command], "--out", "out"])
 
 
+def test_one_experiment_at_a_time_in_a_folder(sets, monkeypatch):
+    monkeypatch.setattr(files, "PATIENCE", 0.05)
+    (sets / "out").mkdir()
+    command = ["experiment", "size-curve", "--data", "nowhere.csv", "--out", "out"]
+    with files.alone_in(sets / "out"):
+        assert "another lcmem command is at work" in refused(command)
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        assert "nowhere.csv" in refused(command), "the second process of a command is the same command"
+    monkeypatch.delenv("LOCAL_RANK")
+    assert "nowhere.csv" in refused(command)
+
+
 def test_python_is_no_way_around(sets, compact):
     with pytest.raises(LCMemError, match="among its pictures"):
         lcmem.audit("real", "synthetic", model=compact, out="synthetic")

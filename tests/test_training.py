@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from lcmem import files
 from lcmem.augment import Augmentation
 from lcmem.datasets import hash_split
 from lcmem.detectors.lcmem import LCMem
@@ -144,11 +145,14 @@ def test_a_finished_run_is_left_as_it_is(run, people):
     assert (run[1] / "model.safetensors").stat().st_mtime_ns == before
 
 
-def test_a_folder_holds_one_run(run, people):
+def test_a_folder_holds_one_run(run, people, monkeypatch):
     with pytest.raises(LCMemError, match=r"another recipe \(stage1\.lr is"):
         train(SMALL.with_settings([*TINY, "stage1.lr=0.5"]), people, run[0])
     with pytest.raises(LCMemError, match="other pictures, identities or splits"):
         train(SMALL.with_settings(TINY), people.rows(range(340)), run[0])
+    monkeypatch.setattr(files, "PATIENCE", 0.05)
+    with files.alone_in(run[0]), pytest.raises(LCMemError, match="another lcmem command is at work"):
+        train(SMALL.with_settings(TINY), people, run[0])
 
 
 def test_start_from_another_recipes_checkpoint(run, people, tmp_path):

@@ -1,6 +1,7 @@
 """Files that are either whole or not there: text, JSON, and tables as CSV or Parquet; folders for one process."""
 
 import json
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,9 +21,14 @@ PATIENCE = 10.0
 """Seconds to wait for another process: the decoders of one that was killed live a little longer than it does."""
 
 
+def follows() -> bool:
+    """Whether this process was started by the first one of its command, to train on another device."""
+    return os.environ.get("LOCAL_RANK", "0") != "0"
+
+
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keep a folder to this process until the block ends.
+    """Keep a folder to this command until the block ends: its first process has it for those that follow it.
 
     Args:
         folder: It must exist.
@@ -32,6 +38,9 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    if follows():
+        yield
+        return
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=PATIENCE)

@@ -64,12 +64,14 @@ def experiment(
         from lcmem.generation.training import RunsOn
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
+    from lcmem.files import alone_in
     from lcmem.generation.bench import Bench, read_data
 
     chosen = load_preset(preset).with_settings(settings or [])
     options = Options(device, download)
     _quiet()
-    with resumable():
+    out.mkdir(parents=True, exist_ok=True)
+    with resumable(), alone_in(out):
         bench = Bench.open(
             read_data(data, [name for name in datasets.split(",") if name]),
             chosen,

@@ -41,6 +41,7 @@ def train(
 ) -> None:
     """Train a detector (or the autoencoder) on your pictures. The same command goes on where it stopped."""
     from lcmem.errors import extra
+    from lcmem.files import follows
 
     with extra("train", "training needs more packages"):
         from lcmem.training.fit import RunOptions
@@ -60,7 +61,7 @@ def train(
 
         options = RunOptions(device, devices, workers, checkpoint_every, download, teachers)
         target = run(chosen, read_data(data, reading.manifest), folder, options)
-    if not options.follower:
+    if not follows():
         _summary(folder, target)
 
 

@@ -1,7 +1,6 @@
 """Lightning's trainer for one stage: checkpoints, early stopping, logs, devices."""
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from lcmem.errors import LCMemError
+from lcmem.files import follows
 from lcmem.latents import LatentStore
 from lcmem.training.batches import Batch, PairBatches
 from lcmem.training.callbacks import LatestCheckpoint, LearningCurves
@@ -45,11 +45,6 @@ class RunOptions:
     checkpoint_every: int = 50
     allow_download: bool = False
     teachers: Path | None = None
-
-    @property
-    def follower(self) -> bool:
-        """Whether this process was started by the first one, to train on another device."""
-        return os.environ.get("LOCAL_RANK", "0") != "0"
 
 
 class PairData(L.LightningDataModule):
@@ -95,7 +90,7 @@ def fit(
     """
     _check_shared(module, options)
     precision = precision_for(module.recipe.precision, options.device)
-    if not options.follower:
+    if not follows():
         LOG.info("stage %d: precision %s on %s", number, precision, options.device)
     resume = folder / "resume" / f"stage{number}"
     best = ModelCheckpoint(resume, "best", monitor="val_score", mode="max", enable_version_counter=False)

@@ -17,6 +17,7 @@ from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import LatentEncoder, load_encoder
 from lcmem.errors import LCMemWarning
+from lcmem.files import alone_in, follows
 from lcmem.latents import CARD as STORE
 from lcmem.latents import LatentStore, build_store
 from lcmem.model import SiameseNetwork
@@ -58,7 +59,8 @@ def train(
     Raises:
         LCMemError: An identity in two splits, a missing split, fewer than three identities, validation pictures of
             which no pairs can be made, latents of another encoder or size, a network with batch norm on several
-            devices that are not CUDA, or a folder with a run of another recipe or of other pictures.
+            devices that are not CUDA, or a folder with a run of another recipe, of other pictures, or of a process that
+            is still at work.
     """
     folder, options = Path(out), options or RunOptions()
     manifest = _with_splits(data)
@@ -71,15 +73,17 @@ def train(
     )
     _check(recipe, manifest, encoder)
     teachers = load_teachers(recipe, manifest.select(split="train"), options.device, options.allow_download)
-    claim(folder, recipe, manifest, USED)
-    store = _latents(data, manifest, recipe, encoder, folder / "latents", options)
-    _warn_of_skipped(store)
-    L.seed_everything(recipe.seed, workers=True, verbose=False)
-    run = _Run(recipe, store, encoder, teachers, folder, options)
-    for number, stage in enumerate(recipe.stages, 1):
-        if not (run.detector(number) / CARD).is_file():
-            run.train_stage(number, stage)
-    return run.detector(len(recipe.stages))
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone_in(folder):
+        claim(folder, recipe, manifest, USED)
+        store = _latents(data, manifest, recipe, encoder, folder / "latents", options)
+        _warn_of_skipped(store)
+        L.seed_everything(recipe.seed, workers=True, verbose=False)
+        run = _Run(recipe, store, encoder, teachers, folder, options)
+        for number, stage in enumerate(recipe.stages, 1):
+            if not (run.detector(number) / CARD).is_file():
+                run.train_stage(number, stage)
+        return run.detector(len(recipe.stages))
 
 
 def read_data(source: Path, read: Callable[[Path], Manifest] = Manifest.read) -> Manifest | LatentStore:
@@ -135,7 +139,7 @@ def _latents(
     if isinstance(data, LatentStore):
         data.check(encoder.card, recipe.size, mirror=mirror)
         return data
-    if options.follower:
+    if follows():
         return LatentStore.open(folder)  # encoded before the first process started the others
     used = manifest.rows(manifest.table.index[manifest.table["split"].isin(USED)])
     return build_store(used, encoder, recipe.size, folder, mirror=mirror, device=options.device)
@@ -171,7 +175,7 @@ class _Run:
             module.result, self.encoder, self.recipe.size, name=f"stage{number}", training=[*history, record]
         )
         detector.card["training_data"] = training_data(part.manifest)
-        if not self.options.follower:
+        if not follows():
             detector.save(self.detector(number))
             plot_curves(self.folder)
         if torch.distributed.is_initialized():  # the others wait for the detector that the next stage starts from
@@ -193,7 +197,7 @@ class _Run:
     def _lessons(self, train: LatentStore, new: SiameseNetwork | None) -> nn.ModuleDict:
         """What teachers add to the loss; a new network begins with what a teacher of the same weights says."""
         folder = self.options.teachers or self.folder / "teachers"
-        lessons = lessons_of(self.recipe, self.teachers, train, folder, fresh=not self.options.follower)
+        lessons = lessons_of(self.recipe, self.teachers, train, folder, fresh=not follows())
         for name, teacher in self.recipe.teachers.items():
             if new is not None and teacher.detector == self.recipe.network.pretrained:
                 cast(Lesson, lessons[name]).begin(new)
