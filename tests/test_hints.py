@@ -114,4 +114,6 @@ def test_columns_that_may_name_people():
     table = pd.DataFrame({"path": list("abcd"), "identity": "", "note": list("xxyy"), "Patient ID": [7, 7, 8, None]})
     assert propose_column(table) == ("--identity-column 'Patient ID'", 2, 3)
     assert propose_column(table.drop(columns="Patient ID")) is None
-    assert propose_column(table.assign(**{"Patient ID": list("abcd")})) is None, "one for each picture"
+    alone = table.assign(**{"Patient ID": list("abcd")})
+    assert propose_column(alone) == ("--identity-column 'Patient ID'", 4, 4), "patients with one picture each"
+    assert propose_column(alone.rename(columns={"Patient ID": "case"})) is None, "a number for each picture"

@@ -20,6 +20,8 @@ FITTING = 0.95
 """Share of the file names that such a pattern has to fit."""
 PERSON = ("patient", "subject", "person", "participant", "individual", "celeb", "mrn", "pid", "lesion", "case")
 """What columns are called that name people, the likeliest first."""
+SURE = PERSON[:5]
+"""Those that name people even if each has one picture; a case may be a picture."""
 
 
 class Proposal(NamedTuple):
@@ -125,6 +127,6 @@ def propose_column(table: pd.DataFrame) -> Proposal | None:
             if word in str(column).lower() and column not in COLUMNS:
                 names = as_text(table[column]).str.strip()
                 known = names[names != ""]
-                if 1 < known.nunique() < len(known):
+                if known.nunique() > 1 and (word in SURE or known.nunique() < len(known)):
                     return Proposal(f"--identity-column {shlex.quote(str(column))}", known.nunique(), len(known))
     return None
