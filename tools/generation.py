@@ -6,13 +6,16 @@ The run of ``--sizes`` holds the size curve and the near-duplicates.
 """
 
 import argparse
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from lcmem.evaluation.tables import markdown, write_csv
 from lcmem.files import read_json, write_text
+from lcmem.generation.settings import load_preset
 
 DOCS = Path(__file__).parent.parent / "docs"
 FOLDER = DOCS / "generation"
@@ -27,7 +30,7 @@ pictures for a false positive rate of 1 %; held-out pictures of people that the 
 Brackets hold 95 % intervals (retrieval score: 90 %)."""
 TABLE3 = """## Table 3: five conditionings
 
-    lcmem experiment table3 --data PACK --datasets {datasets} --preset cpu --out RUN
+    lcmem experiment table3 --data PACK --datasets {datasets} --preset cpu{changes} --out RUN
 
 {pictures:,} training pictures with their labels, one sample for each. "paired" compares sample i with training
 picture i (the paper's equation 4) at p > 0.5 and at the calibrated threshold, "any" each sample with all.
@@ -39,7 +42,7 @@ The first {redrawn} samples of each, at the paper's threshold of p > 0.5, paired
 are of these samples alone, so they are larger and smaller than above."""
 SIZES = """## Memorization by the size of the training set
 
-    lcmem experiment size-curve --data PACK --datasets {datasets} --preset cpu --out RUN
+    lcmem experiment size-curve --data PACK --datasets {datasets} --preset cpu{changes} --out RUN
 
 The same generator, without condition, trained for equal numbers of steps on fewer or more pictures; {samples}
 samples of each against its own training pictures.
@@ -47,7 +50,7 @@ samples of each against its own training pictures.
 ![share of samples that match a training picture, by the size of the training set](generation/sizes.png)"""
 NEAR = """## Near-duplicates
 
-    lcmem experiment near-duplicates --data PACK --datasets {datasets} --preset cpu --out RUN \\
+    lcmem experiment near-duplicates --data PACK --datasets {datasets} --preset cpu{changes} --out RUN \\
         --detectors {detectors}
 
 Filters find real pictures again but are said to miss near-duplicates that a generator makes of them, and to change
@@ -60,8 +63,8 @@ any other.
 ![share flagged by noise level, for each detector](generation/near_duplicates.png)"""
 LATENTS = """## On latents or on pictures
 
-    lcmem experiment latent-filter --data PACK --datasets {datasets} --preset cpu \\
-        --model {detector} --set size={picture} --out RUN
+    lcmem experiment latent-filter --data PACK --datasets {datasets} --preset cpu --model {detector} \\
+       {changes} --out RUN
 
 The same latents judged as they are and decoded to pictures. On real pictures the difference is the autoencoder's
 round trip; that of samples is to be held against it. Logits; the threshold is calibrated."""
@@ -73,6 +76,16 @@ def interval(row: pd.Series, name: str, form: str = "{:.1%}", ends: tuple[str, s
     low, high = ends or (f"{name}_low", f"{name}_high")
     value, low, high = (form.format(row[column]) for column in (name, low, high))
     return f"{value} [{low}, {high}]"
+
+
+def changes(settings: dict[str, Any]) -> str:
+    """What is not as in the preset, as options."""
+    usual, given = (pd.json_normalize(each).iloc[0].to_dict() for each in (load_preset("cpu").to_dict(), settings))
+    return "".join(
+        f" --set {key}={json.dumps(value, separators=(',', ':'))}"
+        for key, value in given.items()
+        if value != usual[key]
+    )
 
 
 def about(run: Path) -> dict[str, object]:
@@ -87,7 +100,7 @@ def about(run: Path) -> dict[str, object]:
         "sampler": settings["sampler_steps"],
         "tries": settings["max_tries"],
         "samples": settings["samples"],
-        "picture": settings["size"],
+        "changes": changes(settings),
         "size": max(settings["sizes"]),
         "originals": settings["originals"],
         "repeats": settings["repeats"],
