@@ -146,7 +146,10 @@ def test_size_curve_and_near_duplicates(whole, data, compact, extractor, tmp_pat
         assert (bench.folder / name).is_file()
     found = near_duplicates(bench, [compact, "nobody"])
     good = found[found["status"] == "ok"]
-    assert set(good["detector"]) == {"compact"} and set(good["set"]) == {"training", "holdout"}
+    assert set(good["detector"]) == {"compact", "compact, as in an audit"} and set(good["set"]) == {
+        "training",
+        "holdout",
+    }
     assert "nobody" in set(found["detector"]), "what cannot run has a row that says why"
     assert good["agreeing"].between(0, 1).all() and (good["low"] <= good["flagged"]).all()
     assert (bench.folder / "near_duplicates.png").is_file()

@@ -24,7 +24,7 @@ from lcmem.matching.control import FEWEST, Control
 from lcmem.matching.copies import EDITS
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.matches import joined_by_match
-from lcmem.matching.thumbnails import SIDE, correlation, thumbnail
+from lcmem.matching.thumbnails import SIDE, correlation, grey
 from lcmem.pictures.image import load_levels
 from lcmem.scan import scan
 from lcmem.stats.calibration import calibrate
@@ -187,13 +187,13 @@ def look_alikes(found: FeatureSet, detector: LCMem) -> dict[str, object]:
     least = {name: 1.0 for name in EDITS}
     for levels in (load_levels(found.manifest.paths[at]) for at in sample):
         for name, edit in EDITS.items():
-            pair = (thumbnail(load_levels(each, SIDE)) for each in (edit(levels), levels.transpose(1, 2, 0)))
+            pair = (grey(load_levels(each, SIDE)) for each in (edit(levels), levels.transpose(1, 2, 0)))
             least[name] = min(least[name], correlation(*pair))
     people = np.arange(len(found.manifest)) // EACH
     best = scan(found.blocks, None, detector.network.head, query_identities=people).different
     assert best is not None
     top = np.argsort(-best.logits[:, 0])[:LOOKED]
-    small = {at: thumbnail(load_levels(found.manifest.paths[at], SIDE)) for at in {*top, *best.positions[top, 0]}}
+    small = {at: grey(load_levels(found.manifest.paths[at], SIDE)) for at in {*top, *best.positions[top, 0]}}
     alike = max(correlation(small[at], small[other]) for at, other in zip(top, best.positions[top, 0], strict=True))
     copies = {f"{name} copies, least": value for name, value in least.items()}
     return copies | {f"{LOOKED} most alike strangers, highest": alike}

@@ -77,8 +77,8 @@ def print_calibration(found: "CalibrationFile", out: Path) -> None:
         f"{same['identities_needed_for_bound']}."
     )
     typer.echo(
-        f"copy: at most {copy['expected']:.2%} of strangers are so alike that thumbnails are compared (not more than "
-        f"{copy['bound']:.2%}); measured on: {copy['method']}."
+        f"copy: at most {copy['expected']:.2%} of strangers look like a copy of their best match (not more than "
+        f"{copy['bound']:.2%}); what copies reach was measured on: {copy['method']}."
     )
     if about["probability"] is not None:
         fit = about["probability"]

@@ -139,6 +139,13 @@ class Bench:
         decoded = self.encoder.decode(raw.to(device)).float().clamp(0, 1).cpu()
         return to_levels(decoded)
 
+    def decoded(self, samples: "Samples", store: LatentStore) -> list[np.ndarray]:
+        """All samples as pictures ``[H, W, 3]`` uint8; the store is the one that they were drawn for."""
+        every = np.arange(len(samples.latents))
+        parts = [every[start : start + self.settings.batch_size] for start in every[:: self.settings.batch_size]]
+        made = [self.pictures(torch.from_numpy(samples.latents[at]).float(), store, at % len(store)) for at in parts]
+        return list(torch.cat(made).permute(0, 2, 3, 1).numpy())
+
     def samples(self, name: str, module: DiffusionTraining, store: LatentStore, condition: np.ndarray) -> "Samples":
         """One sample for each condition, drawn in chunks that are kept: what a killed run drew is not drawn again.
 

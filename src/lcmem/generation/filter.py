@@ -20,9 +20,10 @@ from lcmem.errors import LCMemError
 from lcmem.generation.thresholds import Thresholds, calibrate_thresholds
 from lcmem.matching.compare import compare, given_score, probabilities
 from lcmem.matching.features import FeatureSet, extract_features, read_source
+from lcmem.matching.thumbnails import Thumbnails
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.pictures.batch import split_batch
-from lcmem.pictures.image import load_levels
+from lcmem.pictures.image import PictureLike, load_levels
 from lcmem.pictures.loading import to_levels
 from lcmem.pictures.manifest import ManifestLike
 from lcmem.scan import Best
@@ -56,6 +57,7 @@ class PrivacyFilter:
 
     Attributes:
         thresholds: From which score on a sample is a match.
+        thumbnails: Of the real pictures that were looked at; None with a threshold that was given.
 
     Args:
         detector: The model.
@@ -90,6 +92,7 @@ class PrivacyFilter:
         if threshold is not None:
             calibration = Thresholds(given_score(threshold, detector), inf, f"The threshold {threshold:g} was given.")
         self.thresholds = calibration or calibrate_thresholds(self.real, detector, false_positive_rate)
+        self.thumbnails = None if threshold is not None else Thumbnails()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "PrivacyFilter":
         """Itself: it never changes, and what it holds is large."""
@@ -110,7 +113,7 @@ class PrivacyFilter:
             PictureError: One of them cannot be read.
             LCMemError: ``against`` does not fit.
         """
-        return self.judge(self.detector.features(samples), against)
+        return self.judge(self.detector.features(samples), against, split_batch(samples))
 
     def pictures(self, samples: Any) -> list[np.ndarray]:
         """The samples as pictures ``[3, H, W]`` uint8."""
@@ -127,8 +130,17 @@ class PrivacyFilter:
         """
         return LatentFilter(self, autoencoder)
 
-    def judge(self, features: Tensor, against: Against | None = None) -> Verdicts:
-        """As calling it, with features ``[n, D]`` of the detector."""
+    def judge(
+        self, features: Tensor, against: Against | None = None, samples: Sequence[PictureLike] | None = None
+    ) -> Verdicts:
+        """As calling it, with features of the detector.
+
+        Args:
+            features: ``[n, D]``.
+            against: As of calling it.
+            samples: The pictures ``[n]``, or their paths. With calibrated thresholds each is looked at beside the real
+                picture that it is most like, as an audit does it; None leaves that out.
+        """
         if against is None:
             best = self._search(features.numpy())
             scores, positions = best.logits[:, 0], best.positions[:, 0]
@@ -137,8 +149,11 @@ class PrivacyFilter:
             rows = torch.from_numpy(self.real.blocks.take(positions))
             scores = self.detector.similarity(features, rows).double().numpy()
         found = self.real.manifest.table.iloc[positions]
+        verdicts = self.verdicts(scores)
+        if samples is not None and self.thumbnails is not None:
+            verdicts[self.thumbnails.alike(samples, list(found["path"]))] = COPY
         columns = {
-            "verdict": self.verdicts(scores),
+            "verdict": verdicts,
             "logit": scores,
             "probability": probabilities(scores, self.detector),
         }

@@ -50,7 +50,8 @@ def compare_sets(
     matches = graded(match_table(synthetic, real, best, point.calibration, finder), point.chance)
     clusters = evidence(matches, synthetic, finder)
     memorization, copies = _rates(matches, clusters)
-    held = point.control.rate(min(point.calibration.logit, finder.levels.sure)) if point.control else None
+    reached, looked = min(point.calibration.logit, finder.levels.sure), point.calibration.method != "given"
+    held = point.control.rate(reached, looked=looked) if point.control else None
     scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})
     return AuditResult(
         matches=matches,

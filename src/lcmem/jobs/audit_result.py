@@ -19,8 +19,9 @@ from lcmem.stats.calibration import Calibration
 from lcmem.stats.rates import Difference, Rate, excess, proportion
 
 COPY_RULES = {
-    "edited copies": "A file of equal content; or a pair with a {score} of at least {level:.2f} whose thumbnails "
-    "agree. That level lies below all JPEG-75 and half-size copies that were made of the real set's own pictures.",
+    "edited copies": "A file of equal content; or a picture and its best match, or any pair with a {score} of at least "
+    "{level:.2f}, whose thumbnails agree. That level lies below all JPEG-75 and half-size copies that were made of the "
+    "real set's own pictures.",
     "edited copies of other pictures": "A file of equal content, or a pair with a {score} of at least {level:.2f}. The "
     "real pictures cannot be opened, so that is what half of JPEG-75 and half-size copies of the other sets reach.",
     "equal pictures": "Only equal pictures: none can be opened to see what copies reach.",

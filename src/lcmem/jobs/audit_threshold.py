@@ -65,9 +65,10 @@ def operating_point(
     if chosen is not None and len(real.keys) < 3:
         return OperatingPoint(given(*chosen, None), control, None, None, pd.DataFrame(), [])
     if chosen is not None:
-        chance, _, twins, groups = real_chance(real, finder, listed)
-        notes = _warning(chance.share(chosen[0]))
-        return OperatingPoint(given(*chosen, chance), control, chance.scores, chance, twins, notes, groups)
+        own = real_chance(real, finder, listed)
+        notes = _warning(own.chance.share(chosen[0]))
+        known = own.chance, own.twins, notes, own.groups
+        return OperatingPoint(given(*chosen, own.chance), control, own.chance.scores, *known)
     basis = calibration_basis(real, control, finder, listed)
     own = basis.own
     calibration = calibrate(basis.chance, rate, basis.method, finder.levels.typical, finder.levels.sure)

@@ -1,8 +1,8 @@
 """Calibrate once, on one's own pictures, and keep that as a file."""
 
 import os
-from dataclasses import dataclass
-from math import isfinite
+from dataclasses import dataclass, replace
+from math import isfinite, isinf
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ from lcmem.jobs.provenance import data_fingerprint
 from lcmem.matching.basis import Basis, calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile, levels_as_json
 from lcmem.matching.compare import score_pairs
-from lcmem.matching.control import control_scores
+from lcmem.matching.control import Control, control_scores
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet, extract_sets, read_sources
 from lcmem.pictures.manifest import ManifestLike
 from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, check_share
-from lcmem.stats.chance import CONFIDENCE
+from lcmem.stats.chance import CONFIDENCE, Chance
 from lcmem.stats.probability import FEWEST, ProbabilityFit, fit_probabilities
 
 PAIRS = 2000
@@ -76,7 +76,8 @@ def calibrate_pictures(
     control = control_scores(sets["holdout"], sets["real"], finder) if holdout is not None else None
     basis = calibration_basis(sets["real"], control, finder)
     fit = _fit(sets["real"], finder)
-    about = _about(sets, basis, finder, wanted, fit)
+    copied = _copied(sets["real"], basis, finder, control)
+    about = _about(sets, basis, copied, finder, wanted, fit)
     made = CalibrationFile.make(about, basis.chance, basis.method, finder.levels, out)
     if fit is not None:
         from lcmem.report.reliability import plot_probabilities
@@ -86,12 +87,25 @@ def calibrate_pictures(
     return made
 
 
+def _copied(real: FeatureSet, basis: Basis, finder: CopyFinder, control: Control | None) -> Chance:
+    """1 for each chance match that would count as a copy, else 0."""
+    if isinf(finder.levels.candidate):  # no picture can be looked at, so the score alone decides
+        return replace(basis.chance, scores=(basis.chance.scores >= finder.levels.sure).astype(float))
+    if basis.method != "holdout" or control is None:
+        return basis.own.alike(real, finder)
+    return Chance(control.alike.astype(float), control.clusters, mutual=False)
+
+
 def _about(
-    sets: dict[str, FeatureSet], basis: Basis, finder: CopyFinder, asked: Asked, fit: ProbabilityFit | None
+    sets: dict[str, FeatureSet],
+    basis: Basis,
+    copied: Chance,
+    finder: CopyFinder,
+    asked: Asked,
+    fit: ProbabilityFit | None,
 ) -> dict[str, Any]:
     detector, levels = finder.detector, finder.levels
     found = calibrate(basis.chance, asked.rate, basis.method, levels.typical, levels.sure)
-    looked = min(levels.candidate, levels.sure)
     return {
         "model": {"name": detector.name, "fingerprint": detector.fingerprint},
         "score": "similarity" if detector.head is None else "logit",
@@ -100,8 +114,7 @@ def _about(
         "holdout": _data(sets["holdout"]) if "holdout" in sets else None,
         "same_identity": {"threshold": found.logit if isfinite(found.logit) else None}
         | _promise(basis, found, min(found.logit, levels.sure), asked),
-        "copy": levels_as_json(levels)
-        | {"expected": basis.chance.expected(looked), "bound": basis.chance.bound(looked, asked.confidence)},
+        "copy": levels_as_json(levels) | {"expected": copied.expected(1), "bound": copied.bound(1, asked.confidence)},
         "probability": None if fit is None else _probability(fit),
         "twins": len(basis.own.twins),
         "notes": basis.notes,

@@ -38,8 +38,9 @@ def size_curve(bench: Bench) -> pd.DataFrame:
 def _by_size(bench: Bench, store: LatentStore, samples: Samples, name: str) -> dict[str, Any]:
     """Share of samples, and of held-out pictures, that match one of the training pictures."""
     privacy = PrivacyFilter(bench.detector, features_of(store.manifest, bench.detector, bench.folder))
-    judged = privacy.judge(torch.from_numpy(samples.matching))
-    control = privacy.judge(torch.from_numpy(np.array(bench.control.blocks[:])))
+    judged = privacy.judge(torch.from_numpy(samples.matching), samples=bench.decoded(samples, store))
+    held_out = torch.from_numpy(np.array(bench.control.blocks[:]))
+    control = privacy.judge(held_out, samples=bench.control.manifest.paths)
     row: dict[str, Any] = {"threshold": privacy.thresholds.identity}
     for title, found in (("samples", judged), ("holdout", control)):
         row |= proportion(int((~found.novel).sum()), len(found.novel)).columns(title)

@@ -1,5 +1,6 @@
 """``lcmem experiment table3``: five conditionings of a generator, what each gives away, and what rejecting costs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from lcmem.generation.training import DiffusionTraining
 from lcmem.generation.tries import PrivateSamples, picture_of
 from lcmem.jobs.paired import PAPER, paired_rates
 from lcmem.matching.verdicts import NO_MATCH
+from lcmem.pictures.image import PictureLike
 from lcmem.stats.rates import proportion
 
 PUBLISHED = {
@@ -68,8 +70,12 @@ def _memorization(bench: Bench, samples: Samples) -> dict[str, Any]:
     row = {"threshold": threshold} | paired["calibrated"].columns("paired_calibrated")
     if PAPER in paired:
         row |= paired[PAPER].columns("paired")
-    for name, features in (("one_vs_all", samples.matching), ("holdout", np.array(bench.control.blocks[:]))):
-        found = privacy.judge(torch.from_numpy(features)).novel
+    judged: dict[str, tuple[np.ndarray, Sequence[PictureLike]]] = {
+        "one_vs_all": (samples.matching, bench.decoded(samples, bench.train)),
+        "holdout": (np.array(bench.control.blocks[:]), bench.control.manifest.paths),
+    }
+    for name, (features, pictures) in judged.items():
+        found = privacy.judge(torch.from_numpy(features), samples=pictures).novel
         row |= proportion(int((~found).sum()), len(found)).columns(name)
     return row
 

@@ -89,7 +89,8 @@ def _judged(
     with progress_bar("comparing", count) as advance:
         for start in range(0, count, BATCH):
             features = np.array(found.blocks[start : start + BATCH])
-            parts.append(privacy.judge(torch.from_numpy(features)).table)
+            paths = found.manifest.paths[start : start + BATCH]
+            parts.append(privacy.judge(torch.from_numpy(features), samples=paths).table)
             advance(len(features))
     table = pd.concat(parts, ignore_index=True)
     table.insert(0, "path", found.manifest.paths)

@@ -26,11 +26,13 @@ class OwnMatches:
 
     Attributes:
         scores: ``[N]``; −∞ for pictures of unknown identity.
+        partners: Positions of the best matches, ``[N]``; −1 where there is none.
         identities: ``[N]``, −1 where unknown: never known, or of a picture that is filed under several identities.
         copies: Pairs of copies that were filed under two identities ``[P, 2]``, the lower position first.
     """
 
     scores: np.ndarray
+    partners: np.ndarray
     identities: np.ndarray
     copies: np.ndarray
 
@@ -62,7 +64,7 @@ def match_others(found: FeatureSet, identities: np.ndarray, finder: CopyFinder, 
         known = np.flatnonzero(partners >= 0)
         theirs = identities[partners[known]]
         rows = known[(theirs == identities[known]) | (theirs < 0)]
-    return OwnMatches(scores, identities, pairs)
+    return OwnMatches(scores, partners, identities, pairs)
 
 
 def _others(found: FeatureSet, rows: np.ndarray, identities: np.ndarray, detector: Detector) -> Best:

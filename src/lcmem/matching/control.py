@@ -1,7 +1,7 @@
 """What an audit's threshold is taken from, and what controls it: never the same pictures."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -32,24 +32,26 @@ class Control:
         scores: ``[H]``.
         clusters: Identity or group of copies of each picture, ``[H]``.
         marks: A content hash of each picture's cluster, the same whatever else is in the holdout, ``[H]``.
+        alike: Whether it looks like its best match, so that a generated picture would count as a copy, ``[H]``.
         twins: Rows of the table of twins.
     """
 
     scores: np.ndarray
     clusters: np.ndarray
     marks: np.ndarray
+    alike: np.ndarray
     twins: pd.DataFrame
 
     def divided(self) -> tuple[Chance, "Control"]:
         """One half of the clusters to calibrate on, the other to control with, by content."""
         order = np.unique(self.marks)
         low = self.marks < order[len(order) // 2]
-        rest = Control(self.scores[~low], self.clusters[~low], self.marks[~low], self.twins)
+        rest = Control(self.scores[~low], self.clusters[~low], self.marks[~low], self.alike[~low], self.twins)
         return Chance(self.scores[low], self.clusters[low], mutual=False), rest
 
-    def rate(self, threshold: float) -> Rate:
-        """Share of pictures that reach a threshold."""
-        matched = self.scores >= threshold
+    def rate(self, threshold: float, *, looked: bool = True) -> Rate:
+        """Share of pictures that reach a threshold, or (``looked``) that look like their best match."""
+        matched = (self.scores >= threshold) | (looked & self.alike)
         return proportion(int(matched.sum()), len(matched), effective_number(self.clusters, matched))
 
 
@@ -61,12 +63,23 @@ class OwnChance(NamedTuple):
         method: What they were measured on, a key of :data:`lcmem.stats.calibration.ORIGINS`.
         twins: Pictures that are filed under two identities.
         groups: Group of copies of each picture, ``[N]``; None where identities made that needless.
+        matches: What the chance matches are taken from.
     """
 
     chance: Chance
     method: str
     twins: pd.DataFrame
     groups: np.ndarray | None
+    matches: OwnMatches
+
+    def alike(self, real: FeatureSet, finder: CopyFinder) -> Chance:
+        """1 for each chance match whose thumbnails agree, so that a generated picture would count as a copy, else 0."""
+        found, known = self.matches, np.flatnonzero(self.matches.identities >= 0)
+        rows = known[found.partners[known] >= 0]
+        looks = np.zeros(len(found.scores))
+        everyone = np.ones(len(rows), dtype=bool)
+        looks[rows] = finder.copies(real, rows, real, found.partners[rows], found.scores[rows], everyone)
+        return replace(self.chance, scores=looks[known])
 
 
 def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None = None) -> OwnChance:
@@ -91,9 +104,9 @@ def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None 
         own = match_others(real, identities, finder, reconcile)
         twins = twin_table(TWO_IDENTITIES, real, own.copies[:, 0], real, own.copies[:, 1])
         if own.identities.max() > 0:
-            return OwnChance(_chance(own), "identities", twins, None)
+            return OwnChance(_chance(own), "identities", twins, None, own)
     own = match_others(real, np.arange(len(names)), finder, merge)
-    return OwnChance(_chance(own), "copy groups", twins, own.identities)
+    return OwnChance(_chance(own), "copy groups", twins, own.identities, own)
 
 
 def _chance(own: OwnMatches) -> Chance:
@@ -112,7 +125,9 @@ def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder) ->
     nearest = nearest_pictures(holdout, real, finder.detector)
     for other in (nearest, equal_pictures(holdout, real)):
         partners = np.where(other >= 0, other, partners)
-    copies = finder.copies(holdout, rows, real, partners, np.where(nearest >= 0, np.inf, best.logits[:, 0]))
+    scores = np.where(nearest >= 0, np.inf, best.logits[:, 0])
+    copies = finder.copies(holdout, rows, real, partners, scores)
+    alike = finder.copies(holdout, rows, real, best.positions[:, 0], best.logits[:, 0], np.ones(len(rows), dtype=bool))
     names = holdout.manifest.table["identity"]
     gone = copies | names.isin(set(names[copies]) - {""}).to_numpy()
     if gone.all():
@@ -123,7 +138,7 @@ def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder) ->
     if not holdout.manifest.labelled:
         groups = copy_groups(holdout, finder)
     marks = pd.Series(holdout.keys).groupby(groups).transform("min").to_numpy(dtype=object)
-    return Control(best.logits[kept, 0], groups[kept], marks[kept], twins)
+    return Control(best.logits[kept, 0], groups[kept], marks[kept], alike[kept], twins)
 
 
 def shared_files(synthetic: FeatureSet, real: FeatureSet) -> tuple[np.ndarray, pd.DataFrame]:

@@ -163,7 +163,13 @@ class CopyFinder:
         return cls(detector, measure_copies(real, others, detector, store), Thumbnails(workers))
 
     def copies(
-        self, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray, scores: np.ndarray
+        self,
+        first: FeatureSet,
+        one: np.ndarray,
+        second: FeatureSet,
+        two: np.ndarray,
+        scores: np.ndarray,
+        looked: np.ndarray | None = None,
     ) -> np.ndarray:
         """Which pairs are copies: equal in content; or alike enough, and equal in features or in thumbnails.
 
@@ -173,6 +179,7 @@ class CopyFinder:
             second: A set, or the same one.
             two: Positions in that, ``[n]``.
             scores: Of these pairs ``[n]``.
+            looked: Which pairs' thumbnails are compared however alike the model finds them, ``[n]``; None: no others.
         """
         found = equal_content(first, one, second, two)
         own = highest_score(first.blocks, self.detector)
@@ -182,6 +189,8 @@ class CopyFinder:
                 part = left[start : start + CHUNK]
                 apart = np.abs(first.blocks.take(one[part]) - second.blocks.take(two[part])).max(1)
                 found[part] = apart <= ROUNDING
+        if looked is not None:
+            left = np.union1d(left, np.flatnonzero(looked))
         left = left[~found[left]]
         if len(left) and self.levels.candidate < inf:
             found[left] = self.thumbnails.alike(_paths(first, one[left]), _paths(second, two[left]))

@@ -59,11 +59,14 @@ def match_table(
 ) -> pd.DataFrame:
     """Every synthetic picture with its best real ones and a verdict on each pair: copies first, then by score.
 
-    A threshold that was given holds for copies too, but not for files that are equal.
+    The best match of each picture is looked at: what a generator makes of a picture that it learnt by heart has lost
+    the detail by which the model knows people, but a small picture of it is the same. A threshold that was given holds
+    for copies too, but not for files that are equal.
     """
     count, k = best.logits.shape
     query, position, score = np.repeat(np.arange(count), k), best.positions.ravel(), best.logits.ravel()
-    copies = (score >= finder.levels.sure) | finder.copies(synthetic, query, real, position, score)
+    nearest = np.tile(np.arange(k) == 0, count) & (calibration.method != "given")
+    copies = (score >= finder.levels.sure) | finder.copies(synthetic, query, real, position, score, nearest)
     reached = score >= calibration.logit
     if calibration.method == "given":
         copies &= reached
