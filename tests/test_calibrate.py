@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import lcmem
 from lcmem.cli.app import app
 from lcmem.errors import LCMemError
+from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.thresholds import calibrate_thresholds, read_thresholds
 from lcmem.jobs.calibrate import Asked, calibrate_pictures
 from lcmem.jobs.duplicates import find_duplicates
@@ -83,6 +84,7 @@ def test_the_other_commands_take_it_too(file, features, compact, faces):
     assert scan_threshold(features, compact, None, file=file).logit == min(level, file.levels.typical)
     known, anew = read_thresholds(file, compact, 48), calibrate_thresholds(features, compact, 0.1)
     assert (known.identity, known.copy) == (anew.identity, anew.copy) and file.citation in known.explanation
+    assert PrivacyFilter(compact, features, calibration=file).thresholds == known
     assert find_duplicates(features, compact, None, 0, file).threshold == min(level, file.levels.sure)
     found = compare_pair(str(faces / "s1" / "1.pgm"), str(faces / "s2" / "1.pgm"), compact, calibration=file)
     assert found.threshold == level and file.citation in found.origin

@@ -55,6 +55,18 @@ def test_verdicts_are_those_of_an_audit(privacy, real, strangers, compact):
     assert list(found["verdict"] != NO_MATCH) == list(frame["match"])
 
 
+def test_what_a_small_generator_remembers_is_a_copy(privacy, real):
+    """Round trips at 96 pixels lose the detail by which people are told apart, not what the picture looks like."""
+    levels = np.stack([load_levels(path, 96) for path in real.paths[:20]])
+    soft = load_encoder("compact-autoencoder").round_trip(torch.from_numpy(levels).float() / 255).clamp(0, 1)
+    found, unseen = privacy(soft).table, privacy.judge(privacy.detector.features(soft)).table
+    copies, by_score = (list(np.flatnonzero(each["verdict"] == "copy")) for each in (found, unseen))
+    assert len(copies) >= 12 and set(by_score) < set(copies)
+    assert list(found["real"].iloc[copies]) == [real.paths[at] for at in copies]
+    result = lcmem.audit(real, soft.numpy().transpose(0, 2, 3, 1), model=privacy.detector)
+    assert result.copies.value >= 0.6
+
+
 def test_copies_people_and_strangers(privacy, real, strangers, compact):
     assert not privacy(real.paths).novel.any()
     assert privacy(strangers).novel.mean() >= 0.8, "six people of one unfamiliar kind can promise no small rate"
@@ -152,6 +164,15 @@ def test_a_sampler_that_only_gives_training_pictures_ends_with_a_report(privacy,
     assert result.kept == {} and result.given_up == [*range(6)]
     assert result.summary["drawn_for_each_kept"] is None and result.summary["drawn"] == 18
     assert "0 kept of 6" in str(result)
+
+
+def test_another_real_set_is_another_run(compact, privacy, real, safe, tmp_path):
+    """Also where no score is too high for the same identity."""
+    few = PrivacyFilter(compact, real.rows([0, 1, 2]), calibration=Thresholds(np.inf, np.inf, ""))
+    generate_private(drawer(real, safe), few, 2, out=tmp_path / "run")
+    other = PrivacyFilter(compact, real.rows([3, 4, 5]), calibration=Thresholds(np.inf, np.inf, ""))
+    with pytest.raises(LCMemError, match="another"):
+        generate_private(drawer(real, safe), other, 2, out=tmp_path / "run")
 
 
 def test_batches_change_nothing(privacy, real, safe):

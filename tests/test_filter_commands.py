@@ -68,6 +68,9 @@ def test_filter_again_replaces_what_it_kept(sets, privacy, compact, tmp_path, mo
     second = filter_pictures(synthetic, everything, tmp_path / "f")
     assert first["kept"] > 0 and second["kept"] == 0
     assert not [*(tmp_path / "f" / "kept").rglob("*.pgm")]
+    filter_pictures(synthetic, privacy, tmp_path / "f", files="link")
+    filter_pictures(synthetic, everything, tmp_path / "f", files="none")
+    assert not (tmp_path / "f" / "kept").exists(), "what passed before need not pass now"
 
 
 def test_filter_of_a_zip_and_links(sets, privacy, tmp_path):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import make_spd_matrix
 
-from lcmem.jobs.risk import Risk, measure_risk
+from lcmem.jobs.risk import Risk, group_columns, measure_risk
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.rates import excess, proportion
 from lcmem.stats.separation import separation
@@ -51,6 +51,13 @@ def test_by_group_of_people_and_by_what_pictures_were_made_for(risk):
     assert groups.loc["m", ["share", "low", "high"]].tolist() == pytest.approx([rate.value, rate.low, rate.high])
     labels = risk.labels.set_index("value")
     assert labels["matched"].to_dict() == {"cat": 2, "dog": 0} and labels.loc["dog", "high"] < 1
+
+
+def test_people_and_paths_are_no_groups():
+    table = pd.DataFrame({"path": [f"{k}.png" for k in range(12)], "identity": [f"p{k // 2}" for k in range(12)]})
+    table = table.assign(patient=table["identity"].str.upper(), source=[f"a/{k % 3}.png" for k in range(12)])
+    table = table.assign(site=[f"ward {k % 3}" for k in range(12)])
+    assert group_columns(Manifest(table)) == ["site"]
 
 
 def test_it_is_kept_and_read_again(risk, tmp_path):

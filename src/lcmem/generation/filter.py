@@ -1,5 +1,6 @@
 """The filter: does a generated picture show a real one, or somebody of the real set? For use inside a sampling loop."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,8 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import LatentEncoder
 from lcmem.encoders.pixels import PIXELS
 from lcmem.errors import LCMemError
-from lcmem.generation.thresholds import Thresholds, calibrate_thresholds
+from lcmem.generation.thresholds import Thresholds, calibrate_thresholds, read_thresholds
+from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score, probabilities
 from lcmem.matching.features import FeatureSet, extract_features, read_source
 from lcmem.matching.thumbnails import Thumbnails
@@ -64,7 +66,7 @@ class PrivacyFilter:
         real: An atlas of the model, its features, or pictures, which are then encoded here.
         threshold: Probability from which a sample is a match, 0.5 in the paper (of a detector without a head: its
             similarity); all matches then count as the same identity.
-        calibration: Thresholds that were found elsewhere, for example by an audit.
+        calibration: A file that ``lcmem calibrate`` wrote, or thresholds.
         false_positive_rate: With neither, thresholds are calibrated on the real pictures as an audit does it: at most
             this share of pictures of unseen identities matches one of them by chance.
 
@@ -78,7 +80,7 @@ class PrivacyFilter:
         real: Atlas | ManifestLike | FeatureSet,
         *,
         threshold: float | None = None,
-        calibration: Thresholds | None = None,
+        calibration: str | os.PathLike[str] | CalibrationFile | Thresholds | None = None,
         false_positive_rate: float = DEFAULT_RATE,
     ) -> None:
         check_one_threshold(threshold, calibration)
@@ -89,6 +91,10 @@ class PrivacyFilter:
             else extract_features(read_source(real), detector, None, title="encoding real")
         )
         self.real.check_usable("real")
+        if isinstance(calibration, str | os.PathLike):
+            calibration = CalibrationFile.read(calibration)
+        if isinstance(calibration, CalibrationFile):
+            calibration = read_thresholds(calibration, detector, len(self.real.manifest))
         if threshold is not None:
             calibration = Thresholds(given_score(threshold, detector), inf, f"The threshold {threshold:g} was given.")
         self.thresholds = calibration or calibrate_thresholds(self.real, detector, false_positive_rate)

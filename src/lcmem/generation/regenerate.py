@@ -11,6 +11,7 @@ import numpy as np
 from lcmem.errors import LCMemError
 from lcmem.generation.filter import Against, LatentFilter, PrivacyFilter
 from lcmem.generation.tries import PrivateSamples, TryRecord
+from lcmem.matching.features import data_fingerprint
 from lcmem.progress import progress_bar
 
 
@@ -64,7 +65,8 @@ def generate_private(
         "max_tries": max_tries,
         "seed": seed,
         "detector": base.detector.fingerprint,
-        "thresholds": [base.thresholds.identity, str(base.thresholds.copy)],
+        "thresholds": [str(level) for level in (base.thresholds.identity, base.thresholds.copy)],
+        "real": data_fingerprint(base.real.keys),
         "against": None if places is None else [base.real.manifest.paths[at] for at in places],
     }
     record = TryRecord(None if out is None else Path(out), settings)

@@ -19,6 +19,8 @@ from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.jobs.doubts import doubtful_identities, doubtful_names
 from lcmem.jobs.explain import explain_matches
 from lcmem.jobs.given import Source, on_disk
+from lcmem.jobs.marks import FILE as MARKED
+from lcmem.jobs.marks import read_marks
 from lcmem.jobs.output import claim_output
 from lcmem.jobs.private import check_private, leave_no_features, without_names
 from lcmem.jobs.provenance import provenance
@@ -126,6 +128,10 @@ def run_audit(
         LCMemError: As of :func:`audit`.
     """
     began = time.perf_counter()
+    if out is not None and (Path(out) / MARKED).is_file():
+        read_marks(Path(out) / MARKED)  # a mistake there is said now, not when all is computed
+    if settings.private and settings.calibration is not None:
+        settings = replace(settings, calibration=replace(settings.calibration, place="file"))
     detector = settings.detector()
     level = None if settings.threshold is None else (given_score(settings.threshold, detector), settings.threshold)
     with on_disk(inputs, None if settings.private else out) as found:

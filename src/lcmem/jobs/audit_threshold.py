@@ -5,12 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lcmem.jobs.provenance import data_fingerprint
 from lcmem.matching.basis import calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import Control, real_chance
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.features import FeatureSet, data_fingerprint
 from lcmem.stats.calibration import Calibration, calibrate, given
 from lcmem.stats.chance import Chance
 

@@ -11,13 +11,12 @@ import pandas as pd
 
 from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
-from lcmem.jobs.provenance import data_fingerprint
 from lcmem.matching.basis import Basis, calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile, levels_as_json
 from lcmem.matching.compare import score_pairs
 from lcmem.matching.control import Control, control_scores
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet, extract_sets, read_sources
+from lcmem.matching.features import FeatureSet, data_fingerprint, extract_sets, read_sources
 from lcmem.pictures.manifest import ManifestLike
 from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, check_share
 from lcmem.stats.chance import CONFIDENCE, Chance

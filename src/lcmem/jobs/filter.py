@@ -61,6 +61,7 @@ def filter_pictures(
     with claim_output(out, "filter", inputs or {"synthetic": synthetic}) as target:
         table, skipped = _judged(synthetic, privacy, target, workers)
         write_table(pd.DataFrame(skipped, columns=["path", "reason"]), target / "skipped.csv")
+        shutil.rmtree(target / KEPT, ignore_errors=True)  # of an earlier run, which let others pass
         write_table(table, target / "filter.csv")
         passed = list(table["path"][table["verdict"] == NO_MATCH])
         if files != "none":

@@ -82,11 +82,15 @@ def read_marks(source: Path) -> dict[str, str]:
     Raises:
         LCMemError: The file is missing or damaged, or holds a mark that is none.
     """
-    table = read_table(source, ("synthetic", "mark"), sep=",", keep_default_na=False)
-    for row, mark in enumerate(table["mark"], 2):
+    table = read_table(source, ("synthetic", "mark"), keep_default_na=False)
+    marks = table["mark"].astype(str).str.strip().str.lower()
+    for row, mark in enumerate(marks, 2):
         if mark not in MARKS:
-            raise LCMemError(f"{source}, line {row}: {mark!r} is no mark; there are: {', '.join(MARKS)}")
-    return dict(zip(table["synthetic"], table["mark"], strict=True))
+            raise LCMemError(
+                f"{source}, line {row}: {mark!r} is no mark; there are: {', '.join(MARKS)}. Correct the line, or move "
+                "the file away"
+            )
+    return dict(zip(table["synthetic"], marks, strict=True))
 
 
 def write_marks(marks: dict[str, str], pairs: pd.DataFrame, target: Path) -> None:

@@ -81,7 +81,10 @@ class _Names:
     def hide(self, table: pd.DataFrame) -> pd.DataFrame:
         """A table without names."""
         texts = [name for name in table if name in NAMES and not pd.api.types.is_numeric_dtype(table[name])]
-        return table.assign(**{name: table[name].map(self._value if name == "value" else self._name) for name in texts})
+        hidden = {name: table[name].map(self._value if name == "value" else self._name) for name in texts}
+        if "value" in hidden and "column" in table:  # data sets may be called after a hospital
+            hidden["value"] = hidden["value"].where(table["column"] != "dataset", table["value"].map(self._name))
+        return table.assign(**hidden)
 
     def _name(self, name: str) -> str:
         return self.pictures.get(name) or (name and self.secret(name))

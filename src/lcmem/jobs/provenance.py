@@ -1,8 +1,7 @@
 """Where an audit comes from: when, by which versions, of which data."""
 
-import hashlib
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 import lcmem
 from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import LCMem
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.features import FeatureSet, data_fingerprint
 
 
 def provenance(detector: Detector, sets: Mapping[str, FeatureSet]) -> dict[str, Any]:
@@ -27,12 +26,3 @@ def provenance(detector: Detector, sets: Mapping[str, FeatureSet]) -> dict[str, 
         "fingerprints": {name: data_fingerprint(found.keys) for name, found in sets.items()},
         "encoder_sha256": detector.encoder.card.sha256 if isinstance(detector, LCMem) else None,
     }
-
-
-def data_fingerprint(keys: Iterable[str]) -> str:
-    """One hash (hexadecimal sha256) of the contents of a set: the same pictures have it, whatever their names.
-
-    Args:
-        keys: Content hashes, as of :attr:`lcmem.matching.features.FeatureSet.keys`.
-    """
-    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()

@@ -97,12 +97,34 @@ def _hit(hits: pd.DataFrame, column: str) -> pd.DataFrame:
     return found.sort_values(["synthetic", "highest"], ascending=False, kind="stable")
 
 
+OWN = 0.9
+"""Share of people from which a column names them rather than groups."""
+
+
 def group_columns(manifest: Manifest) -> list[str]:
-    """Columns that name groups: those beside path and identity with few, but several, values that come again."""
+    """Columns that name groups: those beside path and identity with few, but several, values that come again.
+
+    Paths are no groups, nor are people by another name: a column of patients beside their numbers.
+    """
     table = manifest.table
     names = [str(name) for name in table if name not in ("path", "identity")]
-    counts = {name: table[name].astype(str).nunique() for name in names}
-    return [name for name in names if 1 < counts[name] <= min(VALUES, len(table) // 2)]
+    values = {name: table[name].astype(str) for name in names}
+    counts = {name: found.nunique() for name, found in values.items()}
+    few = [name for name in names if 1 < counts[name] <= min(VALUES, len(table) // 2)]
+    return [name for name in few if not _paths(values[name]) and not _people(values[name], table["identity"])]
+
+
+def _paths(values: pd.Series) -> bool:
+    """Whether most values lead to a file."""
+    return bool(values.str.contains(r"[/\\]|\.\w{2,5}$", regex=True).mean() > 0.5)
+
+
+def _people(values: pd.Series, identity: pd.Series) -> bool:
+    """Whether nearly every known identity has a value of its own."""
+    known = identity != ""
+    pairs = pd.DataFrame({"value": values[known], "identity": identity[known]}).drop_duplicates()
+    people = pairs["identity"].nunique()
+    return people > 2 and pairs["value"].nunique() >= OWN * people and len(pairs) * OWN <= people
 
 
 def _groups(real: Manifest, owner: pd.Series, hit: set[str]) -> pd.DataFrame:

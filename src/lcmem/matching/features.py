@@ -1,5 +1,6 @@
 """Pictures to features, through a store: what an earlier run finished is not done again."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -188,3 +189,12 @@ def _once(
             advance(len(batch.at) + len(batch.failures))
     seconds = time.perf_counter() - began
     return FeatureSet(manifest.rows(kept), ChunkedRows(features[kept]), skipped, len(kept), seconds)
+
+
+def data_fingerprint(keys: Iterable[str]) -> str:
+    """One hash (hexadecimal sha256) of the contents of a set: the same pictures have it, whatever their names.
+
+    Args:
+        keys: Content hashes, as of :attr:`lcmem.matching.features.FeatureSet.keys`.
+    """
+    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
