@@ -1,8 +1,6 @@
 """The page docs/generation-results.md, from what ``lcmem experiment`` wrote; nothing is measured here.
 
-    python tools/generation.py --table3 RUN --sizes RUN --latents RUN
-
-The run of ``--sizes`` holds the size curve and the near-duplicates.
+python tools/generation.py [--table3 RUN] [--sizes RUN] [--near RUN] [--latents RUN]
 """
 
 import argparse
@@ -50,21 +48,20 @@ samples of each against its own training pictures.
 ![share of samples that match a training picture, by the size of the training set](generation/sizes.png)"""
 NEAR = """## Near-duplicates
 
-    lcmem experiment near-duplicates --data PACK --datasets {datasets} --preset cpu{changes} --out RUN \\
-        --detectors {detectors}
+    lcmem experiment near-duplicates --data PACK --datasets {datasets} --preset cpu{changes} {compared} --out RUN
 
 Filters find real pictures again but are said to miss near-duplicates that a generator makes of them, and to change
 their mind from one repetition to the next (Koeken et al. 2025). {originals} training pictures and {originals}
 held-out pictures are noised to σ and denoised by the generator of {size:,} pictures, {repeats} times each. Every
-detector has the threshold of its own calibration at 1 %. "agree": share of originals whose repetitions all get the
+detector has the threshold of its own calibration at 1 %; an audit (`… as in an audit`) also looks at the sample and
+its best match seen small ([copies.md](copies.md)). "agree": share of originals whose repetitions all get the
 same verdict. At large σ little of the original is left, and what is drawn there is a sample of the generator like
 any other.
 
 ![share flagged by noise level, for each detector](generation/near_duplicates.png)"""
 LATENTS = """## On latents or on pictures
 
-    lcmem experiment latent-filter --data PACK --datasets {datasets} --preset cpu --model {detector} \\
-       {changes} --out RUN
+    lcmem experiment latent-filter --data PACK --datasets {datasets} --preset cpu --model {detector}{changes} --out RUN
 
 The same latents judged as they are and decoded to pictures. On real pictures the difference is the autoencoder's
 round trip; that of samples is to be held against it. Logits; the threshold is calibrated."""
@@ -171,10 +168,10 @@ def near_duplicates(run: Path) -> list[str]:
         ]
         rows.append([str(name), "training" if kind == "training" else "held out", *cells])
     header = ["detector", "made of", *(f"σ = {sigma:g}: flagged, agree" for sigma in sigmas)]
-    names = ",".join(dict.fromkeys(table["detector"]))
+    names = ",".join(name for name in dict.fromkeys(table["detector"]) if " " not in name)
     failed = table[table["status"] != "ok"]
     lines = [f"{row['detector']}: {row['status']}" for _, row in failed.iterrows()]
-    return [NEAR.format(**about(run), detectors=names), markdown(header, rows), *lines]
+    return [NEAR.format(**about(run), compared=f"--detectors {names}"), markdown(header, rows), *lines]
 
 
 def latents(run: Path) -> list[str]:
@@ -196,20 +193,30 @@ def latents(run: Path) -> list[str]:
     return [LATENTS.format(**about(run)), markdown(header, rows)]
 
 
+PARTS = {
+    "table3": (table3, ["table3"]),
+    "sizes": (sizes, ["sizes"]),
+    "near": (near_duplicates, ["near_duplicates"]),
+    "latents": (latents, ["latent_filter"]),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("table3", "sizes", "latents"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    runs = parser.parse_args()
+    for part in PARTS:
+        parser.add_argument(f"--{part}", type=Path, metavar="RUN", help="its folder; left out, the page goes without")
+    runs = {part: run for part, run in vars(parser.parse_args()).items() if run is not None}
+    if not runs:
+        parser.error("name a run")
     FOLDER.mkdir(exist_ok=True)
-    own = {runs.table3: ["table3"], runs.sizes: ["sizes", "near_duplicates"], runs.latents: ["latent_filter"]}
-    for run, names in own.items():
+    blocks = [INTRODUCTION.format(**about(next(iter(runs.values()))))]
+    for part, run in runs.items():
+        write, names = PARTS[part]
         for name in names:
             write_csv(pd.read_csv(run / f"{name}.csv"), FOLDER / f"{name}.csv")
             if (run / f"{name}.png").is_file():
                 shutil.copyfile(run / f"{name}.png", FOLDER / f"{name}.png")
-    blocks = [INTRODUCTION.format(**about(runs.table3))]
-    blocks += [*table3(runs.table3), *sizes(runs.sizes), *near_duplicates(runs.sizes), *latents(runs.latents)]
+        blocks += write(run)
     write_text("\n\n".join(blocks), DOCS / "generation-results.md")
 
 
