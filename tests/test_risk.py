@@ -56,8 +56,8 @@ def test_by_group_of_people_and_by_what_pictures_were_made_for(risk):
 def test_people_and_paths_are_no_groups():
     table = pd.DataFrame({"path": [f"{k}.png" for k in range(12)], "identity": [f"p{k // 2}" for k in range(12)]})
     table = table.assign(patient=table["identity"].str.upper(), source=[f"a/{k % 3}.png" for k in range(12)])
-    table = table.assign(site=[f"ward {k % 3}" for k in range(12)])
-    assert group_columns(Manifest(table)) == ["site"]
+    table = table.assign(site=[f"ward {k % 3}" for k in range(12)], dose=[0.25 + 0.25 * (k % 3) for k in range(12)])
+    assert group_columns(Manifest(table)) == ["site", "dose"]
 
 
 def test_it_is_kept_and_read_again(risk, tmp_path):

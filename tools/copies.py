@@ -35,14 +35,15 @@ neighbouring slices of one patient.
 latent generator makes of a picture that it learnt by heart: the share from {SAME}."""
 
 
-def thumbnails(paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures ``[N, SIDE²]`` of mean 0 and length 1, and their mirror images."""
-    parts = [batch.pictures.numpy() for batch in iterate_pictures(paths, SIDE)]
-    small = np.stack([grey(picture) for part in parts for picture in part])
-    return unit(small), unit(small[:, :, ::-1])
+def thumbnails(paths: list[str]) -> tuple[list[int], np.ndarray]:
+    """Positions of the pictures that can be read, and these in grey ``[N, SIDE, SIDE]``."""
+    batches = list(iterate_pictures(paths, SIDE))
+    small = [grey(picture) for batch in batches for picture in batch.pictures.numpy()]
+    return [at for batch in batches for at in batch.indices], np.stack(small)
 
 
 def unit(small: np.ndarray) -> np.ndarray:
+    """Grey pictures ``[N, SIDE²]`` of mean 0 and length 1: a product is a correlation."""
     flat = small.reshape(len(small), -1).astype(np.float32)
     flat = flat - flat.mean(1, keepdims=True)
     return flat / np.linalg.norm(flat, axis=1, keepdims=True).clip(1e-9)
@@ -51,8 +52,9 @@ def unit(small: np.ndarray) -> np.ndarray:
 def strangers(part: pd.DataFrame) -> np.ndarray:
     """The highest correlation of each picture with one of another identity."""
     part = part.sort_values("path", kind="stable").head(PICTURES)
-    plain, mirrored = thumbnails(list(part["path"]))
-    people = part["identity"].where(part["identity"] != "", part["path"]).to_numpy()[: len(plain)]
+    read, small = thumbnails(list(part["path"]))
+    people = part["identity"].where(part["identity"] != "", part["path"]).to_numpy()[read]
+    plain, mirrored = unit(small), unit(small[:, :, ::-1])
     found = np.maximum(plain @ plain.T, plain @ mirrored.T)
     return np.where(people[:, None] == people[None], -1, found).max(1)
 

@@ -1,6 +1,8 @@
 """The page docs/generation-results.md, from what ``lcmem experiment`` wrote; nothing is measured here.
 
-python tools/generation.py [--table3 RUN] [--sizes RUN] [--near RUN] [--latents RUN]
+    python tools/generation.py [--table3 RUN] [--sizes RUN] [--near RUN] [--latents RUN]
+
+The page goes without a part whose run is not named.
 """
 
 import argparse
@@ -23,9 +25,10 @@ Written by `tools/generation.py` from the tables of `lcmem experiment` ([how to 
 Small diffusion models (EDM on the latents of `compact-autoencoder`, preset `cpu`: 96-pixel pictures, {steps:,}
 steps of {batch}, {sampler} Heun steps a sample) are trained on two CPU cores: what they make is blurred, and the
 point is not its quality but what is given away and who notices. Distances and retrieval scores are on the features
-of {extractor}, so they are no FID; matches are found by `{detector}`. Thresholds are calibrated on the training
-pictures for a false positive rate of 1 %; held-out pictures of people that the generator never saw are the control.
-Brackets hold 95 % intervals (retrieval score: 90 %)."""
+of {extractor}, so they are no FID. Matches are found as an audit finds them: by the score of
+`{detector}`, or because a sample and its best match look the same when they are seen small ([copies.md](copies.md)).
+Thresholds are calibrated on the training pictures for a false positive rate of 1 %; held-out pictures of people that
+the generator never saw are the control. Brackets hold 95 % intervals (retrieval score: 90 %)."""
 TABLE3 = """## Table 3: five conditionings
 
     lcmem experiment table3 --data PACK --datasets {datasets} --preset cpu{changes} --out RUN
@@ -53,10 +56,9 @@ NEAR = """## Near-duplicates
 Filters find real pictures again but are said to miss near-duplicates that a generator makes of them, and to change
 their mind from one repetition to the next (Koeken et al. 2025). {originals} training pictures and {originals}
 held-out pictures are noised to σ and denoised by the generator of {size:,} pictures, {repeats} times each. Every
-detector has the threshold of its own calibration at 1 %; an audit (`… as in an audit`) also looks at the sample and
-its best match seen small ([copies.md](copies.md)). "agree": share of originals whose repetitions all get the
-same verdict. At large σ little of the original is left, and what is drawn there is a sample of the generator like
-any other.
+detector has the threshold of its own calibration at 1 %; only an audit (`… as in an audit`) also looks at thumbnails.
+"agree": share of originals whose repetitions all get the same verdict. At large σ little of the original is left, and
+what is drawn there is a sample of the generator like any other.
 
 ![share flagged by noise level, for each detector](generation/near_duplicates.png)"""
 LATENTS = """## On latents or on pictures
@@ -204,7 +206,7 @@ PARTS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for part in PARTS:
-        parser.add_argument(f"--{part}", type=Path, metavar="RUN", help="its folder; left out, the page goes without")
+        parser.add_argument(f"--{part}", type=Path, metavar="RUN", help="its folder")
     runs = {part: run for part, run in vars(parser.parse_args()).items() if run is not None}
     if not runs:
         parser.error("name a run")

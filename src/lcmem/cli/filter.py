@@ -55,7 +55,6 @@ def filter(
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
     from lcmem.generation.filter import PrivacyFilter
-    from lcmem.generation.thresholds import read_thresholds
     from lcmem.jobs.filter import filter_pictures
     from lcmem.jobs.output import check_output
     from lcmem.pictures.set_depth import same_depth
@@ -68,9 +67,8 @@ def filter(
     pictures = cast("Manifest", sets["synthetic"])
     with resumable():
         detector = load_detector(model, Options(device, download))
-        known = None if file is None else read_thresholds(file, detector, len(real))
         privacy = PrivacyFilter(
-            detector, real, threshold=threshold, calibration=known, false_positive_rate=false_positive_rate
+            detector, real, threshold=threshold, calibration=file, false_positive_rate=false_positive_rate
         )
         summary = filter_pictures(pictures, privacy, out, files=files, inputs=inputs, workers=workers)
     rejected = ", ".join(f"{count} {name}" for name, count in summary["rejected"].items()) or "none rejected"

@@ -16,6 +16,7 @@ from lcmem.encoders import LatentEncoder, load_encoder
 from lcmem.errors import LCMemError
 from lcmem.files import read_json, replacing, write_json, write_picture
 from lcmem.generation.filter import PrivacyFilter
+from lcmem.generation.samples import Samples, read_chunk
 from lcmem.generation.settings import Experiment
 from lcmem.generation.training import DiffusionTraining, RunsOn, draw_latents, train_generator
 from lcmem.latents import LatentStore, build_store
@@ -139,14 +140,15 @@ class Bench:
         decoded = self.encoder.decode(raw.to(device)).float().clamp(0, 1).cpu()
         return to_levels(decoded)
 
-    def decoded(self, samples: "Samples", store: LatentStore) -> list[np.ndarray]:
+    def decoded(self, samples: Samples, store: LatentStore) -> list[np.ndarray]:
         """All samples as pictures ``[H, W, 3]`` uint8; the store is the one that they were drawn for."""
-        every = np.arange(len(samples.latents))
-        parts = [every[start : start + self.settings.batch_size] for start in every[:: self.settings.batch_size]]
-        made = [self.pictures(torch.from_numpy(samples.latents[at]).float(), store, at % len(store)) for at in parts]
-        return list(torch.cat(made).permute(0, 2, 3, 1).numpy())
+        latents, batch = torch.from_numpy(samples.latents).float(), self.settings.batch_size
+        shown = torch.arange(len(latents)) % len(store)
+        parts = zip(latents.split(batch), shown.split(batch), strict=True)
+        made = torch.cat([self.pictures(part, store, at.numpy()) for part, at in parts])
+        return list(made.permute(0, 2, 3, 1).numpy())
 
-    def samples(self, name: str, module: DiffusionTraining, store: LatentStore, condition: np.ndarray) -> "Samples":
+    def samples(self, name: str, module: DiffusionTraining, store: LatentStore, condition: np.ndarray) -> Samples:
         """One sample for each condition, drawn in chunks that are kept: what a killed run drew is not drawn again.
 
         Args:
@@ -165,9 +167,9 @@ class Bench:
                 if not target.is_file():
                     latents = self.draw(module, condition[at], at)
                     self._keep(latents, self.pictures(latents, store, at % len(store)), target)
-                parts.append(_load(target))
+                parts.append(read_chunk(target))
                 advance(len(at))
-        return Samples(*(np.concatenate([part[key] for part in parts]) for key in ("latents", "matching", "quality")))
+        return Samples.joined(parts)
 
     def _keep(self, latents: Tensor, pictures: Tensor, target: Path) -> None:
         matching, quality = (embedded(each, pictures).numpy() for each in (self.detector, self.extractor))
@@ -178,21 +180,6 @@ class Bench:
     def privacy(self) -> PrivacyFilter:
         """The filter against the training pictures, calibrated on them."""
         return PrivacyFilter(self.detector, self.real)
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Samples and their features.
-
-    Attributes:
-        latents: Normalised, ``[n, C, h, w]`` float16.
-        matching: Features of the detector ``[n, D]``.
-        quality: Features of the extractor ``[n, E]``.
-    """
-
-    latents: np.ndarray
-    matching: np.ndarray
-    quality: np.ndarray
 
 
 def unconditional(count: int) -> np.ndarray:
@@ -247,14 +234,6 @@ def _claim(folder: Path, settings: Experiment, detector: Detector, extractor: De
         write_json(known, target)
     elif read_json(target) != known:
         raise LCMemError(f"{folder}: holds an experiment with other settings or detectors; choose another --out")
-
-
-def _load(target: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(target) as saved:
-            return {name: saved[name] for name in saved.files}
-    except Exception as error:  # zipfile, numpy and zlib raise many kinds on damaged files
-        raise LCMemError(f"{target}: damaged ({error}); delete it and run the same command again") from error
 
 
 def save_grid(pictures: Tensor, target: Path, columns: int = 4) -> None:

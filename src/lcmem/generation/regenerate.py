@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from lcmem.errors import LCMemError
-from lcmem.generation.filter import Against, LatentFilter, PrivacyFilter
+from lcmem.generation.filter import Against, PrivacyFilter
+from lcmem.generation.latent_filter import LatentFilter
 from lcmem.generation.tries import PrivateSamples, TryRecord
 from lcmem.matching.features import data_fingerprint
 from lcmem.progress import progress_bar

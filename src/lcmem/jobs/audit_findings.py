@@ -45,13 +45,12 @@ def compare_sets(
     real, synthetic = sets["real"], sets["synthetic"]
     best = best_matches(synthetic, real, finder.detector, min(settings.top_k, len(real.blocks)))
     listed, files = shared_files(synthetic, real)
-    control = control_scores(sets["holdout"], real, finder) if "holdout" in sets else None
+    control = control_scores(sets["holdout"], real, finder, looked=level is None) if "holdout" in sets else None
     point = _point(sets, listed, control, finder, level, settings)
     matches = graded(match_table(synthetic, real, best, point.calibration, finder), point.chance)
     clusters = evidence(matches, synthetic, finder)
     memorization, copies = _rates(matches, clusters)
-    reached, looked = min(point.calibration.logit, finder.levels.sure), point.calibration.method != "given"
-    held = point.control.rate(reached, looked=looked) if point.control else None
+    held = point.control.rate(min(point.calibration.logit, finder.levels.sure)) if point.control else None
     scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})
     return AuditResult(
         matches=matches,

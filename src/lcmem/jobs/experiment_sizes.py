@@ -7,8 +7,9 @@ import pandas as pd
 import torch
 
 from lcmem.files import write_table
-from lcmem.generation.bench import Bench, Samples, features_of, save_grid, unconditional
+from lcmem.generation.bench import Bench, features_of, save_grid, unconditional
 from lcmem.generation.filter import PrivacyFilter
+from lcmem.generation.samples import Samples
 from lcmem.latents import LatentStore
 from lcmem.report.experiments import plot_sizes
 from lcmem.stats.rates import proportion
@@ -38,14 +39,15 @@ def size_curve(bench: Bench) -> pd.DataFrame:
 def _by_size(bench: Bench, store: LatentStore, samples: Samples, name: str) -> dict[str, Any]:
     """Share of samples, and of held-out pictures, that match one of the training pictures."""
     privacy = PrivacyFilter(bench.detector, features_of(store.manifest, bench.detector, bench.folder))
-    judged = privacy.judge(torch.from_numpy(samples.matching), samples=bench.decoded(samples, store))
+    pictures = bench.decoded(samples, store)
+    judged = privacy.judge(torch.from_numpy(samples.matching), samples=pictures)
     held_out = torch.from_numpy(np.array(bench.control.blocks[:]))
     control = privacy.judge(held_out, samples=bench.control.manifest.paths)
     row: dict[str, Any] = {"threshold": privacy.thresholds.identity}
     for title, found in (("samples", judged), ("holdout", control)):
         row |= proportion(int((~found.novel).sum()), len(found.novel)).columns(title)
     at = judged.table["logit"].nlargest(SHOWN).index.to_numpy()
-    made = bench.pictures(torch.from_numpy(samples.latents[at]).float(), store, at % len(store))
+    made = torch.from_numpy(np.stack([pictures[k] for k in at])).permute(0, 3, 1, 2)
     real = pd.Index(store.manifest.paths).get_indexer(pd.Index(judged.table["real"][at]))
     originals = bench.pictures(store.read(real, normalise=True), store, real)
     save_grid(torch.cat([made, originals]), bench.folder / name / "nearest.png", columns=len(at))

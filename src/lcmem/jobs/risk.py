@@ -116,7 +116,7 @@ def group_columns(manifest: Manifest) -> list[str]:
 
 def _paths(values: pd.Series) -> bool:
     """Whether most values lead to a file."""
-    return bool(values.str.contains(r"[/\\]|\.\w{2,5}$", regex=True).mean() > 0.5)
+    return bool(values.str.contains(r"[/\\]|\.[A-Za-z]\w{1,4}$", regex=True).mean() > 0.5)
 
 
 def _people(values: pd.Series, identity: pd.Series) -> bool:

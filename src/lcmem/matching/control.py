@@ -32,7 +32,8 @@ class Control:
         scores: ``[H]``.
         clusters: Identity or group of copies of each picture, ``[H]``.
         marks: A content hash of each picture's cluster, the same whatever else is in the holdout, ``[H]``.
-        alike: Whether it looks like its best match, so that a generated picture would count as a copy, ``[H]``.
+        alike: Whether it looks like its best match, so that a generated picture would count as a copy, ``[H]``; never,
+            where best matches are not looked at.
         twins: Rows of the table of twins.
     """
 
@@ -49,9 +50,9 @@ class Control:
         rest = Control(self.scores[~low], self.clusters[~low], self.marks[~low], self.alike[~low], self.twins)
         return Chance(self.scores[low], self.clusters[low], mutual=False), rest
 
-    def rate(self, threshold: float, *, looked: bool = True) -> Rate:
-        """Share of pictures that reach a threshold, or (``looked``) that look like their best match."""
-        matched = (self.scores >= threshold) | (looked & self.alike)
+    def rate(self, threshold: float) -> Rate:
+        """Share of pictures that reach a threshold, or that look like their best match."""
+        matched = (self.scores >= threshold) | self.alike
         return proportion(int(matched.sum()), len(matched), effective_number(self.clusters, matched))
 
 
@@ -114,8 +115,14 @@ def _chance(own: OwnMatches) -> Chance:
     return Chance(own.scores[known], own.identities[known], mutual=True, growth=len(known) / int(known.sum()))
 
 
-def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder) -> Control:
+def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder, *, looked: bool = True) -> Control:
     """Best scores of the holdout against the real set; pictures of both, and people of such pictures, are left out.
+
+    Args:
+        holdout: H pictures.
+        real: The real set.
+        finder: Tells copies from look-alikes.
+        looked: Whether generated pictures are looked at beside their best match.
 
     Raises:
         LCMemError: Every holdout picture is a real one.
@@ -127,7 +134,8 @@ def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder) ->
         partners = np.where(other >= 0, other, partners)
     scores = np.where(nearest >= 0, np.inf, best.logits[:, 0])
     copies = finder.copies(holdout, rows, real, partners, scores)
-    alike = finder.copies(holdout, rows, real, best.positions[:, 0], best.logits[:, 0], np.ones(len(rows), dtype=bool))
+    everyone = np.full(len(rows), looked)
+    alike = looked & finder.copies(holdout, rows, real, best.positions[:, 0], best.logits[:, 0], everyone)
     names = holdout.manifest.table["identity"]
     gone = copies | names.isin(set(names[copies]) - {""}).to_numpy()
     if gone.all():
