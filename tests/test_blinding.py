@@ -1,6 +1,7 @@
 """Claim: whatever is misfiled, doubled or re-saved, exact and JPEG-75 copies are found, and what is wrong is listed."""
 
 import dataclasses
+import os
 import shutil
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ import lcmem
 from lcmem.atlas import Atlas, fill_atlas
 from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import LCMem
+from lcmem.errors import LCMemWarning
 from lcmem.jobs.output import claim_output
 from lcmem.matching.control import IN_BOTH, IN_HOLDOUT, TWO_IDENTITIES
 from lcmem.model import SiameseNetwork
@@ -239,3 +241,23 @@ def test_dirt_never_hides_a_copy(small_world, data):
 @pytest.fixture(scope="module")
 def small_world(orl, compact, tmp_path_factory):
     return orl_world(orl, tmp_path_factory.mktemp("small"), 100, compact)
+
+
+def test_an_atlas_whose_pictures_changed(world, compact, tmp_path):
+    """Half of the files show somebody else now: what the atlas holds of the others finds their copies as before."""
+    paths = [str(tmp_path / f"{k}.png") for k in range(len(world.real))]
+    for old, new in zip(world.real["path"], paths, strict=True):
+        shutil.copy(old, new)
+    atlas = Atlas.create(tmp_path / "atlas", compact)
+    fill_atlas(Manifest(table(paths, world.real["identity"])), compact, atlas, workers=0)
+    copied = set(world.real["path"][:: len(paths) // (2 * PLANTED)][: 2 * PLANTED])
+    for old, new, other in zip(
+        world.real["path"], paths, [*world.real["path"][1:], world.real["path"][0]], strict=True
+    ):
+        if old not in copied:
+            shutil.copy(other, new)
+    os.utime(paths[0], (0, 0))  # of another date, but not changed
+    with pytest.warns(LCMemWarning, match=f"{len(paths) - 2 * PLANTED} of {len(paths)} pictures have changed"):
+        result = lcmem.audit(tmp_path / "atlas", world.root / "generated", model=compact, workers=0)
+    assert found(result) == (PLANTED, PLANTED)
+    assert any("lcmem index brings it up to date" in each for each in result.summary["warnings"])

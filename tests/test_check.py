@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from lcmem.atlas import Atlas, fill_atlas
 from lcmem.cli import main
+from lcmem.pictures.manifest import Manifest
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n0 0 40 40 rectfill\nshowpage\n"
 
@@ -107,3 +109,14 @@ def test_one_page_for_a_folder_with_one_of_everything(check, save_noise, tmp_pat
     assert "doubtful: patient2/images/scan.png: a 16-bit file that does not say how many bits it uses" in page
     assert "12 bits" in page and not said, "all of it is on the page"
     assert not json.dumps(page).count("object at")
+
+
+def test_an_atlas_is_checked_too(check, save_noise, tmp_path, compact):
+    for name in ("ann", "bob"):
+        save_noise(f"set/{name}/1.png")
+    fill_atlas(Manifest.read(tmp_path / "set"), compact, Atlas.create(tmp_path / "x.atlas", compact), workers=0)
+    code, page, _ = check(tmp_path / "x.atlas")
+    assert code == 0 and "2 identities for 2 pictures" in page
+    save_noise("set/ann/1.png", (40, 40))
+    code, page, _ = check(tmp_path / "x.atlas")
+    assert code == 1 and "has changed since it was encoded" in page

@@ -117,3 +117,36 @@ def test_columns_that_may_name_people():
     alone = table.assign(**{"Patient ID": list("abcd")})
     assert propose_column(alone) == ("--identity-column 'Patient ID'", 4, 4), "patients with one picture each"
     assert propose_column(alone.rename(columns={"Patient ID": "case"})) is None, "a number for each picture"
+
+
+@pytest.mark.parametrize("inner", ["", "images/"], ids=["flat", "nih"])
+@pytest.mark.parametrize("batches", [4, 12])
+def test_batches_are_not_people(lay_out, inner, batches):
+    names = [
+        f"images_{b:03}/{inner}{20 * b + p:08}_{k:03}.png" for b in range(batches) for p in range(9) for k in "123"
+    ]
+    root = lay_out(*names)
+    _, (remark,) = read(root)
+    pattern = re.search(r"as batches do; --identity-pattern '(.+)' would give", remark)[1]
+    manifest, said = read(root, identity_pattern=pattern)
+    assert said == [] and len(set(manifest.identities)) == 9 * batches
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"Ann_{p}/Ann_{p}_{k:04}.png" for p in range(3) for k in range(25)],
+        [f"p{p}/view{k // 5}_{k:04}.png" for p in range(3) for k in range(25)],
+    ],
+    ids=["named like folders", "views of each"],
+)
+def test_people_with_many_pictures_are_no_batches(lay_out, names):
+    assert read(lay_out(*names))[1] == []
+
+
+def test_a_person_called_test_among_others_is_asked_about(lay_out):
+    root = lay_out("ann/1.png", "ann/2.png", "test/1.png", "bob/1.png")
+    _, (remark,) = read(root)
+    assert "'test' is taken for the pictures of a split, but 'ann' lies beside it" in remark
+    pattern = re.search("--identity-pattern '(.+)' would give 3 identities for 4 pictures", remark)[1]
+    assert set(read(root, identity_pattern=pattern)[0].identities) == {"ann", "bob", "test"}

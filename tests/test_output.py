@@ -160,3 +160,20 @@ def test_python_is_no_way_around(sets, compact):
     with pytest.raises(LCMemError, match="among its pictures"):
         lcmem.audit("real", "synthetic", model=compact, out="synthetic")
     assert os.listdir("synthetic") == ["1.png"]
+
+
+def test_features_of_a_command_that_failed_do_not_block_a_folder(sets, compact):
+    (sets / "broken").mkdir()
+    (sets / "broken" / "1.png").write_text("no picture")
+    with pytest.raises(LCMemError, match="none of the 1 synthetic pictures"):
+        lcmem.audit("real", "broken", out="out", model=compact, workers=0)
+    assert (sets / "out" / "features").is_dir()
+    lcmem.audit("real", "synthetic", out="out", model=compact, threshold=0.5, workers=0)
+    assert (sets / "out" / "summary.json").is_file()
+
+
+def test_a_manifest_never_replaces_its_input(sets):
+    table = sets / "m.csv"
+    table.write_text("path\nreal/ann/1.png\n")
+    assert "is the input source" in refused(["manifest", "m.csv", "--out", "m.csv"])
+    assert ".csv or .parquet" in refused(["manifest", "real", "--out", "real/ann/1.png"])

@@ -97,3 +97,10 @@ def test_the_version_is_the_package_s():
     from importlib.metadata import version
 
     assert lcmem.__version__ == version("lcmem")
+
+
+def test_one_picture_and_a_generator_are_sets_as_well(levels, compact, orl):
+    picture = Image.fromarray(levels[0])
+    for synthetic in (picture, levels[0], (Image.fromarray(each) for each in levels[:1])):
+        result = lcmem.audit(orl.paths[:20], synthetic, model=compact, workers=0)
+        assert result.memorization.total == 1

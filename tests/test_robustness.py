@@ -1,6 +1,7 @@
 """Claims: damaged files end in a line, kills lose nothing, archives and tables lead nowhere, bombs do not go off."""
 
 import gzip
+import os
 import struct
 import subprocess
 import sys
@@ -13,8 +14,10 @@ import pandas as pd
 import pytest
 
 from lcmem.errors import LCMemError, PictureError
+from lcmem.jobs.check import inspect_pictures
 from lcmem.jobs.filter import _collect
 from lcmem.pictures import paths as reading
+from lcmem.pictures.content import content_table
 from lcmem.pictures.image import load_picture
 from lcmem.pictures.listing import OUTSIDE
 from lcmem.pictures.manifest import Manifest
@@ -127,3 +130,21 @@ def test_an_archive_of_an_unknown_version(save_noise, tmp_path):
     (tmp_path / "set.zip").write_bytes(bytes(data))
     with pytest.raises(LCMemError, match=r"set\.zip: not a zip file that can be read .*version 23"):
         Manifest.read(tmp_path / "set.zip")
+
+
+def test_a_pipe_with_a_picture_s_name_is_skipped(save_noise, tmp_path):
+    save_noise("set/a.png")
+    os.mkfifo(tmp_path / "set" / "b.png")
+    manifest = Manifest.read(tmp_path / "set")
+    found = inspect_pictures(manifest.paths, workers=0)
+    assert len(found.sizes) == 1 and "a pipe or a device" in found.unreadable[0]
+    assert list(content_table(manifest.paths, {})["reason"] != "") == [False, True]
+
+
+def test_a_member_spelt_in_two_ways_is_read_once(save_noise, tmp_path):
+    picture = save_noise("a.png").read_bytes()
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.writestr("x/a.png", picture)
+        archive.writestr("x\\a.png", picture)
+    manifest = Manifest.read(tmp_path / "set.zip")
+    assert len(manifest) == 1 and sum(manifest.ignored.values()) == 1

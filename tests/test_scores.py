@@ -109,3 +109,22 @@ def test_every_cell_stays_as_it_was(monkeypatch, capsys, tmp_path, pictures):
     with open(tmp_path / "pairs.scored.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["id"], row["note"]) for row in rows] == [("007", "NA"), ("", " 1.0 ")]
+
+
+def test_scores_never_replace_a_column_or_an_input(monkeypatch, capsys, tmp_path, pictures):
+    table = tmp_path / "pairs.csv"
+    table.write_text(f"path_a,path_b,logit\n{pictures[0]},{pictures[1]},mine\n")
+    code, _, said = run(monkeypatch, capsys, "score", table)
+    assert code == 1 and "column 'logit' would be replaced" in said
+    before = table.read_text()
+    code, _, said = run(monkeypatch, capsys, "score", table, "--out", table)
+    assert code == 1 and "is the input pairs" in said and table.read_text() == before
+    code, _, said = run(monkeypatch, capsys, "score", table, "--out", pictures[0])
+    assert code == 1 and ".csv or .parquet" in said
+
+
+def test_a_pair_of_one_picture_is_named(monkeypatch, capsys, tmp_path, pictures):
+    table = tmp_path / "pairs.csv"
+    table.write_text(f"path_a,path_b\n{pictures[0]},{pictures[1]}\n{pictures[0]}, \n")
+    code, _, said = run(monkeypatch, capsys, "score", table)
+    assert code == 1 and "row 2 names one picture only" in said

@@ -112,3 +112,13 @@ def test_a_path_with_a_null_byte_is_no_file(save_noise, tmp_path):
     (tmp_path / "m.csv").write_bytes(b"path\na.png\na\0b.png\n")
     reasons = content_table(Manifest.read(tmp_path / "m.csv").paths, {})["reason"].tolist()
     assert reasons[0] == "" and "a\0b.png" in reasons[1]
+
+
+def test_cells_behind_the_last_column(tmp_path, pictures):
+    """Spreadsheet programs leave a comma at the end of each row; pandas would take the first column for a label."""
+    rows = [f"set/{picture},00{k}," for k, picture in enumerate(pictures)]
+    (tmp_path / "m.csv").write_text("\n".join(["path,identity", *rows]))
+    assert Manifest.read(tmp_path / "m.csv").identities == ["000", "001", "002"]
+    (tmp_path / "m.csv").write_text("\n".join(["path,identity", *(f"{row}x" for row in rows)]))
+    with pytest.raises(LCMemError, match="more cells than the first line names"):
+        Manifest.read(tmp_path / "m.csv")

@@ -133,7 +133,8 @@ def write_picture(levels: "np.ndarray", target: Path) -> None:
 def read_table(source: Path, columns: Collection[str] = (), **options: Any) -> "pd.DataFrame":
     """Read a Parquet or CSV file, by its suffix; all columns of a CSV file are read as strings.
 
-    Cells of a CSV file may be separated by commas, semicolons or tabs; blanks around the names of columns are dropped.
+    Cells of a CSV file may be separated by commas, semicolons or tabs; blanks around the names of columns are dropped,
+    and empty cells behind the last column.
 
     Args:
         source: The file.
@@ -151,7 +152,8 @@ def read_table(source: Path, columns: Collection[str] = (), **options: Any) -> "
     except UnicodeDecodeError as error:
         raise LCMemError(f"{source}: not UTF-8 ({error.reason}); save it as CSV UTF-8") from error
     except Exception as error:  # pandas, pyarrow and gzip raise many kinds on damaged files
-        raise LCMemError(f"{source}: not a readable table ({error})") from error
+        said = str(error).strip()
+        raise LCMemError(f"{source}: not a readable table ({said}); save it again as CSV UTF-8") from error
     for column in sorted(columns):
         if column not in table.columns:
             found = ", ".join(map(str, table.columns))
@@ -174,4 +176,8 @@ def _read_csv(source: Path, options: dict[str, Any]) -> "pd.DataFrame":
         names = list(pd.read_csv(source, nrows=0))
         options["sep"] = next((sign for sign in "\t;" if len(names) == 1 and sign in names[0]), ",")
     table = pd.read_csv(source, dtype=str, **options)
+    if not isinstance(table.index, pd.RangeIndex):  # each row has a cell more than the head, so pandas shifts them
+        if table.iloc[:, -1].replace("", None).notna().any():
+            raise ValueError("rows have more cells than the first line names")
+        table = table.reset_index().set_axis([*table.columns, ""], axis=1).iloc[:, :-1]
     return table.rename(columns=lambda name: name.strip() if isinstance(name, str) else name)

@@ -1,8 +1,11 @@
 """Whether an atlas is whole: everything is read again."""
 
+import numpy as np
+
 from lcmem.atlas.atlas import Atlas
 from lcmem.errors import LCMemError
 from lcmem.pictures.content import content_table
+from lcmem.pictures.paths import file_stamp
 
 
 def verify(atlas: Atlas, *, pictures: bool = False) -> list[str]:
@@ -27,6 +30,20 @@ def verify(atlas: Atlas, *, pictures: bool = False) -> list[str]:
         f"{path}: in the atlas more than once, or without features; index it again" for path in atlas.paths[wrong]
     ]
     return problems + (_changed(atlas) if pictures else [])
+
+
+def changed_pictures(atlas: Atlas) -> np.ndarray:
+    """Which pictures are there, but are not what was encoded: ``[N]`` booleans.
+
+    Only files whose size or date differs from what the atlas knows are read.
+    """
+    stamps = np.array([file_stamp(path) for path in atlas.paths], dtype=object)
+    changed: np.ndarray = (stamps != "") & (stamps != atlas.table["stamp"].to_numpy(dtype=object))
+    suspects = np.flatnonzero(changed)
+    if len(suspects):
+        found = content_table(list(atlas.paths[suspects]), {})
+        changed[suspects] = found["sha256"].to_numpy(object) != atlas.table["sha256"].to_numpy(object)[suspects]
+    return changed
 
 
 def _changed(atlas: Atlas) -> list[str]:

@@ -27,7 +27,7 @@ LISTED = 20
 )
 @reading_options
 def check(
-    paths: Annotated[list[str], typer.Argument(help="Folders, zip files of pictures, CSV or Parquet tables.")],
+    paths: Annotated[list[str], typer.Argument(help="Folders, zip files of pictures, CSV or Parquet tables, atlases.")],
     reading: Reading = AS_IS,
     workers: Workers = None,
 ) -> None:
@@ -36,12 +36,16 @@ def check(
 
     from rich.console import Console
 
+    from lcmem.atlas import Atlas, verify
     from lcmem.errors import LCMemWarning
 
     wrong, console = False, Console(soft_wrap=True, highlight=False)
     for source in paths:
         with warnings.catch_warnings(record=True, action="always", category=LCMemWarning) as remarks:
-            manifest = reading.manifest(source)
+            found = reading.pictures(source)
+        if isinstance(found, Atlas):
+            wrong |= _print_problems(verify(found, pictures=True), console)
+        manifest = found.manifest if isinstance(found, Atlas) else found
         wrong |= _page(manifest, source, workers, console)
         for remark in remarks:
             text = manifest.below(str(remark.message)).removeprefix(f"{source}: ")
@@ -74,6 +78,13 @@ def _page(manifest: "Manifest", source: str, workers: int | None, console: "Cons
         console.print(str(error), style="red", markup=False)
         return True
     return bool(inspection.unreadable)
+
+
+def _print_problems(problems: list[str], console: "Console") -> bool:
+    """What is wrong with an atlas; whether anything is."""
+    for problem in problems:
+        console.print(problem, style="red", markup=False)
+    return bool(problems)
 
 
 def _print_counts(manifest: "Manifest", source: str, console: "Console") -> None:

@@ -35,7 +35,9 @@ def manifest(
 ) -> None:
     """List pictures with identity, split and dataset in a table that every other command reads."""
     from lcmem.datasets import read_dataset
+    from lcmem.jobs.output import claim_file
 
+    claim_file(out, {"source": source})
     found = reading.manifest(source) if layout is None else read_dataset(layout, Path(source))
     if split:
         found = found.with_splits()

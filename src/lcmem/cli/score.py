@@ -124,11 +124,13 @@ def score(
     """Add logit and probability (or similarity) to each pair of a table; unreadable pictures leave them empty."""
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
+    from lcmem.jobs.output import claim_file
     from lcmem.jobs.score import score_table
     from lcmem.pictures.manifest import Manifest
 
-    manifest = None if data is None else Manifest.read(data)
     target = out or pairs.with_name(f"{pairs.stem}.scored{'.parquet' if pairs.suffix == '.parquet' else '.csv'}")
+    claim_file(target, {"pairs": pairs, "data": data})
+    manifest = None if data is None else Manifest.read(data)
     detector = load_detector(model, Options(device, download))
     scored, skipped = score_table(pairs, detector, target, data=manifest, workers=workers)
     typer.echo(f"{scored} pairs scored: {target}")

@@ -155,7 +155,8 @@ class PrivacyFilter:
         found = self.real.manifest.table.iloc[positions]
         verdicts = self.verdicts(scores)
         if samples is not None and self.thumbnails is not None:
-            verdicts[self.thumbnails.alike(samples, list(found["path"]))] = COPY
+            alike = self.thumbnails.alike(samples, list(found["path"]))
+            verdicts[alike & self.real.openable(positions)] = COPY
         columns = {
             "verdict": verdicts,
             "logit": scores,

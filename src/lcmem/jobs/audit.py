@@ -16,9 +16,9 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.jobs.audit_findings import compare_sets
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.audit_settings import AuditSettings
-from lcmem.jobs.doubts import doubtful_identities, doubtful_names
+from lcmem.jobs.doubts import doubtful_features, doubtful_identities, doubtful_names
 from lcmem.jobs.explain import explain_matches
-from lcmem.jobs.given import Source, on_disk
+from lcmem.jobs.given import Source, counted, on_disk
 from lcmem.jobs.marks import FILE as MARKED
 from lcmem.jobs.marks import read_marks
 from lcmem.jobs.output import claim_output
@@ -81,7 +81,8 @@ def audit(
     Raises:
         LCMemError: No usable picture in one of the sets, a threshold or a rate outside its range, …
     """
-    inputs = {"real": real, "synthetic": synthetic, "holdout": holdout}
+    given = {"real": real, "synthetic": synthetic, "holdout": holdout}
+    inputs = {name: counted(source) for name, source in given.items()}
     settings = AuditSettings(
         model,
         threshold,
@@ -139,7 +140,7 @@ def run_audit(
         doubts = doubtful_names(inputs) + doubtful_identities(sources)
         store = _store(out, detector)
         sets = extract_sets(sources, detector, store, workers=settings.workers, named=not settings.private)
-        about = _about(detector, sets) | settings.about() | {"warnings": doubts}
+        about = _about(detector, sets) | settings.about() | {"warnings": doubts + doubtful_features(sets)}
         others = [features for name, features in sets.items() if name != "real"]
         if settings.calibration is not None:
             finder = CopyFinder(detector, settings.calibration.levels, Thumbnails(settings.workers))

@@ -67,6 +67,8 @@ def identity_advice(manifest: Manifest) -> str:
         hashed = ", shown as hashes (--show-ids)" if known.map(PSEUDONYM.fullmatch).any() else ""
         return f"{known.nunique()} identities for {len(known)} pictures{hashed}{rest}"
     unknown = "identities unknown: each picture stands for itself"
+    if "--identity-" in manifest.doubt:  # which is printed as well
+        return unknown
     proposal = propose_column(manifest.table) or propose_pattern(manifest.paths)
     return f"{unknown}. {proposal}" if proposal else unknown
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lcmem.atlas import Atlas
 from lcmem.jobs.output import described
+from lcmem.matching.features import FeatureSet
 from lcmem.pictures.manifest import Manifest
 
 REAL = re.compile(r"(?<![a-z])(real|train|training|original)(?![a-z])", re.IGNORECASE)
@@ -23,6 +24,12 @@ def doubtful_names(inputs: Mapping[str, Any]) -> list[str]:
     places = {name: place for name, place in described_all.items() if not place.endswith(" pictures")}  # in memory
     pairs = [(one, two) for one in places for two in places if one < two and places[one] == places[two]]
     doubts = [f"{two} and {one} are the same pictures" for one, two in pairs]
+    doubts += [
+        f"{one} lies inside {two}, so its pictures are among the {two} ones as well"
+        for one in places
+        for two in places
+        if Path(places[two]) in Path(places[one]).parents
+    ]
     real, synthetic = (Path(places.get(name, "")).stem for name in ("real", "synthetic"))
     if SYNTHETIC.search(real) and REAL.search(synthetic):
         doubts.append(
@@ -34,3 +41,8 @@ def doubtful_names(inputs: Mapping[str, Any]) -> list[str]:
 def doubtful_identities(sources: Mapping[str, Manifest | Atlas]) -> list[str]:
     """What was doubtful about identities when pictures were listed, by set; of an atlas that is not known any more."""
     return [f"{name}: {each.doubt}" for name, each in sources.items() if isinstance(each, Manifest) and each.doubt]
+
+
+def doubtful_features(sets: Mapping[str, FeatureSet]) -> list[str]:
+    """What was doubtful about features when they were read, by set."""
+    return [f"{name}: {found.doubt}" for name, found in sets.items() if found.doubt]

@@ -10,13 +10,22 @@ from typing import Any, TypeAlias
 from lcmem.atlas.atlas import Atlas
 from lcmem.errors import LCMemError
 from lcmem.files import write_picture
-from lcmem.pictures.batch import Batch, split_batch
+from lcmem.pictures.batch import Batch, is_single, split_batch
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest, ManifestLike
 
 Source: TypeAlias = ManifestLike | Atlas | Batch
 """A set of pictures: a folder, zip file, table, Manifest or atlas; a list of paths or of PIL pictures; an array
 ``[N, H, W, 3]`` or a tensor ``[N, 3, H, W]``."""
+
+
+def counted(source: Any) -> Any:
+    """A source whose pictures can be counted: one picture alone, or what a generator yields, becomes a list."""
+    if source is None or isinstance(source, str | os.PathLike | Manifest | Atlas | list | tuple):
+        return source
+    if hasattr(source, "__len__") and not is_single(source):
+        return source
+    return list(source) if isinstance(source, Iterator) else [source]
 
 
 def in_memory(source: Any) -> bool:

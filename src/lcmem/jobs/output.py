@@ -30,7 +30,7 @@ def check_output(out: str | os.PathLike[str], command: str, inputs: Mapping[str,
     target, given = outside_inputs(out, inputs), _described(inputs)
     made = _made(target)
     kind = command.split()[0]
-    if _held(target) and not any(name.split()[0] == kind for name in made):
+    if _results(target) and not any(name.split()[0] == kind for name in made):
         holds = f"the results of lcmem {next(iter(made))}" if made else "other files"
         raise LCMemError(f"{target}: holds {holds}; choose another folder for those of lcmem {command}, with --out")
     if made.get(command, given) not in (given, _hidden(given)):
@@ -155,7 +155,13 @@ def _make(folder: Path, option: str = "--out") -> None:
 
 def _made(target: Path) -> dict[str, dict[str, str]]:
     """The inputs of each command that wrote there."""
-    return read_json(target / MARK) if _held(target) and (target / MARK).is_file() else {}
+    return read_json(target / MARK) if _results(target) and (target / MARK).is_file() else {}
+
+
+def _results(target: Path) -> list[str]:
+    """What lies in a folder of results, but for the features that a command left that failed: any may use them."""
+    stored = (target / "features" / "features.json").is_file()
+    return [name for name in _held(target) if not (stored and name == "features")]
 
 
 def _held(target: Path) -> list[str]:

@@ -33,9 +33,14 @@ def score_table(
         How many pairs got a score, and path and reason of each picture that could not be read.
 
     Raises:
-        LCMemError: The table is missing or damaged, or lacks a column, or none of its pairs can be scored.
+        LCMemError: The table is missing or damaged, or lacks a column, or has one that would be replaced, or none of
+            its pairs can be scored.
     """
     listed = read_pairs(source, data)
+    names = ("similarity",) if detector.head is None else ("logit", "probability")
+    for name in names:
+        if name in listed.table:
+            raise LCMemError(f"{source}: its column {name!r} would be replaced; give it another name, or leave it out")
     unique = sorted(set(listed.paths.ravel()))
     named = dict(zip(unique, with_bits(unique)[0], strict=True))
     found = extract_features(Manifest.of(named.values()), detector, None, workers=workers)
@@ -47,10 +52,8 @@ def score_table(
             f"{source}: no pair can be scored, for example {found.skipped[0][1]}; for a list with other paths, such as "
             "lcmem benchmark reid writes, name the manifest of the pictures: --data MANIFEST"
         )
-    logits = np.full(len(listed.table), np.nan)
-    logits[usable] = score_pairs(found.blocks, a[usable], found.blocks, b[usable], detector)
-    scored = listed.table.assign(logit=logits, probability=probabilities(logits, detector))
-    if detector.head is None:
-        scored = scored.drop(columns="probability").rename(columns={"logit": "similarity"})
-    write_table(scored, target)
+    scores = np.full(len(listed.table), np.nan)
+    scores[usable] = score_pairs(found.blocks, a[usable], found.blocks, b[usable], detector)
+    values = (scores, probabilities(scores, detector))
+    write_table(listed.table.assign(**dict(zip(names, values, strict=False))), target)
     return len(usable), found.skipped

@@ -139,7 +139,10 @@ def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder, *,
     names = holdout.manifest.table["identity"]
     gone = copies | names.isin(set(names[copies]) - {""}).to_numpy()
     if gone.all():
-        raise LCMemError(f"all {len(rows)} holdout pictures, or others of their identities, are in the real set")
+        raise LCMemError(
+            f"all {len(rows)} holdout pictures, or others of their identities, are in the real set; choose others, or "
+            "leave the holdout out"
+        )
     twins = twin_table(IN_HOLDOUT, holdout, rows[copies], real, partners[copies])
     kept = np.flatnonzero(~gone)
     groups = pd.factorize(pd.Series(holdout.manifest.identities))[0]

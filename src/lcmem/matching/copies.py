@@ -90,7 +90,10 @@ def measure_copies(
 def _level(found: FeatureSet, edit: str, detector: Detector, store: Store | None) -> tuple[float, float] | None:
     """A score that hardly any copy stays below and the one that half of them reach; None if too few can be made."""
     keys = np.array(found.keys, dtype=object)
-    distinct = np.unique(keys, return_index=True)[1][:SAMPLED]
+    distinct = np.unique(keys, return_index=True)[1]
+    distinct = distinct[found.openable(distinct)][:SAMPLED]
+    if not len(distinct):
+        return None
     at, features = _edited(found, distinct, edit, detector, store)
     if len(at) < min(FEWEST, len(distinct)):
         return None
@@ -191,7 +194,7 @@ class CopyFinder:
                 found[part] = apart <= ROUNDING
         if looked is not None:
             left = np.union1d(left, np.flatnonzero(looked))
-        left = left[~found[left]]
+        left = left[~found[left] & first.openable(one[left]) & second.openable(two[left])]
         if len(left) and self.levels.candidate < inf:
             found[left] = self.thumbnails.alike(_paths(first, one[left]), _paths(second, two[left]))
         return found

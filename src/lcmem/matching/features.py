@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,9 +14,10 @@ from torch import Tensor
 
 from lcmem.atlas.atlas import Atlas
 from lcmem.atlas.card import feature_card, is_atlas
+from lcmem.atlas.check import changed_pictures
 from lcmem.atlas.fill import encoded
 from lcmem.detectors.base import Detector
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.pictures.content import content_table
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.pictures.set_depth import same_depth
@@ -37,6 +39,9 @@ class FeatureSet:
         encoded: How many were encoded in this run; the others were stored already.
         seconds: What this run spent on encoding.
         known_keys: Content hashes, where they are known already.
+        changed: ``[N]`` booleans: which files are no longer what their features were made of, and so are not to be
+            opened; None if all are. See :func:`lcmem.atlas.check.changed_pictures`.
+        doubt: What is doubtful about the features, as it was warned of; "" if nothing is.
     """
 
     manifest: Manifest
@@ -45,6 +50,8 @@ class FeatureSet:
     encoded: int
     seconds: float
     known_keys: list[str] | None = None
+    changed: np.ndarray | None = None
+    doubt: str = ""
 
     @cached_property
     def keys(self) -> list[str]:
@@ -56,6 +63,10 @@ class FeatureSet:
             return self.known_keys
         hashes = content_table(self.manifest.paths, {})["sha256"]
         return [key or f"gone: {path}" for key, path in zip(hashes, self.manifest.paths, strict=True)]
+
+    def openable(self, rows: np.ndarray) -> np.ndarray:
+        """Which of these positions ``[n]`` have files that show what their features were made of, ``[n]`` booleans."""
+        return np.ones(len(rows), dtype=bool) if self.changed is None else ~self.changed[rows]
 
     def check_usable(self, name: str) -> None:
         """Refuse a set without a usable picture; ``name`` says which it is.
@@ -145,7 +156,8 @@ def extract_features(
     """Features of every picture.
 
     Args:
-        source: The pictures; or an atlas, whose features are taken as they are, whether its pictures are here or not.
+        source: The pictures; or an atlas, whose features are taken as they are, whether its pictures are here or not;
+            those that have changed since are not opened.
         detector: The model.
         store: Where to look first and to store; None stores nothing.
         title: Of the progress bar.
@@ -155,12 +167,29 @@ def extract_features(
 
     Raises:
         LCMemError: An atlas of another model, or with a damaged shard.
+
+    Warns:
+        LCMemWarning: Pictures of an atlas have changed since.
     """
     if isinstance(source, Atlas):
         source.check(detector)
-        return FeatureSet(source.manifest, source.blocks(), [], 0, 0.0, list(source.table["sha256"]))
+        return _of_atlas(source)
     encode = encode or encoded(detector, workers)
     return _once(source, detector, encode, title) if store is None else _stored(source, store, encode, title, named)
+
+
+def _of_atlas(atlas: Atlas) -> FeatureSet:
+    changed = changed_pictures(atlas)
+    count, doubt = int(changed.sum()), ""
+    if count:
+        example = atlas.manifest.below(atlas.paths[changed.argmax()])
+        doubt = (
+            f"{count} of {len(atlas)} pictures have changed since the atlas {atlas.folder.name} was made of them, for "
+            f"example {example}: what it holds of them is what they were; lcmem index brings it up to date"
+        )
+        warnings.warn(doubt, LCMemWarning, stacklevel=4)
+    keys = list(atlas.table["sha256"])
+    return FeatureSet(atlas.manifest, atlas.blocks(), [], 0, 0.0, keys, changed if count else None, doubt)
 
 
 def _stored(

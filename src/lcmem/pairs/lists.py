@@ -16,6 +16,7 @@ from lcmem.files import write_table
 from lcmem.pairs.drawing import Pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.paths import split_bits
+from lcmem.pictures.tables import as_text
 
 
 def write_pairs(manifest: Manifest, pairs: Pairs, target: Path) -> None:
@@ -80,7 +81,10 @@ def read_pairs(source: Path, manifest: Manifest | None = None) -> PairList:
     table = _read_table(source)
     if table.empty:
         raise LCMemError(f"{source}: no pairs in it")
-    names = table[["path_a", "path_b"]].astype(str).to_numpy(dtype=object)
+    names = table[["path_a", "path_b"]].apply(lambda column: as_text(column).str.strip()).to_numpy(dtype=object)
+    blank = (names == "").any(1)
+    if blank.any():
+        raise LCMemError(f"{source}: row {int(blank.argmax()) + 1} names one picture only; complete it or leave it out")
     if manifest is None:
         root = source.absolute().parent
         return PairList(source, table, np.array([[str(root / name) for name in row] for row in names], dtype=object))

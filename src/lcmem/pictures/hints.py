@@ -5,6 +5,7 @@ import re
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from statistics import median
 from typing import NamedTuple
 
 import pandas as pd
@@ -18,6 +19,8 @@ NAMES = (r"(\d+)_", r"(\d+)-", r"([A-Za-z]+\d+)[_-]", r"/([^/]+)[_-]\d+\.[^/]*$"
 """How file names begin that name a person: ``00000506_013.png``, ``patient7-2.png``, ``Aaron_Eckhart_0001.jpg``."""
 FITTING = 0.95
 """Share of the file names that such a pattern has to fit."""
+BATCH, MORE = 20, 3
+"""Folders of so many pictures each, whose file names name so many times more people, are rather batches than people."""
 PERSON = ("patient", "subject", "person", "participant", "individual", "celeb", "mrn", "pid", "lesion", "case")
 """What columns are called that name people, the likeliest first."""
 SURE = PERSON[:5]
@@ -44,10 +47,14 @@ class Proposal(NamedTuple):
 def doubtful_folders(found: list[Found]) -> str:
     """What is doubtful about taking the innermost folder for the identity, with the pattern that would fit; or "".
 
+    File names that name many more people than there are folders speak for batches (``images_001/00000506_013.png``).
     Folders inside folders are studies of a patient as often as patients of a group, and the same innermost names under
     several folders (``patient1/images``, ``patient2/images``) can't be people at all.
     """
     level = split_level([folders for _, folders in found])
+    doubt = _batches(found, level) or (_mixed_splits(found) if level is None else "")
+    if doubt:
+        return doubt
     inner = [_without(folders, split_of(folders, level)[0]) for _, folders in found]
     parents: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
     for folders in inner:
@@ -66,6 +73,39 @@ def doubtful_folders(found: list[Found]) -> str:
     if len(above) == len(parents):
         return ""
     return f"the innermost folders ({len(parents)}) are taken for people; if those around them are: {proposal}"
+
+
+def _batches(found: list[Found], level: int | None) -> str:
+    """Whether file names name many more people than folders do, each of them in one folder; or ""."""
+    inner = [_without(folders, split_of(folders, level)[0]) for _, folders in found]
+    sizes = Counter(folders for folders in inner if folders)
+    if len(sizes) < 2 or median(sizes.values()) < BATCH:
+        return ""
+    proposal = propose_pattern([path for path, _ in found])
+    if proposal is None or proposal.identities < MORE * len(sizes):
+        return ""
+    places: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+    pattern = shlex.split(proposal.option)[1]
+    for name, folders in zip(match_identities([path for path, _ in found], pattern), inner, strict=True):
+        places[name].add(folders)
+    if sum(len(each) > 1 for each in places.values()) > (1 - FITTING) * len(places):
+        return ""
+    return f"the folders ({len(sizes)}) hold {int(median(sizes.values()))} pictures each, as batches do; {proposal}"
+
+
+def _mixed_splits(found: list[Found]) -> str:
+    """Whether the innermost folder of some pictures is taken for a split though those beside it are none; or ""."""
+    inner = [folders for _, folders in found if split_of(folders, None)[0] == len(folders) - 1 and folders]
+    for at in sorted({len(folders) - 1 for folders in inner}):
+        taken = {folders[at] for folders in inner if len(folders) == at + 1}
+        others = {folders[at] for _, folders in found if len(folders) > at} - taken
+        if others:
+            proposal = _counted("^/" + "[^/]+/" * at + "([^/]+)/", ["/" + "/".join((*each, "")) for _, each in found])
+            return (
+                f"{min(taken)!r} is taken for the pictures of a split, but {min(others)!r} lies beside it: if both are "
+                f"people, {proposal}"
+            )
+    return ""
 
 
 def _without(folders: tuple[str, ...], at: int | None) -> tuple[str, ...]:

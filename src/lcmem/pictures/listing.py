@@ -31,8 +31,10 @@ SUFFIXES = DICOM_SUFFIXES.union(
 """Files that claim to be pictures; if they cannot be read, they are skipped with a reason instead of not counted."""
 
 OUTSIDE = "leading out of the archive"
+TWICE = "there twice"
 REMEDIES = {
     (OUTSIDE,): "names with .. or of other folders; pack it again",
+    (TWICE,): "with / and with \\ in their names; the first one is read",
     (".zip",): "give the archive itself",
     (".7z", ".rar", ".tar", ".tgz"): "unpack it, or pack a .zip",
     ("hidden",): "names that begin with a dot",
@@ -110,11 +112,15 @@ def list_zip(archive: Path) -> Listing:
     listing = Listing()
     try:
         with zipfile.ZipFile(archive) as opened:
+            seen = set[str]()
             for member in sorted(dict.fromkeys(opened.namelist())):
                 name = member.replace("\\", "/")  # as some programs of Windows write it
                 if name.startswith("/") or ".." in PurePosixPath(name).parts:
                     listing.ignored[OUTSIDE] += 1
+                elif name in seen:
+                    listing.ignored[TWICE] += 1
                 elif not name.endswith("/"):
+                    seen.add(name)
                     path = f"{os.path.abspath(archive)}/{name}"
                     listing.add(path, name, PurePosixPath(name).parts[:-1], partial(_member_head, opened, member))
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:

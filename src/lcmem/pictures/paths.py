@@ -69,11 +69,14 @@ def read_bytes(path: str) -> bytes:
 
     Raises:
         FileNotFoundError: It is not there.
-        PictureError: More than ``MAX_BYTES``, or a member that is encrypted or packed by a method that Python lacks.
+        PictureError: No file but a folder, a pipe or a device; more than ``MAX_BYTES``; or a member that is encrypted
+            or packed by a method that Python lacks.
     """
     path, _ = split_slice(path)
     archive, member = split_zip(path)
     if archive is None:
+        if os.path.exists(path) and not os.path.isfile(path):  # reading a pipe would wait for ever
+            raise PictureError(f"{path}: not a file but a folder, a pipe or a device; leave it out")
         if os.path.getsize(path) > MAX_BYTES:
             raise PictureError(f"{path}: {os.path.getsize(path)} bytes, which is no picture; leave it out")
         return Path(path).read_bytes()

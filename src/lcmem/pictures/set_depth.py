@@ -209,6 +209,8 @@ def says_nothing(path: str) -> bool:
         if bits is not None:
             return False
         inside = split_zip(file)[0] is not None
+        if not inside and not os.path.isfile(file):
+            return False
         with io.BytesIO(read_bytes(file)) if inside else open(file, "rb") as stream:
             head = stream.read(FULL)
             if is_dicom(head):  # some are TIFF files as well, by what stands before the letters DICM
