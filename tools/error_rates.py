@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 from error_bounds import section, simulate_bounds
+from error_looks import look_section
 from population import EACH, PICTURES, Population, copies_of_each_other, populate, read_population, signed
 from scipy.stats import betabinom
 
@@ -118,7 +119,7 @@ def audit(
         found = proportion(int(match.sum()), len(match), effective_number(clusters, match))
         row[f"rate {name}"] = found.low <= truth <= found.high
         if control is not None:
-            more = excess(found, control.rate(calibration.logit))
+            more = excess(found, control.rate(calibration.logit, np.inf))
             row[f"excess {name}"] = more.low <= truth - true <= more.high
     return row
 
@@ -137,9 +138,9 @@ def sources(
     """What calibrates and what controls."""
     pictures = scores.shape[1]
     order = np.repeat(np.arange(len(held)), pictures)  # at random, as content hashes are
-    control = (
-        None if setting in ("identities", "neither") else Control(scores[held].ravel(), order, order, pd.DataFrame())
-    )
+    control = None
+    if setting not in ("identities", "neither"):
+        control = Control(scores[held].ravel(), order, order, np.full(len(order), -1.0), pd.DataFrame())
     if setting in ("identities", "both"):
         return Chance(scores[real].ravel(), np.repeat(real, pictures), mutual=True), control
     if control is not None and len(held) >= 2 * FEWEST:
@@ -253,7 +254,7 @@ def lines_of(table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def page(results: dict[str, tuple[FeatureSet, dict[str, object], pd.DataFrame, pd.DataFrame]], audits: int) -> str:
+def page(results: dict[str, tuple[FeatureSet, dict[str, object], pd.DataFrame, pd.DataFrame, str]], audits: int) -> str:
     """docs/error-rates.md."""
     lines = [
         PAGE.format(
@@ -267,7 +268,7 @@ def page(results: dict[str, tuple[FeatureSet, dict[str, object], pd.DataFrame, p
             unseen=UNSEEN,
         )
     ]
-    for dataset, (found, alike, table, bounds) in results.items():
+    for dataset, (found, alike, table, bounds, looks) in results.items():
         lines.append(f"\n## {dataset}: {len(found.manifest) // EACH} people\n")
         lines.append(f"Correlation of thumbnails of {SIDE} × {SIDE} pixels:\n")
         lines += [f"- {name}: {value:.3f}" for name, value in alike.items()]
@@ -278,7 +279,7 @@ def page(results: dict[str, tuple[FeatureSet, dict[str, object], pd.DataFrame, p
             f"\nWith one picture each: exceeded in {once['exceeded'].mean():.1%} of all audits; an exact bound would "
             f"be in {once['exact'].mean():.1%}."
         )
-        lines.append(section(bounds))
+        lines += [section(bounds), looks]
     return "\n".join(lines)
 
 
@@ -298,7 +299,8 @@ def main() -> None:
         kept = arguments.cache / f"{dataset}-{arguments.audits}.csv"
         table = simulate_all(found, detector, arguments.audits, arguments.heads, kept)
         bounds = simulate_bounds(found.features[::EACH], detector.network.head)
-        results[dataset] = found, look_alikes(found, detector), table, bounds
+        looks = look_section(found, detector.network.head, PEOPLE, arguments.audits)
+        results[dataset] = found, look_alikes(found, detector), table, bounds, looks
     write_text(page(results, arguments.audits), arguments.out)
 
 

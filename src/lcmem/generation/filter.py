@@ -155,8 +155,8 @@ class PrivacyFilter:
         found = self.real.manifest.table.iloc[positions]
         verdicts = self.verdicts(scores)
         if samples is not None and self.thumbnails is not None:
-            alike = self.thumbnails.alike(samples, list(found["path"]))
-            verdicts[alike & self.real.openable(positions)] = COPY
+            looks = self.thumbnails.correlations(samples, list(found["path"]))
+            verdicts[(looks >= self.thresholds.alike) & self.real.openable(positions)] = COPY
         columns = {
             "verdict": verdicts,
             "logit": scores,

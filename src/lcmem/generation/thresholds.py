@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from lcmem.detectors.base import Detector
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import real_chance
-from lcmem.matching.copies import CopyFinder
+from lcmem.matching.copies import CopyFinder, measure_look
 from lcmem.matching.features import FeatureSet
+from lcmem.matching.thumbnails import SAME
 from lcmem.stats.calibration import calibrate, check_share
 
 
@@ -18,11 +19,13 @@ class Thresholds:
         identity: From here on a sample shows the identity of a real picture; infinite where that cannot be told.
         copy: From here on it is a copy of the picture; infinite where copies are not told apart.
         explanation: Where both come from, in a sentence.
+        alike: Correlation of thumbnails from which a sample is a copy of the real picture that it is most like.
     """
 
     identity: float
     copy: float
     explanation: str
+    alike: float = SAME
 
 
 def read_thresholds(file: CalibrationFile, detector: Detector, pictures: int) -> Thresholds:
@@ -39,7 +42,7 @@ def read_thresholds(file: CalibrationFile, detector: Detector, pictures: int) ->
     file.check(detector)
     typical = file.levels.typical
     found = file.calibration(pictures, typical)
-    return Thresholds(found.logit, typical, found.explanation)
+    return Thresholds(found.logit, typical, found.explanation, file.levels.alike)
 
 
 def calibrate_thresholds(real: FeatureSet, detector: Detector, rate: float) -> Thresholds:
@@ -59,4 +62,4 @@ def calibrate_thresholds(real: FeatureSet, detector: Detector, rate: float) -> T
     own = real_chance(real, finder)
     # a sample is in memory and of any size, so its score alone says whether it is a copy: as of half of all test copies
     found = calibrate(own.chance, rate, own.method, typical, typical)
-    return Thresholds(found.logit, typical, found.explanation)
+    return Thresholds(found.logit, typical, found.explanation, measure_look(own.looks(real, finder), rate).level)

@@ -47,10 +47,12 @@ def compare_sets(
     listed, files = shared_files(synthetic, real)
     control = control_scores(sets["holdout"], real, finder, looked=level is None) if "holdout" in sets else None
     point = _point(sets, listed, control, finder, level, settings)
+    finder = finder.looking(point.look.level)
     matches = graded(match_table(synthetic, real, best, point.calibration, finder), point.chance)
     clusters = evidence(matches, synthetic, finder)
     memorization, copies = _rates(matches, clusters)
-    held = point.control.rate(min(point.calibration.logit, finder.levels.sure)) if point.control else None
+    least = min(point.calibration.logit, finder.levels.sure)
+    held = point.control.rate(least, point.look.level) if point.control else None
     scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})
     return AuditResult(
         matches=matches,
@@ -62,7 +64,7 @@ def compare_sets(
         twins=pd.concat([point.twins, *([control.twins] if control else []), files], ignore_index=True),
         skipped=_skipped(sets),
         scores=scores if point.own is None else scores | {"chance": point.own},
-        about=about | _findings(sets, finder, clusters, point.notes) | {"seconds": time.perf_counter() - began},
+        about=about | _findings(sets, finder, clusters, point) | {"seconds": time.perf_counter() - began},
         risk=_risk(matches, real, synthetic, finder, clusters, point.groups),
     )
 
@@ -112,13 +114,17 @@ def _risk(
 
 
 def _findings(
-    sets: dict[str, FeatureSet], finder: CopyFinder, clusters: np.ndarray, notes: list[str]
+    sets: dict[str, FeatureSet], finder: CopyFinder, clusters: np.ndarray, point: OperatingPoint
 ) -> dict[str, Any]:
     """What a summary says of copies and of the sets."""
     told, levels = separations(sets, clusters), finder.levels
-    all_notes = _doubts(sets) + notes + remarks(sets["real"], told)
-    level = min(levels.candidate, levels.sure)
-    return as_json(told) | {"copy_threshold_logit": level, "copy_method": levels.method, "notes": all_notes}
+    copies = {
+        "copy_threshold_logit": min(levels.candidate, levels.sure),
+        "copy_threshold_look": point.look.level,
+        "copy_chance_look": point.look.expected,
+        "copy_method": levels.method,
+    }
+    return as_json(told) | copies | {"notes": _doubts(sets) + point.notes + remarks(sets["real"], told)}
 
 
 def _doubts(sets: dict[str, FeatureSet]) -> list[str]:

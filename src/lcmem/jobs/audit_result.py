@@ -19,14 +19,18 @@ from lcmem.stats.calibration import Calibration
 from lcmem.stats.rates import Difference, Rate, excess, proportion
 
 COPY_RULES = {
-    "edited copies": "A file of equal content; or a picture and its best match, or any pair with a {score} of at least "
-    "{level:.2f}, whose thumbnails agree. That level lies below all JPEG-75 and half-size copies that were made of the "
-    "real set's own pictures.",
+    "edited copies": "A file of equal content, or a pair with a {score} of at least {level:.2f} whose thumbnails "
+    "agree. That level lies below all JPEG-75 and half-size copies that were made of the real set's own pictures.",
     "edited copies of other pictures": "A file of equal content, or a pair with a {score} of at least {level:.2f}. The "
     "real pictures cannot be opened, so that is what half of JPEG-75 and half-size copies of the other sets reach.",
     "equal pictures": "Only equal pictures: none can be opened to see what copies reach.",
 }
 """What counts as a copy, by where the level comes from."""
+LOOK_RULE = (
+    " Also a picture and its best match whose thumbnails correlate by at least {look:.3f}, as at most {chance:.2%} of "
+    "pictures are expected to do that show nobody of the real set."
+)
+"""Added where generated pictures are looked at beside their best matches."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,11 @@ class AuditResult:
     def copy_rule(self) -> str:
         """What counts as a copy, in a sentence."""
         score, level = self.about.get("score", "logit"), self.about.get("copy_threshold_logit", inf)
-        return COPY_RULES[self.about.get("copy_method", "equal pictures")].format(score=score, level=level)
+        method, chance = self.about.get("copy_method", "equal pictures"), self.about.get("copy_chance_look", 1.0)
+        rule = COPY_RULES[method].format(score=score, level=level)
+        if method != "edited copies" or chance == 1:
+            return rule
+        return rule + LOOK_RULE.format(look=self.about["copy_threshold_look"], chance=chance)
 
     @property
     def rejected(self) -> pd.DataFrame:

@@ -8,11 +8,14 @@ import pandas as pd
 from lcmem.matching.basis import calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import Control, real_chance
-from lcmem.matching.copies import CopyFinder
+from lcmem.matching.copies import CopyFinder, Look, measure_look
 from lcmem.matching.features import FeatureSet, data_fingerprint
+from lcmem.matching.thumbnails import SAME
 from lcmem.stats.calibration import Calibration, calibrate, given
 from lcmem.stats.chance import Chance
 
+UNKNOWN = Look(SAME, 1.0)
+"""Where chance matches were not looked at."""
 WARNED = 0.05
 """Share of chance matches at a given threshold from which the user is warned."""
 
@@ -29,6 +32,7 @@ class OperatingPoint:
         twins: Pictures filed under two identities.
         notes: What the user should know about it.
         groups: Group of copies of each real picture ``[N]``, where they were looked for already.
+        look: When a generated picture is a copy of its best match by the looks of both.
     """
 
     calibration: Calibration
@@ -38,6 +42,7 @@ class OperatingPoint:
     twins: pd.DataFrame
     notes: list[str]
     groups: np.ndarray | None = None
+    look: Look = UNKNOWN
 
 
 def operating_point(
@@ -71,8 +76,9 @@ def operating_point(
     basis = calibration_basis(real, control, finder, listed)
     own = basis.own
     calibration = calibrate(basis.chance, rate, basis.method, finder.levels.typical, finder.levels.sure)
+    look = measure_look(own.looks(real, finder), rate)
     return OperatingPoint(
-        calibration, basis.control, own.chance.scores, basis.chance, own.twins, basis.notes, own.groups
+        calibration, basis.control, own.chance.scores, basis.chance, own.twins, basis.notes, own.groups, look
     )
 
 
@@ -98,7 +104,8 @@ def read_point(
         else:
             notes.append("The calibration used another holdout; pictures of both may have set the threshold.")
     chance = file.chance_among(count)
-    return OperatingPoint(file.calibration(count), control, chance.scores, chance, pd.DataFrame(), notes)
+    look = Look(file.levels.alike, file.about["copy"]["expected"])
+    return OperatingPoint(file.calibration(count), control, chance.scores, chance, pd.DataFrame(), notes, look=look)
 
 
 def _warning(share: float) -> list[str]:

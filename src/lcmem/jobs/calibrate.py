@@ -15,7 +15,7 @@ from lcmem.matching.basis import Basis, calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile, levels_as_json
 from lcmem.matching.compare import score_pairs
 from lcmem.matching.control import Control, control_scores
-from lcmem.matching.copies import CopyFinder
+from lcmem.matching.copies import CopyFinder, measure_look
 from lcmem.matching.features import FeatureSet, data_fingerprint, extract_sets, read_sources
 from lcmem.pictures.manifest import ManifestLike
 from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, check_share
@@ -75,7 +75,9 @@ def calibrate_pictures(
     control = control_scores(sets["holdout"], sets["real"], finder) if holdout is not None else None
     basis = calibration_basis(sets["real"], control, finder)
     fit = _fit(sets["real"], finder)
-    copied = _copied(sets["real"], basis, finder, control)
+    looks = basis.own.looks(sets["real"], finder)
+    finder = finder.looking(measure_look(looks, wanted.rate).level)
+    copied = _copied(basis, finder, control, looks)
     about = _about(sets, basis, copied, finder, wanted, fit)
     made = CalibrationFile.make(about, basis.chance, basis.method, finder.levels, out)
     if fit is not None:
@@ -86,13 +88,13 @@ def calibrate_pictures(
     return made
 
 
-def _copied(real: FeatureSet, basis: Basis, finder: CopyFinder, control: Control | None) -> Chance:
+def _copied(basis: Basis, finder: CopyFinder, control: Control | None, looks: Chance) -> Chance:
     """1 for each chance match that would count as a copy, else 0."""
     if isinf(finder.levels.candidate):  # no picture can be looked at, so the score alone decides
         return replace(basis.chance, scores=(basis.chance.scores >= finder.levels.sure).astype(float))
-    if basis.method != "holdout" or control is None:
-        return basis.own.alike(real, finder)
-    return Chance(control.alike.astype(float), control.clusters, mutual=False)
+    if basis.method == "holdout" and control is not None:
+        looks = Chance(control.looks, control.clusters, mutual=False)
+    return replace(looks, scores=(looks.scores >= finder.levels.alike).astype(float))
 
 
 def _about(

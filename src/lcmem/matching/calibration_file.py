@@ -17,7 +17,7 @@ from lcmem.matching.copies import CopyLevels
 from lcmem.stats.calibration import Calibration, calibrate
 from lcmem.stats.chance import Chance
 
-FORMAT = "lcmem-calibration/1"
+FORMAT = "lcmem-calibration/2"
 
 
 @dataclass(frozen=True)
@@ -150,11 +150,12 @@ def _chance(kept: dict[str, Any]) -> tuple[Chance, str]:
 def levels_as_json(levels: CopyLevels) -> dict[str, Any]:
     """What copies reach; JSON has no infinity."""
     numbers = {"candidate": levels.candidate, "sure": levels.sure, "typical": levels.typical}
-    return {name: value if isfinite(value) else None for name, value in numbers.items()} | {"method": levels.method}
+    others = {"method": levels.method, "alike": levels.alike}
+    return {name: value if isfinite(value) else None for name, value in numbers.items()} | others
 
 
 def _levels(kept: dict[str, Any]) -> CopyLevels:
     candidate, sure, typical = (
         inf if kept[name] is None else float(kept[name]) for name in ("candidate", "sure", "typical")
     )
-    return CopyLevels(candidate, sure, typical, str(kept["method"]))
+    return CopyLevels(candidate, sure, typical, str(kept["method"]), float(kept["alike"]))

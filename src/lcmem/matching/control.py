@@ -16,6 +16,8 @@ from lcmem.matching.matches import equal_pictures, nearest_pictures
 from lcmem.stats.chance import Chance
 from lcmem.stats.rates import Rate, effective_number, proportion
 
+LOOKED = 1000
+"""Chance matches of the real set whose thumbnails are compared, at most."""
 FEWEST = 20
 """Identities of the holdout that calibrate, and as many that control, where the real set has no identities."""
 TWINS = ["kind", "path", "identity", "other", "other_identity"]
@@ -32,27 +34,27 @@ class Control:
         scores: ``[H]``.
         clusters: Identity or group of copies of each picture, ``[H]``.
         marks: A content hash of each picture's cluster, the same whatever else is in the holdout, ``[H]``.
-        alike: Whether it looks like its best match, so that a generated picture would count as a copy, ``[H]``; never,
-            where best matches are not looked at.
+        looks: Correlation of its thumbnail and that of its best match, ``[H]``; −1 where best matches are not looked
+            at.
         twins: Rows of the table of twins.
     """
 
     scores: np.ndarray
     clusters: np.ndarray
     marks: np.ndarray
-    alike: np.ndarray
+    looks: np.ndarray
     twins: pd.DataFrame
 
     def divided(self) -> tuple[Chance, "Control"]:
         """One half of the clusters to calibrate on, the other to control with, by content."""
         order = np.unique(self.marks)
         low = self.marks < order[len(order) // 2]
-        rest = Control(self.scores[~low], self.clusters[~low], self.marks[~low], self.alike[~low], self.twins)
+        rest = Control(self.scores[~low], self.clusters[~low], self.marks[~low], self.looks[~low], self.twins)
         return Chance(self.scores[low], self.clusters[low], mutual=False), rest
 
-    def rate(self, threshold: float) -> Rate:
-        """Share of pictures that reach a threshold, or that look like their best match."""
-        matched = (self.scores >= threshold) | self.alike
+    def rate(self, threshold: float, alike: float) -> Rate:
+        """Share of pictures that reach a threshold, or look so much like their best match that they would be copies."""
+        matched = (self.scores >= threshold) | (self.looks >= alike)
         return proportion(int(matched.sum()), len(matched), effective_number(self.clusters, matched))
 
 
@@ -73,14 +75,14 @@ class OwnChance(NamedTuple):
     groups: np.ndarray | None
     matches: OwnMatches
 
-    def alike(self, real: FeatureSet, finder: CopyFinder) -> Chance:
-        """1 for each chance match whose thumbnails agree, so that a generated picture would count as a copy, else 0."""
-        found, known = self.matches, np.flatnonzero(self.matches.identities >= 0)
-        rows = known[found.partners[known] >= 0]
-        looks = np.zeros(len(found.scores))
-        everyone = np.ones(len(rows), dtype=bool)
-        looks[rows] = finder.copies(real, rows, real, found.partners[rows], found.scores[rows], everyone)
-        return replace(self.chance, scores=looks[known])
+    def looks(self, real: FeatureSet, finder: CopyFinder) -> Chance:
+        """Correlations of the thumbnails of chance matches: of at most :data:`LOOKED`, by their content."""
+        found = self.matches
+        rows = np.flatnonzero((found.identities >= 0) & (found.partners >= 0))
+        if len(rows) > LOOKED:
+            rows = np.sort(rows[np.argsort(np.array(real.keys, dtype=object)[rows], kind="stable")[:LOOKED]])
+        looks = finder.looks(real, rows, real, found.partners[rows])
+        return replace(self.chance, scores=looks, clusters=found.identities[rows])
 
 
 def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None = None) -> OwnChance:
@@ -134,8 +136,7 @@ def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder, *,
         partners = np.where(other >= 0, other, partners)
     scores = np.where(nearest >= 0, np.inf, best.logits[:, 0])
     copies = finder.copies(holdout, rows, real, partners, scores)
-    everyone = np.full(len(rows), looked)
-    alike = looked & finder.copies(holdout, rows, real, best.positions[:, 0], best.logits[:, 0], everyone)
+    looks = finder.looks(holdout, rows, real, best.positions[:, 0]) if looked else np.full(len(rows), -1.0)
     names = holdout.manifest.table["identity"]
     gone = copies | names.isin(set(names[copies]) - {""}).to_numpy()
     if gone.all():
@@ -149,7 +150,7 @@ def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder, *,
     if not holdout.manifest.labelled:
         groups = copy_groups(holdout, finder)
     marks = pd.Series(holdout.keys).groupby(groups).transform("min").to_numpy(dtype=object)
-    return Control(best.logits[kept, 0], groups[kept], marks[kept], alike[kept], twins)
+    return Control(best.logits[kept, 0], groups[kept], marks[kept], looks[kept], twins)
 
 
 def shared_files(synthetic: FeatureSet, real: FeatureSet) -> tuple[np.ndarray, pd.DataFrame]:

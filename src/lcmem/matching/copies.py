@@ -2,9 +2,10 @@
 
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +15,9 @@ from lcmem.detectors.base import Detector
 from lcmem.errors import PictureError
 from lcmem.matching.compare import highest_score
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.thumbnails import Thumbnails
+from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.image import load_levels
+from lcmem.stats.chance import Chance
 from lcmem.store import Encoded, Store, fill
 
 SAMPLED, FEWEST = 64, 3
@@ -23,6 +25,10 @@ SAMPLED, FEWEST = 64, 3
 BATCH = 64
 CHUNK = 4096
 """Pairs whose features are compared at once."""
+LEAST, MOST = 0.9, 0.995
+"""Correlations between which the level of thumbnails lies that a set is given."""
+RARER = 5
+"""How many times rarer chance matches by their looks are to be than by their scores."""
 ROUNDING = 1e-4
 """Scores of one pair, or features of one picture, may differ so much with the batch that they were computed in."""
 
@@ -36,12 +42,14 @@ class CopyLevels:
         sure: Score from which a pair counts as a copy without a look; +∞ where pictures can be looked at.
         typical: What half of the test copies reach, of the edit that costs most.
         method: ``edited copies``, ``edited copies of other pictures`` or ``equal pictures``.
+        alike: Correlation of thumbnails from which a generated picture is a copy of its best match.
     """
 
     candidate: float
     sure: float
     typical: float
     method: str
+    alike: float = SAME
 
 
 def jpeg_copy(levels: np.ndarray) -> np.ndarray:
@@ -165,6 +173,18 @@ class CopyFinder:
         """
         return cls(detector, measure_copies(real, others, detector, store), Thumbnails(workers))
 
+    def looking(self, alike: float) -> "CopyFinder":
+        """The same, with another level of thumbnails from which generated pictures are copies of their best matches."""
+        return replace(self, levels=replace(self.levels, alike=alike))
+
+    def looks(self, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray) -> np.ndarray:
+        """Correlations ``[n]`` of the thumbnails of pairs (one[i], two[i]); −1 where one cannot be opened."""
+        found = np.full(len(one), -1.0)
+        rows = np.flatnonzero(first.openable(one) & second.openable(two))
+        if len(rows) and self.levels.candidate < inf:
+            found[rows] = self.thumbnails.correlations(_paths(first, one[rows]), _paths(second, two[rows]))
+        return found
+
     def copies(
         self,
         first: FeatureSet,
@@ -182,7 +202,8 @@ class CopyFinder:
             second: A set, or the same one.
             two: Positions in that, ``[n]``.
             scores: Of these pairs ``[n]``.
-            looked: Which pairs' thumbnails are compared however alike the model finds them, ``[n]``; None: no others.
+            looked: Which pairs are of a generated picture and its best match: their thumbnails are compared however
+                alike the model finds them, and decide from their own level on, ``[n]``; None: none.
         """
         found = equal_content(first, one, second, two)
         own = highest_score(first.blocks, self.detector)
@@ -192,12 +213,47 @@ class CopyFinder:
                 part = left[start : start + CHUNK]
                 apart = np.abs(first.blocks.take(one[part]) - second.blocks.take(two[part])).max(1)
                 found[part] = apart <= ROUNDING
+        level = np.full(len(scores), inf)
+        level[left] = SAME
         if looked is not None:
-            left = np.union1d(left, np.flatnonzero(looked))
-        left = left[~found[left] & first.openable(one[left]) & second.openable(two[left])]
-        if len(left) and self.levels.candidate < inf:
-            found[left] = self.thumbnails.alike(_paths(first, one[left]), _paths(second, two[left]))
+            level[looked] = np.minimum(level[looked], self.levels.alike)
+        left = np.flatnonzero(~found & (level < inf))
+        found[left] = self.looks(first, one[left], second, two[left]) >= level[left]
         return found
+
+
+class Look(NamedTuple):
+    """When a generated picture is a copy of its best match by the looks of both.
+
+    Attributes:
+        level: Correlation of their thumbnails from which it is.
+        expected: Share of pictures of unseen identities that reach it, at most, on average over audits.
+    """
+
+    level: float
+    expected: float
+
+
+def measure_look(looks: Chance, rate: float) -> Look:
+    """Correlation of thumbnails from which a generated picture is a copy of its best match.
+
+    So that the looks add little to the chance matches of the scores, chance matches may reach it a fifth as often as
+    the threshold of the scores. Where there are too few of them to show that, it lies halfway between the highest of
+    them and 1. It is never so high that copies at half the size or at JPEG quality 75 would be missed, nor so low that
+    one could not speak of the same picture.
+
+    Args:
+        looks: Correlations of thumbnails of chance matches.
+        rate: Share of pictures of unseen identities that may match.
+    """
+    if not len(looks.scores):
+        return Look(SAME, 1.0)
+    wanted = rate / RARER
+    level = looks.threshold(wanted)
+    if looks.expected(level) > wanted:
+        level = (1 + float(looks.scores.max())) / 2
+    level = min(max(level, LEAST), MOST)
+    return Look(level, looks.expected(level))
 
 
 def equal_content(first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray) -> np.ndarray:

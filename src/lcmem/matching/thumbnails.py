@@ -11,9 +11,9 @@ from lcmem.pictures.loading import iterate_pictures
 SIDE = 32
 """Side of the grey thumbnails, in pixels."""
 SAME = 0.98
-"""Correlation of two thumbnails from which they show the same picture. Copies at half the size or at JPEG quality 75
-reach 0.999, what a small autoencoder makes of faces, X-rays, skin and CT slices 0.98 in 95 to 100 % of cases, the most
-alike strangers among these 0.978 (docs/copies.md)."""
+"""Correlation of two thumbnails from which they show the same picture, where nothing more is known. Copies at half the
+size or at JPEG quality 75 reach 0.999, what a small autoencoder makes of faces, X-rays, skin and CT slices 0.98 in 95
+to 100 % of cases, the most alike strangers among these 0.978 (docs/copies.md)."""
 KEPT = 100_000
 """Thumbnails that are kept, a kilobyte each."""
 CHUNK = 4096
@@ -42,21 +42,21 @@ class Thumbnails:
             for at, picture in zip(batch.indices, batch.pictures.numpy(), strict=True):
                 self._known[new[at]] = grey(picture)
 
-    def alike(self, first: Sequence[PictureLike], second: Sequence[str]) -> np.ndarray:
-        """Whether pictures are the same but for small changes, or mirror images.
+    def correlations(self, first: Sequence[PictureLike], second: Sequence[str]) -> np.ndarray:
+        """How alike pictures are, or the mirror image of one and the other.
 
         Args:
             first: Pictures, ``[n]``: paths, which are kept, or pictures in memory.
             second: Paths ``[n]``.
 
         Returns:
-            ``[n]`` booleans.
+            ``[n]`` in [−1, 1]; −1 where one cannot be opened.
         """
-        found = np.zeros(len(second), dtype=bool)
+        found = np.full(len(second), -1.0)
         for start in range(0, len(second), CHUNK):
             pairs = list(zip(first[start : start + CHUNK], second[start : start + CHUNK], strict=True))
             self.read(path for pair in pairs for path in pair if isinstance(path, str))
-            found[start : start + CHUNK] = [_same(*map(self._of, pair)) for pair in pairs]
+            found[start : start + CHUNK] = [_alike(*map(self._of, pair)) for pair in pairs]
         return found
 
     def _of(self, picture: PictureLike) -> np.ndarray | None:
@@ -68,8 +68,8 @@ class Thumbnails:
             return None
 
 
-def _same(one: np.ndarray | None, two: np.ndarray | None) -> bool:
-    return one is not None and two is not None and correlation(one, two) >= SAME
+def _alike(one: np.ndarray | None, two: np.ndarray | None) -> float:
+    return -1.0 if one is None or two is None else correlation(one, two)
 
 
 def grey(picture: np.ndarray) -> np.ndarray:
