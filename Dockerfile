@@ -1,5 +1,7 @@
 # docker build -t lcmem .
-# docker run --rm --network none --user "$(id -u):$(id -g)" -v "$PWD:/data" lcmem audit real synthetic --out audit
+# docker run --rm --network none --shm-size 1g --user "$(id -u):$(id -g)" -v "$PWD:/data" \
+#     lcmem audit real synthetic --out audit
+# (decoding processes hand their pictures over in /dev/shm; docker's 64 MB are too few for models of large pictures)
 FROM python:3.12-slim AS build
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./

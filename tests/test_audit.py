@@ -17,6 +17,7 @@ from lcmem.atlas import Atlas, fill_atlas
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.jobs import audit_remarks
 from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.gate import FAIL, Gate
 from lcmem.jobs.output import claim_output
 from lcmem.matching import copies
 from lcmem.matching.features import open_features
@@ -218,6 +219,25 @@ def test_a_holdout_never_sets_and_controls_the_threshold(sets, orl, compact, peo
     assert ["control it" in note for note in result.about["notes"]].count(True) == 1
     if method == "holdout":
         assert result.calibration.rate == pytest.approx(max(0.01, 1 / (len(table) - total + 1)))
+
+
+def test_a_holdout_of_the_same_people_explains_nothing(orl, compact, tmp_path):
+    """Other photos of the people of the real set, under no name: as many of them match as synthetic ones."""
+    number = orl.table.groupby("identity").cumcount()
+    real, unseen = Manifest(orl.table[number < 4]), Manifest(orl.table[number.between(4, 6)].assign(identity=""))
+    result = lcmem.audit(
+        real, [*orl.table["path"][number == 8]], holdout=unseen, model=compact, out=tmp_path, workers=0
+    )
+    card = json.loads((tmp_path / "audit-card.json").read_text())
+    assert result.holdout.low > result.calibration.bound and result.excess.value <= 0 and result.copies.count == 0
+    assert card["verdict"]["level"] == "undecided" and "of the holdout" in card["verdict"]["sentence"]
+    note = result.about["notes"][0]
+    assert note.startswith("The holdout itself matches real pictures far more often") and note in card["notes"]
+    assert AuditResult.load(tmp_path).about["notes"] == result.about["notes"]
+    decision = Gate(0.1).decide(result)
+    assert (
+        decision.outcome == FAIL and "the holdout's rate" in decision.reason and "is not subtracted" in decision.reason
+    )
 
 
 def test_copies_of_one_synthetic_picture_are_one_observation(sets, orl, compact, tmp_path):

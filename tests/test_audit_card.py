@@ -6,13 +6,23 @@ from importlib.resources import files
 import pytest
 
 import lcmem
-from lcmem.report.verdict import ALARM, CALM, UNCLEAR, judge
+from lcmem.report.verdict import ALARM, CALM, UNCLEAR, holdout_note, judge
 
 NUMBERS = {
     "n_synthetic": 5000, "n_memorized": 462, "n_copies": 0, "same_identity": True, "holdout_rate": None,
     "false_positive_rate": 0.01, "false_positive_rate_bound": 0.02, "threshold_method": "identities",
     "memorization_rate": 0.0924, "memorization_rate_low": 0.08,
 }  # fmt: skip
+HELD = {
+    "n_holdout": 1000, "n_holdout_matches": 12, "holdout_rate": 0.012, "holdout_rate_low": 0.006,
+    "holdout_rate_high": 0.021, "excess": 0.08, "excess_low": 0.07,
+}  # fmt: skip
+"""With a holdout, of which as many match as chance explains."""
+SPOILT = {
+    "n_holdout_matches": 110, "holdout_rate": 0.11, "holdout_rate_low": 0.091, "holdout_rate_high": 0.131,
+    "excess": -0.018, "excess_low": -0.04,
+}  # fmt: skip
+"""The same with people of the real set in it."""
 
 
 @pytest.mark.parametrize(
@@ -21,9 +31,15 @@ NUMBERS = {
         ({}, ALARM, ["462 of 5,000", "by chance at most 50 are expected (95 % bound: 100)."]),
         ({"n_memorized": 60, "memorization_rate": 0.012, "memorization_rate_low": 0.009}, UNCLEAR, ["60 of 5,000"]),
         ({"n_memorized": 40, "memorization_rate": 0.008, "memorization_rate_low": 0.006}, CALM, ["at most 50"]),
-        ({"holdout_rate": 0.1, "excess": -0.01, "excess_low": -0.02}, CALM, ["No memorization found: 462 of 5,000"]),
-        ({"holdout_rate": 0.07, "excess": 0.02, "excess_low": -0.01}, UNCLEAR, ["Undecided"]),
-        ({"holdout_rate": 0.01, "excess": 0.08, "excess_low": 0.06}, ALARM, ["given away"]),
+        (HELD, ALARM, ["given away: 462 of", "real identity (9.2 %; of the holdout 1.2 %, 12 of 1,000); by chance"]),
+        (HELD | {"excess": 0.02, "excess_low": -0.01}, UNCLEAR, ["Undecided", "of the holdout 1.2 %"]),
+        (HELD | {"excess": -0.01, "excess_low": -0.02}, CALM, ["No memorization found", "of the holdout 1.2 %"]),
+        (HELD | SPOILT, UNCLEAR, ["Undecided: 462 of 5,000", "(9.2 %; of the holdout 11.0 %, 110 of 1,000)"]),
+        (HELD | SPOILT | {"excess": 0.05, "excess_low": 0.03}, ALARM, ["given away"]),
+        (HELD | SPOILT | {"n_memorized": 0, "memorization_rate": 0.0}, CALM, ["0 of 5,000", "(0.0 %; of the holdout"]),
+        (HELD | {"n_copies": 1}, ALARM, ["(9.2 % in all; of the holdout 1.2 %, 12 of 1,000); by chance at most 50"]),
+        (HELD | {"n_memorized": 0, "same_identity": False}, UNCLEAR, ["is a copy (9.2 %; of the holdout 1.2 %"]),
+        ({"n_copies": 462}, ALARM, ["462 of 5,000 synthetic pictures are copies."]),
         ({"n_copies": 1}, ALARM, ["1 of 5,000 synthetic pictures is a copy, and 461 more match", "50 of those"]),
         ({"n_memorized": 0, "same_identity": False}, UNCLEAR, ["cannot be told"]),
         ({"false_positive_rate": None}, UNCLEAR, ["not known"]),
@@ -33,6 +49,16 @@ NUMBERS = {
 def test_the_verdict_judges(changed, level, words):
     verdict = judge(NUMBERS | changed)
     assert verdict.level == level and all(word in verdict.sentence for word in words), verdict
+
+
+def test_a_holdout_that_matches_more_often_than_chance_is_told_so():
+    assert holdout_note(NUMBERS) == "" == holdout_note(NUMBERS | HELD)
+    assert holdout_note(NUMBERS | HELD | SPOILT | {"false_positive_rate_bound": None}) == "", (
+        "nothing to hold it against"
+    )
+    note = holdout_note(NUMBERS | HELD | SPOILT)
+    assert "11.0 % (95 % interval 9.1 % to 13.1 %), where chance does not exceed 2.0 %" in note
+    assert "explains nothing" in note and "twins.csv" in note and "choose a holdout of other people" in note
 
 
 @pytest.fixture(scope="module")

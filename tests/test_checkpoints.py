@@ -27,6 +27,44 @@ def test_save_and_load(tmp_path, compact):
     assert not (tmp_path / "again.partial").exists()
 
 
+def test_an_earlier_checkpoint_is_replaced_and_its_notes_stay(folder, compact):
+    (folder / "notes.txt").write_text("mine")
+    (folder / "model.safetensors").write_bytes(b"")
+    assert lcmem.load(compact.save(folder)).fingerprint == compact.fingerprint
+    assert (folder / "notes.txt").read_text() == "mine"
+    compact.save_pretrained(folder.parent / "hub")
+    assert lcmem.load(compact.save_pretrained(folder.parent / "hub")).fingerprint == compact.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("thesis.txt", "years of work"),
+        ("model.safetensors", "of somebody else"),
+        ("config.json", '{"model_type": "bert"}'),
+        ("card.json", '{"kind": "autoencoder"}'),
+        ("card.json", "{"),
+    ],
+)
+@pytest.mark.parametrize("save", ["save", "save_pretrained"])
+def test_a_folder_with_other_files_is_refused_and_stays_as_it_is(tmp_path, compact, save, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(CheckpointError, match=f"holds other files .*{name}.*; choose a new or an empty folder"):
+        getattr(compact, save)(tmp_path)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, text)]
+    with pytest.raises(CheckpointError, match="a file, but a checkpoint is a folder"):
+        getattr(compact, save)(tmp_path / name)
+
+
+def test_one_folder_has_one_layout(folder, compact):
+    """Of two cards the older could be read with the newer weights."""
+    with pytest.raises(CheckpointError, match=r"not a detector that was saved with config\.json"):
+        compact.save_pretrained(folder)
+    hub = compact.save_pretrained(folder.parent / "hub")
+    with pytest.raises(CheckpointError, match=r"not a detector that was saved with card\.json"):
+        compact.save(hub)
+
+
 def test_unknown_name():
     with pytest.raises(CheckpointError, match="bundled ones: compact"):
         lcmem.load("no-such-model")

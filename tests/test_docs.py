@@ -1,4 +1,5 @@
-"""Claims: every command line of README and docs is one that the program takes, imports in them work, lines wrap."""
+"""Claims: every command line of README, docs and Dockerfile, also those of a pipeline's steps, is one that the program
+takes, imports in them work, lines wrap."""
 
 import ast
 import importlib
@@ -27,15 +28,35 @@ def blocks(text):
     yield "", "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
 
 
+COMMAND = re.compile(r"\s*(?:- )?(?:run: )?(lcmem .*)")
+"""A line of a shell, or a step of a pipeline."""
+
+
 def command_lines():
+    """Of each page, and those of the Dockerfile's comments."""
+    shown = [(page.name, code) for page in PAGES for _, code in blocks(page.read_text(encoding="utf-8"))]
+    docker = re.findall(r"^# +(.*)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    every = [(name, line) for name, code in [*shown, ("Dockerfile", "\n".join(docker))] for line in code.splitlines()]
+    for name, line in dict.fromkeys(every):
+        found = COMMAND.fullmatch(line)
+        if found and "…" not in line:
+            yield pytest.param(found[1], id=f"{name}: {found[1][:60]}")
+
+
+def test_pipelines_and_the_container_are_among_them():
+    found = [parameters.id for parameters in command_lines()]
+    assert any("--holdout data/holdout" in name for name in found), "GitHub"
+    assert any("auditing.md: lcmem audit data/train data/samples --out" in name for name in found), "GitLab"
+    assert any(name.startswith("Dockerfile: lcmem audit") for name in found)
+
+
+def test_nothing_is_installed_by_a_name_that_is_on_no_index():
+    """Whoever takes the name there could run code in every pipeline."""
     for page in PAGES:
-        for _, code in blocks(page.read_text(encoding="utf-8")):
-            for line in code.splitlines():
-                if line.startswith("lcmem ") and "…" not in line:
-                    yield pytest.param(line, id=f"{page.name}: {line[:60]}")
+        assert not re.search(r"pip install '?lcmem\b", page.read_text(encoding="utf-8")), page.name
 
 
-@pytest.mark.parametrize("line", command_lines())
+@pytest.mark.parametrize("line", [*command_lines()])
 def test_command_lines(line):
     assert [*all_commands()]
     command = typer.main.get_command(app)
@@ -44,7 +65,7 @@ def test_command_lines(line):
         assert words[0] in command.commands, f"no command {words[0]}"
         command = command.commands[words.pop(0)]
     if not hasattr(command, "commands"):
-        words = [word for word in words if word not in (">", "table")] if ">" in words else words
+        words = words[: words.index(">")] if ">" in words else words
         command.make_context("lcmem", [word.replace("CHECKPOINT", "compact") for word in words])
 
 

@@ -14,7 +14,7 @@ import lcmem
 from lcmem.atlas import Atlas, fill_atlas
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import load_encoder
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.pipelines import PipelineSampler
 from lcmem.generation.regenerate import generate_private, try_seeds
@@ -212,6 +212,31 @@ def test_killed_or_failing_it_goes_on_to_the_same_result(privacy, real, safe, tm
     assert len(run(failing).tries) == len(fresh.tries), "a finished run draws nothing"
     with pytest.raises(LCMemError, match="another count"):
         generate_private(draw, privacy, 13, max_tries=4, out=tmp_path / "run")
+
+
+def test_a_picture_that_was_deleted_is_drawn_again(privacy, real, safe, tmp_path):
+    """With the seed of its try, so that it is the same picture; and that is said."""
+    drawn = []
+    draw = drawer(real, safe, lambda number, attempt: attempt <= number % 3)
+
+    def noted(numbers, seeds):
+        drawn.extend(map(int, numbers))
+        return draw(numbers, seeds)
+
+    run = partial(generate_private, noted, privacy, 6, max_tries=4, out=tmp_path)
+    before = run()
+    pictures = {number: picture_of(path) for number, path in before.kept.items()}
+    for number in (2, 5):
+        before.kept[number].unlink()
+    drawn.clear()
+    with pytest.warns(LCMemWarning, match=r"2 samples were deleted \(2, 5\); they are drawn again"):
+        again = run()
+    assert drawn == [2, 5], "the try that was kept, and no earlier one"
+    pd.testing.assert_frame_equal(again.tries, before.tries, check_exact=False, atol=1e-4)
+    assert {number: path.is_file() for number, path in again.kept.items()} == dict.fromkeys(range(6), True)
+    for number, path in again.kept.items():
+        np.testing.assert_array_equal(picture_of(path), pictures[number])
+    assert len(run().kept) == 6 and drawn == [2, 5]
 
 
 def test_bad_samplers_and_numbers(privacy):

@@ -12,10 +12,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lcmem.errors import CheckpointError
+from lcmem.files import replacing, write_json
 
 WEIGHTS, CARD = "model.safetensors", "card.json"
 CONFIG = "config.json"
 """The card's name on a model hub, where folders of this layout are loaded just as well."""
+BESIDE = ("README.md", "LICENSE")
+"""What the folder of a hub's repository may hold before there is a model in it; hidden files, too."""
 BUNDLED = Path(__file__).parent / "weights"
 
 
@@ -103,15 +106,63 @@ def write_weights(module: torch.nn.Module, target: Path, dtype: torch.dtype) -> 
 
 
 def save_checkpoint(
-    folder: str | os.PathLike[str], module: torch.nn.Module, card: dict[str, Any], dtype: torch.dtype = torch.float32
+    folder: str | os.PathLike[str],
+    module: torch.nn.Module,
+    card: dict[str, Any],
+    dtype: torch.dtype = torch.float32,
+    name: str = CARD,
 ) -> Path:
-    """Write weights and card; the folder appears only when both are whole."""
+    """Write weights and card: a new folder appears only when both are whole; what else lies in an old one stays.
+
+    Args:
+        folder: A new or an empty one, or one that holds such a checkpoint already, which is replaced.
+        module: What has the weights.
+        card: Its ``kind`` says what the folder may hold already.
+        dtype: Of the weights in the file.
+        name: Of the card's file, :data:`CARD` or :data:`CONFIG`.
+
+    Raises:
+        CheckpointError: It is a file, or holds other files.
+    """
     target = Path(folder)
+    _check_target(target, name, card["kind"])
+    if target.exists():
+        _write_files(target, module, card, dtype, name)
+        return target
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    write_weights(module, partial / WEIGHTS, dtype)
-    (partial / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    shutil.rmtree(target, ignore_errors=True)
+    _write_files(partial, module, card, dtype, name)
     partial.replace(target)
     return target
+
+
+def _write_files(folder: Path, module: torch.nn.Module, card: dict[str, Any], dtype: torch.dtype, name: str) -> None:
+    with replacing(folder / WEIGHTS) as partial:
+        write_weights(module, partial, dtype)
+    write_json(card, folder / name)
+
+
+def _check_target(folder: Path, name: str, kind: str) -> None:
+    """Refuse a folder to save to that holds something else than such a checkpoint."""
+    if folder.is_file():
+        raise CheckpointError(f"{folder}: a file, but a checkpoint is a folder; name a new one")
+    every = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    held = [found for found in every if not found.startswith(".") and found not in BESIDE]
+    if held and not _is_saved(folder, name, kind):
+        shown = ", ".join(held[:3]) + (", …" if len(held) > 3 else "")
+        raise CheckpointError(
+            f"{folder}: holds other files ({shown}) and not a {kind} that was saved with {name}; choose a new or an "
+            "empty folder"
+        )
+
+
+def _is_saved(folder: Path, name: str, kind: str) -> bool:
+    """Whether a folder holds a checkpoint of this kind, and its card has this name alone."""
+    if [each for each in (CARD, CONFIG) if (folder / each).is_file()] != [name]:
+        return False
+    try:
+        read_card(folder, kind)
+    except CheckpointError:
+        return False
+    return True

@@ -96,8 +96,8 @@ def audit(
 ) -> None:
     """Which synthetic pictures show a real identity or copy a real picture, how often, and how sure is that?
 
-    Exit codes: 0 done, or passed; 1 bad input; 2 wrong options; 3 failed, the rate is proven to lie above --fail-above;
-    4 too weak to tell; 130 and 143 stopped.
+    Exit codes: 0 done, or passed; 1 bad input; 2 wrong options; 3 failed, the rate is proven to lie above --fail-above
+    (a holdout is not subtracted); 4 too weak to tell; 130 and 143 stopped.
     """
     import shlex
     import sys

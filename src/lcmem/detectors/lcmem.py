@@ -20,7 +20,6 @@ from lcmem.devices import batch_size as suited
 from lcmem.devices import usable_devices
 from lcmem.encoders import LatentEncoder, load_encoder, weights_sha256
 from lcmem.errors import CheckpointError
-from lcmem.files import replacing, write_json
 from lcmem.hub import hub_folder
 from lcmem.model import Head, NetworkSettings, SiameseNetwork, pair_logits
 from lcmem.model.fused import fused
@@ -131,16 +130,23 @@ class LCMem(Detector):
         return cls.load(source, allow_download=allow_download, **options)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``config.json`` and ``model.safetensors`` beside whatever else a folder holds, as on a model hub."""
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        with replacing(target / checkpoints.WEIGHTS) as partial:
-            checkpoints.write_weights(self.network, partial, torch.float16)
-        write_json(self._full_card(), target / checkpoints.CONFIG)
-        return target
+        """Write ``config.json`` and ``model.safetensors``, as on a model hub, to a folder that :meth:`save` would take.
+
+        ``README.md``, ``LICENSE`` and hidden files may be there already, as in a new repository of the hub.
+
+        Raises:
+            CheckpointError: The folder holds other files, and not a detector that was saved in this way before.
+        """
+        return checkpoints.save_checkpoint(
+            folder, self.network, self._full_card(), dtype=torch.float16, name=checkpoints.CONFIG
+        )
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write weights (float16) and card; what is loaded again is what the card's sha256 names."""
+        """Write weights (float16) and card; what is loaded again is what the card's sha256 names.
+
+        Raises:
+            CheckpointError: The folder holds other files, and not a detector that was saved in this way before.
+        """
         return checkpoints.save_checkpoint(folder, self.network, self._full_card(), dtype=torch.float16)
 
     def _full_card(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What was drawn so far, in memory or in a folder that a killed run goes on from; and what became of it."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import read_json, read_table, write_json, write_picture, write_table
 from lcmem.generation.filter import Verdicts
 from lcmem.matching.verdicts import NO_MATCH
@@ -62,7 +63,8 @@ class PrivateSamples:
 class TryRecord:
     """The tries and the novel samples so far, in memory or in a folder.
 
-    Pictures are written before the table that names them, so that the table never promises one that is not there.
+    Pictures are written before the table that names them, so that the table never promises one that is not there. What
+    was deleted since is drawn again: that try is forgotten.
     """
 
     def __init__(self, folder: Path | None, settings: dict[str, Any]) -> None:
@@ -84,9 +86,13 @@ class TryRecord:
     def _read(self, folder: Path) -> None:
         numbers = {"sample": int, "attempt": int, "seed": int, "logit": float, "probability": float}
         table = read_table(folder / TRIES, numbers, keep_default_na=False, na_values={"probability": [""]})
-        self.rows = [table.astype(numbers)]
-        novel = table["sample"][table["verdict"] == NO_MATCH].astype(int)
-        self.kept = {number: self._file(folder, number) for number in novel}
+        table = table.astype(numbers)
+        novel = table["verdict"] == NO_MATCH
+        gone = novel & ~table["sample"].map(lambda number: self._file(folder, number).is_file()).astype(bool)
+        if gone.any():
+            _warn_of_deleted(folder, [*table["sample"][gone]])
+        self.rows = [table[~gone]]
+        self.kept = {number: self._file(folder, number) for number in table["sample"][novel & ~gone]}
 
     @property
     def way_out(self) -> str:
@@ -131,6 +137,15 @@ class TryRecord:
         """All of it."""
         tries = pd.concat(self.rows, ignore_index=True).sort_values(["sample", "attempt"], ignore_index=True)
         return PrivateSamples(count, tries, dict(sorted(self.kept.items())))
+
+
+def _warn_of_deleted(folder: Path, numbers: list[int]) -> None:
+    shown = ", ".join(map(str, numbers[:5])) + (", …" if len(numbers) > 5 else "")
+    warnings.warn(
+        f"{folder / SAMPLES}: the pictures of {len(numbers)} samples were deleted ({shown}); they are drawn again",
+        LCMemWarning,
+        stacklevel=5,
+    )
 
 
 def picture_of(kept: np.ndarray | Path) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What the features of an audit's sets say: verdicts, rates, risk."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from lcmem.matching.features import FeatureSet
 from lcmem.matching.grades import graded
 from lcmem.matching.matches import best_matches, evidence, match_table
 from lcmem.matching.verdicts import COPY
+from lcmem.report.verdict import holdout_note
 from lcmem.stats.rates import Rate, effective_number, excess, proportion
 
 MEASURED = 20_000
@@ -54,7 +56,7 @@ def compare_sets(
     least = min(point.calibration.logit, finder.levels.sure)
     held = point.control.rate(least, point.look.level) if point.control else None
     scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})
-    return AuditResult(
+    result = AuditResult(
         matches=matches,
         calibration=point.calibration,
         memorization=memorization,
@@ -67,6 +69,13 @@ def compare_sets(
         about=about | _findings(sets, finder, clusters, point) | {"seconds": time.perf_counter() - began},
         risk=_risk(matches, real, synthetic, finder, clusters, point.groups),
     )
+    return _noted(result)
+
+
+def _noted(result: AuditResult) -> AuditResult:
+    """With a note, before all others, where the holdout is no control."""
+    note = holdout_note(result.summary)
+    return replace(result, about=result.about | {"notes": [note, *result.about["notes"]]}) if note else result
 
 
 def _point(

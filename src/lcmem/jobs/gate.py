@@ -57,6 +57,9 @@ class Gate:
     def decide(self, result: AuditResult) -> Decision:
         """Fail, pass, or neither.
 
+        The rate is judged as it is: a holdout's is not subtracted, since one that resembles the real set would let
+        anything pass.
+
         **Fail**: the lower end of the 95 % interval of the rate lies above the limit, and chance does not explain
         that: copies alone do it; or at most the limit is expected by chance; or the lower end also lies above the rate
         of chance matches that is not exceeded with 95 % confidence.
@@ -68,7 +71,7 @@ class Gate:
         """
         rate = result.copies if self.verdict == "copy" else result.memorization
         if result.copies.low > self.limit or (self.verdict != "copy" and self._exceeds(rate, result)):
-            return Decision(FAIL, f"{self._interval(rate)} lies above {self.limit:.2%} as a whole")
+            return Decision(FAIL, f"{self._interval(rate)} lies above {self.limit:.2%} as a whole{_holdout(result)}")
         lacking = self._lacking(rate, result)
         if lacking:
             return Decision(WEAK, lacking)
@@ -109,3 +112,9 @@ class Gate:
             "reason": decision.reason,
             "exit_code": decision.code,
         }
+
+
+def _holdout(result: AuditResult) -> str:
+    """What a reader should know who compares the outcome with the report's verdict."""
+    held = result.holdout
+    return f"; the holdout's rate, {held.value:.2%}, is not subtracted" if held else ""

@@ -1,10 +1,18 @@
-"""The verdict of an audit in one sentence: it judges, with what chance explains beside what was found."""
+"""The verdict of an audit in one sentence: it judges, with the control and chance beside what was found."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 ALARM, UNCLEAR, CALM = "memorization found", "undecided", "no memorization found"
+NO_CONTROL = (
+    "The holdout itself matches real pictures far more often than chance explains: {} (95 % interval {} to {}), where "
+    "chance does not exceed {} with 95 % confidence. So it explains nothing: synthetic pictures that match as often "
+    "may still show real people. Holdout pictures may be copies of real ones, show people of the real set, or come "
+    "from a source where strangers look more alike. Pictures that are the same in both sets are listed in twins.csv "
+    "(that rate leaves them out): look through them, and choose a holdout of other people."
+)
+"""What a holdout is told of whose rate lies above what chance does not exceed: its rate and interval, that bound."""
 
 
 @dataclass(frozen=True)
@@ -13,7 +21,7 @@ class Verdict:
 
     Attributes:
         level: :data:`ALARM`, :data:`UNCLEAR` or :data:`CALM`.
-        sentence: The verdict with its counts.
+        sentence: The verdict with its counts, and with the rate of the holdout beside that of the synthetic pictures.
     """
 
     level: str
@@ -25,7 +33,8 @@ def judge(numbers: Mapping[str, Any]) -> Verdict:
 
     Copies are no chance, so one is enough. Other matches count as memorization where their rate exceeds what chance
     explains beyond doubt: the holdout's rate (the interval of the excess lies above 0), or without a holdout the rate
-    that chance does not exceed with 95 % confidence (the interval of the memorization rate lies above it).
+    that chance does not exceed with 95 % confidence (the interval of the memorization rate lies above it). A holdout
+    that itself matches more often than chance (:func:`holdout_note`) explains no match away.
 
     Args:
         numbers: As of :attr:`lcmem.jobs.audit_result.AuditResult.summary`.
@@ -35,16 +44,33 @@ def judge(numbers: Mapping[str, Any]) -> Verdict:
         others = found - copies
         more = f", and {others:,} more {_match(others)} a real identity" if others else ""
         count = f"{copies:,} of {total:,} synthetic pictures {'is a copy' if copies == 1 else 'are copies'}"
-        return Verdict(ALARM, f"Copies of real pictures: {count}{more}{_explained(numbers, ' of those')}.")
+        held, chance = _beside(numbers, " in all" if others else ""), _explained(numbers, " of those") if others else ""
+        return Verdict(ALARM, f"Copies of real pictures: {count}{more}{held}{chance}.")
     if not numbers["same_identity"]:
-        text = (
-            f"None of {total:,} synthetic pictures is a copy, but whether they show real identities cannot be told here"
-        )
-        return Verdict(UNCLEAR, f"Undecided: {text}.")
-    count = f"{found:,} of {total:,} synthetic pictures {_match(found)} a real identity"
+        text = f"None of {total:,} synthetic pictures is a copy{_beside(numbers)}"
+        return Verdict(UNCLEAR, f"Undecided: {text}, but whether they show real identities cannot be told here.")
+    count = f"{found:,} of {total:,} synthetic pictures {_match(found)} a real identity{_beside(numbers)}"
     level = _level(numbers)
     heading = {ALARM: "Real identities are given away", UNCLEAR: "Undecided", CALM: "No memorization found"}[level]
     return Verdict(level, f"{heading}: {count}{_explained(numbers)}.")
+
+
+def holdout_note(numbers: Mapping[str, Any]) -> str:
+    """What to know of a holdout that matches real pictures more often than chance explains; "" of any other.
+
+    Args:
+        numbers: As of :func:`judge`.
+    """
+    if not _unlike_chance(numbers):
+        return ""
+    named = ("holdout_rate", "holdout_rate_low", "holdout_rate_high", "false_positive_rate_bound")
+    return NO_CONTROL.format(*(_share(numbers[name]) for name in named))
+
+
+def _unlike_chance(numbers: Mapping[str, Any]) -> bool:
+    """Whether the holdout's whole interval lies above what chance does not exceed, so that it is no control."""
+    bound = numbers["false_positive_rate_bound"]
+    return numbers["holdout_rate"] is not None and bound is not None and numbers["holdout_rate_low"] > bound
 
 
 def _level(numbers: Mapping[str, Any]) -> str:
@@ -52,7 +78,7 @@ def _level(numbers: Mapping[str, Any]) -> str:
         return CALM
     expected, bound = numbers["false_positive_rate"], numbers["false_positive_rate_bound"]
     if numbers["holdout_rate"] is not None:
-        beyond, within = numbers["excess_low"] > 0, numbers["excess"] <= 0
+        beyond, within = numbers["excess_low"] > 0, numbers["excess"] <= 0 and not _unlike_chance(numbers)
     elif expected is None:
         return UNCLEAR
     else:
@@ -65,6 +91,15 @@ def _match(count: int) -> str:
     return "matches" if count == 1 else "match"
 
 
+def _beside(numbers: Mapping[str, Any], of: str = "") -> str:
+    """The rate of the synthetic pictures (main attack) and that of the holdout (control), in parentheses."""
+    if numbers["holdout_rate"] is None:
+        return ""
+    attack, control = _share(numbers["memorization_rate"]), _share(numbers["holdout_rate"])
+    matched, total = numbers["n_holdout_matches"], numbers["n_holdout"]
+    return f" ({attack}{of}; of the holdout {control}, {matched:,} of {total:,})"
+
+
 def _explained(numbers: Mapping[str, Any], of: str = "") -> str:
     """What chance explains, as the end of a sentence."""
     expected, bound = numbers["false_positive_rate"], numbers["false_positive_rate_bound"]
@@ -73,6 +108,10 @@ def _explained(numbers: Mapping[str, Any], of: str = "") -> str:
     total = numbers["n_synthetic"]
     most = "" if numbers["threshold_method"] == "given" else "at most "
     return f"; by chance {most}{_number(expected * total)}{of} are expected (95 % bound: {_number(bound * total)})"
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
 
 
 def _number(value: float) -> str:
