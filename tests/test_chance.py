@@ -6,6 +6,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import binomtest
 
 from lcmem.jobs.scan_threshold import at_most
+from lcmem.matching.copies import measure_look
 from lcmem.stats.calibration import calibrate, given
 from lcmem.stats.chance import ROUNDING, Chance
 
@@ -98,3 +99,14 @@ def test_a_scan_says_what_its_threshold_means_where_an_audit_sets_none():
     assert "25.0%" in found.explanation and "only copies are reported" not in found.explanation
     set_one = calibrate(chance, 0.05, "holdout", highest=100.0)
     assert at_most(set_one, 100.0, chance) is set_one
+
+
+def test_the_look_s_level_lies_between_strangers_and_copies():
+    """One pair in a hundred that is a copy under two names moves nothing; levels stay where copies can be told."""
+    looks = np.linspace(0.2, 0.86, 99)
+    level, expected = measure_look(Chance(looks, np.arange(99), mutual=True))
+    assert level == pytest.approx((1 + np.sort(looks)[97]) / 2) and expected == pytest.approx(2 / 100)
+    dirty = measure_look(Chance(np.append(looks, 0.999), np.arange(100), mutual=True))
+    assert dirty.level == pytest.approx((1 + looks.max()) / 2) and dirty.expected > expected
+    assert measure_look(Chance(looks / 2, np.arange(99), mutual=True)).level == 0.9
+    assert measure_look(Chance(np.full(99, 0.999), np.arange(99), mutual=True)).level == 0.995

@@ -21,7 +21,6 @@ from lcmem.matching.copies import LEAST, MOST, measure_look
 from lcmem.matching.thumbnails import SAME, SIDE, grey
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.loading import iterate_pictures, to_float, to_levels
-from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.stats.chance import Chance
 
 PAGE = Path(__file__).parent.parent / "docs" / "copies.md"
@@ -94,7 +93,7 @@ def main() -> None:
     detector, rows = load_detector("compact"), []
     for name, part in table.groupby("dataset"):
         highest, own, people = strangers(part[part["split"] == "train"], detector)
-        look = measure_look(Chance(own, people, mutual=True), DEFAULT_RATE)
+        look = measure_look(Chance(own, people, mutual=True))
         shares = round_trips(list(part.loc[part["split"] == "val", "path"].sort_values().head(COPIED)), look.level)
         numbers = [f"{value:.3f}" for value in (highest.max(), np.quantile(own, 0.99), own.max(), look.level)]
         rows.append([str(name), f"{len(own):,}", *numbers, *map("{:.0%}".format, shares)])

@@ -10,7 +10,6 @@ from lcmem.matching.features import FeatureSet
 from lcmem.matching.thumbnails import SIDE, grey
 from lcmem.model import Head
 from lcmem.pictures.loading import iterate_pictures
-from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.stats.chance import Chance
 
 INTRODUCTION = """
@@ -57,5 +56,5 @@ def audit(scores: np.ndarray, alike: np.ndarray, count: int, rng: np.random.Gene
     order = rng.permutation(len(scores))
     real, new = order[:count], order[count:]
     own, others = (alike[rows, real[scores[np.ix_(rows, real)].argmax(1)]] for rows in (real, new))
-    look = measure_look(Chance(own, np.arange(count), mutual=True), DEFAULT_RATE)
+    look = measure_look(Chance(own, np.arange(count), mutual=True))
     return {"level": look.level, "stated": look.expected, "true": float((others >= look.level).mean())}

@@ -62,4 +62,4 @@ def calibrate_thresholds(real: FeatureSet, detector: Detector, rate: float) -> T
     own = real_chance(real, finder)
     # a sample is in memory and of any size, so its score alone says whether it is a copy: as of half of all test copies
     found = calibrate(own.chance, rate, own.method, typical, typical)
-    return Thresholds(found.logit, typical, found.explanation, measure_look(own.looks(real, finder), rate).level)
+    return Thresholds(found.logit, typical, found.explanation, measure_look(own.looks(real, finder)).level)

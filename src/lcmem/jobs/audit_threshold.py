@@ -76,7 +76,7 @@ def operating_point(
     basis = calibration_basis(real, control, finder, listed)
     own = basis.own
     calibration = calibrate(basis.chance, rate, basis.method, finder.levels.typical, finder.levels.sure)
-    look = measure_look(own.looks(real, finder), rate)
+    look = measure_look(own.looks(real, finder))
     return OperatingPoint(
         calibration, basis.control, own.chance.scores, basis.chance, own.twins, basis.notes, own.groups, look
     )

@@ -76,7 +76,7 @@ def calibrate_pictures(
     basis = calibration_basis(sets["real"], control, finder)
     fit = _fit(sets["real"], finder)
     looks = basis.own.looks(sets["real"], finder)
-    finder = finder.looking(measure_look(looks, wanted.rate).level)
+    finder = finder.looking(measure_look(looks).level)
     copied = _copied(basis, finder, control, looks)
     about = _about(sets, basis, copied, finder, wanted, fit)
     made = CalibrationFile.make(about, basis.chance, basis.method, finder.levels, out)

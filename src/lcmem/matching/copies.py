@@ -27,8 +27,8 @@ CHUNK = 4096
 """Pairs whose features are compared at once."""
 LEAST, MOST = 0.9, 0.995
 """Correlations between which the level of thumbnails lies that a set is given."""
-RARER = 5
-"""How many times rarer chance matches by their looks are to be than by their scores."""
+USUAL = 0.995
+"""Share of chance matches that the level of thumbnails is taken from."""
 ROUNDING = 1e-4
 """Scores of one pair, or features of one picture, may differ so much with the batch that they were computed in."""
 
@@ -234,25 +234,21 @@ class Look(NamedTuple):
     expected: float
 
 
-def measure_look(looks: Chance, rate: float) -> Look:
+def measure_look(looks: Chance) -> Look:
     """Correlation of thumbnails from which a generated picture is a copy of its best match.
 
-    So that the looks add little to the chance matches of the scores, chance matches may reach it a fifth as often as
-    the threshold of the scores. Where there are too few of them to show that, it lies halfway between the highest of
-    them and 1. It is never so high that copies at half the size or at JPEG quality 75 would be missed, nor so low that
-    one could not speak of the same picture.
+    It lies halfway between what chance matches reach and 1: a copy is to be beyond doubt, and chance matches measure no
+    rate that is small enough for that. The highest in two hundred of them do not count, nor the very highest of fewer:
+    they may be copies under two names. The level is never so high that copies at half the size or at JPEG quality 75
+    would be missed, nor so low that one could not speak of the same picture.
 
     Args:
         looks: Correlations of thumbnails of chance matches.
-        rate: Share of pictures of unseen identities that may match.
     """
     if not len(looks.scores):
         return Look(SAME, 1.0)
-    wanted = rate / RARER
-    level = looks.threshold(wanted)
-    if looks.expected(level) > wanted:
-        level = (1 + float(looks.scores.max())) / 2
-    level = min(max(level, LEAST), MOST)
+    usual = float(np.quantile(looks.scores, USUAL, method="lower"))
+    level = min(max((1 + usual) / 2, LEAST), MOST)
     return Look(level, looks.expected(level))
 
 
