@@ -28,9 +28,9 @@ PICTURES, COPIED, SIDES, BATCH = 2500, 150, (64, 96, 128), 25
 INTRODUCTION = f"""# Copies seen small
 
 Written by `python tools/copies.py DATA …`. An audit looks at each generated picture and the real picture that the model
-finds most like it, both in {SIDE} × {SIDE} grey pixels. From which correlation on, also of the mirror image, it is a
-copy is measured on the set's own strangers (the audit's page on [verdicts](auditing.md#two-verdicts)): between {LEAST}
-and {MOST}. Other pairs that the model finds as alike as copies are copies from {SAME} on.
+finds most like it, both in {SIDE} × {SIDE} grey pixels. From which correlation on, also of the mirror image, it matches
+is measured on the set's own strangers ([verdicts](auditing.md#two-verdicts)): between {LEAST} and {MOST}. From {SAME}
+on it is a copy.
 
 **Strangers**: up to {PICTURES:,} pictures of each set, each compared with all pictures of other identities: the
 correlation with the most alike one, highest; and that with the one that the model finds most alike, 99th percentile and

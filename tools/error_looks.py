@@ -1,4 +1,4 @@
-"""Simulated audits again: how often a stranger is taken for a copy by the looks of the best match."""
+"""Simulated audits again: how often a stranger matches by its looks."""
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,9 @@ from lcmem.pictures.loading import iterate_pictures
 from lcmem.stats.chance import Chance
 
 INTRODUCTION = """
-### Strangers taken for copies
+### Strangers who match by their looks
 
-A generated picture also counts as a copy if its thumbnail and that of its best match are alike enough for this set
+A generated picture also matches if its thumbnail and that of its best match are alike enough for this set
 ([copies.md](copies.md)). **Level**: the correlation that this takes, on average over the audits; **true**: the share of
 strangers whose best match reaches it; **worst**: in the worst of the audits.
 """

@@ -15,8 +15,11 @@ def _threshold(numbers: dict[str, Any]) -> str:
     return logit if numbers["threshold"] is None else f"p = {numbers['threshold']:.4g} (logit {logit})"
 
 
+COLOURS = {"memorization found": "red", "undecided": "yellow", "no memorization found": "green"}
+
+
 def print_summary(result: "AuditResult") -> None:
-    """The numbers that matter, as a short table."""
+    """The verdict, and the numbers that matter as a short table."""
     from rich.console import Console
     from rich.table import Table
 
@@ -37,6 +40,7 @@ def print_summary(result: "AuditResult") -> None:
         table.add_row("expected by chance", f"{chance:.1%}", f"not more than {bound:.1%}")
     table.add_row("same identity from", _threshold(numbers), f"from: {numbers['threshold_method']}")
     console = Console()
+    console.print(numbers["verdict_sentence"], style=f"bold {COLOURS[numbers['verdict']]}", soft_wrap=True)
     warn = functools.partial(console.print, style="yellow", soft_wrap=True, highlight=False)
     for note in numbers["notes"]:
         warn(note)

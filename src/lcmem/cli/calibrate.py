@@ -1,5 +1,6 @@
 """``lcmem calibrate``: thresholds for one's own pictures, as a file."""
 
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,7 +68,7 @@ def calibrate(
 def print_calibration(found: "CalibrationFile", out: Path) -> None:
     """Both thresholds, what they promise and rest on."""
     about = found.about
-    same, copy, asked = about["same_identity"], about["copy"], about["asked"]
+    same, look, copy, asked = (about[name] for name in ("same_identity", "look", "copy", "asked"))
     level = "none" if same["threshold"] is None else f"{about['score']} {same['threshold']:.4f}"
     typer.echo(f"same identity from: {level}. {same['explanation']}")
     typer.echo(
@@ -76,6 +77,11 @@ def print_calibration(found: "CalibrationFile", out: Path) -> None:
         f"{asked['rate']:.2%} takes {same['identities_needed']}, to be so sure of it "
         f"{same['identities_needed_for_bound']}."
     )
+    if found.levels.candidate < inf:
+        typer.echo(
+            f"  or from a correlation of {look['threshold']:.3f} with the thumbnail of the best match, which at most "
+            f"{look['expected']:.2%} of strangers reach (not more than {look['bound']:.2%})"
+        )
     typer.echo(
         f"copy: at most {copy['expected']:.2%} of strangers look like a copy of their best match (not more than "
         f"{copy['bound']:.2%}); what copies reach was measured on: {copy['method']}."

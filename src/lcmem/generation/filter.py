@@ -21,7 +21,7 @@ from lcmem.generation.thresholds import Thresholds, calibrate_thresholds, read_t
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score, probabilities
 from lcmem.matching.features import FeatureSet, extract_features, read_source
-from lcmem.matching.thumbnails import Thumbnails
+from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import PictureLike, load_levels
@@ -156,7 +156,9 @@ class PrivacyFilter:
         verdicts = self.verdicts(scores)
         if samples is not None and self.thumbnails is not None:
             looks = self.thumbnails.correlations(samples, list(found["path"]))
-            verdicts[(looks >= self.thresholds.alike) & self.real.openable(positions)] = COPY
+            looks = np.where(self.real.openable(positions), looks, -1)
+            verdicts[(looks >= self.thresholds.alike) & (verdicts == NO_MATCH)] = SAME_IDENTITY
+            verdicts[looks >= max(self.thresholds.alike, SAME)] = COPY
         columns = {
             "verdict": verdicts,
             "logit": scores,

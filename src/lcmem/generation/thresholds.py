@@ -19,7 +19,8 @@ class Thresholds:
         identity: From here on a sample shows the identity of a real picture; infinite where that cannot be told.
         copy: From here on it is a copy of the picture; infinite where copies are not told apart.
         explanation: Where both come from, in a sentence.
-        alike: Correlation of thumbnails from which a sample is a copy of the real picture that it is most like.
+        alike: Correlation of thumbnails from which a sample shows the identity of the real picture that it is most
+            like; from :data:`lcmem.matching.thumbnails.SAME` on, if that is higher, it is a copy.
     """
 
     identity: float

@@ -127,13 +127,13 @@ def _findings(
 ) -> dict[str, Any]:
     """What a summary says of copies and of the sets."""
     told, levels = separations(sets, clusters), finder.levels
-    copies = {
+    known = {
+        "look_threshold": point.look.level,
+        "look_chance": point.look.expected,
         "copy_threshold_logit": min(levels.candidate, levels.sure),
-        "copy_threshold_look": point.look.level,
-        "copy_chance_look": point.look.expected,
         "copy_method": levels.method,
     }
-    return as_json(told) | copies | {"notes": _doubts(sets) + point.notes + remarks(sets["real"], told)}
+    return as_json(told) | known | {"notes": _doubts(sets) + point.notes + remarks(sets["real"], told)}
 
 
 def _doubts(sets: dict[str, FeatureSet]) -> list[str]:

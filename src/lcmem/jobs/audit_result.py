@@ -14,23 +14,20 @@ from lcmem.errors import LCMemError
 from lcmem.files import write_json, write_table, write_text
 from lcmem.jobs.risk import Risk
 from lcmem.matching.verdicts import CLOSE, COPY
+from lcmem.report.verdict import judge
 from lcmem.shown import as_html, as_text
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.rates import Difference, Rate, excess, proportion
 
 COPY_RULES = {
-    "edited copies": "A file of equal content, or a pair with a {score} of at least {level:.2f} whose thumbnails "
-    "agree. That level lies below all JPEG-75 and half-size copies that were made of the real set's own pictures.",
+    "edited copies": "A file of equal content; or a picture and its best match, or any pair with a {score} of at least "
+    "{level:.2f}, whose thumbnails agree. That level lies below all JPEG-75 and half-size copies that were made of the "
+    "real set's own pictures.",
     "edited copies of other pictures": "A file of equal content, or a pair with a {score} of at least {level:.2f}. The "
     "real pictures cannot be opened, so that is what half of JPEG-75 and half-size copies of the other sets reach.",
     "equal pictures": "Only equal pictures: none can be opened to see what copies reach.",
 }
 """What counts as a copy, by where the level comes from."""
-LOOK_RULE = (
-    " Also a picture and its best match whose thumbnails correlate by at least {look:.3f}, as at most {chance:.2%} of "
-    "pictures are expected to do that show nobody of the real set."
-)
-"""Added where generated pictures are looked at beside their best matches."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +96,7 @@ class AuditResult:
     def copy_rule(self) -> str:
         """What counts as a copy, in a sentence."""
         score, level = self.about.get("score", "logit"), self.about.get("copy_threshold_logit", inf)
-        method, chance = self.about.get("copy_method", "equal pictures"), self.about.get("copy_chance_look", 1.0)
-        rule = COPY_RULES[method].format(score=score, level=level)
-        if method != "edited copies" or chance == 1:
-            return rule
-        return rule + LOOK_RULE.format(look=self.about["copy_threshold_look"], chance=chance)
+        return COPY_RULES[self.about.get("copy_method", "equal pictures")].format(score=score, level=level)
 
     @property
     def rejected(self) -> pd.DataFrame:
@@ -149,7 +142,9 @@ class AuditResult:
         numbers["excess_p_value"] = self.excess.p_value if self.excess else None
         numbers["n_synthetic_independent"] = self.memorization.effective
         numbers["n_holdout_independent"] = self.holdout.effective if self.holdout else 0
-        return numbers | {"skipped": len(self.skipped)} | self.about
+        numbers |= {"skipped": len(self.skipped)} | self.about
+        verdict = judge(numbers)
+        return {"verdict": verdict.level, "verdict_sentence": verdict.sentence} | numbers
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``summary.json``, ``audit-card.json``, ``evidence.json``, ``matches.parquet`` and ``.csv``,
@@ -244,7 +239,8 @@ _DERIVED = {
     "n_synthetic", "n_holdout", "n_memorized", "n_copies", "n_same_identity", "n_holdout_matches", "n_twins", "n_close",
     "same_identity", "threshold", "threshold_logit", "threshold_method", "threshold_explanation",
     "false_positive_rate", "false_positive_rate_bound", "n_synthetic_independent", "n_holdout_independent", "skipped",
-    "excess_p_value", *(name + end for name in _INTERVALS for end in ("", "_low", "_high")),
+    "excess_p_value", "verdict", "verdict_sentence",
+    *(name + end for name in _INTERVALS for end in ("", "_low", "_high")),
 }  # fmt: skip
 """Numbers of a summary that follow from the other attributes of a result."""
 

@@ -1,6 +1,7 @@
 """From which pictures an audit takes its threshold, and with which it controls that: never the same."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pandas as pd
 from lcmem.matching.basis import calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import Control, real_chance
-from lcmem.matching.copies import CopyFinder, Look, measure_look
+from lcmem.matching.copies import CopyFinder, CopyLevels, Look, measure_look
 from lcmem.matching.features import FeatureSet, data_fingerprint
 from lcmem.matching.thumbnails import SAME
 from lcmem.stats.calibration import Calibration, calibrate, given
@@ -32,7 +33,7 @@ class OperatingPoint:
         twins: Pictures filed under two identities.
         notes: What the user should know about it.
         groups: Group of copies of each real picture ``[N]``, where they were looked for already.
-        look: When a generated picture is a copy of its best match by the looks of both.
+        look: When a generated picture matches its best match by the looks of both.
     """
 
     calibration: Calibration
@@ -78,7 +79,14 @@ def operating_point(
     calibration = calibrate(basis.chance, rate, basis.method, finder.levels.typical, finder.levels.sure)
     look = measure_look(own.looks(real, finder))
     return OperatingPoint(
-        calibration, basis.control, own.chance.scores, basis.chance, own.twins, basis.notes, own.groups, look
+        _with_look(calibration, look, finder.levels),
+        basis.control,
+        own.chance.scores,
+        basis.chance,
+        own.twins,
+        basis.notes,
+        own.groups,
+        look,
     )
 
 
@@ -104,8 +112,20 @@ def read_point(
         else:
             notes.append("The calibration used another holdout; pictures of both may have set the threshold.")
     chance = file.chance_among(count)
-    look = Look(file.levels.alike, file.about["copy"]["expected"])
-    return OperatingPoint(file.calibration(count), control, chance.scores, chance, pd.DataFrame(), notes, look=look)
+    look = Look(file.levels.alike, file.about["look"]["expected"])
+    calibration = _with_look(file.calibration(count), look, file.levels)
+    return OperatingPoint(calibration, control, chance.scores, chance, pd.DataFrame(), notes, look=look)
+
+
+def _with_look(calibration: Calibration, look: Look, levels: CopyLevels) -> Calibration:
+    """With a sentence on the look, where pictures can be opened."""
+    if levels.candidate == inf:
+        return calibration
+    text = (
+        f"{calibration.explanation} A picture also matches where its thumbnail and that of its best match correlate by "
+        f"at least {look.level:.3f}, as at most {look.expected:.2%} are expected to do by chance."
+    )
+    return replace(calibration, explanation=text)
 
 
 def _warning(share: float) -> list[str]:

@@ -14,8 +14,8 @@ from lcmem.detectors.base import Detector
 from lcmem.matching.basis import Basis, calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile, levels_as_json
 from lcmem.matching.compare import score_pairs
-from lcmem.matching.control import Control, control_scores
-from lcmem.matching.copies import CopyFinder, measure_look
+from lcmem.matching.control import control_scores
+from lcmem.matching.copies import CopyFinder, CopyLevels, measure_look
 from lcmem.matching.features import FeatureSet, data_fingerprint, extract_sets, read_sources
 from lcmem.pictures.manifest import ManifestLike
 from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, check_share
@@ -77,8 +77,9 @@ def calibrate_pictures(
     fit = _fit(sets["real"], finder)
     looks = basis.own.looks(sets["real"], finder)
     finder = finder.looking(measure_look(looks).level)
-    copied = _copied(basis, finder, control, looks)
-    about = _about(sets, basis, copied, finder, wanted, fit)
+    if basis.method == "holdout" and control is not None:
+        looks = Chance(control.looks, control.clusters, mutual=False)
+    about = _about(sets, basis, looks, finder, wanted, fit)
     made = CalibrationFile.make(about, basis.chance, basis.method, finder.levels, out)
     if fit is not None:
         from lcmem.report.reliability import plot_probabilities
@@ -88,25 +89,24 @@ def calibrate_pictures(
     return made
 
 
-def _copied(basis: Basis, finder: CopyFinder, control: Control | None, looks: Chance) -> Chance:
+def _copied(basis: Basis, levels: CopyLevels, looks: Chance) -> Chance:
     """1 for each chance match that would count as a copy, else 0."""
-    if isinf(finder.levels.candidate):  # no picture can be looked at, so the score alone decides
-        return replace(basis.chance, scores=(basis.chance.scores >= finder.levels.sure).astype(float))
-    if basis.method == "holdout" and control is not None:
-        looks = Chance(control.looks, control.clusters, mutual=False)
-    return replace(looks, scores=(looks.scores >= finder.levels.alike).astype(float))
+    if isinf(levels.candidate):  # no picture can be looked at, so the score alone decides
+        return replace(basis.chance, scores=(basis.chance.scores >= levels.sure).astype(float))
+    return replace(looks, scores=(looks.scores >= levels.same).astype(float))
 
 
 def _about(
     sets: dict[str, FeatureSet],
     basis: Basis,
-    copied: Chance,
+    looks: Chance,
     finder: CopyFinder,
     asked: Asked,
     fit: ProbabilityFit | None,
 ) -> dict[str, Any]:
     detector, levels = finder.detector, finder.levels
     found = calibrate(basis.chance, asked.rate, basis.method, levels.typical, levels.sure)
+    copied = _copied(basis, levels, looks)
     return {
         "model": {"name": detector.name, "fingerprint": detector.fingerprint},
         "score": "similarity" if detector.head is None else "logit",
@@ -115,6 +115,11 @@ def _about(
         "holdout": _data(sets["holdout"]) if "holdout" in sets else None,
         "same_identity": {"threshold": found.logit if isfinite(found.logit) else None}
         | _promise(basis, found, min(found.logit, levels.sure), asked),
+        "look": {
+            "threshold": levels.alike,
+            "expected": looks.expected(levels.alike),
+            "bound": looks.bound(levels.alike, asked.confidence),
+        },
         "copy": levels_as_json(levels) | {"expected": copied.expected(1), "bound": copied.bound(1, asked.confidence)},
         "probability": None if fit is None else _probability(fit),
         "twins": len(basis.own.twins),

@@ -121,7 +121,7 @@ class CalibrationFile:
             raise LCMemError(f"{name}: not a calibration of the format {FORMAT}; lcmem calibrate writes one")
         try:
             chance, method = _chance(content.pop("chance"))
-            found = cls(content, chance, method, _levels(content["copy"]), name)
+            found = cls(content, chance, method, _levels(content["copy"], content["look"]), name)
             whole = content["sha256"] == _hash({k: v for k, v in content.items() if k not in KEYS}, chance)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LCMemError(f"{name}: a damaged calibration ({error!r}); run lcmem calibrate again") from error
@@ -150,12 +150,11 @@ def _chance(kept: dict[str, Any]) -> tuple[Chance, str]:
 def levels_as_json(levels: CopyLevels) -> dict[str, Any]:
     """What copies reach; JSON has no infinity."""
     numbers = {"candidate": levels.candidate, "sure": levels.sure, "typical": levels.typical}
-    others = {"method": levels.method, "alike": levels.alike}
-    return {name: value if isfinite(value) else None for name, value in numbers.items()} | others
+    return {name: value if isfinite(value) else None for name, value in numbers.items()} | {"method": levels.method}
 
 
-def _levels(kept: dict[str, Any]) -> CopyLevels:
+def _levels(kept: dict[str, Any], look: dict[str, Any]) -> CopyLevels:
     candidate, sure, typical = (
         inf if kept[name] is None else float(kept[name]) for name in ("candidate", "sure", "typical")
     )
-    return CopyLevels(candidate, sure, typical, str(kept["method"]), float(kept["alike"]))
+    return CopyLevels(candidate, sure, typical, str(kept["method"]), float(look["threshold"]))

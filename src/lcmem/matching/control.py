@@ -53,7 +53,7 @@ class Control:
         return Chance(self.scores[low], self.clusters[low], mutual=False), rest
 
     def rate(self, threshold: float, alike: float) -> Rate:
-        """Share of pictures that reach a threshold, or look so much like their best match that they would be copies."""
+        """Share of pictures that reach a threshold, or whose thumbnail is so much like that of their best match."""
         matched = (self.scores >= threshold) | (self.looks >= alike)
         return proportion(int(matched.sum()), len(matched), effective_number(self.clusters, matched))
 

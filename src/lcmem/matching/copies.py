@@ -42,7 +42,7 @@ class CopyLevels:
         sure: Score from which a pair counts as a copy without a look; +∞ where pictures can be looked at.
         typical: What half of the test copies reach, of the edit that costs most.
         method: ``edited copies``, ``edited copies of other pictures`` or ``equal pictures``.
-        alike: Correlation of thumbnails from which a generated picture is a copy of its best match.
+        alike: Correlation of thumbnails from which a generated picture matches its best match, whatever the score.
     """
 
     candidate: float
@@ -50,6 +50,11 @@ class CopyLevels:
     typical: float
     method: str
     alike: float = SAME
+
+    @property
+    def same(self) -> float:
+        """Correlation of thumbnails from which it is a copy: two photos of one person may be rather alike as well."""
+        return max(self.alike, SAME)
 
 
 def jpeg_copy(levels: np.ndarray) -> np.ndarray:
@@ -174,7 +179,7 @@ class CopyFinder:
         return cls(detector, measure_copies(real, others, detector, store), Thumbnails(workers))
 
     def looking(self, alike: float) -> "CopyFinder":
-        """The same, with another level of thumbnails from which generated pictures are copies of their best matches."""
+        """The same, with another level of thumbnails from which generated pictures match their best matches."""
         return replace(self, levels=replace(self.levels, alike=alike))
 
     def looks(self, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray) -> np.ndarray:
@@ -203,7 +208,7 @@ class CopyFinder:
             two: Positions in that, ``[n]``.
             scores: Of these pairs ``[n]``.
             looked: Which pairs are of a generated picture and its best match: their thumbnails are compared however
-                alike the model finds them, and decide from their own level on, ``[n]``; None: none.
+                alike the model finds them, ``[n]``; None: none.
         """
         found = equal_content(first, one, second, two)
         own = highest_score(first.blocks, self.detector)
@@ -216,17 +221,17 @@ class CopyFinder:
         level = np.full(len(scores), inf)
         level[left] = SAME
         if looked is not None:
-            level[looked] = np.minimum(level[looked], self.levels.alike)
+            level[looked] = np.minimum(level[looked], self.levels.same)
         left = np.flatnonzero(~found & (level < inf))
         found[left] = self.looks(first, one[left], second, two[left]) >= level[left]
         return found
 
 
 class Look(NamedTuple):
-    """When a generated picture is a copy of its best match by the looks of both.
+    """When a generated picture matches its best match by the looks of both, whatever the score.
 
     Attributes:
-        level: Correlation of their thumbnails from which it is.
+        level: Correlation of their thumbnails from which it does.
         expected: Share of pictures of unseen identities that reach it, at most, on average over audits.
     """
 
@@ -235,12 +240,12 @@ class Look(NamedTuple):
 
 
 def measure_look(looks: Chance) -> Look:
-    """Correlation of thumbnails from which a generated picture is a copy of its best match.
+    """Correlation of thumbnails from which a generated picture matches its best match.
 
-    It lies halfway between what chance matches reach and 1: a copy is to be beyond doubt, and chance matches measure no
-    rate that is small enough for that. The highest in two hundred of them do not count, nor the very highest of fewer:
-    they may be copies under two names. The level is never so high that copies at half the size or at JPEG quality 75
-    would be missed, nor so low that one could not speak of the same picture.
+    It lies halfway between what chance matches reach and 1, so that looks add next to nothing to the chance matches of
+    the scores. The highest in two hundred of them do not count, nor the very highest of fewer: they may be copies under
+    two names. The level is never so high that copies at half the size or at JPEG quality 75 would be missed, nor so low
+    that one could not speak of the same picture.
 
     Args:
         looks: Correlations of thumbnails of chance matches.

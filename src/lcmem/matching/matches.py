@@ -60,14 +60,15 @@ def match_table(
     """Every synthetic picture with its best real ones and a verdict on each pair: copies first, then by score.
 
     The best match of each picture is looked at: what a generator makes of a picture that it learnt by heart has lost
-    the detail by which the model knows people, but a small picture of it is the same. A threshold that was given holds
-    for copies too, but not for files that are equal.
+    the detail by which the model knows people, but a small picture of it is the same, or nearly so. A threshold that
+    was given holds for copies too, but not for files that are equal.
     """
     count, k = best.logits.shape
     query, position, score = np.repeat(np.arange(count), k), best.positions.ravel(), best.logits.ravel()
     nearest = np.tile(np.arange(k) == 0, count) & (calibration.method != "given")
     copies = (score >= finder.levels.sure) | finder.copies(synthetic, query, real, position, score, nearest)
     reached = score >= calibration.logit
+    reached[nearest] |= finder.looks(synthetic, query[nearest], real, position[nearest]) >= finder.levels.alike
     if calibration.method == "given":
         copies &= reached
     copies |= equal_content(synthetic, query, real, position)

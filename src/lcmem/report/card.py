@@ -4,8 +4,6 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from lcmem.report.verdict import judge
-
 if TYPE_CHECKING:
     from lcmem.jobs.audit_result import AuditResult
     from lcmem.jobs.marks import Review
@@ -24,12 +22,11 @@ def audit_card(result: "AuditResult", review: "Review | None" = None) -> dict[st
         review: What somebody who looked at the pairs said of them.
     """
     numbers = result.summary
-    verdict = judge(numbers)
     return {
         "schema": "lcmem-audit-card/1",
         "id": report_id(numbers),
         "date": numbers["date"],
-        "verdict": {"level": verdict.level, "sentence": verdict.sentence},
+        "verdict": {"level": numbers["verdict"], "sentence": numbers["verdict_sentence"]},
         "versions": numbers["versions"],
         "command": numbers.get("command"),
         "model": {"name": numbers["model"], "sha256": numbers["model_fingerprint"], "encoder": _encoder(numbers)},
@@ -53,7 +50,7 @@ def audit_card(result: "AuditResult", review: "Review | None" = None) -> dict[st
 
 def report_id(numbers: dict[str, Any]) -> str:
     """The same for every audit of the same pictures with the same model and thresholds; 16 hexadecimal digits."""
-    named = ("fingerprints", "model_fingerprint", "threshold_logit", "copy_threshold_logit", "copy_threshold_look")
+    named = ("fingerprints", "model_fingerprint", "threshold_logit", "copy_threshold_logit", "look_threshold")
     text = json.dumps([numbers.get(name) for name in named], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
