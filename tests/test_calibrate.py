@@ -63,7 +63,7 @@ def test_the_file_says_what_it_promises_and_rests_on(file, place, compact):
     assert same["method"] == "identities" and same["identities"] == 24 and same["pictures"] == 48
     assert same["expected"] <= 0.1 < same["bound"] < 0.5 and same["identities_needed"] == 19
     assert 0 < about["probability"]["error_after"] < 0.5 and place.with_suffix(".png").stat().st_size > 1000
-    assert 0 < about["copy"]["expected"] <= about["copy"]["bound"]
+    assert 0 < about["look"]["expected"] <= about["look"]["bound"] and max(about["look"]["thresholds"]) < 1
 
 
 def test_an_audit_takes_the_same_threshold_from_it_and_cites_it(file, place, real, compact, orl):

@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import binomtest
 
 from lcmem.jobs.scan_threshold import at_most
-from lcmem.matching.copies import measure_look
+from lcmem.matching.looks import SIZES, measure_look
 from lcmem.stats.calibration import calibrate, given
 from lcmem.stats.chance import ROUNDING, Chance
 
@@ -101,12 +101,14 @@ def test_a_scan_says_what_its_threshold_means_where_an_audit_sets_none():
     assert at_most(set_one, 100.0, chance) is set_one
 
 
-def test_the_look_s_level_lies_between_strangers_and_copies():
+def test_levels_of_looks_lie_between_strangers_and_copies():
     """One pair in a hundred that is a copy under two names moves nothing; levels stay where copies can be told."""
-    looks = np.linspace(0.2, 0.86, 99)
-    level, expected = measure_look(Chance(looks, np.arange(99), mutual=True))
-    assert level == pytest.approx((1 + np.sort(looks)[97]) / 2) and expected == pytest.approx(2 / 100)
-    dirty = measure_look(Chance(np.append(looks, 0.999), np.arange(100), mutual=True))
-    assert dirty.level == pytest.approx((1 + looks.max()) / 2) and dirty.expected > expected
-    assert measure_look(Chance(looks / 2, np.arange(99), mutual=True)).level == 0.9
-    assert measure_look(Chance(np.full(99, 0.999), np.arange(99), mutual=True)).level == 0.995
+    looks = np.stack([np.linspace(0.2, 0.86, 99)] * len(SIZES), 1)
+    chance = Chance(looks[:, 0], np.arange(99), mutual=True)
+    usual = (1 + np.sort(looks[:, 0])[97]) / 2
+    look = measure_look(looks, chance)
+    assert look.levels == pytest.approx([usual] * len(SIZES)) and look.expected == pytest.approx(2 / 100)
+    dirty = measure_look(np.vstack([looks, looks[:1] * 0 + 0.999]), Chance(np.zeros(100), np.arange(100), mutual=True))
+    assert dirty.levels == pytest.approx([(1 + 0.86) / 2] * len(SIZES)) and dirty.expected > look.expected
+    assert set(measure_look(looks / 2, chance).levels) == {0.9}
+    assert set(measure_look(looks * 0 + 0.999, chance).levels) == {0.995}

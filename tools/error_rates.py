@@ -24,6 +24,7 @@ from lcmem.files import write_table, write_text
 from lcmem.matching.control import FEWEST, Control
 from lcmem.matching.copies import EDITS
 from lcmem.matching.features import FeatureSet
+from lcmem.matching.looks import SIZES, UNMEASURED
 from lcmem.matching.matches import joined_by_match
 from lcmem.matching.thumbnails import SIDE, correlation, grey
 from lcmem.pictures.image import load_levels
@@ -119,7 +120,7 @@ def audit(
         found = proportion(int(match.sum()), len(match), effective_number(clusters, match))
         row[f"rate {name}"] = found.low <= truth <= found.high
         if control is not None:
-            more = excess(found, control.rate(calibration.logit, np.inf))
+            more = excess(found, control.rate(calibration.logit, UNMEASURED))
             row[f"excess {name}"] = more.low <= truth - true <= more.high
     return row
 
@@ -140,7 +141,7 @@ def sources(
     order = np.repeat(np.arange(len(held)), pictures)  # at random, as content hashes are
     control = None
     if setting not in ("identities", "neither"):
-        control = Control(scores[held].ravel(), order, order, np.full(len(order), -1.0), pd.DataFrame())
+        control = Control(scores[held].ravel(), order, order, np.full((len(order), len(SIZES)), -1.0), pd.DataFrame())
     if setting in ("identities", "both"):
         return Chance(scores[real].ravel(), np.repeat(real, pictures), mutual=True), control
     if control is not None and len(held) >= 2 * FEWEST:
@@ -299,7 +300,7 @@ def main() -> None:
         kept = arguments.cache / f"{dataset}-{arguments.audits}.csv"
         table = simulate_all(found, detector, arguments.audits, arguments.heads, kept)
         bounds = simulate_bounds(found.features[::EACH], detector.network.head)
-        looks = look_section(found, detector.network.head, PEOPLE, arguments.audits)
+        looks = look_section(found, detector.network.head, PEOPLE)
         results[dataset] = found, look_alikes(found, detector), table, bounds, looks
     write_text(page(results, arguments.audits), arguments.out)
 

@@ -79,13 +79,10 @@ def print_calibration(found: "CalibrationFile", out: Path) -> None:
     )
     if found.levels.candidate < inf:
         typer.echo(
-            f"  or from a correlation of {look['threshold']:.3f} with the thumbnail of the best match, which at most "
-            f"{look['expected']:.2%} of strangers reach (not more than {look['bound']:.2%})"
+            f"  or by the looks of a best match, as at most {look['expected']:.2%} of strangers do (with "
+            f"{asked['confidence']:.0%} confidence not more than {look['bound']:.2%})"
         )
-    typer.echo(
-        f"copy: at most {copy['expected']:.2%} of strangers look like a copy of their best match (not more than "
-        f"{copy['bound']:.2%}); what copies reach was measured on: {copy['method']}."
-    )
+    typer.echo(f"copy: what copies reach was measured on: {copy['method']}")
     if about["probability"] is not None:
         fit = about["probability"]
         before = "" if fit["error_before"] is None else f" (the model's own: {fit['error_before']:.3f})"

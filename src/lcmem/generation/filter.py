@@ -21,7 +21,8 @@ from lcmem.generation.thresholds import Thresholds, calibrate_thresholds, read_t
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score, probabilities
 from lcmem.matching.features import FeatureSet, extract_features, read_source
-from lcmem.matching.thumbnails import SAME, Thumbnails
+from lcmem.matching.looks import RANKS, SIZES, correlate
+from lcmem.matching.thumbnails import Thumbnails
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import PictureLike, load_levels
@@ -147,24 +148,38 @@ class PrivacyFilter:
         """
         if against is None:
             best = self._search(features.numpy())
-            scores, positions = best.logits[:, 0], best.positions[:, 0]
         else:
             positions = self.positions(against, len(features))
             rows = torch.from_numpy(self.real.blocks.take(positions))
-            scores = self.detector.similarity(features, rows).double().numpy()
-        found = self.real.manifest.table.iloc[positions]
-        verdicts = self.verdicts(scores)
+            best = Best(self.detector.similarity(features, rows).double().numpy()[:, None], positions[:, None])
+        verdicts, at = self.verdicts(best.logits[:, 0]), np.zeros(len(features), dtype=np.int64)
         if samples is not None and self.thumbnails is not None:
-            looks = self.thumbnails.correlations(samples, list(found["path"]))
-            looks = np.where(self.real.openable(positions), looks, -1)
-            verdicts[(looks >= self.thresholds.alike) & (verdicts == NO_MATCH)] = SAME_IDENTITY
-            verdicts[looks >= max(self.thresholds.alike, SAME)] = COPY
+            verdicts, at = self._looked(samples, best.positions, verdicts)
+        scores, positions = (np.take_along_axis(each, at[:, None], 1)[:, 0] for each in (best.logits, best.positions))
+        found = self.real.manifest.table.iloc[positions]
         columns = {
             "verdict": verdicts,
             "logit": scores,
             "probability": probabilities(scores, self.detector),
         }
         return Verdicts(pd.DataFrame({**columns, "real": found["path"].array, "identity": found["identity"].array}))
+
+    def _looked(
+        self, samples: Sequence[PictureLike], positions: np.ndarray, verdicts: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Verdicts ``[n]`` by looks as well, and which of the best matches ``[n, k]`` each is about."""
+        assert self.thumbnails is not None
+        k, look = positions.shape[1], self.thresholds.look
+        looks = np.full((positions.size, len(SIZES)), -1.0)
+        rows = np.flatnonzero(self.real.openable(positions.ravel()))
+        paths = self.real.manifest.table["path"].iloc[positions.ravel()[rows]]
+        for at, pictures, real in self.thumbnails.pairs([samples[row // k] for row in rows], list(paths)):
+            looks[rows[at]] = correlate(pictures, real)
+        copies, hits = (each.reshape(positions.shape) for each in (looks[:, 0] >= look.same, look.hits(looks)))
+        known = verdicts != NO_MATCH
+        best = np.select([copies.any(1), known, hits.any(1)], [copies.argmax(1), 0, hits.argmax(1)], 0)
+        found = np.select([copies.any(1), known, hits.any(1)], [COPY, verdicts, SAME_IDENTITY], NO_MATCH)
+        return found.astype(object), best
 
     def verdicts(self, scores: np.ndarray) -> np.ndarray:
         """The verdict of each score ``[n]``."""
@@ -190,9 +205,10 @@ class PrivacyFilter:
         return wanted.astype(np.int64)
 
     def _search(self, features: np.ndarray) -> Best:
+        k = min(RANKS, len(self.real.blocks)) if self.thumbnails is not None else 1
         if self.detector.head is None:
-            return compare(features, self.real.blocks, self.detector).best
-        return self._gallery.best(features)
+            return compare(features, self.real.blocks, self.detector, k=k).best
+        return self._gallery.best(features, k)
 
     @cached_property
     def _gallery(self) -> ResidentGallery:

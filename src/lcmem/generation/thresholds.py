@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from lcmem.detectors.base import Detector
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import real_chance
-from lcmem.matching.copies import CopyFinder, measure_look
+from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.thumbnails import SAME
+from lcmem.matching.looks import UNMEASURED, Look
 from lcmem.stats.calibration import calibrate, check_share
 
 
@@ -19,14 +19,13 @@ class Thresholds:
         identity: From here on a sample shows the identity of a real picture; infinite where that cannot be told.
         copy: From here on it is a copy of the picture; infinite where copies are not told apart.
         explanation: Where both come from, in a sentence.
-        alike: Correlation of thumbnails from which a sample shows the identity of the real picture that it is most
-            like; from :data:`lcmem.matching.thumbnails.SAME` on, if that is higher, it is a copy.
+        look: When a sample matches by its looks.
     """
 
     identity: float
     copy: float
     explanation: str
-    alike: float = SAME
+    look: Look = UNMEASURED
 
 
 def read_thresholds(file: CalibrationFile, detector: Detector, pictures: int) -> Thresholds:
@@ -43,7 +42,7 @@ def read_thresholds(file: CalibrationFile, detector: Detector, pictures: int) ->
     file.check(detector)
     typical = file.levels.typical
     found = file.calibration(pictures, typical)
-    return Thresholds(found.logit, typical, found.explanation, file.levels.alike)
+    return Thresholds(found.logit, typical, found.explanation, file.look)
 
 
 def calibrate_thresholds(real: FeatureSet, detector: Detector, rate: float) -> Thresholds:
@@ -63,4 +62,4 @@ def calibrate_thresholds(real: FeatureSet, detector: Detector, rate: float) -> T
     own = real_chance(real, finder)
     # a sample is in memory and of any size, so its score alone says whether it is a copy: as of half of all test copies
     found = calibrate(own.chance, rate, own.method, typical, typical)
-    return Thresholds(found.logit, typical, found.explanation, measure_look(own.looks(real, finder)).level)
+    return Thresholds(found.logit, typical, found.explanation, own.look(real, finder))

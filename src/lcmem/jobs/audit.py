@@ -143,7 +143,9 @@ def run_audit(
         about = _about(detector, sets) | settings.about() | {"warnings": doubts + doubtful_features(sets)}
         others = [features for name, features in sets.items() if name != "real"]
         if settings.calibration is not None:
-            finder = CopyFinder(detector, settings.calibration.levels, Thumbnails(settings.workers))
+            finder = CopyFinder(
+                detector, settings.calibration.levels, Thumbnails(settings.workers), settings.calibration.look
+            )
         else:
             finder = CopyFinder.of(sets["real"], detector, others=others, store=store, workers=settings.workers)
         result = compare_sets(sets, finder, level, settings, about, began)

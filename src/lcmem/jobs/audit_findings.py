@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -49,12 +50,12 @@ def compare_sets(
     listed, files = shared_files(synthetic, real)
     control = control_scores(sets["holdout"], real, finder, looked=level is None) if "holdout" in sets else None
     point = _point(sets, listed, control, finder, level, settings)
-    finder = finder.looking(point.look.level)
+    finder = replace(finder, look=point.look)
     matches = graded(match_table(synthetic, real, best, point.calibration, finder), point.chance)
     clusters = evidence(matches, synthetic, finder)
     memorization, copies = _rates(matches, clusters)
     least = min(point.calibration.logit, finder.levels.sure)
-    held = point.control.rate(least, point.look.level) if point.control else None
+    held = point.control.rate(least, point.look) if point.control else None
     scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})
     result = AuditResult(
         matches=matches,
@@ -128,7 +129,7 @@ def _findings(
     """What a summary says of copies and of the sets."""
     told, levels = separations(sets, clusters), finder.levels
     known = {
-        "look_threshold": point.look.level,
+        "look_thresholds": [level for level in point.look.levels if level < inf],
         "look_chance": point.look.expected,
         "copy_threshold_logit": min(levels.candidate, levels.sure),
         "copy_method": levels.method,

@@ -9,14 +9,12 @@ import pandas as pd
 from lcmem.matching.basis import calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import Control, real_chance
-from lcmem.matching.copies import CopyFinder, CopyLevels, Look, measure_look
+from lcmem.matching.copies import CopyFinder, CopyLevels
 from lcmem.matching.features import FeatureSet, data_fingerprint
-from lcmem.matching.thumbnails import SAME
+from lcmem.matching.looks import UNMEASURED, Look
 from lcmem.stats.calibration import Calibration, calibrate, given
 from lcmem.stats.chance import Chance
 
-UNKNOWN = Look(SAME, 1.0)
-"""Where chance matches were not looked at."""
 WARNED = 0.05
 """Share of chance matches at a given threshold from which the user is warned."""
 
@@ -33,7 +31,7 @@ class OperatingPoint:
         twins: Pictures filed under two identities.
         notes: What the user should know about it.
         groups: Group of copies of each real picture ``[N]``, where they were looked for already.
-        look: When a generated picture matches its best match by the looks of both.
+        look: When a generated picture matches by its looks.
     """
 
     calibration: Calibration
@@ -43,7 +41,7 @@ class OperatingPoint:
     twins: pd.DataFrame
     notes: list[str]
     groups: np.ndarray | None = None
-    look: Look = UNKNOWN
+    look: Look = UNMEASURED
 
 
 def operating_point(
@@ -77,7 +75,7 @@ def operating_point(
     basis = calibration_basis(real, control, finder, listed)
     own = basis.own
     calibration = calibrate(basis.chance, rate, basis.method, finder.levels.typical, finder.levels.sure)
-    look = measure_look(own.looks(real, finder))
+    look = own.look(real, finder)
     return OperatingPoint(
         _with_look(calibration, look, finder.levels),
         basis.control,
@@ -112,9 +110,8 @@ def read_point(
         else:
             notes.append("The calibration used another holdout; pictures of both may have set the threshold.")
     chance = file.chance_among(count)
-    look = Look(file.levels.alike, file.about["look"]["expected"])
-    calibration = _with_look(file.calibration(count), look, file.levels)
-    return OperatingPoint(calibration, control, chance.scores, chance, pd.DataFrame(), notes, look=look)
+    calibration = _with_look(file.calibration(count), file.look, file.levels)
+    return OperatingPoint(calibration, control, chance.scores, chance, pd.DataFrame(), notes, look=file.look)
 
 
 def _with_look(calibration: Calibration, look: Look, levels: CopyLevels) -> Calibration:
@@ -122,8 +119,9 @@ def _with_look(calibration: Calibration, look: Look, levels: CopyLevels) -> Cali
     if levels.candidate == inf:
         return calibration
     text = (
-        f"{calibration.explanation} A picture also matches where its thumbnail and that of its best match correlate by "
-        f"at least {look.level:.3f}, as at most {look.expected:.2%} are expected to do by chance."
+        f"{calibration.explanation} A picture also matches where its thumbnail is found again in that of one of its "
+        f"best matches: with a correlation of at least {look.levels[0]:.3f}, in a part of it of at least "
+        f"{max(look.levels[1:]):.3f}; at most {look.expected:.2%} are expected to do so by chance."
     )
     return replace(calibration, explanation=text)
 

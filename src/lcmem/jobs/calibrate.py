@@ -1,8 +1,8 @@
 """Calibrate once, on one's own pictures, and keep that as a file."""
 
 import os
-from dataclasses import dataclass, replace
-from math import isfinite, isinf
+from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,15 @@ import pandas as pd
 from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
 from lcmem.matching.basis import Basis, calibration_basis
-from lcmem.matching.calibration_file import CalibrationFile, levels_as_json
+from lcmem.matching.calibration_file import CalibrationFile, levels_as_json, look_as_json
 from lcmem.matching.compare import score_pairs
 from lcmem.matching.control import control_scores
-from lcmem.matching.copies import CopyFinder, CopyLevels, measure_look
+from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet, data_fingerprint, extract_sets, read_sources
+from lcmem.matching.looks import Look
 from lcmem.pictures.manifest import ManifestLike
 from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, check_share
-from lcmem.stats.chance import CONFIDENCE, Chance
+from lcmem.stats.chance import CONFIDENCE
 from lcmem.stats.probability import FEWEST, ProbabilityFit, fit_probabilities
 
 PAIRS = 2000
@@ -75,12 +76,9 @@ def calibrate_pictures(
     control = control_scores(sets["holdout"], sets["real"], finder) if holdout is not None else None
     basis = calibration_basis(sets["real"], control, finder)
     fit = _fit(sets["real"], finder)
-    looks = basis.own.looks(sets["real"], finder)
-    finder = finder.looking(measure_look(looks).level)
-    if basis.method == "holdout" and control is not None:
-        looks = Chance(control.looks, control.clusters, mutual=False)
-    about = _about(sets, basis, looks, finder, wanted, fit)
-    made = CalibrationFile.make(about, basis.chance, basis.method, finder.levels, out)
+    look = basis.own.look(sets["real"], finder, wanted.confidence)
+    about = _about(sets, basis, look, finder, wanted, fit)
+    made = CalibrationFile.make(about, basis.chance, basis.method, finder.levels, look, out)
     if fit is not None:
         from lcmem.report.reliability import plot_probabilities
 
@@ -89,24 +87,16 @@ def calibrate_pictures(
     return made
 
 
-def _copied(basis: Basis, levels: CopyLevels, looks: Chance) -> Chance:
-    """1 for each chance match that would count as a copy, else 0."""
-    if isinf(levels.candidate):  # no picture can be looked at, so the score alone decides
-        return replace(basis.chance, scores=(basis.chance.scores >= levels.sure).astype(float))
-    return replace(looks, scores=(looks.scores >= levels.same).astype(float))
-
-
 def _about(
     sets: dict[str, FeatureSet],
     basis: Basis,
-    looks: Chance,
+    look: Look,
     finder: CopyFinder,
     asked: Asked,
     fit: ProbabilityFit | None,
 ) -> dict[str, Any]:
     detector, levels = finder.detector, finder.levels
     found = calibrate(basis.chance, asked.rate, basis.method, levels.typical, levels.sure)
-    copied = _copied(basis, levels, looks)
     return {
         "model": {"name": detector.name, "fingerprint": detector.fingerprint},
         "score": "similarity" if detector.head is None else "logit",
@@ -115,12 +105,8 @@ def _about(
         "holdout": _data(sets["holdout"]) if "holdout" in sets else None,
         "same_identity": {"threshold": found.logit if isfinite(found.logit) else None}
         | _promise(basis, found, min(found.logit, levels.sure), asked),
-        "look": {
-            "threshold": levels.alike,
-            "expected": looks.expected(levels.alike),
-            "bound": looks.bound(levels.alike, asked.confidence),
-        },
-        "copy": levels_as_json(levels) | {"expected": copied.expected(1), "bound": copied.bound(1, asked.confidence)},
+        "look": look_as_json(look),
+        "copy": levels_as_json(levels),
         "probability": None if fit is None else _probability(fit),
         "twins": len(basis.own.twins),
         "notes": basis.notes,

@@ -138,6 +138,6 @@ def _summary(table: pd.DataFrame, skipped: int, privacy: PrivacyFilter, detector
         "fingerprint": detector.fingerprint,
         "threshold_identity": levels.identity if np.isfinite(levels.identity) else str(levels.identity),
         "threshold_copy": levels.copy if np.isfinite(levels.copy) else str(levels.copy),
-        "threshold_look": levels.alike,
+        "thresholds_look": [level for level in levels.look.levels if np.isfinite(level)],
         "threshold_explanation": levels.explanation,
     }

@@ -14,6 +14,7 @@ from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import write_json
 from lcmem.matching.copies import CopyLevels
+from lcmem.matching.looks import SIZES, Look
 from lcmem.stats.calibration import Calibration, calibrate
 from lcmem.stats.chance import Chance
 
@@ -30,6 +31,7 @@ class CalibrationFile:
         chance: Chance matches.
         method: What they were measured on, a key of :data:`lcmem.stats.calibration.ORIGINS`.
         levels: What copies reach.
+        look: When pictures match by their looks.
         place: Where it was read from or is to be written.
     """
 
@@ -37,6 +39,7 @@ class CalibrationFile:
     chance: Chance
     method: str
     levels: CopyLevels
+    look: Look
     place: str
 
     @property
@@ -99,10 +102,16 @@ class CalibrationFile:
 
     @classmethod
     def make(
-        cls, about: dict[str, Any], chance: Chance, method: str, levels: CopyLevels, place: str | os.PathLike[str]
+        cls,
+        about: dict[str, Any],
+        chance: Chance,
+        method: str,
+        levels: CopyLevels,
+        look: Look,
+        place: str | os.PathLike[str],
     ) -> "CalibrationFile":
         """A new one, with its hash."""
-        bare = cls(about, chance, method, levels, os.fspath(place))
+        bare = cls(about, chance, method, levels, look, os.fspath(place))
         return replace(bare, about={"format": FORMAT, "sha256": _hash(about, chance)} | about)
 
     @classmethod
@@ -121,7 +130,7 @@ class CalibrationFile:
             raise LCMemError(f"{name}: not a calibration of the format {FORMAT}; lcmem calibrate writes one")
         try:
             chance, method = _chance(content.pop("chance"))
-            found = cls(content, chance, method, _levels(content["copy"], content["look"]), name)
+            found = cls(content, chance, method, _levels(content["copy"]), _look(content["look"]), name)
             whole = content["sha256"] == _hash({k: v for k, v in content.items() if k not in KEYS}, chance)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LCMemError(f"{name}: a damaged calibration ({error!r}); run lcmem calibrate again") from error
@@ -153,8 +162,25 @@ def levels_as_json(levels: CopyLevels) -> dict[str, Any]:
     return {name: value if isfinite(value) else None for name, value in numbers.items()} | {"method": levels.method}
 
 
-def _levels(kept: dict[str, Any], look: dict[str, Any]) -> CopyLevels:
+def look_as_json(look: Look) -> dict[str, Any]:
+    """When pictures match by their looks; JSON has no infinity."""
+    return {
+        "thresholds": [level for level in look.levels if level < inf],
+        "expected": look.expected,
+        "bound": look.bound,
+    }
+
+
+def _look(kept: dict[str, Any]) -> Look:
+    levels = [float(level) for level in kept["thresholds"]]
+    missing = [inf] * (len(SIZES) - len(levels))
+    if not levels or len(levels) > len(SIZES):
+        raise ValueError("levels of another number of sizes")
+    return Look((*levels, *missing), float(kept["expected"]), float(kept["bound"]))
+
+
+def _levels(kept: dict[str, Any]) -> CopyLevels:
     candidate, sure, typical = (
         inf if kept[name] is None else float(kept[name]) for name in ("candidate", "sure", "typical")
     )
-    return CopyLevels(candidate, sure, typical, str(kept["method"]), float(look["threshold"]))
+    return CopyLevels(candidate, sure, typical, str(kept["method"]))

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +13,12 @@ from lcmem.matching.chance import OwnMatches, copy_groups, match_others, merge, 
 from lcmem.matching.compare import compare
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
+from lcmem.matching.looks import RANKS, SIZES, UNMEASURED, Look, measure_look
 from lcmem.matching.matches import equal_pictures, nearest_pictures
-from lcmem.stats.chance import Chance
+from lcmem.stats.chance import CONFIDENCE, Chance
 from lcmem.stats.rates import Rate, effective_number, proportion
 
-LOOKED = 1000
+LOOKED = 500
 """Chance matches of the real set whose thumbnails are compared, at most."""
 FEWEST = 20
 """Identities of the holdout that calibrate, and as many that control, where the real set has no identities."""
@@ -34,8 +36,8 @@ class Control:
         scores: ``[H]``.
         clusters: Identity or group of copies of each picture, ``[H]``.
         marks: A content hash of each picture's cluster, the same whatever else is in the holdout, ``[H]``.
-        looks: Correlation of its thumbnail and that of its best match, ``[H]``; −1 where best matches are not looked
-            at.
+        looks: How alike its thumbnail and those of its best matches are, ``[H, S]`` as of
+            :func:`lcmem.matching.looks.correlate`; −1 where best matches are not looked at.
         twins: Rows of the table of twins.
     """
 
@@ -52,9 +54,9 @@ class Control:
         rest = Control(self.scores[~low], self.clusters[~low], self.marks[~low], self.looks[~low], self.twins)
         return Chance(self.scores[low], self.clusters[low], mutual=False), rest
 
-    def rate(self, threshold: float, alike: float) -> Rate:
-        """Share of pictures that reach a threshold, or whose thumbnail is so much like that of their best match."""
-        matched = (self.scores >= threshold) | (self.looks >= alike)
+    def rate(self, threshold: float, look: Look) -> Rate:
+        """Share of pictures that reach a threshold, or match by their looks."""
+        matched = (self.scores >= threshold) | look.hits(self.looks)
         return proportion(int(matched.sum()), len(matched), effective_number(self.clusters, matched))
 
 
@@ -75,14 +77,20 @@ class OwnChance(NamedTuple):
     groups: np.ndarray | None
     matches: OwnMatches
 
-    def looks(self, real: FeatureSet, finder: CopyFinder) -> Chance:
-        """Correlations of the thumbnails of chance matches: of at most :data:`LOOKED`, by their content."""
-        found = self.matches
-        rows = np.flatnonzero((found.identities >= 0) & (found.partners >= 0))
+    def look(self, real: FeatureSet, finder: CopyFinder, confidence: float = CONFIDENCE) -> Look:
+        """When pictures match by their looks, from at most :data:`LOOKED` chance matches, chosen by their content."""
+        identities = self.matches.identities
+        rows = np.flatnonzero((identities >= 0) & (self.matches.partners >= 0))
         if len(rows) > LOOKED:
             rows = np.sort(rows[np.argsort(np.array(real.keys, dtype=object)[rows], kind="stable")[:LOOKED]])
-        looks = finder.looks(real, rows, real, found.partners[rows])
-        return replace(self.chance, scores=looks, clusters=found.identities[rows])
+        if not len(rows) or finder.levels.candidate == inf:
+            return UNMEASURED
+        known = {"query_identities": identities[rows], "gallery_identities": identities, "title": "chance looks"}
+        queries, k = real.blocks.take(rows), min(RANKS, len(identities))
+        best = compare(queries, real.blocks, finder.detector, k=k, **known).different
+        assert best is not None
+        looks = finder.best_looks(real, rows, real, best.positions)
+        return measure_look(looks, replace(self.chance, scores=looks[:, 0], clusters=identities[rows]), confidence)
 
 
 def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None = None) -> OwnChance:
@@ -129,14 +137,17 @@ def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder, *,
     Raises:
         LCMemError: Every holdout picture is a real one.
     """
-    best = compare(holdout.blocks, real.blocks, finder.detector, title="holdout × real").best
+    k = min(RANKS, len(real.blocks))
+    best = compare(holdout.blocks, real.blocks, finder.detector, k=k, title="holdout × real").best
     rows, partners = np.arange(len(holdout.keys)), best.positions[:, 0]
     nearest = nearest_pictures(holdout, real, finder.detector)
     for other in (nearest, equal_pictures(holdout, real)):
         partners = np.where(other >= 0, other, partners)
     scores = np.where(nearest >= 0, np.inf, best.logits[:, 0])
     copies = finder.copies(holdout, rows, real, partners, scores)
-    looks = finder.looks(holdout, rows, real, best.positions[:, 0]) if looked else np.full(len(rows), -1.0)
+    looks = np.full((len(rows), len(SIZES)), -1.0)
+    if looked:
+        looks = finder.best_looks(holdout, rows, real, best.positions)
     names = holdout.manifest.table["identity"]
     gone = copies | names.isin(set(names[copies]) - {""}).to_numpy()
     if gone.all():

@@ -2,10 +2,9 @@
 
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,9 +14,9 @@ from lcmem.detectors.base import Detector
 from lcmem.errors import PictureError
 from lcmem.matching.compare import highest_score
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.thumbnails import SAME, Thumbnails
+from lcmem.matching.looks import SIZES, UNMEASURED, Look, correlate
+from lcmem.matching.thumbnails import Thumbnails
 from lcmem.pictures.image import load_levels
-from lcmem.stats.chance import Chance
 from lcmem.store import Encoded, Store, fill
 
 SAMPLED, FEWEST = 64, 3
@@ -25,10 +24,6 @@ SAMPLED, FEWEST = 64, 3
 BATCH = 64
 CHUNK = 4096
 """Pairs whose features are compared at once."""
-LEAST, MOST = 0.9, 0.995
-"""Correlations between which the level of thumbnails lies that a set is given."""
-USUAL = 0.995
-"""Share of chance matches that the level of thumbnails is taken from."""
 ROUNDING = 1e-4
 """Scores of one pair, or features of one picture, may differ so much with the batch that they were computed in."""
 
@@ -42,19 +37,12 @@ class CopyLevels:
         sure: Score from which a pair counts as a copy without a look; +∞ where pictures can be looked at.
         typical: What half of the test copies reach, of the edit that costs most.
         method: ``edited copies``, ``edited copies of other pictures`` or ``equal pictures``.
-        alike: Correlation of thumbnails from which a generated picture matches its best match, whatever the score.
     """
 
     candidate: float
     sure: float
     typical: float
     method: str
-    alike: float = SAME
-
-    @property
-    def same(self) -> float:
-        """Correlation of thumbnails from which it is a copy: two photos of one person may be rather alike as well."""
-        return max(self.alike, SAME)
 
 
 def jpeg_copy(levels: np.ndarray) -> np.ndarray:
@@ -151,11 +139,13 @@ class CopyFinder:
         detector: The model.
         levels: What copies reach.
         thumbnails: What pictures look like.
+        look: When a generated picture matches by its looks.
     """
 
     detector: Detector
     levels: CopyLevels
     thumbnails: Thumbnails
+    look: Look = UNMEASURED
 
     @classmethod
     def of(
@@ -178,17 +168,23 @@ class CopyFinder:
         """
         return cls(detector, measure_copies(real, others, detector, store), Thumbnails(workers))
 
-    def looking(self, alike: float) -> "CopyFinder":
-        """The same, with another level of thumbnails from which generated pictures match their best matches."""
-        return replace(self, levels=replace(self.levels, alike=alike))
-
     def looks(self, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray) -> np.ndarray:
-        """Correlations ``[n]`` of the thumbnails of pairs (one[i], two[i]); −1 where one cannot be opened."""
-        found = np.full(len(one), -1.0)
-        rows = np.flatnonzero(first.openable(one) & second.openable(two))
-        if len(rows) and self.levels.candidate < inf:
-            found[rows] = self.thumbnails.correlations(_paths(first, one[rows]), _paths(second, two[rows]))
+        """How alike the thumbnails of pairs (one[i], two[i]) are.
+
+        Returns:
+            ``[n, S]`` as of :func:`lcmem.matching.looks.correlate`; −1 where one cannot be opened.
+        """
+        found = np.full((len(one), len(SIZES)), -1.0)
+        rows = np.flatnonzero((two >= 0) & first.openable(one) & second.openable(two))
+        if self.levels.candidate < inf:
+            for at, pictures, real in self.thumbnails.pairs(_paths(first, one[rows]), _paths(second, two[rows])):
+                found[rows[at]] = correlate(pictures, real)
         return found
+
+    def best_looks(self, first: FeatureSet, rows: np.ndarray, second: FeatureSet, positions: np.ndarray) -> np.ndarray:
+        """The highest of :meth:`looks` of pictures ``[n]`` with their best matches ``[n, k]``: ``[n, S]``."""
+        looks = self.looks(first, rows.repeat(positions.shape[1]), second, positions.ravel())
+        return looks.reshape(*positions.shape, -1).max(1)
 
     def copies(
         self,
@@ -197,7 +193,6 @@ class CopyFinder:
         second: FeatureSet,
         two: np.ndarray,
         scores: np.ndarray,
-        looked: np.ndarray | None = None,
     ) -> np.ndarray:
         """Which pairs are copies: equal in content; or alike enough, and equal in features or in thumbnails.
 
@@ -207,8 +202,6 @@ class CopyFinder:
             second: A set, or the same one.
             two: Positions in that, ``[n]``.
             scores: Of these pairs ``[n]``.
-            looked: Which pairs are of a generated picture and its best match: their thumbnails are compared however
-                alike the model finds them, ``[n]``; None: none.
         """
         found = equal_content(first, one, second, two)
         own = highest_score(first.blocks, self.detector)
@@ -218,43 +211,10 @@ class CopyFinder:
                 part = left[start : start + CHUNK]
                 apart = np.abs(first.blocks.take(one[part]) - second.blocks.take(two[part])).max(1)
                 found[part] = apart <= ROUNDING
-        level = np.full(len(scores), inf)
-        level[left] = SAME
-        if looked is not None:
-            level[looked] = np.minimum(level[looked], self.levels.same)
-        left = np.flatnonzero(~found & (level < inf))
-        found[left] = self.looks(first, one[left], second, two[left]) >= level[left]
+        left = left[~found[left] & first.openable(one[left]) & second.openable(two[left])]
+        if len(left) and self.levels.candidate < inf:
+            found[left] = self.thumbnails.alike(_paths(first, one[left]), _paths(second, two[left]))
         return found
-
-
-class Look(NamedTuple):
-    """When a generated picture matches its best match by the looks of both, whatever the score.
-
-    Attributes:
-        level: Correlation of their thumbnails from which it does.
-        expected: Share of pictures of unseen identities that reach it, at most, on average over audits.
-    """
-
-    level: float
-    expected: float
-
-
-def measure_look(looks: Chance) -> Look:
-    """Correlation of thumbnails from which a generated picture matches its best match.
-
-    It lies halfway between what chance matches reach and 1, so that looks add next to nothing to the chance matches of
-    the scores. The highest in two hundred of them do not count, nor the very highest of fewer: they may be copies under
-    two names. The level is never so high that copies at half the size or at JPEG quality 75 would be missed, nor so low
-    that one could not speak of the same picture.
-
-    Args:
-        looks: Correlations of thumbnails of chance matches.
-    """
-    if not len(looks.scores):
-        return Look(SAME, 1.0)
-    usual = float(np.quantile(looks.scores, USUAL, method="lower"))
-    level = min(max((1 + usual) / 2, LEAST), MOST)
-    return Look(level, looks.expected(level))
 
 
 def equal_content(first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from lcmem.matching.compare import compare, probabilities, score_pairs
 from lcmem.matching.copies import CopyFinder, equal_content
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.groups import connected_components
+from lcmem.matching.looks import RANKS
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.model import LinearHead
 from lcmem.scan import Best, scan
@@ -57,18 +58,19 @@ def _including(best: Best, wanted: np.ndarray, synthetic: FeatureSet, real: Feat
 def match_table(
     synthetic: FeatureSet, real: FeatureSet, best: Best, calibration: Calibration, finder: CopyFinder
 ) -> pd.DataFrame:
-    """Every synthetic picture with its best real ones and a verdict on each pair: copies first, then by score.
+    """Every synthetic picture with its best real ones and a verdict on each pair: copies, other matches, the rest.
 
-    The best match of each picture is looked at: what a generator makes of a picture that it learnt by heart has lost
-    the detail by which the model knows people, but a small picture of it is the same, or nearly so. A threshold that
-    was given holds for copies too, but not for files that are equal.
+    The best matches are looked at (:mod:`lcmem.matching.looks`), unless a threshold was given, which then holds for
+    copies too, but not for files that are equal.
     """
     count, k = best.logits.shape
     query, position, score = np.repeat(np.arange(count), k), best.positions.ravel(), best.logits.ravel()
-    nearest = np.tile(np.arange(k) == 0, count) & (calibration.method != "given")
-    copies = (score >= finder.levels.sure) | finder.copies(synthetic, query, real, position, score, nearest)
+    looked = np.flatnonzero(np.tile(np.arange(k) < RANKS, count) & (calibration.method != "given"))
+    looks = finder.looks(synthetic, query[looked], real, position[looked])
+    copies = (score >= finder.levels.sure) | finder.copies(synthetic, query, real, position, score)
+    copies[looked] |= looks[:, 0] >= finder.look.same
     reached = score >= calibration.logit
-    reached[nearest] |= finder.looks(synthetic, query[nearest], real, position[nearest]) >= finder.levels.alike
+    reached[looked] |= finder.look.hits(looks)
     if calibration.method == "given":
         copies &= reached
     copies |= equal_content(synthetic, query, real, position)
@@ -86,7 +88,7 @@ def match_table(
             "verdict": np.select([copies, reached], [COPY, SAME_IDENTITY], NO_MATCH),
         }
     )
-    table = table.iloc[np.lexsort((-score, ~copies, query))].reset_index(drop=True)
+    table = table.iloc[np.lexsort((-score, ~(copies | reached), ~copies, query))].reset_index(drop=True)
     return table.assign(rank=np.tile(np.arange(1, k + 1), count))
 
 

@@ -1,6 +1,6 @@
 """Whether two pictures are the same one, seen small: what decides between a copy and a look-alike."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -42,22 +42,35 @@ class Thumbnails:
             for at, picture in zip(batch.indices, batch.pictures.numpy(), strict=True):
                 self._known[new[at]] = grey(picture)
 
-    def correlations(self, first: Sequence[PictureLike], second: Sequence[str]) -> np.ndarray:
-        """How alike pictures are, or the mirror image of one and the other.
+    def alike(self, first: Sequence[PictureLike], second: Sequence[str]) -> np.ndarray:
+        """Whether pairs as of :meth:`pairs` are the same but for small changes, or mirror images, ``[n]`` booleans."""
+        found = np.zeros(len(second), dtype=bool)
+        for at, one, two in self.pairs(first, second):
+            found[at] = [correlation(*pair) >= SAME for pair in zip(one, two, strict=True)]
+        return found
+
+    def pairs(
+        self, first: Sequence[PictureLike], second: Sequence[str]
+    ) -> Iterator[tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]]:
+        """Thumbnails of pairs of pictures that can both be opened, some at a time.
 
         Args:
             first: Pictures, ``[n]``: paths, which are kept, or pictures in memory.
             second: Paths ``[n]``.
 
-        Returns:
-            ``[n]`` in [−1, 1]; −1 where one cannot be opened.
+        Yields:
+            Positions of m pairs, and both thumbnails of each.
         """
-        found = np.full(len(second), -1.0)
         for start in range(0, len(second), CHUNK):
             pairs = list(zip(first[start : start + CHUNK], second[start : start + CHUNK], strict=True))
             self.read(path for pair in pairs for path in pair if isinstance(path, str))
-            found[start : start + CHUNK] = [_alike(*map(self._of, pair)) for pair in pairs]
-        return found
+            known = [(at, self._of(one), self._of(two)) for at, (one, two) in enumerate(pairs, start)]
+            whole = [(at, one, two) for at, one, two in known if one is not None and two is not None]
+            yield (
+                np.array([at for at, *_ in whole], dtype=np.int64),
+                [one for _, one, _ in whole],
+                [two for *_, two in whole],
+            )
 
     def _of(self, picture: PictureLike) -> np.ndarray | None:
         if isinstance(picture, str):
@@ -66,10 +79,6 @@ class Thumbnails:
             return grey(load_levels(picture, SIDE))
         except PictureError:
             return None
-
-
-def _alike(one: np.ndarray | None, two: np.ndarray | None) -> float:
-    return -1.0 if one is None or two is None else correlation(one, two)
 
 
 def grey(picture: np.ndarray) -> np.ndarray:

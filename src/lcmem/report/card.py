@@ -50,7 +50,7 @@ def audit_card(result: "AuditResult", review: "Review | None" = None) -> dict[st
 
 def report_id(numbers: dict[str, Any]) -> str:
     """The same for every audit of the same pictures with the same model and thresholds; 16 hexadecimal digits."""
-    named = ("fingerprints", "model_fingerprint", "threshold_logit", "copy_threshold_logit", "look_threshold")
+    named = ("fingerprints", "model_fingerprint", "threshold_logit", "copy_threshold_logit", "look_thresholds")
     text = json.dumps([numbers.get(name) for name in named], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -1,0 +1,62 @@
+"""Claims: a picture is found again in another, whole or a part of it, mirrored or not; strangers are not."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import lcmem
+from lcmem.augment import Augmentation
+from lcmem.matching.looks import SIZES, correlate
+from lcmem.matching.thumbnails import SIDE, correlation, grey
+from lcmem.pictures.image import load_levels
+from lcmem.pictures.manifest import Manifest
+
+
+@pytest.fixture(scope="module")
+def small(orl):
+    return [grey(load_levels(path, SIDE)) for path in orl.paths[::10]]
+
+
+def part(picture, top, left, side):
+    """A square of a thumbnail, as large as a thumbnail."""
+    cut = Image.fromarray(picture[top : top + side, left : left + side])
+    return np.asarray(cut.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
+
+def test_whole_thumbnails_correlate_as_before(small):
+    found = correlate(small, small[1:] + small[:1])
+    naive = [correlation(one, two) for one, two in zip(small, small[1:] + small[:1], strict=True)]
+    assert found[:, 0] == pytest.approx(naive, abs=1e-4)
+    assert correlate([], []).shape == (0, len(SIZES))
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("side", SIZES[1:])
+def test_a_part_is_found_where_it_is(small, side, mirrored):
+    parts = [part(picture, 2, 1, side)[:, :: -1 if mirrored else 1] for picture in small]
+    at = SIZES.index(side)
+    found, others = correlate(parts, small)[:, at], correlate(parts, small[1:] + small[:1])[:, at]
+    assert found.min() > 0.95 and np.median(others) < 0.9
+
+
+def test_an_empty_picture_is_like_nothing(small):
+    empty = np.full((SIDE, SIDE), 128, np.uint8)
+    assert correlate([empty] * 3, small[:3]) == pytest.approx(0, abs=1e-3)
+    assert correlate(small[:3], [empty] * 3) == pytest.approx(0, abs=1e-3)
+
+
+def test_strongly_edited_copies_are_found_that_the_score_misses(orl, compact, tmp_path):
+    """About five edits at once, of 40 of 200 photos; at a threshold by the score alone, as --threshold has it."""
+    number = orl.table.groupby("identity").cumcount()
+    real, sources = Manifest(orl.table[number < 5]), orl.table["path"][number == 0]
+    for at, path in enumerate(sources):
+        picture = torch.from_numpy(load_levels(path, 128))[None].float() / 255
+        edited = Augmentation()(picture, torch.Generator().manual_seed(at))[0]
+        Image.fromarray((edited * 255).byte().permute(1, 2, 0).numpy()).save(tmp_path / f"{at:02}.png")
+    found = lcmem.audit(real, tmp_path, model=compact, workers=0).to_frame()
+    matched = found["match"].to_numpy()
+    by_score = (found["logit"] >= lcmem.audit(real, tmp_path, model=compact, workers=0).calibration.logit).to_numpy()
+    right = np.array([shown == path for shown, path in zip(found["real"], sources, strict=True)])
+    assert (matched & right).sum() >= by_score.sum() + 5
+    assert right[matched & ~by_score].mean() >= 0.9
