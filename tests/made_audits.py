@@ -48,6 +48,7 @@ def made_audit(faces, folder, *, count, matches, side=128):
             "grade": np.where((at >= matches) & (at < matches + 2), "close", verdict),
             "match": at < matches,
             "verdict": verdict,
+            "found_by": np.where(at == 1, "looks", np.where(at < matches, "score", "")),
         }
     )
     rates = [proportion(number, count) for number in (matches, matches // 3)]

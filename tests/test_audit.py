@@ -112,7 +112,8 @@ def test_people_never_seen_match_no_more_than_promised(result):
 def test_each_picture_has_its_evidence(result):
     """Of 12 people so high a score cannot be rarer than 2 of 13."""
     frame = result.to_frame()
-    assert list(frame)[-5:] == ["p_value", "q_value", "grade", "match", "verdict"]
+    assert list(frame)[-6:] == ["found_by", "p_value", "q_value", "grade", "match", "verdict"]
+    assert ((frame["found_by"] != "") == frame["match"]).all()
     assert (frame["p_value"].iloc[frame["logit"].argmax()] <= frame["p_value"]).all()
     assert frame["p_value"].min() <= 2 / 13 and (frame["q_value"] >= frame["p_value"]).all()
     assert set(frame["grade"][frame["match"]]) <= {"copy", "same identity"} and result.summary["n_close"] == 0
@@ -153,7 +154,8 @@ def test_files(result, sets):
     matches = pd.read_parquet(out / "matches.parquet")
     assert list(matches)[:7] == ["synthetic", "real", "identity", "dataset", "logit", "probability", "rank"]
     assert len(matches) == 18 * 5 and (matches.groupby("synthetic")["logit"].diff().dropna() <= 0).all()
-    pd.testing.assert_frame_equal(pd.read_csv(out / "matches.csv"), matches, rtol=1e-12)
+    written = pd.read_csv(out / "matches.csv").fillna({"found_by": ""})
+    pd.testing.assert_frame_equal(written, matches, rtol=1e-12)
     kept, rejected = pd.read_csv(out / "kept.csv"), pd.read_csv(out / "rejected.csv")
     assert list(kept)[0] == list(rejected)[0] == "path"
     assert len(rejected) == summary["n_memorized"] and len(kept) + len(rejected) == 18

@@ -205,7 +205,7 @@ class AuditResult:
             twins, skipped = (
                 pd.read_csv(source / f"{name}.csv", dtype=str, keep_default_na=False) for name in ("twins", "skipped")
             )
-            if missing := {"grade", "dataset"} - set(matches):
+            if missing := {"grade", "dataset", "found_by"} - set(matches):
                 raise KeyError(f"no {min(missing)} in matches.parquet")
             total, independent = numbers["n_synthetic"], numbers["n_synthetic_independent"]
             memorization = proportion(numbers["n_memorized"], total, independent)

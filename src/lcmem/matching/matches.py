@@ -86,6 +86,7 @@ def match_table(
             "rank": 0,
             "match": copies | reached,
             "verdict": np.select([copies, reached], [COPY, SAME_IDENTITY], NO_MATCH),
+            "found_by": np.select([score >= calibration.logit, copies | reached], ["score", "looks"], ""),
         }
     )
     table = table.iloc[np.lexsort((-score, ~(copies | reached), ~copies, query))].reset_index(drop=True)

@@ -15,6 +15,7 @@ function query() {
 function scoreText(row) {
   const parts = [`${source.unit} ${row.score.toFixed(2)}`];
   if (row.p !== null && row.p !== undefined) parts.push(`p ${shortNumber(row.p)}`, `q ${shortNumber(row.q)}`);
+  if (row.by === 'looks') parts.push('found by its looks');
   return parts.join(' · ');
 }
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 COLUMNS = {
     "path": "synthetic", "real": "real", "identity": "identity", "dataset": "dataset", "verdict": "verdict",
-    "grade": "grade", "logit": "score", "p_value": "p", "q_value": "q",
+    "grade": "grade", "logit": "score", "p_value": "p", "q_value": "q", "found_by": "by",
 }  # fmt: skip
 """Columns of :meth:`lcmem.jobs.audit_result.AuditResult.to_frame` and what the gallery calls them."""
 
