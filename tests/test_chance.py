@@ -105,10 +105,11 @@ def test_levels_of_looks_lie_between_strangers_and_copies():
     """One pair in a hundred that is a copy under two names moves nothing; levels stay where copies can be told."""
     looks = np.stack([np.linspace(0.2, 0.86, 99)] * len(SIZES), 1)
     chance = Chance(looks[:, 0], np.arange(99), mutual=True)
-    usual = (1 + np.sort(looks[:, 0])[97]) / 2
+    second, share = np.sort(looks[:, 0])[97], 0.5 + 99**-0.5
+    usual = second + share * (1 - second)
     look = measure_look(looks, chance)
     assert look.levels == pytest.approx([usual] * len(SIZES)) and look.expected == pytest.approx(2 / 100)
     dirty = measure_look(np.vstack([looks, looks[:1] * 0 + 0.999]), Chance(np.zeros(100), np.arange(100), mutual=True))
-    assert dirty.levels == pytest.approx([(1 + 0.86) / 2] * len(SIZES)) and dirty.expected > look.expected
-    assert set(measure_look(looks / 2, chance).levels) == {0.9}
+    assert dirty.levels == pytest.approx([0.86 + 0.6 * 0.14] * len(SIZES)) and dirty.expected > look.expected
+    assert set(measure_look(looks / 9, chance).levels) == {0.9}, "as 0.096 + 0.6 × 0.904 would be too low"
     assert set(measure_look(looks * 0 + 0.999, chance).levels) == {0.995}

@@ -31,8 +31,8 @@ INTRODUCTION = f"""# Copies seen small
 Written by `python tools/copies.py DATA …`. An audit looks at each generated picture and the {RANKS} real pictures that
 the model finds most like it, in {SIDE} × {SIDE} grey pixels: is it found again in one of them, or its mirror image, as
 a whole or as a part of {", ".join(map(str, SIZES[1:]))} pixels a side? From which correlation on it then matches is
-measured on the set's own strangers for each size, halfway between what 99.5 % of them reach at most and 1, between
-{LEAST} and {MOST} ([verdicts](auditing.md#two-verdicts)). From {SAME} on a whole picture is a copy.
+measured on the set's own strangers for each size, about halfway between what 99.5 % of them reach at most and 1,
+between {LEAST} and {MOST} ([verdicts](auditing.md#two-verdicts)). From {SAME} on a whole picture is a copy.
 
 **Strangers**: what the best matches among other identities reach, for up to {PICTURES} pictures of each set's split
 train, whole and as the smallest part: 99.5 % of them at most, and the highest. `brain_mri` has no identities: what is

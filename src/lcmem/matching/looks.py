@@ -65,7 +65,9 @@ UNMEASURED = Look()
 def measure_look(looks: np.ndarray, chance: Chance, confidence: float = CONFIDENCE) -> Look:
     """Levels halfway between what chance matches reach and 1, so that looks add next to nothing to the scores' matches.
 
-    The highest in two hundred of them do not count, nor the very highest of fewer: they may be copies under two names.
+    The fewer identities there are, the less is known of what strangers can reach, and the nearer levels are to 1: of n
+    identities by a share of 1 / √n. The highest in two hundred chance matches do not count, nor the very highest of
+    fewer: they may be copies under two names.
     Levels are never so high that copies at half the size or at JPEG quality 75 would be missed, nor so low that one
     could not speak of the same picture.
 
@@ -77,7 +79,8 @@ def measure_look(looks: np.ndarray, chance: Chance, confidence: float = CONFIDEN
     if not len(looks):
         return UNMEASURED
     usual = np.quantile(looks, USUAL, axis=0, method="lower")
-    look = Look(tuple(map(float, np.clip((1 + usual) / 2, LEAST, MOST))))
+    share = min(0.5 + chance.identities**-0.5, 1)
+    look = Look(tuple(map(float, np.clip(usual + share * (1 - usual), LEAST, MOST))))
     hits = replace(chance, scores=look.hits(looks).astype(float))
     return replace(look, expected=hits.expected(1), bound=hits.bound(1, confidence))
 
