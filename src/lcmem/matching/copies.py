@@ -17,6 +17,7 @@ from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import SIZES, UNMEASURED, Look, correlate
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.pictures.image import load_levels
+from lcmem.progress import progress_bar
 from lcmem.store import Encoded, Store, fill
 
 SAMPLED, FEWEST = 64, 3
@@ -176,9 +177,11 @@ class CopyFinder:
         """
         found = np.full((len(one), len(SIZES)), -1.0)
         rows = np.flatnonzero((two >= 0) & first.openable(one) & second.openable(two))
-        if self.levels.candidate < inf:
-            for at, pictures, real in self.thumbnails.pairs(_paths(first, one[rows]), _paths(second, two[rows])):
-                found[rows[at]] = correlate(pictures, real)
+        if self.levels.candidate < inf and len(rows):
+            with progress_bar("looking at matches", len(rows)) as advance:
+                for at, pictures, real in self.thumbnails.pairs(_paths(first, one[rows]), _paths(second, two[rows])):
+                    found[rows[at]] = correlate(pictures, real)
+                    advance(len(at))
         return found
 
     def best_looks(self, first: FeatureSet, rows: np.ndarray, second: FeatureSet, positions: np.ndarray) -> np.ndarray:
