@@ -17,9 +17,9 @@ AUDITS, STRANGERS = 50, 150
 INTRODUCTION = f"""
 ### Strangers who match by their looks
 
-A generated picture also matches if it is found again in one of its {RANKS} best matches, seen small ([copies.md](
-copies.md)). {AUDITS} audits a row, {STRANGERS} strangers in each. **True**: the share of strangers that match so, on
-average and in the worst audit.
+A generated picture also matches if it is found again in one of its {RANKS} best matches, seen small
+([copies.md](copies.md)). {AUDITS} audits a row, {STRANGERS} strangers in each. **True**: the share of strangers that
+match so, on average and in the worst audit.
 """
 
 

@@ -26,7 +26,7 @@ Small diffusion models (EDM on the latents of `compact-autoencoder`, preset `cpu
 steps of {batch}, {sampler} Heun steps a sample) are trained on two CPU cores: what they make is blurred, and the
 point is not its quality but what is given away and who notices. Distances and retrieval scores are on the features
 of {extractor}, so they are no FID. Matches are found as an audit finds them: by the score of
-`{detector}`, or because a sample and its best match look the same when they are seen small ([copies.md](copies.md)).
+`{detector}`, or by their looks beside their best matches ([copies.md](copies.md)).
 Thresholds are calibrated on the training pictures for a false positive rate of 1 %; held-out pictures of people that
 the generator never saw are the control. Brackets hold 95 % intervals (retrieval score: 90 %)."""
 TABLE3 = """## Table 3: five conditionings
