@@ -261,3 +261,23 @@ def test_an_atlas_whose_pictures_changed(world, compact, tmp_path):
         result = lcmem.audit(tmp_path / "atlas", world.root / "generated", model=compact, workers=0)
     assert found(result) == (PLANTED, PLANTED)
     assert any("lcmem index brings it up to date" in each for each in result.summary["warnings"])
+    shown = result.to_frame()["real"].map(lambda path: path.removesuffix("#changed") in paths)
+    changed = result.matches["real"][result.matches["real"].str.endswith("#changed")]
+    assert shown.all() and len(changed) and not any(map(os.path.exists, changed)), "nobody is shown another picture"
+
+
+@pytest.mark.parametrize("left", [0, 12])
+def test_an_atlas_most_of_whose_pictures_are_gone(world, compact, tmp_path, left):
+    """A few that are left must not make copies of the others undetectable."""
+    paths = [str(tmp_path / f"{k:03}.png") for k in range(len(world.real))]
+    for old, new in zip(world.real["path"], paths, strict=True):
+        shutil.copy(old, new)
+    atlas = Atlas.create(tmp_path / "atlas", compact)
+    fill_atlas(Manifest(table(paths, world.real["identity"])), compact, atlas, workers=0)
+    for path in paths[left:]:
+        Path(path).unlink()
+    result = lcmem.audit(tmp_path / "atlas", world.root / "generated", model=compact, workers=0)
+    exact, soft = found(result)
+    assert exact == PLANTED and soft >= PLANTED - 1
+    if left:
+        assert f"{len(paths) - left} of {len(paths)} real pictures are not what" in result.about["notes"][0]

@@ -81,7 +81,7 @@ def test_no_threshold_above_what_copies_reach():
     usual = calibrate(chance, 0.01, "identities", highest=9.5)
     assert usual.logit == chance.threshold(0.01) and usual.rate <= 0.01 < usual.bound
     none = calibrate(chance, 0.01, "identities", highest=7.0)
-    assert none.logit == np.inf and "cannot tell" in none.explanation and "only copies are reported" in none.explanation
+    assert none.logit == np.inf and "cannot tell" in none.explanation and "no score shows" in none.explanation
 
 
 def test_a_given_threshold_comes_with_its_share_of_chance_matches():
@@ -112,4 +112,9 @@ def test_levels_of_looks_lie_between_strangers_and_copies():
     dirty = measure_look(np.vstack([looks, looks[:1] * 0 + 0.999]), Chance(np.zeros(100), np.arange(100), mutual=True))
     assert dirty.levels == pytest.approx([0.86 + 0.6 * 0.14] * len(SIZES)) and dirty.expected > look.expected
     assert set(measure_look(looks / 9, chance).levels) == {0.9}, "as 0.096 + 0.6 × 0.904 would be too low"
-    assert set(measure_look(looks * 0 + 0.999, chance).levels) == {0.995}
+    blind = measure_look(looks * 0 + 0.999, chance)
+    assert blind.blind and not blind.hits(looks * 0 + 1).any(), "all look the same, so looks tell nothing"
+    high = measure_look(looks * 0 + np.linspace(0.9, 0.9949, 99)[:, None], chance)
+    assert set(high.levels) == {0.995} and not high.blind
+    hit = np.vstack([looks[:-1], looks[:1] * 0 + 0.999])
+    assert measure_look(hit, chance).beyond(0.5) == 0 and measure_look(hit, chance).beyond(0.9) == pytest.approx(1 / 99)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import lcmem
 from lcmem.augment import Augmentation
@@ -60,3 +60,45 @@ def test_strongly_edited_copies_are_found_that_the_score_misses(orl, compact, tm
     right = np.array([shown == path for shown, path in zip(found["real"], sources, strict=True)])
     assert (matched & right).sum() >= by_score.sum() + 5
     assert right[matched & ~by_score].mean() >= 0.9
+
+
+def forms(rng, count, folder):
+    """Papers of one layout with other words."""
+    for number in range(count):
+        page = Image.new("RGB", (256, 256), "white")
+        draw = ImageDraw.Draw(page)
+        for place, colour in (((0, 0, 255, 40), "navy"), ((20, 60, 120, 110), "silver"), ((0, 220, 255, 255), "grey")):
+            draw.rectangle(place, fill=colour)
+        for line in range(6):
+            words = "".join(rng.choice(list("ABCDEFGHIJKLMNOP "), 14))
+            draw.text((130, 60 + 22 * line), words, fill=(60, 60, 60))
+        save_to = folder / f"p{number:02}" / "a.png"
+        save_to.parent.mkdir(parents=True)
+        page.save(save_to)
+    return folder
+
+
+def test_pictures_of_one_layout_are_no_copies_of_each_other(compact, tmp_path):
+    rng = np.random.default_rng(0)
+    real, new = forms(rng, 60, tmp_path / "real"), forms(rng, 30, tmp_path / "new")
+    result = lcmem.audit(real, new, model=compact, workers=0)
+    assert "looks" not in set(result.to_frame()["found_by"]) and result.copies.count <= 3
+    assert "look the same" in result.copy_rule and not len(result.twins)
+
+
+def test_what_is_found_by_looks_is_in_the_verdict_and_in_what_chance_does(orl, compact):
+    """Where no score can tell, crops of the real pictures match by their looks alone."""
+    number = orl.table.groupby("identity").cumcount()
+    bursts = Manifest(orl.table[number < 6].assign(identity=""))
+    crops = [part(grey(load_levels(path, 96)), 8, 8, 60) for path in bursts.paths[::12]]
+    result = lcmem.audit(bursts, [Image.fromarray(each) for each in crops], model=compact, workers=0)
+    found = result.to_frame()
+    assert (found["found_by"] == "looks").sum() == result.memorization.count > 0
+    assert "None of" not in result.summary["verdict_sentence"]
+    few = lcmem.audit(bursts, [Image.fromarray(each) for each in crops], model=compact, workers=0, top_k=1)
+    assert few.memorization == result.memorization and len(few.matches) == len(crops)
+
+
+def test_files_of_equal_content_are_found_by_their_content(orl, compact):
+    result = lcmem.audit(Manifest(orl.table), orl.paths[:3], model=compact, workers=0)
+    assert set(result.to_frame()["found_by"]) == {"content"}

@@ -177,7 +177,8 @@ def _read_csv(source: Path, options: dict[str, Any]) -> "pd.DataFrame":
         options["sep"] = next((sign for sign in "\t;" if len(names) == 1 and sign in names[0]), ",")
     table = pd.read_csv(source, dtype=str, **options)
     if not isinstance(table.index, pd.RangeIndex):  # each row has a cell more than the head, so pandas shifts them
-        if table.iloc[:, -1].replace("", None).notna().any():
+        count = table.index.nlevels
+        if table.iloc[:, -count:].replace("", None).notna().any(axis=None):
             raise ValueError("rows have more cells than the first line names")
-        table = table.reset_index().set_axis([*table.columns, ""], axis=1).iloc[:, :-1]
+        table = table.reset_index().set_axis([*table.columns, *[""] * count], axis=1).iloc[:, :-count]
     return table.rename(columns=lambda name: name.strip() if isinstance(name, str) else name)

@@ -32,18 +32,19 @@ def verify(atlas: Atlas, *, pictures: bool = False) -> list[str]:
     return problems + (_changed(atlas) if pictures else [])
 
 
-def changed_pictures(atlas: Atlas) -> np.ndarray:
-    """Which pictures are there, but are not what was encoded: ``[N]`` booleans.
+def gone_and_changed(atlas: Atlas) -> tuple[np.ndarray, np.ndarray]:
+    """Which pictures are not there, and which are but are not what was encoded: ``[N]`` booleans each.
 
     Only files whose size or date differs from what the atlas knows are read.
     """
     stamps = np.array([file_stamp(path) for path in atlas.paths], dtype=object)
-    changed: np.ndarray = (stamps != "") & (stamps != atlas.table["stamp"].to_numpy(dtype=object))
+    gone = stamps == ""
+    changed = ~gone & (stamps != atlas.table["stamp"].to_numpy(dtype=object))
     suspects = np.flatnonzero(changed)
     if len(suspects):
         found = content_table(list(atlas.paths[suspects]), {})
         changed[suspects] = found["sha256"].to_numpy(object) != atlas.table["sha256"].to_numpy(object)[suspects]
-    return changed
+    return gone, changed
 
 
 def _changed(atlas: Atlas) -> list[str]:

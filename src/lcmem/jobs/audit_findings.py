@@ -18,6 +18,7 @@ from lcmem.matching.control import Control, control_scores, shared_files
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.grades import graded
+from lcmem.matching.looks import RANKS
 from lcmem.matching.matches import best_matches, evidence, match_table
 from lcmem.matching.verdicts import COPY
 from lcmem.report.verdict import holdout_note
@@ -46,12 +47,13 @@ def compare_sets(
         began: When it began, as of :func:`time.perf_counter`.
     """
     real, synthetic = sets["real"], sets["synthetic"]
-    best = best_matches(synthetic, real, finder.detector, min(settings.top_k, len(real.blocks)))
+    best = best_matches(synthetic, real, finder.detector, min(max(settings.top_k, RANKS), len(real.blocks)))
     listed, files = shared_files(synthetic, real)
     control = control_scores(sets["holdout"], real, finder, looked=level is None) if "holdout" in sets else None
     point = _point(sets, listed, control, finder, level, settings)
     finder = replace(finder, look=point.look)
     matches = graded(match_table(synthetic, real, best, point.calibration, finder), point.chance)
+    matches = matches[matches["rank"] <= settings.top_k].reset_index(drop=True)
     clusters = evidence(matches, synthetic, finder)
     memorization, copies = _rates(matches, clusters)
     least = min(point.calibration.logit, finder.levels.sure)
@@ -129,12 +131,24 @@ def _findings(
     """What a summary says of copies and of the sets."""
     told, levels = separations(sets, clusters), finder.levels
     known = {
-        "look_thresholds": [level for level in point.look.levels if level < inf],
+        "look_thresholds": [level if level < inf else None for level in point.look.levels],
         "look_chance": point.look.expected,
         "copy_threshold_logit": min(levels.candidate, levels.sure),
         "copy_method": levels.method,
     }
-    return as_json(told) | known | {"notes": _doubts(sets) + point.notes + remarks(sets["real"], told)}
+    notes = _doubts(sets) + _closed(sets) + point.notes + remarks(sets["real"], told)
+    return as_json(told) | known | {"notes": notes}
+
+
+def _closed(sets: dict[str, FeatureSet]) -> list[str]:
+    """Pictures of atlases that cannot be looked at; without names, for private audits as well."""
+    counts = {name: int((~found.openable(np.arange(len(found.keys)))).sum()) for name, found in sets.items()}
+    return [
+        f"{count} of {len(sets[name].keys)} {name} pictures are not what their atlas was made of, or not there any "
+        "more: they are not shown, and copies of them are told by their score alone."
+        for name, count in counts.items()
+        if count
+    ]
 
 
 def _doubts(sets: dict[str, FeatureSet]) -> list[str]:

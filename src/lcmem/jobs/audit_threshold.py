@@ -115,15 +115,25 @@ def read_point(
 
 
 def _with_look(calibration: Calibration, look: Look, levels: CopyLevels) -> Calibration:
-    """With a sentence on the look, where pictures can be opened."""
+    """With the look in what is stated, where pictures can be opened."""
     if levels.candidate == inf:
         return calibration
+    if look.blind:
+        text = (
+            f"{calibration.explanation} Pictures of this set look so much alike, seen small, that no look can tell "
+            "copies from others: only scores decide."
+        )
+        return replace(calibration, explanation=text)
+    assert calibration.rate is not None and calibration.bound is not None
+    more = look.beyond(calibration.logit)
     text = (
         f"{calibration.explanation} A picture also matches where its thumbnail is found again in that of one of its "
-        f"best matches: with a correlation of at least {look.levels[0]:.3f}, in a part of it of at least "
-        f"{max(look.levels[1:]):.3f}; at most {look.expected:.2%} are expected to do so by chance."
+        f"best matches with a correlation of at least {min(look.levels):.3f} to "
+        f"{max(level for level in look.levels if level < inf):.3f}, by the size of the part; at most "
+        f"{look.expected:.2%} are expected to do so by chance."
     )
-    return replace(calibration, explanation=text)
+    rate, bound = min(calibration.rate + more, 1), min(calibration.bound + more, 1)
+    return replace(calibration, explanation=text, rate=rate, bound=bound)
 
 
 def _warning(share: float) -> list[str]:

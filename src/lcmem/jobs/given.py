@@ -23,9 +23,9 @@ def counted(source: Any) -> Any:
     """A source whose pictures can be counted: one picture alone, or what a generator yields, becomes a list."""
     if source is None or isinstance(source, str | os.PathLike | Manifest | Atlas | list | tuple):
         return source
-    if hasattr(source, "__len__") and not is_single(source):
-        return source
-    return list(source) if isinstance(source, Iterator) else [source]
+    if isinstance(source, Iterator | set) or getattr(getattr(source, "dtype", None), "kind", "") in ("O", "U", "S"):
+        return list(source)  # of a generator, or an array or a column of paths
+    return source if hasattr(source, "__len__") and not is_single(source) else [source]
 
 
 def in_memory(source: Any) -> bool:

@@ -165,18 +165,19 @@ def levels_as_json(levels: CopyLevels) -> dict[str, Any]:
 def look_as_json(look: Look) -> dict[str, Any]:
     """When pictures match by their looks; JSON has no infinity."""
     return {
-        "thresholds": [level for level in look.levels if level < inf],
+        "thresholds": [level if level < inf else None for level in look.levels],
         "expected": look.expected,
         "bound": look.bound,
+        "chance": [list(each) for each in look.chance],
     }
 
 
 def _look(kept: dict[str, Any]) -> Look:
-    levels = [float(level) for level in kept["thresholds"]]
-    missing = [inf] * (len(SIZES) - len(levels))
-    if not levels or len(levels) > len(SIZES):
+    levels = tuple(inf if level is None else float(level) for level in kept["thresholds"])
+    if len(levels) != len(SIZES):
         raise ValueError("levels of another number of sizes")
-    return Look((*levels, *missing), float(kept["expected"]), float(kept["bound"]))
+    chance = tuple((float(score), float(share)) for score, share in kept["chance"])
+    return Look(levels, float(kept["expected"]), float(kept["bound"]), chance)
 
 
 def _levels(kept: dict[str, Any]) -> CopyLevels:

@@ -90,7 +90,8 @@ class OwnChance(NamedTuple):
         best = compare(queries, real.blocks, finder.detector, k=k, **known).different
         assert best is not None
         looks = finder.best_looks(real, rows, real, best.positions)
-        return measure_look(looks, replace(self.chance, scores=looks[:, 0], clusters=identities[rows]), confidence)
+        chance = replace(self.chance, scores=self.matches.scores[rows], clusters=identities[rows])
+        return measure_look(looks, chance, confidence)
 
 
 def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None = None) -> OwnChance:

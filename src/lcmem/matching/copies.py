@@ -15,13 +15,15 @@ from lcmem.errors import PictureError
 from lcmem.matching.compare import highest_score
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import SIZES, UNMEASURED, Look, correlate
-from lcmem.matching.thumbnails import Thumbnails
+from lcmem.matching.thumbnails import SAME, Thumbnails, correlation
 from lcmem.pictures.image import load_levels
 from lcmem.progress import progress_bar
 from lcmem.store import Encoded, Store, fill
 
 SAMPLED, FEWEST = 64, 3
 """Real pictures that are copied to see what copies reach, and how many must be left."""
+MOST_PAIRS = 0.5
+"""Share of pairs of different real pictures whose thumbnails agree, from which on these tell nothing."""
 BATCH = 64
 CHUNK = 4096
 """Pairs whose features are compared at once."""
@@ -37,7 +39,7 @@ class CopyLevels:
         candidate: Score from which a pair is looked at: it is a copy if the thumbnails agree. Below every test copy.
         sure: Score from which a pair counts as a copy without a look; +∞ where pictures can be looked at.
         typical: What half of the test copies reach, of the edit that costs most.
-        method: ``edited copies``, ``edited copies of other pictures`` or ``equal pictures``.
+        method: ``edited copies``, ``edited copies, unseen``, ``edited copies of other pictures`` or ``equal pictures``.
     """
 
     candidate: float
@@ -85,8 +87,21 @@ def measure_copies(
             typical = min(typical, own)
             if found is not real:
                 return CopyLevels(inf, typical, typical, "edited copies of other pictures")
+            if _one_layout(real):
+                return CopyLevels(inf, typical, typical, "edited copies, unseen")
             return CopyLevels(min(candidate, own - ROUNDING), inf, typical, "edited copies")
     return CopyLevels(inf, own - ROUNDING, own - ROUNDING, "equal pictures")
+
+
+def _one_layout(real: FeatureSet) -> bool:
+    """Whether most pictures look the same, seen small, as forms do: then a look tells no copy from another picture."""
+    distinct = np.unique(np.array(real.keys, dtype=object), return_index=True)[1]
+    rows = distinct[real.openable(distinct)][:SAMPLED]
+    looks = Thumbnails(0)
+    one, two = np.triu_indices(len(rows), 1)
+    pairs = looks.pairs(_paths(real, rows[one]), _paths(real, rows[two]))
+    alike = [correlation(*pair) >= SAME for _, first, second in pairs for pair in zip(first, second, strict=True)]
+    return bool(alike) and float(np.mean(alike)) > MOST_PAIRS
 
 
 def _level(found: FeatureSet, edit: str, detector: Detector, store: Store | None) -> tuple[float, float] | None:
@@ -199,6 +214,8 @@ class CopyFinder:
     ) -> np.ndarray:
         """Which pairs are copies: equal in content; or alike enough, and equal in features or in thumbnails.
 
+        Where one picture cannot be opened, as alike as half of the test copies are.
+
         Args:
             first: A set.
             one: Positions in it, ``[n]``.
@@ -214,9 +231,11 @@ class CopyFinder:
                 part = left[start : start + CHUNK]
                 apart = np.abs(first.blocks.take(one[part]) - second.blocks.take(two[part])).max(1)
                 found[part] = apart <= ROUNDING
-        left = left[~found[left] & first.openable(one[left]) & second.openable(two[left])]
+        left = left[~found[left]]
         if len(left) and self.levels.candidate < inf:
-            found[left] = self.thumbnails.alike(_paths(first, one[left]), _paths(second, two[left]))
+            found[left] = scores[left] >= self.levels.typical  # of those that cannot be opened
+            for at, pictures, real in self.thumbnails.pairs(_paths(first, one[left]), _paths(second, two[left])):
+                found[left[at]] = [correlation(*pair) >= SAME for pair in zip(pictures, real, strict=True)]
         return found
 
 

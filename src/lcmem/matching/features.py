@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lcmem.atlas.atlas import Atlas
 from lcmem.atlas.card import feature_card, is_atlas
-from lcmem.atlas.check import changed_pictures
+from lcmem.atlas.check import gone_and_changed
 from lcmem.atlas.fill import encoded
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError, LCMemWarning
@@ -26,6 +26,8 @@ from lcmem.scan.chunked import ChunkedRows
 from lcmem.store import Encoded, Store, fill
 
 KIND = "features"
+CHANGED = "#changed"
+"""What stands behind the path of a picture whose file shows something else than its atlas was made of."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,7 @@ class FeatureSet:
         encoded: How many were encoded in this run; the others were stored already.
         seconds: What this run spent on encoding.
         known_keys: Content hashes, where they are known already.
-        changed: ``[N]`` booleans: which files are no longer what their features were made of, and so are not to be
-            opened; None if all are. See :func:`lcmem.atlas.check.changed_pictures`.
+        closed: ``[N]`` booleans: which files are gone, or no longer what their features were made of; None if none is.
         doubt: What is doubtful about the features, as it was warned of; "" if nothing is.
     """
 
@@ -50,7 +51,7 @@ class FeatureSet:
     encoded: int
     seconds: float
     known_keys: list[str] | None = None
-    changed: np.ndarray | None = None
+    closed: np.ndarray | None = None
     doubt: str = ""
 
     @cached_property
@@ -66,7 +67,7 @@ class FeatureSet:
 
     def openable(self, rows: np.ndarray) -> np.ndarray:
         """Which of these positions ``[n]`` have files that show what their features were made of, ``[n]`` booleans."""
-        return np.ones(len(rows), dtype=bool) if self.changed is None else ~self.changed[rows]
+        return np.ones(len(rows), dtype=bool) if self.closed is None else ~self.closed[rows]
 
     def check_usable(self, name: str) -> None:
         """Refuse a set without a usable picture; ``name`` says which it is.
@@ -157,7 +158,7 @@ def extract_features(
 
     Args:
         source: The pictures; or an atlas, whose features are taken as they are, whether its pictures are here or not;
-            those that have changed since are not opened.
+            those that have changed since are not opened, and called :data:`CHANGED`.
         detector: The model.
         store: Where to look first and to store; None stores nothing.
         title: Of the progress bar.
@@ -179,8 +180,8 @@ def extract_features(
 
 
 def _of_atlas(atlas: Atlas) -> FeatureSet:
-    changed = changed_pictures(atlas)
-    count, doubt = int(changed.sum()), ""
+    gone, changed = gone_and_changed(atlas)
+    count, doubt, manifest = int(changed.sum()), "", atlas.manifest
     if count:
         example = atlas.manifest.below(atlas.paths[changed.argmax()])
         doubt = (
@@ -188,8 +189,10 @@ def _of_atlas(atlas: Atlas) -> FeatureSet:
             f"example {example}: what it holds of them is what they were; lcmem index brings it up to date"
         )
         warnings.warn(doubt, LCMemWarning, stacklevel=4)
-    keys = list(atlas.table["sha256"])
-    return FeatureSet(atlas.manifest, atlas.blocks(), [], 0, 0.0, keys, changed if count else None, doubt)
+        names = [path + CHANGED if other else path for path, other in zip(atlas.paths, changed, strict=True)]
+        manifest = Manifest(manifest.table.assign(path=names))  # whoever opens or shows pictures does not find these
+    keys, closed = list(atlas.table["sha256"]), gone | changed
+    return FeatureSet(manifest, atlas.blocks(), [], 0, 0.0, keys, closed if closed.any() else None, doubt)
 
 
 def _stored(

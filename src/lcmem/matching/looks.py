@@ -27,6 +27,8 @@ FLAT = 2.0
 """Grey values vary by at least so much (standard deviation, of 255), or a part counts as if they did: it is empty."""
 USUAL = 0.995
 """Share of chance matches that levels are taken from."""
+BLUNT = 0.05
+"""Share of chance matches that reach a level, from which on looks tell nothing."""
 LEAST, MOST = 0.9, 0.995
 """Correlations between which levels lie."""
 CHUNK = 256
@@ -41,16 +43,27 @@ class Look:
         levels: Correlation from which it does, for each of :data:`SIZES`.
         expected: Share of pictures of unseen identities that do, at most, on average over audits.
         bound: The share that is not exceeded in this audit with the confidence asked for.
+        chance: The chance matches that do: score of each, and which share of all identities it stands for.
     """
 
     levels: tuple[float, ...] = (SAME,) + (inf,) * (len(SIZES) - 1)
     expected: float = 1.0
     bound: float = 1.0
+    chance: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def blind(self) -> bool:
+        """Whether this set's pictures are so alike that looks tell nothing."""
+        return min(self.levels) == inf
 
     @property
     def same(self) -> float:
         """Correlation of whole thumbnails from which it is a copy: photos of one person may be rather alike as well."""
         return max(self.levels[0], SAME)
+
+    def beyond(self, threshold: float) -> float:
+        """Share of pictures of unseen identities that match by their looks alone, below this score."""
+        return sum(share for score, share in self.chance if score < threshold)
 
     def hits(self, looks: np.ndarray) -> np.ndarray:
         """Which correlations ``[..., S]`` make a match, ``[...]`` booleans."""
@@ -67,22 +80,27 @@ def measure_look(looks: np.ndarray, chance: Chance, confidence: float = CONFIDEN
 
     The fewer identities there are, the less is known of what strangers can reach, and the nearer levels are to 1: of n
     identities by a share of 1 / √n. The highest in two hundred chance matches do not count, nor the very highest of
-    fewer: they may be copies under two names.
-    Levels are never so high that copies at half the size or at JPEG quality 75 would be missed, nor so low that one
-    could not speak of the same picture.
+    fewer: they may be copies under two names. Levels are never so high that copies at half the size or at JPEG quality
+    75 would be missed, nor so low that one could not speak of the same picture. Where many strangers reach one all the
+    same, as among forms of one layout, looks of that size tell nothing, and none matches by them.
 
     Args:
         looks: Highest correlations ``[n, S]`` of chance matches with their best matches, for each of :data:`SIZES`.
-        chance: The chance matches.
+        chance: The chance matches, with their scores.
         confidence: Of the bound.
     """
     if not len(looks):
         return UNMEASURED
     usual = np.quantile(looks, USUAL, axis=0, method="lower")
     share = min(0.5 + chance.identities**-0.5, 1)
-    look = Look(tuple(map(float, np.clip(usual + share * (1 - usual), LEAST, MOST))))
-    hits = replace(chance, scores=look.hits(looks).astype(float))
-    return replace(look, expected=hits.expected(1), bound=hits.bound(1, confidence))
+    levels = np.clip(usual + share * (1 - usual), LEAST, MOST)
+    levels[chance.weights @ (looks >= levels) > BLUNT * chance.identities] = inf
+    look = Look(tuple(map(float, levels)))
+    hit = look.hits(looks)
+    each = zip(chance.scores[hit], chance.growth * chance.weights[hit] / chance.identities, strict=True)
+    hits = replace(chance, scores=hit.astype(float))
+    told = tuple((float(score), float(share)) for score, share in each)
+    return replace(look, expected=hits.expected(1), bound=hits.bound(1, confidence), chance=told)
 
 
 def correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.ndarray:

@@ -68,12 +68,15 @@ def match_table(
     looked = np.flatnonzero(np.tile(np.arange(k) < RANKS, count) & (calibration.method != "given"))
     looks = finder.looks(synthetic, query[looked], real, position[looked])
     copies = (score >= finder.levels.sure) | finder.copies(synthetic, query, real, position, score)
+    seen = np.zeros(len(score), dtype=bool)
+    seen[looked] = finder.look.hits(looks)
     copies[looked] |= looks[:, 0] >= finder.look.same
     reached = score >= calibration.logit
-    reached[looked] |= finder.look.hits(looks)
+    reached |= seen
     if calibration.method == "given":
         copies &= reached
-    copies |= equal_content(synthetic, query, real, position)
+    equal = equal_content(synthetic, query, real, position)
+    copies |= equal
     chosen = real.manifest.table.iloc[position]
     table = pd.DataFrame(
         {
@@ -86,7 +89,9 @@ def match_table(
             "rank": 0,
             "match": copies | reached,
             "verdict": np.select([copies, reached], [COPY, SAME_IDENTITY], NO_MATCH),
-            "found_by": np.select([score >= calibration.logit, copies | reached], ["score", "looks"], ""),
+            "found_by": np.select(
+                [equal, score >= calibration.logit, seen, copies], ["content", "score", "looks", "score"], ""
+            ),
         }
     )
     table = table.iloc[np.lexsort((-score, ~(copies | reached), ~copies, query))].reset_index(drop=True)

@@ -42,13 +42,6 @@ class Thumbnails:
             for at, picture in zip(batch.indices, batch.pictures.numpy(), strict=True):
                 self._known[new[at]] = grey(picture)
 
-    def alike(self, first: Sequence[PictureLike], second: Sequence[str]) -> np.ndarray:
-        """Whether pairs as of :meth:`pairs` are the same but for small changes, or mirror images, ``[n]`` booleans."""
-        found = np.zeros(len(second), dtype=bool)
-        for at, one, two in self.pairs(first, second):
-            found[at] = [correlation(*pair) >= SAME for pair in zip(one, two, strict=True)]
-        return found
-
     def pairs(
         self, first: Sequence[PictureLike], second: Sequence[str]
     ) -> Iterator[tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]]:

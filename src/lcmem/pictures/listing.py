@@ -110,6 +110,8 @@ def list_zip(archive: Path) -> Listing:
         LCMemError: It is not a zip file.
     """
     listing = Listing()
+    if not archive.is_file():  # opening a pipe would wait for ever
+        raise LCMemError(f"{archive}: not a file; give a zip file or a folder")
     try:
         with zipfile.ZipFile(archive) as opened:
             seen = set[str]()

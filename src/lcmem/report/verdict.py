@@ -46,7 +46,7 @@ def judge(numbers: Mapping[str, Any]) -> Verdict:
         count = f"{copies:,} of {total:,} synthetic pictures {'is a copy' if copies == 1 else 'are copies'}"
         held, chance = _beside(numbers, " in all" if others else ""), _explained(numbers, " of those") if others else ""
         return Verdict(ALARM, f"Copies of real pictures: {count}{more}{held}{chance}.")
-    if not numbers["same_identity"]:
+    if not numbers["same_identity"] and not found:
         text = f"None of {total:,} synthetic pictures is a copy{_beside(numbers)}"
         return Verdict(UNCLEAR, f"Undecided: {text}, but whether they show real identities cannot be told here.")
     count = f"{found:,} of {total:,} synthetic pictures {_match(found)} a real identity{_beside(numbers)}"

@@ -92,8 +92,8 @@ def calibrate(chance: Chance, rate: float, method: str, highest: float, sure: fl
         texts.append(
             f"At {rate:.2%} chance matches the model cannot tell other photos of a person from strangers here: the "
             f"threshold would be {threshold:.2f}, and copies of real pictures themselves typically reach "
-            f"{highest:.2f}. So only copies are reported. A larger rate (--false-positive-rate), another model, "
-            "larger pictures or a look at twins.csv and the identities would help."
+            f"{highest:.2f}. So no score shows the same identity. A larger rate (--false-positive-rate), another "
+            "model, larger pictures or a look at twins.csv and the identities would help."
         )
     texts.append(promise)
     if expected > rate + 1e-12:
