@@ -24,8 +24,8 @@ COPY_RULES = {
     "{score} of at least {level:.2f}, whose thumbnails agree. That level lies below all JPEG-75 and half-size copies "
     "that were made of the real set's own pictures.",
     "edited copies, unseen": "A file of equal content, or a pair with a {score} of at least {level:.2f}, which half of "
-    "JPEG-75 and half-size copies of the real set's own pictures reach. Seen small, pictures of this set look the same, "
-    "so no look could tell.",
+    "JPEG-75 and half-size copies of the real set's own pictures reach. Seen small, all pictures of this set look the "
+    "same, so no look could tell.",
     "edited copies of other pictures": "A file of equal content, or a pair with a {score} of at least {level:.2f}. The "
     "real pictures cannot be opened, so that is what half of JPEG-75 and half-size copies of the other sets reach.",
     "equal pictures": "Only equal pictures: none can be opened to see what copies reach.",
