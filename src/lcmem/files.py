@@ -172,11 +172,12 @@ def _read_parquet(source: Path) -> "pd.DataFrame":
 def _read_csv(source: Path, options: dict[str, Any]) -> "pd.DataFrame":
     import pandas as pd
 
-    if "sep" not in options:
+    ours = "sep" not in options  # files of known data sets may mean it that rows have a cell more
+    if ours:
         names = list(pd.read_csv(source, nrows=0))
         options["sep"] = next((sign for sign in "\t;" if len(names) == 1 and sign in names[0]), ",")
     table = pd.read_csv(source, dtype=str, **options)
-    if not isinstance(table.index, pd.RangeIndex):  # each row has a cell more than the head, so pandas shifts them
+    if ours and not isinstance(table.index, pd.RangeIndex):  # each row has a cell more than the head, so pandas shifts them
         count = table.index.nlevels
         if table.iloc[:, -count:].replace("", None).notna().any(axis=None):
             raise ValueError("rows have more cells than the first line names")
