@@ -177,7 +177,8 @@ def _read_csv(source: Path, options: dict[str, Any]) -> "pd.DataFrame":
         names = list(pd.read_csv(source, nrows=0))
         options["sep"] = next((sign for sign in "\t;" if len(names) == 1 and sign in names[0]), ",")
     table = pd.read_csv(source, dtype=str, **options)
-    if ours and not isinstance(table.index, pd.RangeIndex):  # each row has a cell more than the head, so pandas shifts them
+    if ours and not isinstance(table.index, pd.RangeIndex):
+        # each row has more cells than the head, so pandas took the first ones for labels
         count = table.index.nlevels
         if table.iloc[:, -count:].replace("", None).notna().any(axis=None):
             raise ValueError("rows have more cells than the first line names")
