@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 
 import lcmem
 from lcmem.augment import Augmentation
+from lcmem.generation.filter import PrivacyFilter
 from lcmem.matching.looks import SIZES, correlate
 from lcmem.matching.thumbnails import SIDE, correlation, grey
 from lcmem.pictures.image import load_levels
@@ -84,6 +85,8 @@ def test_pictures_of_one_layout_are_no_copies_of_each_other(compact, tmp_path):
     result = lcmem.audit(real, new, model=compact, workers=0)
     assert "looks" not in set(result.to_frame()["found_by"]) and result.copies.count <= 3
     assert "look the same" in result.copy_rule and not len(result.twins)
+    judged = PrivacyFilter(compact, real)(sorted(map(str, new.rglob("*.png"))))
+    assert (judged.table["verdict"] == "copy").sum() <= 3, "as in an audit"
 
 
 def test_what_is_found_by_looks_is_in_the_verdict_and_in_what_chance_does(orl, compact):

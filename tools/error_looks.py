@@ -1,19 +1,25 @@
-"""Simulated audits again: how often a stranger matches by its looks."""
+"""How alike copies and strangers look; and in simulated audits, how often a stranger matches by its looks."""
 
 import numpy as np
 import pandas as pd
 from population import EACH
 
+from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.tables import markdown
+from lcmem.matching.copies import EDITS
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import RANKS, SIZES, correlate, measure_look
-from lcmem.matching.thumbnails import SIDE, grey
+from lcmem.matching.thumbnails import SIDE, correlation, grey
 from lcmem.model import Head
+from lcmem.pictures.image import load_levels
 from lcmem.pictures.loading import iterate_pictures
+from lcmem.scan import scan
 from lcmem.stats.chance import Chance
 
 AUDITS, STRANGERS = 50, 150
 """Audits a row, and strangers of each: every one is a search for parts in five pictures."""
+LOOKED = 150
+"""Pictures, and pairs of strangers, whose thumbnails are compared."""
 INTRODUCTION = f"""
 ### Strangers who match by their looks
 
@@ -55,3 +61,21 @@ def best_looks(scores: np.ndarray, small: list[np.ndarray], rows: np.ndarray, re
     best = real[np.argsort(-scores[np.ix_(rows, real)], axis=1)[:, :RANKS]]
     looks = correlate([small[at] for at in rows.repeat(RANKS)], [small[at] for at in best.ravel()])
     return looks.reshape(len(rows), RANKS, len(SIZES)).max(1)
+
+
+def look_alikes(found: FeatureSet, detector: LCMem) -> dict[str, object]:
+    """How far thumbnails of copies and of the most alike strangers correlate."""
+    sample = np.random.default_rng(0).choice(len(found.manifest), LOOKED, replace=False)
+    least = {name: 1.0 for name in EDITS}
+    for levels in (load_levels(found.manifest.paths[at]) for at in sample):
+        for name, edit in EDITS.items():
+            pair = (grey(load_levels(each, SIDE)) for each in (edit(levels), levels.transpose(1, 2, 0)))
+            least[name] = min(least[name], correlation(*pair))
+    people = np.arange(len(found.manifest)) // EACH
+    best = scan(found.blocks, None, detector.network.head, query_identities=people).different
+    assert best is not None
+    top = np.argsort(-best.logits[:, 0])[:LOOKED]
+    small = {at: grey(load_levels(found.manifest.paths[at], SIDE)) for at in {*top, *best.positions[top, 0]}}
+    alike = max(correlation(small[at], small[other]) for at, other in zip(top, best.positions[top, 0], strict=True))
+    copies = {f"{name} copies, least": value for name, value in least.items()}
+    return copies | {f"{LOOKED} most alike strangers, highest": alike}

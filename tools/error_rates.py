@@ -15,20 +15,17 @@ import numpy as np
 import pandas as pd
 import torch
 from error_bounds import section, simulate_bounds
-from error_looks import look_section
+from error_looks import look_alikes, look_section
 from population import EACH, PICTURES, Population, copies_of_each_other, populate, read_population, signed
 from scipy.stats import betabinom
 
 from lcmem.detectors.lcmem import LCMem
 from lcmem.files import write_table, write_text
 from lcmem.matching.control import FEWEST, Control
-from lcmem.matching.copies import EDITS
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import SIZES, UNMEASURED
 from lcmem.matching.matches import joined_by_match
-from lcmem.matching.thumbnails import SIDE, correlation, grey
-from lcmem.pictures.image import load_levels
-from lcmem.scan import scan
+from lcmem.matching.thumbnails import SIDE
 from lcmem.stats.calibration import calibrate
 from lcmem.stats.chance import Chance
 from lcmem.stats.evidence import tail_p_values
@@ -43,8 +40,6 @@ CELL = ["head", "pictures", "people"]
 """What names a cell; each has a row for every setting and rate."""
 MODES, COPIES, MEMORIZED = 8, 25, 0.3
 """A generator with few modes: so many people, each so many times, each memorized with this probability."""
-LOOKED = 150
-"""Pictures, and pairs of strangers, whose thumbnails are compared."""
 UNSEEN = 50
 """People whom a generator that memorized nothing shows."""
 PAGE = """# Do audits keep their promises?
@@ -181,24 +176,6 @@ def modes(
     seen = np.where(memorized, -1 - np.arange(MODES), shown[people, 0])
     clusters = joined_by_match(np.repeat(np.arange(MODES), COPIES), match, np.repeat(seen, COPIES))
     return match, clusters, MEMORIZED + (1 - MEMORIZED) * true
-
-
-def look_alikes(found: FeatureSet, detector: LCMem) -> dict[str, object]:
-    """How far thumbnails of copies and of the most alike strangers correlate."""
-    sample = np.random.default_rng(0).choice(len(found.manifest), LOOKED, replace=False)
-    least = {name: 1.0 for name in EDITS}
-    for levels in (load_levels(found.manifest.paths[at]) for at in sample):
-        for name, edit in EDITS.items():
-            pair = (grey(load_levels(each, SIDE)) for each in (edit(levels), levels.transpose(1, 2, 0)))
-            least[name] = min(least[name], correlation(*pair))
-    people = np.arange(len(found.manifest)) // EACH
-    best = scan(found.blocks, None, detector.network.head, query_identities=people).different
-    assert best is not None
-    top = np.argsort(-best.logits[:, 0])[:LOOKED]
-    small = {at: grey(load_levels(found.manifest.paths[at], SIDE)) for at in {*top, *best.positions[top, 0]}}
-    alike = max(correlation(small[at], small[other]) for at, other in zip(top, best.positions[top, 0], strict=True))
-    copies = {f"{name} copies, least": value for name, value in least.items()}
-    return copies | {f"{LOOKED} most alike strangers, highest": alike}
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:

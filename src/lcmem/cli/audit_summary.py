@@ -15,14 +15,14 @@ def _threshold(numbers: dict[str, Any]) -> str:
     return logit if numbers["threshold"] is None else f"p = {numbers['threshold']:.4g} (logit {logit})"
 
 
-COLOURS = {"memorization found": "red", "undecided": "yellow", "no memorization found": "green"}
-
-
 def print_summary(result: "AuditResult") -> None:
     """The verdict, and the numbers that matter as a short table."""
     from rich.console import Console
     from rich.table import Table
 
+    from lcmem.report.verdict import ALARM, CALM, UNCLEAR
+
+    colours = {ALARM: "red", UNCLEAR: "yellow", CALM: "green"}
     numbers = result.summary
     table = Table("", "value", "95 % interval", title="memorization audit", title_justify="left")
 
@@ -40,7 +40,7 @@ def print_summary(result: "AuditResult") -> None:
         table.add_row("expected by chance", f"{chance:.1%}", f"not more than {bound:.1%}")
     table.add_row("same identity from", _threshold(numbers), f"from: {numbers['threshold_method']}")
     console = Console()
-    console.print(numbers["verdict_sentence"], style=f"bold {COLOURS[numbers['verdict']]}", soft_wrap=True)
+    console.print(numbers["verdict_sentence"], style=f"bold {colours[numbers['verdict']]}", soft_wrap=True)
     warn = functools.partial(console.print, style="yellow", soft_wrap=True, highlight=False)
     for note in numbers["notes"]:
         warn(note)

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import replace
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -131,7 +130,7 @@ def _findings(
     """What a summary says of copies and of the sets."""
     told, levels = separations(sets, clusters), finder.levels
     known = {
-        "look_thresholds": [level if level < inf else None for level in point.look.levels],
+        "look_thresholds": point.look.shown,
         "look_chance": point.look.expected,
         "copy_threshold_logit": min(levels.candidate, levels.sure),
         "copy_method": levels.method,
@@ -142,12 +141,11 @@ def _findings(
 
 def _closed(sets: dict[str, FeatureSet]) -> list[str]:
     """Pictures of atlases that cannot be looked at; without names, for private audits as well."""
-    counts = {name: int((~found.openable(np.arange(len(found.keys)))).sum()) for name, found in sets.items()}
+    counts = {name: int(found.closed.sum()) for name, found in sets.items() if found.closed is not None}
     return [
         f"{count} of {len(sets[name].keys)} {name} pictures are not what their atlas was made of, or not there any "
         "more: they are not shown, and copies of them are told by their score alone."
         for name, count in counts.items()
-        if count
     ]
 
 

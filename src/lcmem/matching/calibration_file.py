@@ -165,7 +165,7 @@ def levels_as_json(levels: CopyLevels) -> dict[str, Any]:
 def look_as_json(look: Look) -> dict[str, Any]:
     """When pictures match by their looks; JSON has no infinity."""
     return {
-        "thresholds": [level if level < inf else None for level in look.levels],
+        "thresholds": look.shown,
         "expected": look.expected,
         "bound": look.bound,
         "chance": [list(each) for each in look.chance],

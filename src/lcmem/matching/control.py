@@ -13,7 +13,7 @@ from lcmem.matching.chance import OwnMatches, copy_groups, match_others, merge, 
 from lcmem.matching.compare import compare
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.looks import RANKS, SIZES, UNMEASURED, Look, measure_look
+from lcmem.matching.looks import BLIND, RANKS, SIZES, UNMEASURED, Look, measure_look
 from lcmem.matching.matches import equal_pictures, nearest_pictures
 from lcmem.stats.chance import CONFIDENCE, Chance
 from lcmem.stats.rates import Rate, effective_number, proportion
@@ -83,7 +83,9 @@ class OwnChance(NamedTuple):
         rows = np.flatnonzero((identities >= 0) & (self.matches.partners >= 0))
         if len(rows) > LOOKED:
             rows = np.sort(rows[np.argsort(np.array(real.keys, dtype=object)[rows], kind="stable")[:LOOKED]])
-        if not len(rows) or finder.levels.candidate == inf:
+        if finder.levels.candidate == inf:
+            return BLIND
+        if not len(rows):
             return UNMEASURED
         known = {"query_identities": identities[rows], "gallery_identities": identities, "title": "chance looks"}
         queries, k = real.blocks.take(rows), min(RANKS, len(identities))

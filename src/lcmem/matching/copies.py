@@ -14,8 +14,8 @@ from lcmem.detectors.base import Detector
 from lcmem.errors import PictureError
 from lcmem.matching.compare import highest_score
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.looks import SIZES, UNMEASURED, Look, correlate
-from lcmem.matching.thumbnails import SAME, Thumbnails, correlation
+from lcmem.matching.looks import SIZES, UNMEASURED, Look, look_at
+from lcmem.matching.thumbnails import Thumbnails
 from lcmem.pictures.image import load_levels
 from lcmem.progress import progress_bar
 from lcmem.store import Encoded, Store, fill
@@ -65,7 +65,11 @@ EDITS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"jpeg-75": jpeg_copy, "h
 
 
 def measure_copies(
-    real: FeatureSet, others: Sequence[FeatureSet], detector: Detector, store: Store | None
+    real: FeatureSet,
+    others: Sequence[FeatureSet],
+    detector: Detector,
+    store: Store | None,
+    thumbnails: Thumbnails,
 ) -> CopyLevels:
     """Make copies of some real pictures and see how alike the model finds them to their originals.
 
@@ -78,6 +82,7 @@ def measure_copies(
         others: The other sets.
         detector: The model.
         store: Where to keep the copies' features; None keeps none.
+        thumbnails: What the pictures look like.
     """
     own = highest_score(real.blocks, detector)
     for found in (real, *others):
@@ -87,28 +92,30 @@ def measure_copies(
             typical = min(typical, own)
             if found is not real:
                 return CopyLevels(inf, typical, typical, "edited copies of other pictures")
-            if _one_layout(real):
+            if _one_layout(real, thumbnails):
                 return CopyLevels(inf, typical, typical, "edited copies, unseen")
             return CopyLevels(min(candidate, own - ROUNDING), inf, typical, "edited copies")
     return CopyLevels(inf, own - ROUNDING, own - ROUNDING, "equal pictures")
 
 
-def _one_layout(real: FeatureSet) -> bool:
+def _one_layout(real: FeatureSet, thumbnails: Thumbnails) -> bool:
     """Whether most pictures look the same, seen small, as forms do: then a look tells no copy from another picture."""
-    distinct = np.unique(np.array(real.keys, dtype=object), return_index=True)[1]
-    rows = distinct[real.openable(distinct)][:SAMPLED]
-    looks = Thumbnails(0)
+    rows = _sample(real)
     one, two = np.triu_indices(len(rows), 1)
-    pairs = looks.pairs(_paths(real, rows[one]), _paths(real, rows[two]))
-    alike = [correlation(*pair) >= SAME for _, first, second in pairs for pair in zip(first, second, strict=True)]
+    pairs = thumbnails.same(_paths(real, rows[one]), _paths(real, rows[two]))
+    alike = [each for _, same in pairs for each in same]
     return bool(alike) and float(np.mean(alike)) > MOST_PAIRS
+
+
+def _sample(found: FeatureSet) -> np.ndarray:
+    """Positions of some pictures that can be opened, each content once, by their contents."""
+    distinct = np.unique(np.array(found.keys, dtype=object), return_index=True)[1]
+    return distinct[found.openable(distinct)][:SAMPLED]
 
 
 def _level(found: FeatureSet, edit: str, detector: Detector, store: Store | None) -> tuple[float, float] | None:
     """A score that hardly any copy stays below and the one that half of them reach; None if too few can be made."""
-    keys = np.array(found.keys, dtype=object)
-    distinct = np.unique(keys, return_index=True)[1]
-    distinct = distinct[found.openable(distinct)][:SAMPLED]
+    distinct = _sample(found)
     if not len(distinct):
         return None
     at, features = _edited(found, distinct, edit, detector, store)
@@ -182,7 +189,8 @@ class CopyFinder:
             store: Where to keep the copies' features.
             workers: Decoding processes.
         """
-        return cls(detector, measure_copies(real, others, detector, store), Thumbnails(workers))
+        thumbnails = Thumbnails(workers)
+        return cls(detector, measure_copies(real, others, detector, store, thumbnails), thumbnails)
 
     def looks(self, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray) -> np.ndarray:
         """How alike the thumbnails of pairs (one[i], two[i]) are.
@@ -193,10 +201,9 @@ class CopyFinder:
         found = np.full((len(one), len(SIZES)), -1.0)
         rows = np.flatnonzero((two >= 0) & first.openable(one) & second.openable(two))
         if self.levels.candidate < inf and len(rows):
+            pairs = _paths(first, one[rows]), _paths(second, two[rows])
             with progress_bar("looking at matches", len(rows)) as advance:
-                for at, pictures, real in self.thumbnails.pairs(_paths(first, one[rows]), _paths(second, two[rows])):
-                    found[rows[at]] = correlate(pictures, real)
-                    advance(len(at))
+                found[rows] = look_at(self.thumbnails, *pairs, advance)
         return found
 
     def best_looks(self, first: FeatureSet, rows: np.ndarray, second: FeatureSet, positions: np.ndarray) -> np.ndarray:
@@ -234,8 +241,8 @@ class CopyFinder:
         left = left[~found[left]]
         if len(left) and self.levels.candidate < inf:
             found[left] = scores[left] >= self.levels.typical  # of those that cannot be opened
-            for at, pictures, real in self.thumbnails.pairs(_paths(first, one[left]), _paths(second, two[left])):
-                found[left[at]] = [correlation(*pair) >= SAME for pair in zip(pictures, real, strict=True)]
+            for at, same in self.thumbnails.same(_paths(first, one[left]), _paths(second, two[left])):
+                found[left[at]] = same
         return found
 
 

@@ -7,7 +7,7 @@ cross-correlation)? How alike strangers are by chance depends on the set and on 
 on the set's own chance matches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lcmem.matching.thumbnails import SAME, SIDE
+from lcmem.matching.thumbnails import SAME, SIDE, Thumbnails
+from lcmem.pictures.image import PictureLike
 from lcmem.stats.chance import CONFIDENCE, Chance
 
 SIZES = (SIDE, 29, 26, 22, 19, 16, 13)
@@ -57,6 +58,11 @@ class Look:
         return min(self.levels) == inf
 
     @property
+    def shown(self) -> list[float | None]:
+        """The levels for JSON, which knows no infinity: None where looks of that size tell nothing."""
+        return [level if level < inf else None for level in self.levels]
+
+    @property
     def same(self) -> float:
         """Correlation of whole thumbnails from which it is a copy: photos of one person may be rather alike as well."""
         return max(self.levels[0], SAME)
@@ -73,6 +79,8 @@ class Look:
 
 UNMEASURED = Look()
 """Where chance matches were not looked at: only whole thumbnails that are the same match."""
+BLIND = Look((inf,) * len(SIZES))
+"""Where pictures cannot be looked at, or all look the same."""
 
 
 def measure_look(looks: np.ndarray, chance: Chance, confidence: float = CONFIDENCE) -> Look:
@@ -101,6 +109,27 @@ def measure_look(looks: np.ndarray, chance: Chance, confidence: float = CONFIDEN
     hits = replace(chance, scores=hit.astype(float))
     told = tuple((float(score), float(share)) for score, share in each)
     return replace(look, expected=hits.expected(1), bound=hits.bound(1, confidence), chance=told)
+
+
+def look_at(
+    thumbnails: Thumbnails,
+    first: Sequence[PictureLike],
+    second: Sequence[str],
+    advance: Callable[[int], object] = lambda count: None,
+) -> np.ndarray:
+    """How alike pairs of pictures look, ``[n, S]`` as of :func:`correlate`; −1 where one cannot be opened.
+
+    Args:
+        thumbnails: Where those of the pictures are kept.
+        first: As of :meth:`lcmem.matching.thumbnails.Thumbnails.pairs`.
+        second: As of that.
+        advance: Is told how many more pairs are done.
+    """
+    found = np.full((len(second), len(SIZES)), -1.0)
+    for at, pictures, real in thumbnails.pairs(first, second):
+        found[at] = correlate(pictures, real)
+        advance(len(at))
+    return found
 
 
 def correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.ndarray:

@@ -65,6 +65,14 @@ class Thumbnails:
                 [two for *_, two in whole],
             )
 
+    def same(self, first: Sequence[PictureLike], second: Sequence[str]) -> Iterator[tuple[np.ndarray, list[bool]]]:
+        """Of pairs as of :meth:`pairs`, some at a time: positions, and whether they are the same but for small changes.
+
+        A mirror image is the same.
+        """
+        for at, one, two in self.pairs(first, second):
+            yield at, [correlation(*pair) >= SAME for pair in zip(one, two, strict=True)]
+
     def _of(self, picture: PictureLike) -> np.ndarray | None:
         if isinstance(picture, str):
             return self._known[picture]
