@@ -161,7 +161,7 @@ def test_a_blank_identity(world):
     blank.loc[0, "identity"] = ""
     result = world.audit(blank)
     assert found(result) == (PLANTED, PLANTED)
-    assert result.calibration.logit <= world.clean.calibration.logit
+    assert result.calibration.logit < world.clean.calibration.logit + 0.01  # one identity fewer: a hair more of tail
 
 
 def test_a_thousand_real_pictures(data_pack, compact, tmp_path):
@@ -258,7 +258,8 @@ def test_an_atlas_whose_pictures_changed(world, compact, tmp_path):
             shutil.copy(other, new)
     os.utime(paths[0], (0, 0))  # of another date, but not changed
     with pytest.warns(LCMemWarning, match=f"{len(paths) - 2 * PLANTED} of {len(paths)} pictures have changed"):
-        result = lcmem.audit(tmp_path / "atlas", world.root / "generated", model=compact, workers=0)
+        known = save(world.real["path"][1], tmp_path / "known.jpeg", quality=75)  # its picture has changed
+        result = lcmem.audit(tmp_path / "atlas", [*map(str, (world.root / "generated").iterdir()), known], model=compact, workers=0)
     assert found(result) == (PLANTED, PLANTED)
     assert any("lcmem index brings it up to date" in each for each in result.summary["warnings"])
     shown = result.to_frame()["real"].map(lambda path: path.removesuffix("#changed") in paths)

@@ -9,6 +9,7 @@ from lcmem.jobs.scan_threshold import at_most
 from lcmem.matching.looks import SIZES, measure_look
 from lcmem.stats.calibration import calibrate, given
 from lcmem.stats.chance import ROUNDING, Chance
+from lcmem.stats.evidence import tail_threshold
 
 
 def population(rng, people, pictures, spread=0.6):
@@ -82,6 +83,29 @@ def test_no_threshold_above_what_copies_reach():
     assert usual.logit == chance.threshold(0.01) and usual.rate <= 0.01 < usual.bound
     none = calibrate(chance, 0.01, "identities", highest=7.0)
     assert none.logit == np.inf and "cannot tell" in none.explanation and "no score shows" in none.explanation
+
+
+@pytest.mark.parametrize("draw", [np.random.Generator.normal, np.random.Generator.exponential])
+def test_too_few_identities_for_a_rate_raise_the_threshold_as_their_tail_does(draw, rng):
+    """Of 20 identities × 10 pictures the highest chance match alone would let two to ten times the rate through."""
+    counted, raised = [], []
+    for _ in range(200):
+        people = draw(rng, size=(20, 1)) + 0.5 * draw(rng, size=(20, 10))
+        chance = Chance(people.ravel(), np.repeat(np.arange(20), 10), mutual=False)
+        strangers = (draw(rng, size=(5000, 1)) + 0.5 * draw(rng, size=(5000, 1))).ravel()
+        for found, threshold in ((counted, chance.threshold(0.01)), (raised, tail_threshold(chance, 0.01))):
+            found.append((strangers >= threshold).mean())
+    assert np.mean(raised) < 0.013 < np.mean(counted)
+    assert np.mean(raised) > 0.001, "a threshold that nothing reaches would be no use"
+
+
+def test_a_raised_threshold_stays_where_copies_are_found(rng):
+    chance = Chance(rng.normal(size=100), np.repeat(np.arange(10), 10), mutual=True)
+    counted, free = chance.threshold(0.01), calibrate(chance, 0.01, "identities", highest=99.0)
+    assert free.logit == tail_threshold(chance, 0.01) > counted and "tail" in free.explanation
+    between = (counted + free.logit) / 2
+    assert calibrate(chance, 0.01, "identities", highest=between).logit == between
+    assert (free.rate, free.bound) == (chance.expected(counted), chance.bound(counted))
 
 
 def test_a_given_threshold_comes_with_its_share_of_chance_matches():

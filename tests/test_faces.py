@@ -21,7 +21,7 @@ def test_weights_made_float_give_what_the_published_ones_give(sface, rng):
     import onnx
     import onnxruntime
 
-    model = onnx.load(module._models() / "face_recognition_sface_2021dec_int8bq.onnx")
+    model = onnx.load(module.model_folder() / "face_recognition_sface_2021dec_int8bq.onnx")
     wanted = [each for each in model.graph.input if each.name == "data"]
     del model.graph.input[:]
     model.graph.input.extend(wanted)

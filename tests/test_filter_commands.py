@@ -117,7 +117,7 @@ def test_paired_rate_is_of_the_given_pairs(sets, pairs, compact):
     assert found.rates["strict"].count == 4 and found.rates["strict"].total == 8
     assert list(found.pairs["note"]) == ["kept"] * 8
     expected = [compact.score(str(sets / row.synthetic), str(sets / row.real)) for row in found.pairs.itertuples()]
-    np.testing.assert_allclose(found.pairs["logit"], expected, atol=1e-5)
+    np.testing.assert_allclose(found.pairs["logit"], expected, rtol=1e-5)
     assert found.rates[PAPER].count == sum(logit > 0 for logit in expected)
     alone = audit_pairs(pairs, package.load_detector("ncc"), {"at 0.9": 0.9})
     assert [*alone.rates] == ["at 0.9"] and alone.pairs["probability"].isna().all()

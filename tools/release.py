@@ -102,10 +102,11 @@ training set. **Not for** identifying people: it is trained on few identities, a
 proof. On a domain it was not trained on, expect less; calibrate on your own identities (the default) and look at the
 report.
 
-All numbers below: test split, identities never seen in training, nothing tuned on it. Negatives are of the same
-dataset. "re-identification" compares different pictures of one identity; "copy" compares a picture with an edited copy
-of itself (rotation, crop, flip, blur, noise, brightness, contrast, JPEG, shrinking, grey, combined at random), for the
-sets without identities. Each card's rows were measured together, with the pair lists of that release.
+All numbers below: test split, identities never seen in training, nothing tuned on it (what SFace, which `compact` asks
+about faces, was trained on is not known here). Negatives are of the same dataset. "re-identification" compares
+different pictures of one identity; "copy" compares a picture with an edited copy of itself (rotation, crop, flip, blur,
+noise, brightness, contrast, JPEG, shrinking, grey, combined at random), for the sets without identities. Each card's
+rows were measured together, with the pair lists of that release.
 """
 
 

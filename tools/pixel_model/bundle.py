@@ -55,7 +55,7 @@ def outputs(network: SiameseNetwork, pictures: list[np.ndarray]) -> Tensor:
     parts = []
     for at in range(0, len(pictures), 32):
         batch = torch.from_numpy(np.stack(pictures[at : at + 32])).permute(0, 3, 1, 2)
-        parts.append(network.backbone(network.normalise(to_float(batch))))
+        parts.append(network.outputs(network.normalise(to_float(batch))))
     return torch.cat(parts).clone()
 
 

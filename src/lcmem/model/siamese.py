@@ -1,6 +1,6 @@
 """The Siamese network: latents to features, features of two pictures to a logit."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 import timm
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lcmem.errors import LCMemError
+from lcmem.model.faces import MIDDLE, FaceExpert
 from lcmem.model.head import HEADS
 
 TARGET_STD = 0.5
@@ -33,6 +34,8 @@ class NetworkSettings:
         gain: Whether a linear layer on the last part says how far the other parts of a picture are stretched before
             the sigmoid. Photos of one person differ by more than two X-rays of strangers do; with a gain of its own for
             each kind of picture, one head serves them all.
+        faces: Side in pixels of the pictures in which a face recogniser finds faces, to have a say in the first part of
+            theirs; 0 for no recogniser.
     """
 
     backbone: str = "convnext_tiny"
@@ -43,6 +46,7 @@ class NetworkSettings:
     head: str = "metric"
     parts: list[int] = field(default_factory=list)
     gain: bool = False
+    faces: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -59,6 +63,7 @@ class SiameseNetwork(nn.Module):
     mean: Tensor
     std: Tensor
     gain: nn.Linear | None
+    faces: FaceExpert | None
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
@@ -81,8 +86,21 @@ class SiameseNetwork(nn.Module):
         if self.gain is not None:
             nn.init.zeros_(self.gain.weight)
             nn.init.zeros_(self.gain.bias)
+        self.faces = self._face_expert() if settings.faces else None
         self.register_buffer("mean", torch.zeros(settings.channels))
         self.register_buffer("std", torch.full((settings.channels,), TARGET_STD))
+
+    def _face_expert(self) -> FaceExpert:
+        """An expert that fits the backbone's maps.
+
+        Raises:
+            LCMemError: The network does not work on pixels, or has no parts.
+        """
+        settings = self.settings
+        if not settings.parts or settings.channels != 3 or settings.unshuffle != 1:
+            raise LCMemError("a recogniser of faces needs a network on pixels with parts")
+        scale = cast(Any, self.backbone).feature_info[MIDDLE]
+        return FaceExpert(scale["num_chs"], settings.faces // scale["reduction"], settings.parts[0])
 
     @property
     def last_layer(self) -> nn.Linear:
@@ -99,10 +117,33 @@ class SiameseNetwork(nn.Module):
 
     def embed(self, normalised: Tensor) -> Tensor:
         """Normalised latents ``[B, C, h, w]`` to features u ``[B, D]`` in [0, 1]."""
-        return self.features_of(self.backbone(self.unshuffle(normalised)))
+        return self.features_of(self.outputs(normalised))
+
+    def outputs(self, normalised: Tensor) -> Tensor:
+        """What the backbone says of normalised latents ``[B, C, h, w]``, with the recogniser's say: ``[B, D]``."""
+        if self.faces is None:
+            output: Tensor = self.backbone(self.unshuffle(normalised))
+            return output
+        backbone = cast(Any, self.backbone)
+        last, (maps,) = backbone.forward_intermediates(normalised, indices=[MIDDLE])
+        output = backbone.forward_head(last)
+        said = self.faces(self._symmetric(normalised), maps)
+        identity, others = output.split([said.shape[1], output.shape[1] - said.shape[1]], dim=1)
+        both = torch.where(said.any(1, keepdim=True), F.normalize(identity, dim=1) + said, identity)
+        return torch.cat((both, others), dim=1)
+
+    def without_faces(self) -> "SiameseNetwork":
+        """Take the recogniser out, in place: training is for the rest."""
+        self.faces, self.settings = None, replace(self.settings, faces=0)
+        return self
+
+    def _symmetric(self, normalised: Tensor) -> Tensor:
+        """Pixels in [-1, 1] again, whatever statistics the backbone wants."""
+        pixels = normalised * (self.std / TARGET_STD)[:, None, None] + self.mean[:, None, None]
+        return 2 * pixels - 1
 
     def features_of(self, output: Tensor) -> Tensor:
-        """The backbone's output ``[B, D]`` to features u ``[B, D]`` in [0, 1]."""
+        """What :meth:`outputs` says to features u ``[B, D]`` in [0, 1]."""
         if self.settings.parts:
             output = self._scale([_unit_scale(part) for part in output.split(self.settings.parts, dim=1)])
         return torch.sigmoid(output)

@@ -12,6 +12,7 @@ from scipy.special import expit
 
 from lcmem.errors import LCMemError
 from lcmem.stats.chance import Chance
+from lcmem.stats.evidence import tail_threshold
 
 DEFAULT_RATE = 0.01
 """Share of pictures of unseen identities that may be taken for a match by mistake."""
@@ -78,8 +79,9 @@ def calibrate(chance: Chance, rate: float, method: str, highest: float, sure: fl
             than copies could not be found any more, so none is set and only copies are reported.
         sure: Score from which a pair is a copy without a look at the pictures.
     """
-    threshold = chance.threshold(rate)
-    able = threshold <= highest
+    counted = chance.threshold(rate)
+    able = counted <= highest
+    threshold = max(counted, min(tail_threshold(chance, rate), highest)) if able else counted
     level = threshold if able else inf
     expected, bound = chance.expected(min(level, sure)), chance.bound(min(level, sure))
     origin = ORIGINS[method].format(n=chance.identities)
@@ -98,6 +100,8 @@ def calibrate(chance: Chance, rate: float, method: str, highest: float, sure: fl
     texts.append(promise)
     if expected > rate + 1e-12:
         texts.append(f"To show {rate:.2%} takes {chance.needed(rate)} identities.")
+    if able and threshold > counted:
+        texts.append("The threshold lies above all chance matches, as far as their tail says for that rate.")
     if method == "copy groups":
         texts.append(
             "The real pictures carry no identities, so the closest pictures of one person count as chance too and the "

@@ -1,5 +1,7 @@
 """How much speaks against chance: a tail p-value of each picture, and the false discovery rate over all of them."""
 
+from typing import Any
+
 import numpy as np
 from scipy.stats import expon, false_discovery_control, genpareto
 
@@ -28,16 +30,37 @@ def tail_p_values(scores: np.ndarray, chance: Chance) -> np.ndarray:
     Returns:
         ``[n]`` in (0, 1].
     """
-    counted = chance.p_values(scores)
+    counted, fitted = chance.p_values(scores), _tail(chance)
+    if fitted is not None:
+        tail, highest = fitted
+        above = np.flatnonzero(scores > highest)
+        counted[above] *= np.maximum(tail.sf(scores[above]) / tail.sf(highest), 1 / FURTHEST)
+    return counted
+
+
+def tail_threshold(chance: Chance, rate: float) -> float:
+    """The lowest threshold whose tail p-value is at most ``rate``.
+
+    Where counting shows the rate, this is :meth:`lcmem.stats.chance.Chance.threshold`; where it takes more identities,
+    the threshold lies above the highest chance match, as far as the fitted tail says. Without a fit it stays there.
+    """
+    counted, fitted = chance.threshold(rate), _tail(chance)
+    missing = chance.expected(counted) / rate
+    if missing <= 1 + 1e-9 or fitted is None:
+        return counted
+    tail, highest = fitted
+    return max(counted, float(tail.isf(tail.sf(highest) / min(missing, FURTHEST))))
+
+
+def _tail(chance: Chance) -> tuple[Any, float] | None:
+    """The distribution of the highest chance matches, and the highest of them; None if they are too few."""
     known = np.sort(chance.scores[np.isfinite(chance.scores)])
     number = max(FEWEST, int(TAIL * len(known)))
     if len(known) < 2 * FEWEST or known[-1] == known[-number - 1]:
-        return counted
-    start, highest = known[-number - 1], known[-1]
+        return None
+    start = known[-number - 1]
     shape, scale = fit_tail(known[-number:] - start)
-    tail, above = genpareto(shape, loc=start, scale=scale), np.flatnonzero(scores > highest)
-    counted[above] *= np.maximum(tail.sf(scores[above]) / tail.sf(highest), 1 / FURTHEST)
-    return counted
+    return genpareto(shape, loc=start, scale=scale), float(known[-1])
 
 
 def fit_tail(excesses: np.ndarray) -> tuple[float, float]:

@@ -42,8 +42,7 @@ def labelled_pairs(network: SiameseNetwork, pairs: ValidationList) -> dict[str, 
     device = next(network.parameters()).device
 
     def embed(latents: Tensor) -> Tensor:
-        output: Tensor = network.backbone(network.unshuffle(network.normalise(latents.to(device))))
-        return output.float()
+        return network.outputs(network.normalise(latents.to(device))).float()
 
     outputs = pairs.outputs(embed)
     second = pairs.pairs.second + (0 if pairs.second is None else len(pairs.store))

@@ -72,6 +72,7 @@ def load_start(source: str | os.PathLike[str], recipe: Recipe, encoder: LatentEn
         CheckpointError: It was trained by a recipe with another network or encoder.
     """
     settings, detector = recipe.network.settings(encoder.card.channels), LCMem.load(source)
+    detector.network.without_faces()
     if detector.network.settings != settings:
         raise CheckpointError(f"{source}: of another recipe: {_difference(detector.network.settings, settings)}")
     if detector.encoder.card.sha256 != encoder.card.sha256:
