@@ -259,7 +259,8 @@ def test_an_atlas_whose_pictures_changed(world, compact, tmp_path):
     os.utime(paths[0], (0, 0))  # of another date, but not changed
     with pytest.warns(LCMemWarning, match=f"{len(paths) - 2 * PLANTED} of {len(paths)} pictures have changed"):
         known = save(world.real["path"][1], tmp_path / "known.jpeg", quality=75)  # its picture has changed
-        result = lcmem.audit(tmp_path / "atlas", [*map(str, (world.root / "generated").iterdir()), known], model=compact, workers=0)
+        generated = [*map(str, (world.root / "generated").iterdir()), known]
+        result = lcmem.audit(tmp_path / "atlas", generated, model=compact, workers=0)
     assert found(result) == (PLANTED, PLANTED)
     assert any("lcmem index brings it up to date" in each for each in result.summary["warnings"])
     shown = result.to_frame()["real"].map(lambda path: path.removesuffix("#changed") in paths)
