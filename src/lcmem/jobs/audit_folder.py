@@ -1,0 +1,82 @@
+"""The folder of an audit, read again: what :meth:`lcmem.jobs.audit_result.AuditResult.save` wrote of its parts."""
+
+import json
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lcmem.errors import LCMemError
+from lcmem.jobs.risk import Risk
+from lcmem.stats.calibration import Calibration
+from lcmem.stats.rates import excess, proportion
+
+_INTERVALS = ("memorization_rate", "copy_rate", "holdout_rate", "excess")
+_DERIVED = {
+    "n_synthetic", "n_holdout", "n_memorized", "n_copies", "n_same_identity", "n_holdout_matches", "n_twins", "n_close",
+    "same_identity", "threshold", "threshold_logit", "threshold_method", "threshold_explanation",
+    "false_positive_rate", "false_positive_rate_bound", "n_synthetic_independent", "n_holdout_independent", "skipped",
+    "excess_p_value", "verdict", "verdict_sentence",
+    *(name + end for name in _INTERVALS for end in ("", "_low", "_high")),
+}  # fmt: skip
+"""Numbers of a summary that follow from the other attributes of a result."""
+
+
+def read_parts(folder: Path, listed: bool) -> dict[str, Any]:
+    """The attributes of a result, by name.
+
+    Args:
+        folder: The audit's.
+        listed: Whether to read all matches of each picture, or only the best ones.
+
+    Raises:
+        LCMemError: A file is missing or damaged.
+    """
+    try:
+        numbers, evidence = (
+            json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("summary", "evidence")
+        )
+        matches = pd.read_parquet(folder / "matches.parquet", filters=None if listed else [("rank", "==", 1)])
+        scores = pd.read_parquet(folder / "scores.parquet")
+        twins, skipped = (
+            pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False) for name in ("twins", "skipped")
+        )
+        if missing := {"grade", "dataset", "found_by"} - set(matches):
+            raise KeyError(f"no {min(missing)} in matches.parquet")
+        total, independent = numbers["n_synthetic"], numbers["n_synthetic_independent"]
+        memorization = proportion(numbers["n_memorized"], total, independent)
+        held = (numbers["n_holdout_matches"], numbers["n_holdout"], numbers["n_holdout_independent"])
+        holdout = proportion(*held) if numbers["n_holdout"] else None
+        copies = proportion(numbers["n_copies"], total, independent)
+        calibration = _calibration(numbers)
+        risk = Risk.load(folder) if (folder / "risk-identities.csv").is_file() else None
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors
+        raise LCMemError(f"{folder}: not the folder of an audit, or damaged ({error}); run the audit again") from error
+    return dict(
+        matches=matches,
+        calibration=calibration,
+        memorization=memorization,
+        copies=copies,
+        holdout=holdout,
+        excess=excess(memorization, holdout) if holdout else None,
+        twins=twins,
+        skipped=skipped,
+        scores={str(name): rows["logit"].to_numpy() for name, rows in scores.groupby("set", sort=False)},
+        about={key: numbers[key] for key in numbers if key not in _DERIVED},
+        evidence=evidence,
+        risk=risk,
+    )
+
+
+def _calibration(numbers: dict[str, Any]) -> Calibration:
+    level = numbers["threshold_logit"]
+    if level is None:  # JSON has no infinity
+        level = -inf if numbers["same_identity"] and not numbers["threshold"] else inf
+    return Calibration(
+        level,
+        numbers["false_positive_rate"],
+        numbers["false_positive_rate_bound"],
+        numbers["threshold_method"],
+        numbers["threshold_explanation"],
+    )
