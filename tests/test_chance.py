@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import binomtest
 
 from lcmem.jobs.scan_threshold import at_most
-from lcmem.matching.looks import SIZES, measure_look
+from lcmem.matching.looks import WAYS, measure_look
 from lcmem.stats.calibration import calibrate, given
 from lcmem.stats.chance import ROUNDING, Chance
 from lcmem.stats.evidence import tail_threshold
@@ -127,14 +127,14 @@ def test_a_scan_says_what_its_threshold_means_where_an_audit_sets_none():
 
 def test_levels_of_looks_lie_between_strangers_and_copies():
     """One pair in a hundred that is a copy under two names moves nothing; levels stay where copies can be told."""
-    looks = np.stack([np.linspace(0.2, 0.86, 99)] * len(SIZES), 1)
+    looks = np.stack([np.linspace(0.2, 0.86, 99)] * len(WAYS), 1)
     chance = Chance(looks[:, 0], np.arange(99), mutual=True)
     second, share = np.sort(looks[:, 0])[97], 0.5 + 99**-0.5
     usual = second + share * (1 - second)
     look = measure_look(looks, chance)
-    assert look.levels == pytest.approx([usual] * len(SIZES)) and look.expected == pytest.approx(2 / 100)
+    assert look.levels == pytest.approx([usual] * len(WAYS)) and look.expected == pytest.approx(2 / 100)
     dirty = measure_look(np.vstack([looks, looks[:1] * 0 + 0.999]), Chance(np.zeros(100), np.arange(100), mutual=True))
-    assert dirty.levels == pytest.approx([0.86 + 0.6 * 0.14] * len(SIZES)) and dirty.expected > look.expected
+    assert dirty.levels == pytest.approx([0.86 + 0.6 * 0.14] * len(WAYS)) and dirty.expected > look.expected
     assert set(measure_look(looks / 9, chance).levels) == {0.9}, "as 0.096 + 0.6 × 0.904 would be too low"
     blind = measure_look(looks * 0 + 0.999, chance)
     assert blind.blind and not blind.hits(looks * 0 + 1).any(), "all look the same, so looks tell nothing"

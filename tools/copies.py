@@ -18,7 +18,7 @@ from lcmem.encoders import load_encoder
 from lcmem.evaluation.tables import markdown
 from lcmem.files import write_text
 from lcmem.matching.compare import compare
-from lcmem.matching.looks import LEAST, MOST, RANKS, SIZES, Look, correlate, measure_look
+from lcmem.matching.looks import LEAST, MOST, RANKS, Look, correlate, measure_look
 from lcmem.matching.thumbnails import SAME, SIDE, grey
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.loading import iterate_pictures, to_float, to_levels
@@ -29,14 +29,15 @@ PICTURES, COPIED, SIDES, EDITED = 500, 100, (64, 96, 128), 256
 INTRODUCTION = f"""# Copies seen small
 
 Written by `python tools/copies.py DATA …`. An audit looks at each generated picture and the {RANKS} real pictures that
-the model finds most like it, in {SIDE} × {SIDE} grey pixels: is it found again in one of them, or its mirror image, as
-a whole or as a part of {", ".join(map(str, SIZES[1:]))} pixels a side? From which correlation on it then matches is
-measured on the set's own strangers for each size, about halfway between what 99.5 % of them reach at most and 1,
-between {LEAST} and {MOST} ([verdicts](auditing.md#two-verdicts)). From {SAME} on a whole picture is a copy.
+the model finds most like it, seen small: is it the same picture as one of them, or its mirror image, as it is (in
+{SIDE // 2} × {SIDE // 2} grey pixels) or once it is laid over it, turned, cropped and mirrored (in {SIDE} × {SIDE};
+as a whole, or in its details)? From which correlation on it then matches is measured on the set's own strangers for
+each, about halfway between what 99.5 % of them reach at most and 1, between {LEAST} and {MOST}
+([verdicts](auditing.md#two-verdicts)). From {SAME} on a whole picture is a copy.
 
 **Strangers**: what the best matches among other identities reach, for up to {PICTURES} pictures of each set's split
-train, whole and as the smallest part: 99.5 % of them at most, and the highest. `brain_mri` has no identities: what is
-alike there are mostly neighbouring slices of one patient.
+train, as they are, laid over each other, and in their details: 99.5 % of them at most, and the highest. `brain_mri` has
+no identities: what is alike there are mostly neighbouring slices of one patient.
 
 **Looks alone**, whatever the score, find: of as many pictures of the split val, whose best matches are compared with
 the levels of the split train, **strangers**; and of {COPIED} of them **round trips** through `compact-autoencoder` at a
@@ -52,7 +53,7 @@ def thumbnails(paths: list[str]) -> tuple[list[int], list[np.ndarray]]:
 
 
 def chance_looks(part: pd.DataFrame, detector: Detector) -> tuple[np.ndarray, np.ndarray]:
-    """Highest correlations ``[n, S]`` of pictures with their best matches among other identities; the identities."""
+    """Highest correlations ``[n, W]`` of pictures with their best matches among other identities; the identities."""
     part = part.sort_values("path", kind="stable").sample(min(len(part), PICTURES), random_state=0)
     read, small = thumbnails(list(part["path"]))
     paths = list(part["path"].to_numpy()[read])
@@ -97,12 +98,12 @@ def main() -> None:
         looks, people = chance_looks(part[part["split"] == "train"], detector)
         look = measure_look(looks, Chance(looks[:, 0], people, mutual=True))
         others, _ = chance_looks(part[part["split"] == "val"], detector)
-        reached = [f"{np.quantile(looks[:, at], 0.995):.3f} / {looks[:, at].max():.3f}" for at in (0, -1)]
+        reached = [f"{np.quantile(looks[:, at], 0.995):.3f} / {looks[:, at].max():.3f}" for at in range(3)]
         paths = list(part.loc[part["split"] == "val", "path"].sort_values().head(COPIED))
         share = f"{look.hits(others).mean():.2%}"
         rows.append([str(name), f"{len(looks)} / {len(others)}", *reached, share, *copies_found(paths, look)])
         print(*rows[-1], flush=True)
-    header = ["set", "train / val", "strangers, whole", "strangers, part", "looks find strangers"]
+    header = ["set", "train / val", "strangers, whole", "laid over", "details", "looks find strangers"]
     header += [*(f"round trips at {side} px" for side in SIDES), "heavy edits"]
     write_text(f"{INTRODUCTION}\n\n{markdown(header, rows)}", PAGE)
 

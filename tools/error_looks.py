@@ -8,7 +8,7 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.tables import markdown
 from lcmem.matching.copies import EDITS
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.looks import RANKS, SIZES, correlate, measure_look
+from lcmem.matching.looks import RANKS, WAYS, correlate, measure_look
 from lcmem.matching.thumbnails import SIDE, correlation, grey
 from lcmem.model import Head
 from lcmem.pictures.image import load_levels
@@ -17,13 +17,13 @@ from lcmem.scan import scan
 from lcmem.stats.chance import Chance
 
 AUDITS, STRANGERS = 50, 150
-"""Audits a row, and strangers of each: every one is a search for parts in five pictures."""
+"""Audits a row, and strangers of each: each is laid over five pictures."""
 LOOKED = 150
 """Pictures, and pairs of strangers, whose thumbnails are compared."""
 INTRODUCTION = f"""
 ### Strangers who match by their looks
 
-A generated picture also matches if it is found again in one of its {RANKS} best matches, seen small
+A generated picture also matches if it looks like one of its {RANKS} best matches, seen small
 ([copies.md](copies.md)). {AUDITS} audits a row, {STRANGERS} strangers in each. **True**: the share of strangers that
 match so, on average and in the worst audit.
 """
@@ -57,10 +57,10 @@ def audit(scores: np.ndarray, small: list[np.ndarray], count: int, rng: np.rando
 
 
 def best_looks(scores: np.ndarray, small: list[np.ndarray], rows: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Highest correlations ``[n, S]`` of pictures with their best matches in a set."""
+    """Highest correlations ``[n, W]`` of pictures with their best matches in a set."""
     best = real[np.argsort(-scores[np.ix_(rows, real)], axis=1)[:, :RANKS]]
     looks = correlate([small[at] for at in rows.repeat(RANKS)], [small[at] for at in best.ravel()])
-    return looks.reshape(len(rows), RANKS, len(SIZES)).max(1)
+    return looks.reshape(len(rows), RANKS, len(WAYS)).max(1)
 
 
 def look_alikes(found: FeatureSet, detector: LCMem) -> dict[str, object]:

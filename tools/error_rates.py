@@ -23,7 +23,7 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.files import write_table, write_text
 from lcmem.matching.control import FEWEST, Control
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.looks import SIZES, UNMEASURED
+from lcmem.matching.looks import UNMEASURED, WAYS
 from lcmem.matching.matches import joined_by_match
 from lcmem.matching.thumbnails import SIDE
 from lcmem.stats.calibration import calibrate
@@ -136,7 +136,7 @@ def sources(
     order = np.repeat(np.arange(len(held)), pictures)  # at random, as content hashes are
     control = None
     if setting not in ("identities", "neither"):
-        control = Control(scores[held].ravel(), order, order, np.full((len(order), len(SIZES)), -1.0), pd.DataFrame())
+        control = Control(scores[held].ravel(), order, order, np.full((len(order), len(WAYS)), -1.0), pd.DataFrame())
     if setting in ("identities", "both"):
         return Chance(scores[real].ravel(), np.repeat(real, pictures), mutual=True), control
     if control is not None and len(held) >= 2 * FEWEST:
@@ -248,7 +248,7 @@ def page(results: dict[str, tuple[FeatureSet, dict[str, object], pd.DataFrame, p
     ]
     for dataset, (found, alike, table, bounds, looks) in results.items():
         lines.append(f"\n## {dataset}: {len(found.manifest) // EACH} people\n")
-        lines.append(f"Correlation of thumbnails of {SIDE} × {SIDE} pixels:\n")
+        lines.append(f"Correlation of thumbnails of {SIDE // 2} × {SIDE // 2} pixels:\n")
         lines += [f"- {name}: {value:.3f}" for name, value in alike.items()]
         for (head, asked), part in table.groupby(["head", "asked"], sort=False):
             lines += [f"\n### {head} head, {asked:.0%} asked for\n", *lines_of(part)]

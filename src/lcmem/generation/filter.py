@@ -21,7 +21,7 @@ from lcmem.generation.thresholds import Thresholds, calibrate_thresholds, read_t
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score, probabilities
 from lcmem.matching.features import FeatureSet, extract_features, read_source
-from lcmem.matching.looks import RANKS, SIZES, look_at
+from lcmem.matching.looks import RANKS, WAYS, look_at
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.pictures.batch import split_batch
@@ -170,11 +170,11 @@ class PrivacyFilter:
         """Verdicts ``[n]`` by looks as well, and which of the best matches ``[n, k]`` each is about."""
         assert self.thumbnails is not None
         k, look = positions.shape[1], self.thresholds.look
-        looks = np.full((positions.size, len(SIZES)), -1.0)
+        looks = np.full((positions.size, len(WAYS)), -1.0)
         rows = np.flatnonzero(self.real.openable(positions.ravel()))
         paths = self.real.manifest.table["path"].iloc[positions.ravel()[rows]]
         looks[rows] = look_at(self.thumbnails, [samples[row // k] for row in rows], list(paths))
-        copies, hits = (each.reshape(positions.shape) for each in (looks[:, 0] >= look.same, look.hits(looks)))
+        copies, hits = (each.reshape(positions.shape) for each in (look.copies(looks), look.hits(looks)))
         known = verdicts != NO_MATCH
         best = np.select([copies.any(1), known, hits.any(1)], [copies.argmax(1), 0, hits.argmax(1)], 0)
         found = np.select([copies.any(1), known, hits.any(1)], [COPY, verdicts, SAME_IDENTITY], NO_MATCH)

@@ -11,7 +11,7 @@ from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import Control, real_chance
 from lcmem.matching.copies import CopyFinder, CopyLevels
 from lcmem.matching.features import FeatureSet, data_fingerprint
-from lcmem.matching.looks import UNMEASURED, Look
+from lcmem.matching.looks import UNMEASURED, WAYS, Look
 from lcmem.stats.calibration import Calibration, calibrate, given
 from lcmem.stats.chance import Chance
 
@@ -126,11 +126,11 @@ def _with_look(calibration: Calibration, look: Look, levels: CopyLevels) -> Cali
         return replace(calibration, explanation=text)
     assert calibration.rate is not None and calibration.bound is not None
     more = look.beyond(calibration.logit)
+    reached = [f"{level:.3f} {way}" for level, way in zip(look.levels, WAYS, strict=True) if level < inf]
     text = (
-        f"{calibration.explanation} A picture also matches where its thumbnail is found again in that of one of its "
-        f"best matches with a correlation of at least {min(look.levels):.3f} to "
-        f"{max(level for level in look.levels if level < inf):.3f}, by the size of the part; at most "
-        f"{look.expected:.2%} are expected to do so by chance."
+        f"{calibration.explanation} A picture also matches where it looks like one of its best matches, seen small, "
+        f"with a correlation of at least {' or '.join(reached)}; at most {look.expected:.2%} are expected to do so "
+        "by chance."
     )
     rate, bound = min(calibration.rate + more, 1), min(calibration.bound + more, 1)
     return replace(calibration, explanation=text, rate=rate, bound=bound)

@@ -14,7 +14,7 @@ from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import write_json
 from lcmem.matching.copies import CopyLevels
-from lcmem.matching.looks import SIZES, Look
+from lcmem.matching.looks import WAYS, Look
 from lcmem.stats.calibration import Calibration, calibrate
 from lcmem.stats.chance import Chance
 
@@ -174,8 +174,8 @@ def look_as_json(look: Look) -> dict[str, Any]:
 
 def _look(kept: dict[str, Any]) -> Look:
     levels = tuple(inf if level is None else float(level) for level in kept["thresholds"])
-    if len(levels) != len(SIZES):
-        raise ValueError("levels of another number of sizes")
+    if len(levels) != len(WAYS):
+        raise ValueError("levels of other ways to look")
     chance = tuple((float(score), float(share)) for score, share in kept["chance"])
     return Look(levels, float(kept["expected"]), float(kept["bound"]), chance)
 

@@ -13,7 +13,7 @@ from lcmem.matching.chance import OwnMatches, copy_groups, match_others, merge, 
 from lcmem.matching.compare import compare
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.looks import BLIND, RANKS, SIZES, UNMEASURED, Look, measure_look
+from lcmem.matching.looks import BLIND, RANKS, UNMEASURED, WAYS, Look, measure_look
 from lcmem.matching.matches import equal_pictures, nearest_pictures
 from lcmem.stats.chance import CONFIDENCE, Chance
 from lcmem.stats.rates import Rate, effective_number, proportion
@@ -36,7 +36,7 @@ class Control:
         scores: ``[H]``.
         clusters: Identity or group of copies of each picture, ``[H]``.
         marks: A content hash of each picture's cluster, the same whatever else is in the holdout, ``[H]``.
-        looks: How alike its thumbnail and those of its best matches are, ``[H, S]`` as of
+        looks: How alike its thumbnail and those of its best matches are, ``[H, W]`` as of
             :func:`lcmem.matching.looks.correlate`; −1 where best matches are not looked at.
         twins: Rows of the table of twins.
     """
@@ -148,7 +148,7 @@ def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder, *,
         partners = np.where(other >= 0, other, partners)
     scores = np.where(nearest >= 0, np.inf, best.logits[:, 0])
     copies = finder.copies(holdout, rows, real, partners, scores)
-    looks = np.full((len(rows), len(SIZES)), -1.0)
+    looks = np.full((len(rows), len(WAYS)), -1.0)
     if looked:
         looks = finder.best_looks(holdout, rows, real, best.positions)
     names = holdout.manifest.table["identity"]

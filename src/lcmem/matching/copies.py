@@ -14,7 +14,7 @@ from lcmem.detectors.base import Detector
 from lcmem.errors import PictureError
 from lcmem.matching.compare import highest_score
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.looks import SIZES, UNMEASURED, Look, look_at
+from lcmem.matching.looks import UNMEASURED, WAYS, Look, look_at
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.pictures.image import load_levels
 from lcmem.progress import progress_bar
@@ -196,9 +196,9 @@ class CopyFinder:
         """How alike the thumbnails of pairs (one[i], two[i]) are.
 
         Returns:
-            ``[n, S]`` as of :func:`lcmem.matching.looks.correlate`; −1 where one cannot be opened.
+            ``[n, W]`` as of :func:`lcmem.matching.looks.correlate`; −1 where one cannot be opened.
         """
-        found = np.full((len(one), len(SIZES)), -1.0)
+        found = np.full((len(one), len(WAYS)), -1.0)
         rows = np.flatnonzero((two >= 0) & first.openable(one) & second.openable(two))
         if self.levels.candidate < inf and len(rows):
             pairs = _paths(first, one[rows]), _paths(second, two[rows])
@@ -207,7 +207,7 @@ class CopyFinder:
         return found
 
     def best_looks(self, first: FeatureSet, rows: np.ndarray, second: FeatureSet, positions: np.ndarray) -> np.ndarray:
-        """The highest of :meth:`looks` of pictures ``[n]`` with their best matches ``[n, k]``: ``[n, S]``."""
+        """The highest of :meth:`looks` of pictures ``[n]`` with their best matches ``[n, k]``: ``[n, W]``."""
         looks = self.looks(first, rows.repeat(positions.shape[1]), second, positions.ravel())
         return looks.reshape(*positions.shape, -1).max(1)
 

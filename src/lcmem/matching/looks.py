@@ -1,10 +1,9 @@
-"""What pictures look like beside their best matches: a thumbnail, or a part of it, found again whatever the score.
+"""What pictures look like beside their best matches: the same picture, or the same once it is laid over the other.
 
 A model that tells people apart may doubt a person whom a generator has drawn softly, or miss one in a tight crop. The
-pictures that it finds most alike are therefore looked at as well: is the thumbnail of a generated picture, or its
-mirror image, found again in the thumbnail of a real one, as a whole or as a part of it of some size (normalised
-cross-correlation)? How alike strangers are by chance depends on the set and on the size of the part, so it is measured
-on the set's own chance matches.
+pictures that it finds most alike are therefore looked at as well, whatever the score: is a generated picture, or its
+mirror image, the same as a real one, as it is or once it is laid over it (:mod:`lcmem.matching.alignment`)? How alike
+strangers are by chance depends on the set, so it is measured on the set's own chance matches.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,24 +15,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lcmem.matching.thumbnails import SAME, SIDE, Thumbnails
+from lcmem.matching.alignment import FLAT, aligned_correlation
+from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.image import PictureLike
 from lcmem.stats.chance import CONFIDENCE, Chance
 
-SIZES = (SIDE, 29, 26, 22, 19, 16, 13)
-"""Sides in pixels of the parts of a real picture's thumbnail: all of it, down to 16 % of its area."""
+WAYS = ("as it is", "laid over it", "in its details laid over it")
+"""How two pictures are compared: in 32×32 grey pixels, then twice in 64×64."""
 RANKS = 5
 """Best matches of each picture that are looked at."""
-FLAT = 2.0
-"""Grey values vary by at least so much (standard deviation, of 255), or a part counts as if they did: it is empty."""
 USUAL = 0.995
 """Share of chance matches that levels are taken from."""
 BLUNT = 0.05
 """Share of chance matches that reach a level, from which on looks tell nothing."""
 LEAST, MOST = 0.9, 0.995
 """Correlations between which levels lie."""
-CHUNK = 256
-"""Pairs that are compared at once."""
+CHUNK = 64
+"""Pairs that are laid over each other at once."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +39,13 @@ class Look:
     """When a generated picture matches a real one by the looks of both, whatever the score.
 
     Attributes:
-        levels: Correlation from which it does, for each of :data:`SIZES`.
+        levels: Correlation from which it does, for each of :data:`WAYS`.
         expected: Share of pictures of unseen identities that do, at most, on average over audits.
         bound: The share that is not exceeded in this audit with the confidence asked for.
         chance: The chance matches that do: score of each, and which share of all identities it stands for.
     """
 
-    levels: tuple[float, ...] = (SAME,) + (inf,) * (len(SIZES) - 1)
+    levels: tuple[float, ...] = (SAME,) + (inf,) * (len(WAYS) - 1)
     expected: float = 1.0
     bound: float = 1.0
     chance: tuple[tuple[float, float], ...] = ()
@@ -59,27 +57,27 @@ class Look:
 
     @property
     def shown(self) -> list[float | None]:
-        """The levels for JSON, which knows no infinity: None where looks of that size tell nothing."""
+        """The levels for JSON, which knows no infinity: None where that way of looking tells nothing."""
         return [level if level < inf else None for level in self.levels]
-
-    @property
-    def same(self) -> float:
-        """Correlation of whole thumbnails from which it is a copy: photos of one person may be rather alike as well."""
-        return max(self.levels[0], SAME)
 
     def beyond(self, threshold: float) -> float:
         """Share of pictures of unseen identities that match by their looks alone, below this score."""
         return sum(share for score, share in self.chance if score < threshold)
 
+    def copies(self, looks: np.ndarray) -> np.ndarray:
+        """Which correlations ``[..., W]`` make a copy: photos of one person may be rather alike as well."""
+        same: np.ndarray = np.any(looks[..., :2] >= np.maximum(self.levels[:2], SAME), axis=-1)
+        return same
+
     def hits(self, looks: np.ndarray) -> np.ndarray:
-        """Which correlations ``[..., S]`` make a match, ``[...]`` booleans."""
+        """Which correlations ``[..., W]`` make a match, ``[...]`` booleans."""
         found: np.ndarray = np.any(looks >= np.array(self.levels), axis=-1)
         return found
 
 
 UNMEASURED = Look()
 """Where chance matches were not looked at: only whole thumbnails that are the same match."""
-BLIND = Look((inf,) * len(SIZES))
+BLIND = Look((inf,) * len(WAYS))
 """Where pictures cannot be looked at, or all look the same."""
 
 
@@ -90,10 +88,10 @@ def measure_look(looks: np.ndarray, chance: Chance, confidence: float = CONFIDEN
     identities by a share of 1 / √n. The highest in two hundred chance matches do not count, nor the very highest of
     fewer: they may be copies under two names. Levels are never so high that copies at half the size or at JPEG quality
     75 would be missed, nor so low that one could not speak of the same picture. Where many strangers reach one all the
-    same, as among forms of one layout, looks of that size tell nothing, and none matches by them.
+    same, as among forms of one layout, that way of looking tells nothing, and none matches by it.
 
     Args:
-        looks: Highest correlations ``[n, S]`` of chance matches with their best matches, for each of :data:`SIZES`.
+        looks: Highest correlations ``[n, W]`` of chance matches with their best matches, for each of :data:`WAYS`.
         chance: The chance matches, with their scores.
         confidence: Of the bound.
     """
@@ -117,7 +115,7 @@ def look_at(
     second: Sequence[str],
     advance: Callable[[int], object] = lambda count: None,
 ) -> np.ndarray:
-    """How alike pairs of pictures look, ``[n, S]`` as of :func:`correlate`; −1 where one cannot be opened.
+    """How alike pairs of pictures look, ``[n, W]`` as of :func:`correlate`; −1 where one cannot be opened.
 
     Args:
         thumbnails: Where those of the pictures are kept.
@@ -125,7 +123,7 @@ def look_at(
         second: As of that.
         advance: Is told how many more pairs are done.
     """
-    found = np.full((len(second), len(SIZES)), -1.0)
+    found = np.full((len(second), len(WAYS)), -1.0)
     for at, pictures, real in thumbnails.pairs(first, second):
         found[at] = correlate(pictures, real)
         advance(len(at))
@@ -133,29 +131,30 @@ def look_at(
 
 
 def correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.ndarray:
-    """How alike thumbnails are to the most alike part of others, or their mirror images.
+    """How alike small pictures are to others, or their mirror images.
 
     Args:
         pictures: ``[SIDE, SIDE]`` uint8, n of them.
         real: As many.
 
     Returns:
-        ``[n, S]`` in [−1, 1], for each of :data:`SIZES`.
+        ``[n, W]`` in [−1, 1], for each of :data:`WAYS`.
     """
-    found = [np.empty((0, len(SIZES)))]
+    found = [np.empty((0, len(WAYS)))]
     for start in range(0, len(real), CHUNK):
-        first, second = (torch.from_numpy(np.stack(each[start : start + CHUNK])).float() for each in (pictures, real))
-        found.append(torch.stack([_best_part(first, second, side) for side in SIZES], 1).numpy())
+        one, two = (torch.from_numpy(np.stack(each[start : start + CHUNK])).float() for each in (pictures, real))
+        found.append(torch.column_stack((_whole(one, two), aligned_correlation(one, two))).numpy())
     return np.concatenate(found)
 
 
-def _best_part(pictures: Tensor, real: Tensor, side: int) -> Tensor:
-    """The highest correlation ``[n]`` of pictures ``[n, SIDE, SIDE]``, made so small, with a part of the real ones."""
-    small = F.interpolate(pictures[:, None], (side, side), mode="bilinear", antialias=True)[:, 0]
-    small = small - small.mean((1, 2), keepdim=True)
-    small = small / small.flatten(1).norm(dim=1).clamp_min(FLAT * side)[:, None, None]
-    both = torch.stack((small, small.flip(-1)), 1).flatten(0, 1)[:, None]  # [2n, 1, side, side]
-    products = F.conv2d(real[None], both, groups=len(real))[0].unflatten(0, (len(real), 2))
-    mean = F.avg_pool2d(real[:, None], side, 1)
-    spread = (F.avg_pool2d(real[:, None] ** 2, side, 1) - mean**2).clamp_min(FLAT**2).sqrt() * side
-    return (products / spread).flatten(1).amax(1).clamp(-1, 1)
+def _whole(pictures: Tensor, real: Tensor) -> Tensor:
+    """As :func:`lcmem.matching.thumbnails.correlation`, but that empty pictures are like nothing."""
+    one, two = (F.avg_pool2d(each[:, None], 2).flatten(1) for each in (pictures, real))
+    mirrored = F.avg_pool2d(pictures.flip(-1)[:, None], 2).flatten(1)
+    one, two, mirrored = (_unit(each) for each in (one, two, mirrored))
+    return torch.maximum((one * two).sum(1), (mirrored * two).sum(1)).clamp(-1, 1)
+
+
+def _unit(rows: Tensor) -> Tensor:
+    centred = rows - rows.mean(1, keepdim=True)
+    return centred / centred.norm(dim=1, keepdim=True).clamp_min(FLAT * rows.shape[1] ** 0.5)

@@ -70,7 +70,7 @@ def match_table(
     copies = (score >= finder.levels.sure) | finder.copies(synthetic, query, real, position, score)
     seen = np.zeros(len(score), dtype=bool)
     seen[looked] = finder.look.hits(looks)
-    copies[looked] |= looks[:, 0] >= finder.look.same
+    copies[looked] |= finder.look.copies(looks)
     reached = score >= calibration.logit
     reached |= seen
     if calibration.method == "given":

@@ -1,0 +1,213 @@
+"""Whether a picture is another one cropped, turned, mirrored or toned: both are laid over each other first.
+
+The place is found coarsely by trying turns and sizes, and then by maximising the correlation over affine maps
+(enhanced correlation coefficient, Evangelidis and Psarakis 2008, equation 23), from small pictures to larger ones.
+"""
+
+import math
+from functools import cache
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+COARSE, MIDDLE = 16, 32
+"""Sides in pixels at which the place is searched, and then improved."""
+TURNS = (-16.0, -8.0, 0.0, 8.0, 16.0)
+"""Degrees."""
+CORE = 12
+"""Side in coarse pixels of the middle of a picture that is searched for: turned and cropped edges are left out."""
+SIDES = (13, 12, 10, 8, 7, 6, 5)
+"""Sides of that middle in the other picture, in coarse pixels: down to 17 % of its area."""
+STARTS = 2
+"""Places that are tried further."""
+STEPS = 5, 3
+"""Improvements at the middle side and at the full one."""
+FLAT = 2.0
+"""Grey values vary by at least so much (standard deviation, of 255), or count as if they did: the picture is empty."""
+INSIDE = 0.4
+"""Share of the middle of a picture that must lie in the other one."""
+PASSES = 1, 2, 4
+"""Numbers of slight blurs, by which pictures are made as sharp as what they lie on."""
+DETAIL, DISC = 15, 0.88
+"""What is wider than so many pixels is no detail; what is compared in the end is a disc of such a share of the side."""
+SMALLEST, LARGEST = 0.12, 1.7
+"""Of a picture, in areas of the other one: beyond, a map has gone astray."""
+
+
+class Place(NamedTuple):
+    """Where pictures lie in others: ``map`` ``[n, 2, 3]`` from places in one to places in the other, in [−1, 1]."""
+
+    map: Tensor
+    mirrored: Tensor
+
+
+def aligned_correlation(pictures: Tensor, others: Tensor) -> Tensor:
+    """How alike pictures are to others, or to their mirror images, once they are laid over them.
+
+    Args:
+        pictures: Grey ``[n, S, S]`` float, 0 to 255; S a multiple of 32.
+        others: As many.
+
+    Returns:
+        ``[n, 2]`` in [−1, 1]: correlation of the middle of each picture with what it lies on, and of the details of
+        both, which tell apart what is alike as a whole (lesions, slices); −1 where no place is found.
+    """
+    one, two = (_blurred(each)[0] for each in (pictures, others))
+    maps, mirrored = _places(_shrunk(one, COARSE), _shrunk(two, COARSE))
+    pairs = torch.arange(len(one)).repeat_interleave(STARTS)
+    one, two = one[pairs], two[pairs]
+    one = torch.where(mirrored[:, None, None], one.flip(-1), one)
+    maps, reached = _improved(_shrunk(one, MIDDLE), _shrunk(two, MIDDLE), maps, STEPS[0])
+    best = reached.view(-1, STARTS).argmax(1) + STARTS * torch.arange(len(pictures))
+    maps, reached = _improved(one[best], two[best], maps[best], STEPS[1])
+    pictures = torch.where(mirrored[best][:, None, None], pictures.flip(-1), pictures)
+    return _laid_over(pictures, others, maps).masked_fill((reached == -1)[:, None], -1)
+
+
+@cache
+def _smoothing(side: int, weights: tuple[float, ...], times: int) -> Tensor:
+    """What smooths a column of so many pixels, ``[side, side]``; beyond its ends it goes on with its last values."""
+    edge = len(weights) // 2
+    columns = torch.eye(side)[:, None]
+    for _ in range(times):
+        columns = F.conv1d(F.pad(columns, (edge, edge), mode="replicate"), torch.tensor(weights).view(1, 1, -1))
+    return columns[:, 0].T.contiguous()
+
+
+def _smoothed(pictures: Tensor, weights: tuple[float, ...], times: int) -> Tensor:
+    """Pictures ``[n, S, S]``, smoothed along both sides."""
+    matrix = _smoothing(pictures.shape[-1], weights, times)
+    return matrix @ pictures @ matrix.T
+
+
+def _blurred(pictures: Tensor) -> list[Tensor]:
+    """Ever less sharp pictures, by each number of :data:`PASSES`; the first without the noise of single pixels."""
+    return [_smoothed(pictures, (0.25, 0.5, 0.25), number) for number in PASSES]
+
+
+def _details(pictures: Tensor) -> Tensor:
+    return pictures - _smoothed(pictures, (1 / DETAIL,) * DETAIL, 2)
+
+
+def _shrunk(pictures: Tensor, side: int) -> Tensor:
+    return F.avg_pool2d(pictures[:, None], pictures.shape[-1] // side)[:, 0]
+
+
+def _places(pictures: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """The best few places of coarse pictures in others: maps ``[n · STARTS, 2, 3]`` and whether each is mirrored."""
+    count = len(pictures)
+    both = torch.stack((pictures, pictures.flip(-1)), 1).flatten(0, 1)  # [2n, C, C]
+    turns = torch.tensor([[math.cos(turn), math.sin(turn)] for turn in map(math.radians, TURNS)])
+    cosine, sine = turns[:, 0], turns[:, 1]
+    turn = torch.stack((torch.stack((cosine, -sine), 1), torch.stack((sine, cosine), 1)), 1)  # [T, 2, 2]
+    share = CORE / COARSE
+    theta = F.pad(turn * share, (0, 1))  # the middle of the turned picture
+    grid = F.affine_grid(theta, [len(TURNS), 1, CORE, CORE], align_corners=False).flatten(0, 1)[None]
+    middles = F.grid_sample(both[:, None], grid.expand(2 * count, -1, -1, -1), align_corners=False)
+    middles = middles.view(count, -1, CORE, CORE)  # [n, 2T, CORE, CORE], mirror by mirror
+    scores, maps = [], []
+    for side in SIDES:
+        template = F.interpolate(middles, (side, side), mode="bilinear", antialias=True)
+        template = template - template.mean((2, 3), keepdim=True)
+        template = template / template.flatten(2).norm(dim=2).clamp_min(FLAT * side)[..., None, None]
+        products = F.conv2d(others[None], template.flatten(0, 1)[:, None], groups=count)[0]
+        mean = F.avg_pool2d(others[:, None], side, 1)
+        spread = (F.avg_pool2d(others[:, None] ** 2, side, 1) - mean**2).clamp_min(FLAT**2).sqrt() * side
+        found = products.unflatten(0, (count, -1)) / spread
+        score, at = found.flatten(2).max(2)
+        scores.append(score)
+        width = COARSE - side + 1
+        corner = torch.stack((at % width, at // width), -1)
+        maps.append(torch.cat((torch.full((*at.shape, 1), side / COARSE), (2 * corner + side) / COARSE - 1), -1))
+    # of each turn the best size, and of these the best few
+    score, size = torch.stack(scores, -1).max(-1)
+    chosen = torch.stack(maps, -2).gather(2, size[..., None, None].expand(-1, -1, 1, 3))[:, :, 0]
+    top = score.topk(STARTS, 1).indices
+    zoom, corner = chosen.gather(1, top[..., None].expand(-1, -1, 3)).split((1, 2), -1)
+    # x of the other = zoom · (turn · share)⁻¹ · x of the picture + corner
+    inverse = torch.linalg.inv(turn * share)[top % len(TURNS)]
+    return torch.cat((zoom[..., None] * inverse, corner[..., None]), -1).flatten(0, 1), (top >= len(TURNS)).flatten()
+
+
+def _improved(pictures: Tensor, others: Tensor, maps: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Maps after some steps towards the highest correlation, and what they reach ``[n]``."""
+    side = pictures.shape[-1]
+    places = (torch.arange(side) + 0.5) * 2 / side - 1
+    y, x = torch.meshgrid(places, places, indexing="ij")
+    x, y = x.flatten(), y.flatten()
+    disc = torch.nonzero(x**2 + y**2 < 1)[:: side // MIDDLE, 0]  # a thousand points are enough
+    x, y = x[disc], y[disc]
+    template = pictures.flatten(1)[:, disc]
+    ramps = _ramps(others)
+    source = torch.stack((others, *ramps), 1)
+    homogeneous = torch.stack((x, y, torch.ones_like(x)))
+    best, reached = maps, torch.full((len(maps),), -1.0)
+    for step in range(steps + 1):
+        at = (maps @ homogeneous).transpose(1, 2)  # [n, p, 2]
+        inside = ((at.abs() < 1).all(-1)).float()
+        value, across, down = F.grid_sample(source, at[:, None], padding_mode="border", align_corners=False)[
+            :, :, 0
+        ].unbind(1)
+        weight = inside.sum(1).clamp_min(1)
+        own = (template - ((template * inside).sum(1) / weight)[:, None]) * inside
+        seen = (value - ((value * inside).sum(1) / weight)[:, None]) * inside
+        least = FLAT * weight.sqrt()
+        score = (own * seen).sum(1) / (own.norm(dim=1).maximum(least) * seen.norm(dim=1).maximum(least))
+        area = torch.linalg.det(maps[:, :, :2])
+        lost = (weight < INSIDE * len(x)) | (area < SMALLEST) | (area > LARGEST)
+        score = score.masked_fill(lost, -1)
+        better = score > reached
+        reached, best = torch.where(better, score, reached), torch.where(better[:, None, None], maps, best)
+        if step == steps:
+            return best, reached
+        across, down = across * inside, down * inside
+        slopes = torch.stack((across * x, across * y, across, down * x, down * y, down), 1)  # [n, 6, p]
+        gram = slopes @ slopes.transpose(1, 2)
+        gram = gram + 1e-3 * gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(6) + 1e-6 * torch.eye(6)
+        projected = slopes @ torch.stack((seen, own), 2)  # [n, 6, 2]
+        solved = torch.linalg.solve(gram, projected)
+        over = seen.square().sum(1) - (projected[..., 0] * solved[..., 0]).sum(1)
+        under = (own * seen).sum(1) - (projected[..., 1] * solved[..., 0]).sum(1)
+        factor = torch.where(
+            under > 1e-6, over / under.clamp_min(1e-6), seen.norm(dim=1) / own.norm(dim=1).clamp_min(1e-6)
+        )
+        change = factor[:, None] * solved[..., 1] - solved[..., 0]
+        maps = maps + change.view(-1, 2, 3).clamp(-0.2, 0.2)
+    raise AssertionError
+
+
+def _laid_over(pictures: Tensor, others: Tensor, maps: Tensor) -> Tensor:
+    """Correlations ``[n, 2]``, as a whole and of the details, at the sharpness at which they are highest.
+
+    A crop that was enlarged, a picture that was blurred, and a picture of more pixels than the other are less or more
+    sharp than what they lie on.
+    """
+    side = pictures.shape[-1]
+    grid = F.affine_grid(maps, [len(maps), 1, side, side], align_corners=False)
+    one, two = _blurred(pictures), torch.stack(_blurred(others), 1)
+    under = F.grid_sample(two, grid, padding_mode="border", align_corners=False).unbind(1)
+    places = (torch.arange(side) + 0.5) * 2 / side - 1
+    seen = (grid.abs() < 1).all(-1) & (places.square() + places.square()[:, None] < DISC**2)
+    found = []
+    for flat, change in ((FLAT, torch.clone), (FLAT / 2, _details)):
+        first, second = ([_unit(change(each), seen, flat) for each in side] for side in (one, under))
+        pairs = [*((each, second[0]) for each in first), *((first[0], each) for each in second[1:])]
+        found.append(torch.stack([(each * other).sum(1) for each, other in pairs]).amax(0))
+    return torch.stack(found, 1)
+
+
+def _unit(pictures: Tensor, seen: Tensor, flat: float) -> Tensor:
+    """Pictures ``[n, S, S]`` of mean 0 and length 1 where they are seen, ``[n, S · S]``."""
+    weight = seen.flatten(1).float()
+    count = weight.sum(1, keepdim=True).clamp_min(1)
+    rows = pictures.flatten(1)
+    rows = (rows - (rows * weight).sum(1, keepdim=True) / count) * weight
+    return rows / rows.norm(dim=1, keepdim=True).maximum(flat * count.sqrt())
+
+
+def _ramps(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """How fast grey values rise to the right and downwards, for a step of 1 in [−1, 1]."""
+    padded, half = F.pad(pictures[:, None], (1, 1, 1, 1), mode="replicate")[:, 0], pictures.shape[-1] / 4
+    return (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) * half, (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) * half
