@@ -68,7 +68,7 @@ def test_what_a_small_generator_remembers_is_found(privacy, real):
     assert list(found.table["identity"].iloc[hit]) == [real.identities[at] for at in hit]
     result = lcmem.audit(real, soft.numpy().transpose(0, 2, 3, 1), model=privacy.detector)
     assert result.copies.value >= 0.6 and result.memorization.value >= 0.75
-    assert "also matches where its thumbnail" in result.calibration.explanation
+    assert "also matches where it looks like" in result.calibration.explanation
 
 
 def test_copies_people_and_strangers(privacy, real, strangers, compact):

@@ -164,6 +164,21 @@ def test_the_network_begins_as_what_the_untouched_one_says(store, tmp_path):
     torch.testing.assert_close(network.normalise(latents), 2 * latents - 1)
 
 
+def test_a_network_that_is_trained_on_learns_what_it_said_before(store, tmp_path):
+    names = ["domains.faces=['ORL_faces']", "teachers.faces.datasets=['ORL_faces']"]
+    recipe = load_recipe("compact-further").with_settings([*names, "size=64"])
+    teachers = load_teachers(recipe, store.manifest, "cpu", False)
+    lessons = lessons_of(recipe, teachers, store, tmp_path, fresh=True)
+    assert not list(lessons.parameters()), "no layer predicts what it is itself"
+    said = load_detector("compact").features(list(store.manifest.paths[:9]))
+    terms = {name: lesson(2 * said - 1, torch.arange(9)) for name, lesson in lessons.items()}
+    assert float(terms["faces"]["similarity"].detach()) == pytest.approx(0, abs=1e-4)
+    assert float(terms["general"]["cosine"].detach()) == pytest.approx(0, abs=1e-4)
+    other = recipe.with_settings(["teachers.general.detector=compact-latent"])
+    with pytest.raises(LCMemError, match=r"teachers\.general\.own=true"):
+        lessons_of(other, load_teachers(other, store.manifest, "cpu", False), store, tmp_path, fresh=True)
+
+
 def test_domains_quota_and_negatives(few):
     stage = COMPACT.with_settings(SMALL).stage1
     sampler = PairSampler(few.select(split="train"), stage, 0, DOMAINS)
@@ -287,7 +302,8 @@ def test_averaged_weights_and_frozen_norm(whole):
     assert not torch.equal(best[f"network.{kernel}"], best[f"averaged.module.{kernel}"])
     untouched = load_detector("efficientnet-lite0").module.state_dict()
     norms = [key for key in untouched if key.endswith("running_var")]
-    assert all(torch.equal(best[f"network.backbone.{key}"], untouched[key]) for key in norms)
+    for trained in (best, {f"network.{key}": value for key, value in detector.items()}):
+        assert all(torch.equal(trained[f"network.backbone.{key}"], untouched[key]) for key in norms)
 
 
 def test_two_processes_with_frozen_norm(whole, tmp_path):

@@ -26,25 +26,25 @@ RECIPES = (
     "pixels-without-general-teacher",
     "pixels-without-teachers",
     "pixels-random",
-    "pixels-random-small",
+    "pixels-small",
     "convnext-pixels",
-    "latents-stage1",
-    "latents-stage2",
+    "latents",
 )
+STAGES = [f"{name}/stage1" for name in RECIPES] + ["latents/stage2"]
 MOST = {"train": 500, "val": 100}
 """Identities, or pictures without one, of each dataset; ``test`` is whole."""
 INTRODUCTION = """# What each part is worth
 
-Written by `python tools/ablation.py DATA …`: each recipe of `tools/ablation` trained for 250 steps of 128 pairs (a few
-minutes of two CPU cores, a fiftieth of what the bundled model had; `latents-stage2` for 125 steps of 64 more) on
-{train} pictures, at most {most} identities a dataset, and measured once on the split `test`. So the table ranks parts
-of the recipe by what they bring early; it does not say where each would end.
+Written by `python tools/ablation.py DATA …`: each recipe of `tools/ablation` trained for 100 steps of 128 pairs (two to
+four minutes of two CPU cores; the bundled model had eighty times as many; `latents/stage2` 100 of 64 pairs more) on
+{train} pictures, at most {most} identities a dataset, and measured once on the split `test`. So the table says what the
+parts of a recipe bring early, not where each would end.
 
 - `pixels`: EfficientNet-Lite0 from ImageNet weights, the teachers SFace and the untouched EfficientNet-Lite0.
 - `pixels-without-…`: without one teacher, or both.
-- `pixels-random`, `pixels-random-small`: from random weights, EfficientNet-Lite0 and MobileNetV3-small.
-- `latents-stage1`, `-stage2`: the ConvNeXt of `compact-latent` on latents of 256-pixel pictures, without and with
-  edits.
+- `pixels-random`, `pixels-small`: both teachers, but from random weights; the same network, and MobileNetV3-small.
+- `latents`: the ConvNeXt of `compact-latent` from random weights on latents of 256-pixel pictures, without edits
+  (`stage1`) and with them (`stage2`).
 - `convnext-pixels`: the same network on pictures of 64 pixels, as many places as the latents have.
 
 **{what}**, re-identification by dataset, 95 % intervals over identities:"""
@@ -70,7 +70,7 @@ def page(reid: pd.DataFrame, train: int) -> str:
     for column, what in (("auc", "AUC"), ("specificity_at_99_sensitivity", "Specificity at 99 % sensitivity")):
         names = [name for name in reid["dataset"].unique() if name not in ("macro", "micro")]
         rows = []
-        for recipe in RECIPES:
+        for recipe in STAGES:
             part = reid[reid["detector"] == recipe].set_index("dataset")
             if len(part):
                 rows.append([recipe, *(cell(part.loc[name], column) for name in ("macro", *names))])
@@ -93,12 +93,13 @@ def main() -> None:
     manifest = subset(arguments.data)
     if not arguments.page_only:
         paths = [str(HERE / "ablation" / f"{name}.toml") for name in RECIPES]
-        trained = benchmark_ablation(manifest, paths, arguments.out, options=RunOptions(workers=0))
+        options = RunOptions(workers=1, teachers=arguments.out / "teachers")
+        trained = benchmark_ablation(manifest, paths, arguments.out, options=options)
         print(trained[["recipe", "accuracy", "auc", "status"]].to_string(), flush=True)
-        stages = [max((arguments.out / name).glob("stage*")) for name in RECIPES]
-        benchmark_reid(manifest.select(split="test"), [str(stage) for stage in stages], arguments.out / "reid")
+        stages = [str(arguments.out / stage) for stage in STAGES]
+        benchmark_reid(manifest.select(split="test"), stages, arguments.out / "reid")
     reid = pd.read_csv(arguments.out / "reid" / "reid.csv")
-    reid["detector"] = reid["detector"].map(lambda name: Path(name).parent.name)
+    reid["detector"] = reid["detector"].map(lambda name: "/".join(Path(name).parts[-2:]))
     write_text(page(reid, len(manifest.select(split="train"))), PAGE)
 
 

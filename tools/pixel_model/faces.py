@@ -1,9 +1,10 @@
 """Give a pixel model a recogniser of faces: SFace, and an aligner that is trained here to find the upright face.
 
-    python tools/pixel_model/faces.py WORK MODEL --out FOLDER
+    python tools/pixel_model/faces.py PIXELS MODEL --out FOLDER
 
-WORK is bundle.py's, MODEL a detector on pixels with parts. The model itself stays as it is: features of pictures
-without a face do not change. CelebA's pictures are aligned, so that after any edit of geometry the place of the face is
+PIXELS is what ``lcmem encode --encoder pixels --size 160`` made of the training pictures, MODEL a detector on pixels
+with parts, RUN/stage1 of ``lcmem train compact``. The model itself stays as it is: features of pictures without a face
+do not change. CelebA's pictures are aligned, so that after any edit of geometry the place of the face is
 known; the aligner learns it from the model's own maps. Needs the extras ``faces`` and ``train``.
 """
 
@@ -15,7 +16,6 @@ from typing import Any
 import cv2
 import numpy as np
 import onnx
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from onnx import numpy_helper
@@ -23,11 +23,12 @@ from torch import Tensor, nn
 
 from lcmem.detectors.faces import CELEBA, CELEBA_SIZE, TEMPLATE, folded, model_folder, similarity_transform
 from lcmem.detectors.lcmem import LCMem
+from lcmem.latents import LatentStore
 from lcmem.model import SiameseNetwork
 from lcmem.model.faces import CROP, FEATURES, MIDDLE, Aligner, MobileFaceNet
 
 FACES = ("celeba", "celeba64")
-VIEWS, OTHERS, STEPS, BATCH = 30_000, 10_000, 4_000, 256
+VIEWS, OTHERS, STEPS, BATCH = 30_000, 25_000, 5_000, 256
 """Views of faces and of other pictures, steps of training, views in a step."""
 STRENGTH = 1.4
 """Length of the recogniser's say beside that of the model's own identity part: see docs/model-log.md."""
@@ -160,15 +161,16 @@ def maps_of(network: SiameseNetwork, pictures: list[np.ndarray]) -> Tensor:
 
 
 def examples(
-    network: SiameseNetwork, pixels: np.ndarray, table: pd.DataFrame, size: int, rng: np.random.Generator
+    network: SiameseNetwork, store: LatentStore, size: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Maps of views, the places of their faces ``[N, 2, 3]``, and whether there is one."""
-    train = table[table["split"] == "train"]
-    shows = train["dataset"].isin(FACES)
-    rows = [*rng.choice(train.index[shows], VIEWS), *rng.choice(train.index[~shows], OTHERS, replace=False)]
+    shows = store.manifest.table["dataset"].isin(FACES).to_numpy()
+    faces, others = np.flatnonzero(shows), np.flatnonzero(~shows)
+    rows = [*rng.choice(faces, VIEWS), *rng.choice(others, OTHERS)]
     maps, places, batch = [], [], []
     for number, row in enumerate(rows):
-        picture, other = (np.ascontiguousarray(pixels[k].transpose(1, 2, 0)) for k in (row, rng.choice(train.index)))
+        both = store.pictures(np.array([row, rng.choice(others)]))  # no other face in the background
+        picture, other = (np.ascontiguousarray(each.transpose(1, 2, 0)) for each in both)
         move, mirrored = geometry(rng)
         batch.append(view(rng, picture, other, move, size))
         places.append(place_of(move, mirrored))
@@ -211,13 +213,13 @@ def train_aligner(maps: Tensor, places: Tensor, faces: Tensor) -> Aligner:
 
 
 @torch.inference_mode()
-def free_directions(network: SiameseNetwork, pixels: np.ndarray, rows: pd.Index, size: int) -> Tensor:
+def free_directions(network: SiameseNetwork, store: LatentStore, rows: np.ndarray, size: int) -> Tensor:
     """The ``[part, 128]`` directions that the identity part uses least for faces, mixed so that none stands out."""
     outputs = []
     for at in range(0, len(rows), 16):
         small = [
-            cv2.resize(pixels[k].transpose(1, 2, 0), (size, size), interpolation=cv2.INTER_AREA)
-            for k in rows[at : at + 16]
+            cv2.resize(each.transpose(1, 2, 0), (size, size), interpolation=cv2.INTER_AREA)
+            for each in store.pictures(rows[at : at + 16])
         ]
         batch = torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 255
         outputs.append(network.outputs(network.normalise(batch)))
@@ -230,22 +232,21 @@ def free_directions(network: SiameseNetwork, pixels: np.ndarray, rows: pd.Index,
 def main() -> None:
     """Parse, train, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", type=Path)
+    parser.add_argument("pixels", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     detector, rng = LCMem.load(arguments.model), np.random.default_rng(0)
     before, size = detector.network.without_faces(), detector.size
-    table = pd.read_parquet(arguments.work / "table.parquet")
-    pixels = np.load(arguments.work / "pixels.npy", mmap_mode="r")
+    store = LatentStore.open(arguments.pixels).select(split="train")
     network = SiameseNetwork(replace(before.settings, faces=size)).eval()
     network.load_state_dict(before.state_dict(), strict=False)
     assert network.faces is not None
     network.faces.recogniser.load_state_dict(recogniser().state_dict())
-    network.faces.aligner.load_state_dict(train_aligner(*examples(before, pixels, table, size, rng)).state_dict())
-    shown = table.index[(table["dataset"] == "celeba") & (table["split"] == "train")][:1500]
+    network.faces.aligner.load_state_dict(train_aligner(*examples(before, store, size, rng)).state_dict())
+    shown = np.flatnonzero(store.manifest.table["dataset"] == "celeba")[:1500]
     with torch.no_grad():
-        network.faces.say.weight.copy_(STRENGTH * free_directions(before, pixels, shown, size))
+        network.faces.say.weight.copy_(STRENGTH * free_directions(before, store, shown, size))
     with_faces = LCMem(network, detector.encoder, size, name=detector.name)
     with_faces.card = detector.card | {"notes": f"{detector.card.get('notes', '')} {NOTE}".strip()}
     with_faces.save(arguments.out)

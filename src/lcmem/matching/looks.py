@@ -65,8 +65,8 @@ class Look:
         return sum(share for score, share in self.chance if score < threshold)
 
     def copies(self, looks: np.ndarray) -> np.ndarray:
-        """Which correlations ``[..., W]`` make a copy: photos of one person may be rather alike as well."""
-        same: np.ndarray = np.any(looks[..., :2] >= np.maximum(self.levels[:2], SAME), axis=-1)
+        """Which correlations ``[..., W]`` make a copy: as it is. Photos of one person can be laid over each other."""
+        same: np.ndarray = looks[..., 0] >= max(self.levels[0], SAME)
         return same
 
     def hits(self, looks: np.ndarray) -> np.ndarray:

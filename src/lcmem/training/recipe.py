@@ -66,6 +66,8 @@ class Teacher(Settings):
         part: Number of the part of the features that learns from it, from 0.
         compress: Whether the part shall be the teacher's features along their main directions. Otherwise a linear
             layer on top of the part shall predict them.
+        own: Whether the teacher has the same parts, and the part shall be what its own says: what a network that is
+            trained on shall not forget.
         cosine: Weight of one minus the cosine to that aim.
         similarity: Weight of the squared difference between the cosines of the pictures in a batch and the teacher's.
         nt_xent: By this factor NT-Xent counts less for pictures that the teacher knows.
@@ -76,6 +78,7 @@ class Teacher(Settings):
     whole: bool = False
     part: Annotated[int, Field(ge=0)] = 0
     compress: bool = False
+    own: bool = False
     cosine: Weight = 1.0
     similarity: Weight = 0.0
     nt_xent: Share = 1.0

@@ -185,7 +185,7 @@ class _Run:
         """By the identities of ``val``; by edited copies in its datasets without any. The loss that was reached."""
         if not self.recipe.head_shares:
             return {}
-        network, held_out = module.result, self.store.select(split="val")
+        network, held_out = module.result.eval(), self.store.select(split="val")  # batch norm would follow val
         fitted: dict[str, LabelledPairs] = {}
         if "reid" in module.validation:
             fitted |= labelled_pairs(network, module.validation["reid"])

@@ -15,6 +15,7 @@ from lcmem.atlas.card import feature_card
 from lcmem.atlas.fill import encoded
 from lcmem.detectors.base import Detector
 from lcmem.detectors.entry import Options
+from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.module import ModuleDetector
 from lcmem.detectors.registry import load_detector
 from lcmem.errors import LCMemError
@@ -142,6 +143,13 @@ def aim_of(teacher: Teacher, answers: np.ndarray, rows: np.ndarray, count: int, 
     return Aim(at, F.normalize(values, dim=1), layer)
 
 
+def _own_part(name: str, detector: Detector, recipe: Recipe, answers: np.ndarray, part: slice) -> np.ndarray:
+    """What a detector with the same parts says in one of them, around 0."""
+    if not isinstance(detector, LCMem) or list(detector.network.settings.parts) != list(recipe.network.parts):
+        raise LCMemError(f"teachers.{name}.own=true, but {detector.name} has not the parts {recipe.network.parts}")
+    return 2 * answers[:, part] - 1
+
+
 def main_directions(answers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean ``[d]`` and main directions ``[count, d]`` of features ``[n, d]``.
 
@@ -167,7 +175,7 @@ class Lesson(nn.Module):
         super().__init__()
         self.teacher, self.part, self.aim = teacher, part, aim
         size = part.stop - part.start
-        predicts = teacher.cosine > 0 and not teacher.compress
+        predicts = teacher.cosine > 0 and not (teacher.compress or teacher.own)
         self.layer = nn.Linear(size, aim.values.shape[1], bias=False) if predicts else nn.Identity()
 
     def known(self, pictures: Tensor) -> Tensor:
@@ -221,6 +229,8 @@ def lessons_of(
         rows = np.flatnonzero(known_rows(teacher, store.manifest))
         answers = ask(detector, store, rows, folder, fresh=fresh)
         part = network.part(teacher.part)
+        if teacher.own:
+            answers = _own_part(name, detector, recipe, answers, part)
         aim = aim_of(teacher, answers, rows, len(store), part.stop - part.start)
         with torch.random.fork_rng([]):  # the same layer, whether or not decoding drew random numbers before
             torch.manual_seed(recipe.seed)
