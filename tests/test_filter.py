@@ -104,7 +104,7 @@ def test_paired_compares_with_the_given_picture_only(privacy, real, compact):
     by_number = privacy(shown, against=[0, 11, 22]).table
     assert list(by_number["real"]) == [real.paths[k] for k in (0, 11, 22)]
     expected = [compact.score(a, real.paths[k]) for a, k in zip(shown, (0, 11, 22), strict=True)]
-    np.testing.assert_allclose(by_number["logit"], expected, atol=1e-5)
+    np.testing.assert_allclose(by_number["logit"], expected, atol=1e-5, rtol=1e-5)
     by_path = privacy(shown, against=[real.paths[k] for k in (0, 11, 22)]).table
     pd.testing.assert_frame_equal(by_number, by_path)
     with pytest.raises(LCMemError, match="one for each"):

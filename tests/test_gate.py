@@ -77,8 +77,8 @@ def gates(faces, tmp_path_factory):
     """Exit codes and output of the commands, and the folder that they ran in."""
     root = tmp_path_factory.mktemp("gates")
     for name, people, numbers in (
-        ("real", range(1, 6), (1, 2, 3)),
-        ("clean", range(11, 41), (1,)),  # at a threshold from five people chance groups many of them
+        ("real", range(1, 11), (1, 2, 3)),
+        ("clean", range(11, 41), (1,)),  # at a threshold from ten people chance groups many of them
         ("copied", range(1, 6), (1, 2, 3)),
         ("few", range(11, 14), (1,)),
     ):

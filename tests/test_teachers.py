@@ -302,8 +302,9 @@ def test_averaged_weights_and_frozen_norm(whole):
     assert not torch.equal(best[f"network.{kernel}"], best[f"averaged.module.{kernel}"])
     untouched = load_detector("efficientnet-lite0").module.state_dict()
     norms = [key for key in untouched if key.endswith("running_var")]
-    for trained in (best, {f"network.{key}": value for key, value in detector.items()}):
-        assert all(torch.equal(trained[f"network.backbone.{key}"], untouched[key]) for key in norms)
+    assert all(torch.equal(best[f"network.backbone.{key}"], untouched[key]) for key in norms)
+    for key in norms:  # kept in half precision
+        torch.testing.assert_close(detector[f"backbone.{key}"], untouched[key], atol=1e-4, rtol=1e-3)
 
 
 def test_two_processes_with_frozen_norm(whole, tmp_path):

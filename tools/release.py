@@ -65,7 +65,7 @@ def by_dataset(reid: pd.DataFrame) -> pd.DataFrame:
 
 
 def wide(reid: pd.DataFrame, column: str) -> str:
-    order = list(dict.fromkeys(reid["detector"]))
+    order = sorted(dict.fromkeys(reid["detector"]), key=lambda name: name != "compact")
     table = reid.pivot(index=["task", "dataset", "n_identities", "n_positive"], columns="detector", values=column)[
         order
     ]

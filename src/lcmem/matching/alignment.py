@@ -6,7 +6,6 @@ The place is found coarsely by trying turns and sizes, and then by maximising th
 
 import math
 from functools import cache
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -34,13 +33,6 @@ DETAIL, DISC = 15, 0.88
 """What is wider than so many pixels is no detail; what is compared in the end is a disc of such a share of the side."""
 SMALLEST, LARGEST = 0.12, 1.7
 """Of a picture, in areas of the other one: beyond, a map has gone astray."""
-
-
-class Place(NamedTuple):
-    """Where pictures lie in others: ``map`` ``[n, 2, 3]`` from places in one to places in the other, in [−1, 1]."""
-
-    map: Tensor
-    mirrored: Tensor
 
 
 def aligned_correlation(pictures: Tensor, others: Tensor) -> Tensor:
@@ -132,50 +124,55 @@ def _places(pictures: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _improved(pictures: Tensor, others: Tensor, maps: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Maps after some steps towards the highest correlation, and what they reach ``[n]``."""
+    """Maps after some steps towards the highest correlation, and what they reach ``[n]``; −1 where one went astray."""
     side = pictures.shape[-1]
-    places = (torch.arange(side) + 0.5) * 2 / side - 1
-    y, x = torch.meshgrid(places, places, indexing="ij")
-    x, y = x.flatten(), y.flatten()
-    disc = torch.nonzero(x**2 + y**2 < 1)[:: side // MIDDLE, 0]  # a thousand points are enough
-    x, y = x[disc], y[disc]
-    template = pictures.flatten(1)[:, disc]
-    ramps = _ramps(others)
-    source = torch.stack((others, *ramps), 1)
-    homogeneous = torch.stack((x, y, torch.ones_like(x)))
+    y, x = torch.meshgrid(_places_of(side), _places_of(side), indexing="ij")
+    disc = torch.nonzero((x**2 + y**2).flatten() < 1)[:: side // MIDDLE, 0]  # a thousand points are enough
+    points = torch.stack((x.flatten()[disc], y.flatten()[disc], torch.ones(len(disc))))
+    template, source = pictures.flatten(1)[:, disc], torch.stack((others, *_ramps(others)), 1)
     best, reached = maps, torch.full((len(maps),), -1.0)
     for step in range(steps + 1):
-        at = (maps @ homogeneous).transpose(1, 2)  # [n, p, 2]
-        inside = ((at.abs() < 1).all(-1)).float()
-        value, across, down = F.grid_sample(source, at[:, None], padding_mode="border", align_corners=False)[
-            :, :, 0
-        ].unbind(1)
-        weight = inside.sum(1).clamp_min(1)
-        own = (template - ((template * inside).sum(1) / weight)[:, None]) * inside
-        seen = (value - ((value * inside).sum(1) / weight)[:, None]) * inside
-        least = FLAT * weight.sqrt()
-        score = (own * seen).sum(1) / (own.norm(dim=1).maximum(least) * seen.norm(dim=1).maximum(least))
-        area = torch.linalg.det(maps[:, :, :2])
-        lost = (weight < INSIDE * len(x)) | (area < SMALLEST) | (area > LARGEST)
-        score = score.masked_fill(lost, -1)
+        own, seen, slopes, score = _compared(template, source, maps, points)
         better = score > reached
         reached, best = torch.where(better, score, reached), torch.where(better[:, None, None], maps, best)
-        if step == steps:
-            return best, reached
-        across, down = across * inside, down * inside
-        slopes = torch.stack((across * x, across * y, across, down * x, down * y, down), 1)  # [n, 6, p]
-        gram = slopes @ slopes.transpose(1, 2)
-        gram = gram + 1e-3 * gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(6) + 1e-6 * torch.eye(6)
-        projected = slopes @ torch.stack((seen, own), 2)  # [n, 6, 2]
-        solved = torch.linalg.solve(gram, projected)
-        over = seen.square().sum(1) - (projected[..., 0] * solved[..., 0]).sum(1)
-        under = (own * seen).sum(1) - (projected[..., 1] * solved[..., 0]).sum(1)
-        factor = torch.where(
-            under > 1e-6, over / under.clamp_min(1e-6), seen.norm(dim=1) / own.norm(dim=1).clamp_min(1e-6)
-        )
-        change = factor[:, None] * solved[..., 1] - solved[..., 0]
-        maps = maps + change.view(-1, 2, 3).clamp(-0.2, 0.2)
-    raise AssertionError
+        if step < steps:
+            maps = maps + _step(own, seen, slopes)
+    return best, reached
+
+
+def _compared(template: Tensor, source: Tensor, maps: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Pictures and what they lie on without their means ``[n, p]``, how that changes with the map, the correlation.
+
+    Args:
+        template: Grey values ``[n, p]``.
+        source: The others and how fast they rise, ``[n, 3, S, S]``.
+        maps: ``[n, 2, 3]``.
+        points: ``[3, p]``: x, y and 1.
+    """
+    at = (maps @ points).transpose(1, 2)
+    inside = (at.abs() < 1).all(-1).float()
+    sampled = F.grid_sample(source, at[:, None], padding_mode="border", align_corners=False)[:, :, 0]
+    count = inside.sum(1, keepdim=True).clamp_min(1)
+    own, seen = ((each - (each * inside).sum(1, keepdim=True) / count) * inside for each in (template, sampled[:, 0]))
+    least = FLAT * count[:, 0].sqrt()
+    score = (own * seen).sum(1) / (own.norm(dim=1).maximum(least) * seen.norm(dim=1).maximum(least))
+    area = torch.linalg.det(maps[:, :, :2])
+    astray = (count[:, 0] < INSIDE * points.shape[1]) | (area < SMALLEST) | (area > LARGEST)
+    slopes = (sampled[:, 1:] * inside[:, None])[:, :, None] * points  # [n, 2, 3, p]
+    return own, seen, slopes.flatten(1, 2), score.masked_fill(astray, -1)
+
+
+def _step(own: Tensor, seen: Tensor, slopes: Tensor) -> Tensor:
+    """The change of the maps ``[n, 2, 3]`` that enhanced correlation asks for."""
+    gram = slopes @ slopes.transpose(1, 2)
+    damping = 1e-3 * gram.diagonal(dim1=1, dim2=2).mean(1) + 1e-6
+    projected = slopes @ torch.stack((seen, own), 2)  # [n, 6, 2]
+    solved = torch.linalg.solve(gram + damping[:, None, None] * torch.eye(6), projected)
+    over = seen.square().sum(1) - (projected[..., 0] * solved[..., 0]).sum(1)
+    under = (own * seen).sum(1) - (projected[..., 1] * solved[..., 0]).sum(1)
+    usual = seen.norm(dim=1) / own.norm(dim=1).clamp_min(1e-6)
+    factor = torch.where(under > 1e-6, over / under.clamp_min(1e-6), usual)
+    return (factor[:, None] * solved[..., 1] - solved[..., 0]).view(-1, 2, 3).clamp(-0.2, 0.2)
 
 
 def _laid_over(pictures: Tensor, others: Tensor, maps: Tensor) -> Tensor:
@@ -188,14 +185,14 @@ def _laid_over(pictures: Tensor, others: Tensor, maps: Tensor) -> Tensor:
     grid = F.affine_grid(maps, [len(maps), 1, side, side], align_corners=False)
     one, two = _blurred(pictures), torch.stack(_blurred(others), 1)
     under = F.grid_sample(two, grid, padding_mode="border", align_corners=False).unbind(1)
-    places = (torch.arange(side) + 0.5) * 2 / side - 1
+    places = _places_of(side)
     seen = (grid.abs() < 1).all(-1) & (places.square() + places.square()[:, None] < DISC**2)
     found = []
     for flat, change in ((FLAT, torch.clone), (FLAT / 2, _details)):
         first, second = ([_unit(change(each), seen, flat) for each in side] for side in (one, under))
         pairs = [*((each, second[0]) for each in first), *((first[0], each) for each in second[1:])]
         found.append(torch.stack([(each * other).sum(1) for each, other in pairs]).amax(0))
-    return torch.stack(found, 1)
+    return torch.stack(found, 1).clamp(-1, 1)
 
 
 def _unit(pictures: Tensor, seen: Tensor, flat: float) -> Tensor:
@@ -205,6 +202,11 @@ def _unit(pictures: Tensor, seen: Tensor, flat: float) -> Tensor:
     rows = pictures.flatten(1)
     rows = (rows - (rows * weight).sum(1, keepdim=True) / count) * weight
     return rows / rows.norm(dim=1, keepdim=True).maximum(flat * count.sqrt())
+
+
+def _places_of(side: int) -> Tensor:
+    """Middles of pixels in [−1, 1]."""
+    return (torch.arange(side) + 0.5) * 2 / side - 1
 
 
 def _ramps(pictures: Tensor) -> tuple[Tensor, Tensor]:
