@@ -104,7 +104,7 @@ def test_pictures_of_one_layout_are_no_copies_of_each_other(compact, tmp_path):
 def test_what_is_found_by_looks_is_in_the_verdict_and_in_what_chance_does(orl, compact):
     """Where no score can tell, crops of the real pictures match by their looks alone."""
     number = orl.table.groupby("identity").cumcount()
-    bursts = Manifest(orl.table[number < 6].assign(identity=""))
+    bursts = Manifest(orl.table[number < 4].assign(identity=""))
     crops = [part(grey(load_levels(path, 96)), 8, 8, 60) for path in bursts.paths[::12]]
     result = lcmem.audit(bursts, [Image.fromarray(each) for each in crops], model=compact, workers=0)
     found = result.to_frame()
@@ -115,5 +115,5 @@ def test_what_is_found_by_looks_is_in_the_verdict_and_in_what_chance_does(orl, c
 
 
 def test_files_of_equal_content_are_found_by_their_content(orl, compact):
-    result = lcmem.audit(Manifest(orl.table), orl.paths[:3], model=compact, workers=0)
+    result = lcmem.audit(orl.rows(range(100)), orl.paths[:3], model=compact, workers=0)
     assert set(result.to_frame()["found_by"]) == {"content"}
