@@ -32,14 +32,15 @@ RECIPES = (
     "latents",
 )
 STAGES = [f"{name}/stage1" for name in RECIPES] + ["latents/stage2"]
+STEPS = 60
 MOST = {"train": 500, "val": 100}
 """Identities, or pictures without one, of each dataset; ``test`` is whole."""
 INTRODUCTION = """# What each part is worth
 
-Written by `python tools/ablation.py DATA …`: each recipe of `tools/ablation` trained for 60 steps of 128 pairs (two to
-four minutes of two CPU cores; the bundled model had over a hundred times as many; `latents/stage2` 60 of 64 more) on
-{train} pictures, at most {most} identities a dataset, and measured once on the split `test`. So the table says what the
-parts of a recipe bring early, not where each would end.
+Written by `python tools/ablation.py DATA …`: each recipe of `tools/ablation` trained for {steps} steps of 128 pairs
+(two to four minutes of two CPU cores; the bundled model had over a hundred times as many; `latents/stage2` 60 of 64
+more) on {train} pictures, at most {most} identities a dataset, and measured once on the split `test`. So the table says
+what the parts of a recipe bring early, not where each would end.
 
 - `pixels`: EfficientNet-Lite0 from ImageNet weights, the teachers SFace and the untouched EfficientNet-Lite0.
 - `pixels-without-…`: without one teacher, or both.
@@ -78,7 +79,7 @@ def page(reid: pd.DataFrame, train: int) -> str:
             part = reid[reid["detector"] == recipe].set_index("dataset")
             if len(part):
                 rows.append([recipe, *(cell(part.loc[name], column) for name in ("macro", *names))])
-        head = INTRODUCTION.format(train=f"{train:,}", most=MOST["train"], what=what)
+        head = INTRODUCTION.format(steps=STEPS, train=f"{train:,}", most=MOST["train"], what=what)
         text.append(head if not text else f"**{what}**:")
         text.append(markdown(["recipe", "macro", *names], rows))
     return "\n\n".join(text)
@@ -99,7 +100,8 @@ def main() -> None:
     if not arguments.page_only:
         paths = [str(HERE / "ablation" / f"{name}.toml") for name in arguments.recipes.split(",")]
         options = RunOptions(workers=1, teachers=arguments.out / "teachers")
-        trained = benchmark_ablation(manifest, paths, arguments.out, options=options)
+        settings = ["stage1.epochs=1", f"stage1.steps_per_epoch={STEPS}"]
+        trained = benchmark_ablation(manifest, paths, arguments.out, settings=settings, options=options)
         print(trained[["recipe", "accuracy", "auc", "status"]].to_string(), flush=True)
         stages = [str(arguments.out / stage) for stage in STAGES if (arguments.out / stage / CARD).is_file()]
         benchmark_reid(manifest.select(split="test"), stages, arguments.out / "reid")

@@ -98,7 +98,7 @@ def main() -> None:
         looks, people = chance_looks(part[part["split"] == "train"], detector)
         look = measure_look(looks, Chance(looks[:, 0], people, mutual=True))
         others, _ = chance_looks(part[part["split"] == "val"], detector)
-        reached = [f"{np.quantile(looks[:, at], 0.995):.3f} / {looks[:, at].max():.3f}" for at in range(3)]
+        reached = [f"{np.quantile(way, 0.995):.3f} / {way.max():.3f}" for way in looks.T]
         paths = list(part.loc[part["split"] == "val", "path"].sort_values().head(COPIED))
         share = f"{look.hits(others).mean():.2%}"
         rows.append([str(name), f"{len(looks)} / {len(others)}", *reached, share, *copies_found(paths, look)])

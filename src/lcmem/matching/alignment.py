@@ -46,7 +46,8 @@ def aligned_correlation(pictures: Tensor, others: Tensor) -> Tensor:
         ``[n, 2]`` in [−1, 1]: correlation of the middle of each picture with what it lies on, and of the details of
         both, which tell apart what is alike as a whole (lesions, slices); −1 where no place is found.
     """
-    one, two = (_blurred(each)[0] for each in (pictures, others))
+    blurred, under = _blurred(pictures), _blurred(others)
+    one, two = blurred[0], under[0]
     maps, mirrored = _places(_shrunk(one, COARSE), _shrunk(two, COARSE))
     pairs = torch.arange(len(one)).repeat_interleave(STARTS)
     one, two = one[pairs], two[pairs]
@@ -54,8 +55,9 @@ def aligned_correlation(pictures: Tensor, others: Tensor) -> Tensor:
     maps, reached = _improved(_shrunk(one, MIDDLE), _shrunk(two, MIDDLE), maps, STEPS[0])
     best = reached.view(-1, STARTS).argmax(1) + STARTS * torch.arange(len(pictures))
     maps, reached = _improved(one[best], two[best], maps[best], STEPS[1])
-    pictures = torch.where(mirrored[best][:, None, None], pictures.flip(-1), pictures)
-    return _laid_over(pictures, others, maps).masked_fill((reached == -1)[:, None], -1)
+    flipped = mirrored[best][:, None, None]
+    blurred = [torch.where(flipped, each.flip(-1), each) for each in blurred]
+    return _laid_over(blurred, under, maps).masked_fill((reached == -1)[:, None], -1)
 
 
 @cache
@@ -175,27 +177,26 @@ def _step(own: Tensor, seen: Tensor, slopes: Tensor) -> Tensor:
     return (factor[:, None] * solved[..., 1] - solved[..., 0]).view(-1, 2, 3).clamp(-0.2, 0.2)
 
 
-def _laid_over(pictures: Tensor, others: Tensor, maps: Tensor) -> Tensor:
-    """Correlations ``[n, 2]``, as a whole and of the details, at the sharpness at which they are highest.
+def _laid_over(one: list[Tensor], others: list[Tensor], maps: Tensor) -> Tensor:
+    """Correlations ``[n, 2]`` of pictures at each sharpness, as a whole and of the details: the highest.
 
     A crop that was enlarged, a picture that was blurred, and a picture of more pixels than the other are less or more
     sharp than what they lie on.
     """
-    side = pictures.shape[-1]
+    side = one[0].shape[-1]
     grid = F.affine_grid(maps, [len(maps), 1, side, side], align_corners=False)
-    one, two = _blurred(pictures), torch.stack(_blurred(others), 1)
-    under = F.grid_sample(two, grid, padding_mode="border", align_corners=False).unbind(1)
+    under = F.grid_sample(torch.stack(others, 1), grid, padding_mode="border", align_corners=False).unbind(1)
     places = _places_of(side)
     seen = (grid.abs() < 1).all(-1) & (places.square() + places.square()[:, None] < DISC**2)
     found = []
     for flat, change in ((FLAT, torch.clone), (FLAT / 2, _details)):
-        first, second = ([_unit(change(each), seen, flat) for each in side] for side in (one, under))
+        first, second = ([unit(change(each), seen, flat) for each in side] for side in (one, under))
         pairs = [*((each, second[0]) for each in first), *((first[0], each) for each in second[1:])]
         found.append(torch.stack([(each * other).sum(1) for each, other in pairs]).amax(0))
     return torch.stack(found, 1).clamp(-1, 1)
 
 
-def _unit(pictures: Tensor, seen: Tensor, flat: float) -> Tensor:
+def unit(pictures: Tensor, seen: Tensor, flat: float) -> Tensor:
     """Pictures ``[n, S, S]`` of mean 0 and length 1 where they are seen, ``[n, S · S]``."""
     weight = seen.flatten(1).float()
     count = weight.sum(1, keepdim=True).clamp_min(1)

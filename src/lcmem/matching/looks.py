@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lcmem.matching.alignment import FLAT, aligned_correlation
+from lcmem.matching.alignment import FLAT, aligned_correlation, unit
 from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.image import PictureLike
 from lcmem.stats.chance import CONFIDENCE, Chance
@@ -149,12 +149,6 @@ def correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.
 
 def _whole(pictures: Tensor, real: Tensor) -> Tensor:
     """As :func:`lcmem.matching.thumbnails.correlation`, but that empty pictures are like nothing."""
-    one, two = (F.avg_pool2d(each[:, None], 2).flatten(1) for each in (pictures, real))
-    mirrored = F.avg_pool2d(pictures.flip(-1)[:, None], 2).flatten(1)
-    one, two, mirrored = (_unit(each) for each in (one, two, mirrored))
+    small = [F.avg_pool2d(each[:, None], 2)[:, 0] for each in (pictures, pictures.flip(-1), real)]
+    one, mirrored, two = (unit(each, torch.ones_like(each, dtype=torch.bool), FLAT) for each in small)
     return torch.maximum((one * two).sum(1), (mirrored * two).sum(1)).clamp(-1, 1)
-
-
-def _unit(rows: Tensor) -> Tensor:
-    centred = rows - rows.mean(1, keepdim=True)
-    return centred / centred.norm(dim=1, keepdim=True).clamp_min(FLAT * rows.shape[1] ** 0.5)
