@@ -54,8 +54,8 @@ def test_above_ncc_on_every_dataset(measured):
     assert (table["compact"] > table["ncc"]).all(), table
 
 
-def test_card_has_every_dataset_and_the_same_order_of_detectors(measured, compact):
-    card = pd.DataFrame(compact.card["metrics"]).pivot(index="dataset", columns="detector", values="auc")
+def test_card_has_every_dataset_and_the_same_order_of_detectors(measured, bundled):
+    card = pd.DataFrame(bundled.card["metrics"]).pivot(index="dataset", columns="detector", values="auc")
     assert set(card.index) >= set(measured["dataset"]) and {"mse", "ncc", "ssim", "compact"} <= set(card.columns)
     assert (card["compact"] > card[["mse", "ncc", "ssim"]].max(axis=1)).all(), card
 

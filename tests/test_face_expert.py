@@ -77,15 +77,15 @@ def test_it_needs_pixels_and_parts(changes):
         SiameseNetwork(NetworkSettings(**(SETTINGS.to_dict() | changes)))
 
 
-def test_it_tells_people_apart_that_nobody_trained_on(compact, orl):
+def test_it_tells_people_apart_that_nobody_trained_on(bundled, orl):
     people = orl.rows([k for k in range(len(orl)) if k % 10 < 4][:80])
     labels = people.table["identity"].to_numpy()
     first, second = np.triu_indices(len(labels), 1)
     same = labels[first] == labels[second]
-    pictures = torch.cat([batch.pictures for batch, _ in compact.stream(people.paths, workers=0)])
+    pictures = torch.cat([batch.pictures for batch, _ in bundled.stream(people.paths, workers=0)])
     aucs = []
-    for network in (copy.deepcopy(compact.network).without_faces(), compact.network):
+    for network in (copy.deepcopy(bundled.network).without_faces(), bundled.network):
         with torch.inference_mode():
             u = torch.cat([network(part / 255) for part in pictures.split(16)])
-        aucs.append(Roc.of(compact.logits(u[first], u[second]).numpy(), same).auc())
+        aucs.append(Roc.of(bundled.logits(u[first], u[second]).numpy(), same).auc())
     assert aucs[1] > 0.98 and 1 - aucs[1] < (1 - aucs[0]) / 2

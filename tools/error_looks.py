@@ -9,7 +9,7 @@ from lcmem.evaluation.tables import markdown
 from lcmem.matching.copies import EDITS
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import RANKS, WAYS, correlate, measure_look
-from lcmem.matching.thumbnails import SIDE, correlation, grey
+from lcmem.matching.thumbnails import SIDE, grey
 from lcmem.model import Head
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.loading import iterate_pictures
@@ -69,13 +69,13 @@ def look_alikes(found: FeatureSet, detector: LCMem) -> dict[str, object]:
     least = {name: 1.0 for name in EDITS}
     for levels in (load_levels(found.manifest.paths[at]) for at in sample):
         for name, edit in EDITS.items():
-            pair = (grey(load_levels(each, SIDE)) for each in (edit(levels), levels.transpose(1, 2, 0)))
-            least[name] = min(least[name], correlation(*pair))
+            both = [grey(load_levels(each, SIDE)) for each in (edit(levels), levels.transpose(1, 2, 0))]
+            least[name] = min(least[name], float(correlate(both[:1], both[1:])[0, 0]))
     people = np.arange(len(found.manifest)) // EACH
     best = scan(found.blocks, None, detector.network.head, query_identities=people).different
     assert best is not None
     top = np.argsort(-best.logits[:, 0])[:LOOKED]
     small = {at: grey(load_levels(found.manifest.paths[at], SIDE)) for at in {*top, *best.positions[top, 0]}}
-    alike = max(correlation(small[at], small[other]) for at, other in zip(top, best.positions[top, 0], strict=True))
+    alike = float(correlate([small[at] for at in top], [small[at] for at in best.positions[top, 0]])[:, 0].max())
     copies = {f"{name} copies, least": value for name, value in least.items()}
     return copies | {f"{LOOKED} most alike strangers, highest": alike}

@@ -35,6 +35,16 @@ SMALLEST, LARGEST = 0.12, 1.7
 """Of a picture, in areas of the other one: beyond, a map has gone astray."""
 
 
+def correlation(pictures: Tensor, real: Tensor) -> Tensor:
+    """How alike pictures ``[n, S, S]`` are to others at half their side, or their mirror images: ``[n]``.
+
+    Empty pictures are like nothing.
+    """
+    small = [F.avg_pool2d(each[:, None], 2)[:, 0] for each in (pictures, pictures.flip(-1), real)]
+    one, mirrored, two = (unit(each, torch.ones_like(each, dtype=torch.bool), FLAT) for each in small)
+    return torch.maximum((one * two).sum(1), (mirrored * two).sum(1)).clamp(-1, 1)
+
+
 def aligned_correlation(pictures: Tensor, others: Tensor) -> Tensor:
     """How alike pictures are to others, or to their mirror images, once they are laid over them.
 

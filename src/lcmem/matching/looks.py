@@ -12,10 +12,8 @@ from math import inf
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from lcmem.matching.alignment import FLAT, aligned_correlation, unit
+from lcmem.matching.alignment import aligned_correlation, correlation
 from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.image import PictureLike
 from lcmem.stats.chance import CONFIDENCE, Chance
@@ -143,12 +141,5 @@ def correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.
     found = [np.empty((0, len(WAYS)))]
     for start in range(0, len(real), CHUNK):
         one, two = (torch.from_numpy(np.stack(each[start : start + CHUNK])).float() for each in (pictures, real))
-        found.append(torch.column_stack((_whole(one, two), aligned_correlation(one, two))).numpy())
+        found.append(torch.column_stack((correlation(one, two), aligned_correlation(one, two))).numpy())
     return np.concatenate(found)
-
-
-def _whole(pictures: Tensor, real: Tensor) -> Tensor:
-    """As :func:`lcmem.matching.thumbnails.correlation`, but that empty pictures are like nothing."""
-    small = [F.avg_pool2d(each[:, None], 2)[:, 0] for each in (pictures, pictures.flip(-1), real)]
-    one, mirrored, two = (unit(each, torch.ones_like(each, dtype=torch.bool), FLAT) for each in small)
-    return torch.maximum((one * two).sum(1), (mirrored * two).sum(1)).clamp(-1, 1)

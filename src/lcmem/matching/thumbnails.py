@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+import torch
 
 from lcmem.errors import PictureError
+from lcmem.matching.alignment import correlation
 from lcmem.pictures.image import PictureLike, load_levels
 from lcmem.pictures.loading import iterate_pictures
 
@@ -70,8 +72,10 @@ class Thumbnails:
 
         A mirror image is the same.
         """
-        for at, one, two in self.pairs(first, second):
-            yield at, [correlation(*pair) >= SAME for pair in zip(one, two, strict=True)]
+        for at, *both in self.pairs(first, second):
+            if len(at):
+                one, two = (torch.from_numpy(np.stack(each)).float() for each in both)
+                yield at, (correlation(one, two) >= SAME).tolist()
 
     def _of(self, picture: PictureLike) -> np.ndarray | None:
         if isinstance(picture, str):
@@ -86,17 +90,3 @@ def grey(picture: np.ndarray) -> np.ndarray:
     """A picture ``[3, SIDE, SIDE]`` in grey ``[SIDE, SIDE]``, uint8."""
     found: np.ndarray = picture.mean(0).round().astype(np.uint8)
     return found
-
-
-def correlation(one: np.ndarray, two: np.ndarray) -> float:
-    """Of grey pictures ``[SIDE, SIDE]`` at half their side, or with the mirror image of one: whichever is higher."""
-    first, second = (_unit(each) for each in (one, two))
-    return max(float((first * second).sum()), float((first * second[:, ::-1]).sum()))
-
-
-def _unit(picture: np.ndarray) -> np.ndarray:
-    """At half its side, of mean 0 and length 1."""
-    small = picture.reshape(SIDE // 2, 2, SIDE // 2, 2).mean((1, 3))
-    centred = small - small.mean()
-    unit: np.ndarray = centred / max(float(np.linalg.norm(centred)), 1e-9)
-    return unit

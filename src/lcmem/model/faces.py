@@ -7,6 +7,8 @@ from torch import Tensor, nn
 CROP = 112
 """Side in pixels of the upright face that the recogniser sees."""
 FEATURES = 128
+AT_ONCE = 4
+"""Crops that the recogniser sees together on a CPU: the maps of more leave its caches, which costs up to 1.6 times."""
 LIKELY, CERTAIN = 0.8, 0.9
 """Probabilities of a face above which the recogniser has a say, and its whole say."""
 MIDDLE = 3
@@ -57,8 +59,9 @@ class FaceExpert(nn.Module):
         rows = torch.nonzero(sure).squeeze(1)
         if len(rows):
             crops = upright(pictures[rows], places[rows])
-            who = F.normalize(self.recogniser(crops).float(), dim=1)
-            said[rows] = sure[rows, None] * self.say(who)
+            together = AT_ONCE if crops.device.type == "cpu" else len(crops)
+            who = torch.cat([self.recogniser(some) for some in crops.split(together)])
+            said[rows] = sure[rows, None] * self.say(F.normalize(who.float(), dim=1))
         return said
 
 
