@@ -69,9 +69,8 @@ class Mortal:
         return super().stream(paths, **options)
 
 
-def mortal(marker):
+def mortal(made, marker):
     """A detector that kills one process that it is sent to."""
-    made = LCMem.load("compact")
     kind = type("MortalLCMem", (Mortal, LCMem), {})
     detector = kind(made.network, made.encoder, made.size, name=made.name)
     detector.marker = str(marker)
@@ -83,7 +82,7 @@ def test_a_cluster_stores_what_one_process_stores(cluster, manifest, compact, tm
     monkeypatch.setattr(distributed, "BATCH", 16)  # two blocks, so that both workers have something to do
     local = extract_features(manifest, compact, None, workers=0)
     atlas = Atlas.create(tmp_path / "atlas", compact)
-    done = fill_atlas(manifest, compact, atlas, encode=encoded_distributed(mortal(tmp_path / "died")))
+    done = fill_atlas(manifest, compact, atlas, encode=encoded_distributed(mortal(compact, tmp_path / "died")))
     assert (tmp_path / "died").exists() and done.encoded == 40
     at = pd.Index(atlas.paths).get_indexer(local.manifest.paths)
     torch.testing.assert_close(torch.from_numpy(atlas.features(at)), local.features, atol=1e-5, rtol=0)
