@@ -16,8 +16,8 @@ def folder(tmp_path):
     return shutil.copytree(BUNDLED / "compact", tmp_path / "mine")
 
 
-def test_a_copied_folder_is_the_same_model(folder, compact):
-    assert lcmem.load(folder).fingerprint == compact.fingerprint
+def test_a_copied_folder_is_the_same_model(folder, bundled):
+    assert lcmem.load(folder).fingerprint == bundled.fingerprint
 
 
 def test_save_and_load(tmp_path, compact):

@@ -70,7 +70,7 @@ def test_without_ray_its_option_says_what_to_install(folder, tmp_path, monkeypat
             run(*command, "--out", tmp_path / command[0], "--ray", 2)
 
 
-def test_search_finds_the_picture_itself_then_the_person(folder, atlas, compact):
+def test_search_finds_the_picture_itself_then_the_person(folder, atlas, bundled):
     picture = str(folder / "s3" / "2.pgm")
     found = json.loads(run("search", atlas, picture, folder / "s5" / "1.pgm", "--top-k", 4, "--json"))
     assert [item["picture"] for item in found] == [picture, str(folder / "s5" / "1.pgm")]
@@ -81,9 +81,9 @@ def test_search_finds_the_picture_itself_then_the_person(folder, atlas, compact)
         "logit": best[0]["logit"],
         "probability": pytest.approx(0.95, abs=0.05),
     }
-    assert best[0]["logit"] == pytest.approx(float(compact.bias), abs=1e-4) and len(best) == 4
+    assert best[0]["logit"] == pytest.approx(float(bundled.bias), abs=1e-4) and len(best) == 4
     for match in best:
-        assert match["logit"] == pytest.approx(compact.score(picture, match["path"]), abs=1e-4)
+        assert match["logit"] == pytest.approx(bundled.score(picture, match["path"]), abs=1e-4)
         assert match["probability"] == pytest.approx(1 / (1 + np.exp(-match["logit"])))
     assert [match["logit"] for match in best] == sorted((match["logit"] for match in best), reverse=True)
     printed = run("search", atlas, picture)
@@ -97,7 +97,7 @@ def test_search_refuses_what_cannot_be(folder, atlas, tmp_path):
         run("search", folder, folder / "s3" / "2.pgm")
 
 
-def test_an_atlas_is_read_where_it_lies(atlas, faces, tmp_path, compact, monkeypatch):
+def test_an_atlas_is_read_where_it_lies(atlas, faces, tmp_path, bundled, monkeypatch):
     """Nothing copies all its features, nor search its table: of a million pictures that would be gigabytes."""
     copy = tmp_path / "atlas"
     shutil.copytree(atlas, copy)
@@ -114,9 +114,9 @@ def test_an_atlas_is_read_where_it_lies(atlas, faces, tmp_path, compact, monkeyp
         found = json.loads(run("search", copy, faces / "s9" / "7.pgm", "--json"))
         assert found[0]["matches"][0]["path"] == str(faces / "s9" / "7.pgm") and len(found[0]["matches"]) == 5
     assert "25 of 25 pictures" in run("duplicates", copy, "--threshold", 0, "--out", tmp_path / "groups.csv")
-    result = lcmem.audit(copy, copy, model=compact)
+    result = lcmem.audit(copy, copy, model=bundled)
     assert (result.to_frame()["path"] == result.to_frame()["real"]).all() and len(result.to_frame()) == 25
-    assert (result.to_frame()["logit"] == float(compact.bias)).all()
+    assert (result.to_frame()["logit"] == float(bundled.bias)).all()
 
 
 def test_duplicates_that_are_links_are_marked(folder, tmp_path):
@@ -182,11 +182,11 @@ def test_audit_takes_an_atlas(folder, atlas, tmp_path):
     assert result.memorization.value == 1 and result.about["n_real_identities"] == 5
 
 
-def test_export(atlas, compact, tmp_path):
+def test_export(atlas, bundled, tmp_path):
     printed = run("atlas", "export", atlas, "--out", tmp_path / "out")
-    assert f"15 pictures: {tmp_path / 'out'}; logit = {float(compact.bias):.6f} − distance" in printed
+    assert f"15 pictures: {tmp_path / 'out'}; logit = {float(bundled.bias):.6f} − distance" in printed
     vectors = np.stack(pd.read_parquet(tmp_path / "out" / "rows.parquet")["vector"])
-    np.testing.assert_allclose(vectors, Atlas.open(atlas).features() * compact.weight.numpy())
+    np.testing.assert_allclose(vectors, Atlas.open(atlas).features() * bundled.weight.numpy())
 
 
 def test_help_names_the_commands():

@@ -56,14 +56,14 @@ def files(orl, tmp_path_factory):
 
 
 @pytest.mark.parametrize(("batch_size", "workers"), [(64, 0), (3, 2), (9, None)])
-def test_features_do_not_depend_on_how_they_are_made(compact, orl, files, batch_size, workers):
-    features, indices, failed = streamed(compact, files, batch_size=batch_size, workers=workers)
+def test_features_do_not_depend_on_how_they_are_made(bundled, orl, files, batch_size, workers):
+    features, indices, failed = streamed(bundled, files, batch_size=batch_size, workers=workers)
     assert indices == [*range(8), *range(11, 23)] and failed == [8, 9, 10]
-    torch.testing.assert_close(features, compact.features(orl.paths[:20]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(features, bundled.features(orl.paths[:20]), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("devices", [2, 9])
-def test_batches_are_dealt_to_all_devices(compact, files, devices):
+def test_batches_are_dealt_to_all_devices(bundled, files, devices):
     detector = LCMem.load("compact", device=",".join(["cpu"] * devices))
     shares = [0] * devices
     for number, (encoder, _) in enumerate(detector.engines):
@@ -74,7 +74,7 @@ def test_batches_are_dealt_to_all_devices(compact, files, devices):
 
         encoder.encode = encode
     features, indices, failed = streamed(detector, files, batch_size=4, workers=0)
-    alone = streamed(compact, files, batch_size=4, workers=0)
+    alone = streamed(bundled, files, batch_size=4, workers=0)
     assert torch.equal(features, alone[0]) and (indices, failed) == alone[1:]
     assert all(shares[:2]) and sum(shares) == 20
 

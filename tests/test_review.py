@@ -156,7 +156,7 @@ def test_accessible(served, opened, scheme):
     assert not serious_findings(page)
 
 
-def test_heat_maps_are_made_when_asked_for(folder, served, opened, compact, monkeypatch):
+def test_heat_maps_are_made_when_asked_for(folder, served, opened, bundled, monkeypatch):
     """Once each, by the audit's model alone, for the page alone; and shown in its dialog."""
     asked = []
     original = explain.explain_pair
@@ -165,7 +165,7 @@ def test_heat_maps_are_made_when_asked_for(folder, served, opened, compact, monk
     assert ask(served, "/map/0")[0] == ask(served, "/map/60", **token)[0] == ask(served, "/map/x", **token)[0] == 404
     status, why = ask(served, "/map/0", **token)
     assert status == 400 and b"not the model of the audit" in why and not asked
-    served.gallery.result.about["model_fingerprint"] = compact.fingerprint
+    served.gallery.result.about["model_fingerprint"] = bundled.fingerprint
     page = opened(served.address)
     page.click("#cards button")
     page.keyboard.press("h")

@@ -26,34 +26,34 @@ def pictures(faces):
     return [str(faces / f"s{1 + k // 4}" / f"{1 + k % 4}.pgm") for k in range(64)]
 
 
-def test_batch_size_does_not_change_features(compact, pictures):
-    together = compact.features(pictures, batch_size=64)
-    alone = compact.features(pictures, batch_size=1)
-    odd = compact.features(pictures[::-1], batch_size=7).flip(0)
+def test_batch_size_does_not_change_features(bundled, pictures):
+    together = bundled.features(pictures, batch_size=64)
+    alone = bundled.features(pictures, batch_size=1)
+    odd = bundled.features(pictures[::-1], batch_size=7).flip(0)
     assert (together - alone).abs().max() < TOLERANCE and (together - odd).abs().max() < TOLERANCE
-    logits = [compact.logits(u[0], u[1:]) for u in (together, alone, odd)]
+    logits = [bundled.logits(u[0], u[1:]) for u in (together, alone, odd)]
     assert (logits[0] - logits[1]).abs().max() < TOLERANCE and (logits[0] - logits[2]).abs().max() < TOLERANCE
 
 
-def test_threads_do_not_change_scores(compact, pictures):
+def test_threads_do_not_change_scores(bundled, pictures):
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        single = compact.score(pictures[0], pictures[1:8])
+        single = bundled.score(pictures[0], pictures[1:8])
     finally:
         torch.set_num_threads(threads)
-    assert (single - compact.score(pictures[0], pictures[1:8])).abs().max() < TOLERANCE
+    assert (single - bundled.score(pictures[0], pictures[1:8])).abs().max() < TOLERANCE
 
 
-def test_a_picture_is_closest_to_itself_and_scores_are_symmetric(compact, pictures):
-    own = compact.score(pictures[0], pictures[0])
-    assert own == pytest.approx(compact.bias.item(), abs=TOLERANCE)
-    others = compact.score(pictures[0], pictures[1:])
+def test_a_picture_is_closest_to_itself_and_scores_are_symmetric(bundled, pictures):
+    own = bundled.score(pictures[0], pictures[0])
+    assert own == pytest.approx(bundled.bias.item(), abs=TOLERANCE)
+    others = bundled.score(pictures[0], pictures[1:])
     assert (others <= own + TOLERANCE).all()
-    assert compact.score(pictures[1], pictures[0]) == pytest.approx(others[0].item(), abs=TOLERANCE)
+    assert bundled.score(pictures[1], pictures[0]) == pytest.approx(others[0].item(), abs=TOLERANCE)
 
 
-def test_score_compare_and_python_agree(monkeypatch, capsys, tmp_path, compact, pictures):
+def test_score_compare_and_python_agree(monkeypatch, capsys, tmp_path, bundled, pictures):
     rows = [(pictures[0], b, f"note {k}") for k, b in enumerate(pictures[1:6])]
     with open(tmp_path / "pairs.csv", "w", newline="") as file:
         writer = csv.writer(file)
@@ -66,7 +66,7 @@ def test_score_compare_and_python_agree(monkeypatch, capsys, tmp_path, compact, 
     assert scored[-1]["logit"] == ""
     for row in scored[:-1]:
         logit = float(row["logit"])
-        assert logit == pytest.approx(compact.score(row["path_a"], row["path_b"]), abs=TOLERANCE)
+        assert logit == pytest.approx(bundled.score(row["path_a"], row["path_b"]), abs=TOLERANCE)
         assert float(row["probability"]) == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-9)
         code, out, _ = run(monkeypatch, capsys, "compare", row["path_a"], row["path_b"])
         assert code == 0 and float(re.search(r"logit (\S+)", out).group(1)) == pytest.approx(logit, abs=TOLERANCE)
