@@ -1,27 +1,23 @@
-"""From JPEG files to features: pictures a second before and after tuning, beside imagededup, and each step's share.
+"""From JPEG files to features: pictures a second of the bundled models beside imagededup, and each step's share.
 
-    python benchmarks/encoding.py [--data DATA] [--count 500] [--rounds 3] [--json OUT]
+    python benchmarks/encoding.py [DATA …] [--count 500] [--rounds 3] [--json OUT]
     python benchmarks/encoding.py --markdown OUT
 
-Pictures are the ORL faces (extra ``demo``), or a sample of what ``--data`` names: a folder, a CSV file, or a pack with
-``manifest.csv`` and zip files (then of its split ``train``). All are saved as JPEG files of quality 92 twice: in their
-own size, and enlarged to 2048 pixels a side as a camera would make them.
+Pictures are the ORL faces (extra ``demo``), each of which SFace looks at, and a sample of each DATA: a folder, a CSV
+file, or a pack with ``manifest.csv`` and zip files (then of its split ``train``). All are saved as JPEG files of
+quality 92 twice: in their own size, and enlarged to 2048 pixels a side as a camera would make them.
 
-- *before* is the plain path: each file is decoded whole, resized by Pillow in floats, one colour after the other, and
-  64 at once go through encoder and network in PyTorch's usual memory layout; one process, nothing overlaps.
-- *lcmem* is :meth:`LCMem.stream` as it is.
+- *compact* and *compact-latent* are :meth:`LCMem.stream` as it is.
 - *imagededup* is its ``CNN().encode_images`` (MobileNetV3-small on 224 × 224 pixels, cut at its pooling) with as many
   worker processes as lcmem. Its weights are random here, so that nothing is downloaded: speed does not depend on them.
   Needs ``pip install imagededup``.
 
-In every round all three encode the same files, one after the other; the best round of each counts. ``difference`` is
-how far the logits of all pairs of (at most 200) pictures are apart between *before* and *lcmem*. The steps are timed
-one after the other in this process, so what overlaps in a run is added up there; *storing* is hashing the files and
-writing the atlas.
+In every round all of them encode the same files, one after the other; the best round of each counts. The steps are
+timed one after the other in this process, so what overlaps in a run is added up there; *storing* is hashing the files
+and writing the atlas.
 """
 
 import argparse
-import copy
 import io
 import json
 import os
@@ -29,19 +25,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from lcmem.atlas import Atlas
 from lcmem.datasets import read_dataset
-from lcmem.detectors.lcmem import ON_CPU, LCMem
-from lcmem.encoders.compact import ConvBlock
+from lcmem.detectors.lcmem import NETWORK_ON_CPU, ON_CPU, LCMem
 from lcmem.jobs.demo import faces_folder
 from lcmem.pictures import image
 from lcmem.pictures.content import content_table
@@ -49,16 +44,17 @@ from lcmem.pictures.loading import default_workers, to_float
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.paths import read_bytes
 
-BATCH, LARGE, QUALITY = 64, 2048, 92
+MODELS = ("compact", "compact-latent")
+LARGE, QUALITY = 2048, 92
 Steps = dict[str, float]
 
 
-def choose(data: str | None, count: int) -> list[str]:
-    if data is not None and (Path(data).name == "manifest.csv" or (Path(data) / "manifest.csv").is_file()):
-        root = Path(data).parent if Path(data).is_file() else Path(data)
-        found = read_dataset("open-pack", root).select(split="train")
+def choose(data: str, count: int) -> list[str]:
+    place = Path(data)
+    if place.name == "manifest.csv" or (place / "manifest.csv").is_file():
+        found = read_dataset("open-pack", place.parent if place.is_file() else place).select(split="train")
     else:
-        found = Manifest.read(data or faces_folder())
+        found = Manifest.read(data)
     return list(found.table["path"].sample(min(count, len(found)), random_state=0))
 
 
@@ -81,41 +77,15 @@ def timed(steps: Steps, name: str) -> Iterator[None]:
     steps[name] = steps.get(name, 0.0) + time.perf_counter() - began
 
 
-def plain_encode(detector: LCMem, pictures: torch.Tensor) -> torch.Tensor:
-    x = 2 * pictures - 1
-    for layer in detector.encoder.encoder:  # type: ignore[union-attr]
-        x = x + layer.mix(F.silu(layer.spatial(x))) if isinstance(layer, ConvBlock) else layer(x)
-    return x
-
-
-def plain(detector: LCMem, paths: list[str], steps: Steps) -> torch.Tensor:
-    """The path before any tuning; ``detector`` lies in the usual memory layout."""
-    parts = []
-    for start in range(0, len(paths), BATCH):
-        pictures = []
-        for path in paths[start : start + BATCH]:
-            with timed(steps, "decoding"), Image.open(path) as picture:
-                planes = np.asarray(picture.convert("RGB"), dtype=np.float32).transpose(2, 0, 1) / 255
-            with timed(steps, "resizing"):
-                side = (detector.size, detector.size)
-                squeezed = [np.asarray(Image.fromarray(p).resize(side, Image.Resampling.BICUBIC)) for p in planes]
-                pictures.append(np.rint(np.clip(np.stack(squeezed), 0, 1) * 255).astype(np.uint8))
-        with torch.inference_mode():
-            with timed(steps, "encoder"):
-                latents = plain_encode(detector, torch.from_numpy(np.stack(pictures)).float() / 255)
-            with timed(steps, "network"):
-                parts.append(detector.network(latents))
-    return torch.cat(parts)
-
-
 def step_by_step(detector: LCMem, paths: list[str], folder: Path) -> Steps:
     """What :meth:`LCMem.stream` and an atlas do, without overlap."""
     steps: Steps = {}
     features, threads = [], torch.get_num_threads()
-    for start in range(0, len(paths), BATCH):
+    encoder, network = detector.engines[0]
+    for start in range(0, len(paths), NETWORK_ON_CPU):
         pictures = []
         torch.set_num_threads(1)  # as in a process that decodes
-        for path in paths[start : start + BATCH]:
+        for path in paths[start : start + NETWORK_ON_CPU]:
             with timed(steps, "decoding"):
                 planes = image._decode(path, detector.size)
             with timed(steps, "resizing"):
@@ -126,9 +96,9 @@ def step_by_step(detector: LCMem, paths: list[str], folder: Path) -> Steps:
         with torch.inference_mode():
             with timed(steps, "encoder"):
                 parts = torch.stack(pictures).split(ON_CPU)
-                latents = torch.cat([detector.encoder.encode(to_float(part)) for part in parts])
+                latents = torch.cat([encoder.encode(to_float(part)) for part in parts])
             with timed(steps, "network"):
-                features.append(detector.network(latents))
+                features.append(network(latents))
     atlas = Atlas.create(folder, detector)
     with timed(steps, "storing"):
         atlas.append(Manifest.read(Path(paths[0]).parent), torch.cat(features).numpy(), content_table(paths, {}))
@@ -153,43 +123,34 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def difference(detector: LCMem, before: torch.Tensor, after: torch.Tensor) -> dict[str, float]:
-    one, other = (detector.logits(u[:, None], u[None]) for u in (before[:200], after[:200]))
-    gap = (one - other).abs()
-    return {"largest": float(gap.max()), "mean": float(gap.mean())}
-
-
 def measure(name: str, paths: list[str], rounds: int) -> dict[str, Any]:
-    tuned = LCMem.load("compact")
-    usual = copy.deepcopy(tuned)
-    for module in (usual.encoder, usual.network):
-        module.to(memory_format=torch.contiguous_format)
-    workers, plain_steps = default_workers(), []
-    kept: dict[str, torch.Tensor] = {}
-
-    def before() -> None:
-        plain_steps.append({})
-        kept["before"] = plain(usual, paths, plain_steps[-1])
-
-    def after() -> None:
-        kept["after"] = torch.cat([features for _, features in tuned.stream(paths, workers=workers)])
-
-    calls = {"before": before, "lcmem": after, "imagededup": imagededup_encoder(Path(paths[0]).parent, workers)}
+    models, workers = {model: LCMem.load(model) for model in MODELS}, default_workers()
+    calls: dict[str, Callable[[], object]] = {
+        name: partial(all_features, model, paths, workers) for name, model in models.items()
+    }
+    calls["imagededup"] = imagededup_encoder(Path(paths[0]).parent, workers)
     times: dict[str, list[float]] = {method: [] for method in calls}
-    tuned.features(paths[:BATCH])
+    for model in models.values():
+        model.features(paths[:NETWORK_ON_CPU])
     for _ in range(rounds):
         for method, call in calls.items():
             times[method].append(seconds(call))
     with tempfile.TemporaryDirectory() as folder:
-        ours = [step_by_step(tuned, paths, Path(folder) / str(number)) for number in range(rounds)]
+        steps = {
+            name: [step_by_step(model, paths, Path(folder) / f"{name}{at}") for at in range(rounds)]
+            for name, model in models.items()
+        }
     best = {method: len(paths) / min(found) for method, found in times.items()}
     return {
         "pictures": name, "count": len(paths), "kilobytes": sum(map(os.path.getsize, paths)) / len(paths) / 1e3,
         "workers": workers, "pictures_per_second": best, "seconds": times,
-        "ratio": best["lcmem"] / best["before"], "ratio_to_imagededup": best["lcmem"] / best["imagededup"],
-        "milliseconds_before": milliseconds(plain_steps, len(paths)), "milliseconds": milliseconds(ours, len(paths)),
-        "difference": difference(tuned, kept["before"], kept["after"]),
+        "ratio_to_imagededup": {model: best[model] / best["imagededup"] for model in models},
+        "milliseconds": {model: milliseconds(found, len(paths)) for model, found in steps.items()},
     }  # fmt: skip
+
+
+def all_features(model: LCMem, paths: list[str], workers: int) -> torch.Tensor:
+    return torch.cat([features for _, features in model.stream(paths, workers=workers)])
 
 
 def milliseconds(rounds: list[Steps], count: int) -> Steps:
@@ -199,25 +160,25 @@ def milliseconds(rounds: list[Steps], count: int) -> Steps:
 
 def markdown(found: dict[str, Any]) -> str:
     """The tables of docs/encoding.md."""
-    lines = ["| JPEG files | before | lcmem | imagededup's CNN |", "|---|---|---|---|"]
+    lines = [f"| JPEG files | {' | '.join(MODELS)} | imagededup's CNN |", "|---" * (len(MODELS) + 2) + "|"]
     for row in found["rows"]:
-        speed = row["pictures_per_second"]
-        numbers = " | ".join(f"{speed[method]:.1f}" for method in ("before", "lcmem", "imagededup"))
+        speed, ratio = row["pictures_per_second"], row["ratio_to_imagededup"]
+        ours = [f"{speed[model]:.0f} ({ratio[model]:.2f} ×)" for model in MODELS]
+        numbers = " | ".join([*ours, f"{speed['imagededup']:.0f}"])
         lines.append(f"| {row['pictures']} ({row['kilobytes']:.0f} kB) | {numbers} |")
-    steps = list(found["rows"][0]["milliseconds"])
+    steps = list(found["rows"][0]["milliseconds"][MODELS[0]])
     lines += ["", f"| milliseconds for a picture | {' | '.join(steps)} |", "|---" * (len(steps) + 1) + "|"]
     for row in found["rows"]:
-        for title, key in (("before", "milliseconds_before"), ("lcmem", "milliseconds")):
-            spent = row[key]
+        for model, spent in row["milliseconds"].items():
             whole = sum(spent.values())
-            shares = [f"{spent[s]:.2f} ({spent[s] / whole:.0%})" if s in spent else "–" for s in steps]
-            lines.append(f"| {row['pictures']}, {title} | {' | '.join(shares)} |")
+            shares = " | ".join(f"{value:.2f} ({value / whole:.0%})" for value in spent.values())
+            lines.append(f"| {row['pictures']}, {model} | {shares} |")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data")
+    parser.add_argument("data", nargs="*")
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
@@ -226,11 +187,14 @@ def main() -> None:
     if chosen.markdown:
         print(markdown(json.loads(chosen.markdown.read_text(encoding="utf-8"))))
         return
-    paths, rows = choose(chosen.data, chosen.count), []
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, side in (("own size", None), (f"{LARGE} pixels", LARGE)):
-            rows.append(measure(name, save(paths, Path(folder) / name.replace(" ", "-"), side), chosen.rounds))
-            print(json.dumps(rows[-1]), flush=True)
+        for data in (str(faces_folder()), *chosen.data):
+            paths = choose(data, chosen.count)
+            for size, side in (("own size", None), (f"{LARGE} pixels", LARGE)):
+                name = f"{Path(data).stem}, {size}"
+                rows.append(measure(name, save(paths, Path(folder) / name.replace(", ", "-"), side), chosen.rounds))
+                print(json.dumps(rows[-1]), flush=True)
     about = {"threads": torch.get_num_threads(), "cores": os.cpu_count(), "torch": torch.__version__}
     found = {"about": about | {"imagededup_weights": "random", "load": os.getloadavg()}, "rows": rows}
     print(markdown(found))

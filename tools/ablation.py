@@ -49,8 +49,8 @@ what the parts of a recipe bring early, not where each would end.
   (`stage1`) and with them (`stage2`).
 - `convnext-pixels`: the same network on pictures of 64 pixels, as many places as the latents have.
 
-A recipe that is not in the tables was not run for this page. The released models at their full length stand side by
-side in [models.md](models.md), trials in [model-log.md](model-log.md).
+The released models at their full length stand side by side in [models.md](models.md), trials in
+[model-log.md](model-log.md).
 
 **{what}**, re-identification by dataset, 95 % intervals over identities:"""
 
