@@ -126,7 +126,7 @@ def seconds(call: Callable[[], object]) -> float:
 def measure(name: str, paths: list[str], rounds: int) -> dict[str, Any]:
     models, workers = {model: LCMem.load(model) for model in MODELS}, default_workers()
     calls: dict[str, Callable[[], object]] = {
-        name: partial(all_features, model, paths, workers) for name, model in models.items()
+        title: partial(all_features, model, paths, workers) for title, model in models.items()
     }
     calls["imagededup"] = imagededup_encoder(Path(paths[0]).parent, workers)
     times: dict[str, list[float]] = {method: [] for method in calls}
@@ -137,8 +137,8 @@ def measure(name: str, paths: list[str], rounds: int) -> dict[str, Any]:
             times[method].append(seconds(call))
     with tempfile.TemporaryDirectory() as folder:
         steps = {
-            name: [step_by_step(model, paths, Path(folder) / f"{name}{at}") for at in range(rounds)]
-            for name, model in models.items()
+            title: [step_by_step(model, paths, Path(folder) / f"{title}{at}") for at in range(rounds)]
+            for title, model in models.items()
         }
     best = {method: len(paths) / min(found) for method, found in times.items()}
     return {
