@@ -7,8 +7,9 @@ from scipy.stats import expon, false_discovery_control, genpareto
 
 from lcmem.stats.chance import Chance
 
-TAIL, FEWEST = 0.1, 30
-"""The part of the chance matches that a tail is fitted to, and how many these must be."""
+TAIL, FEWEST, PEOPLE = 0.1, 30, 10
+"""The part of the chance matches that a tail is fitted to, how many these must be, and of how many identities (or of
+half of all, where they are fewer)."""
 FURTHEST = 100
 """Limit of extrapolation: a fitted p-value is at most this many times smaller than the smallest counted one."""
 
@@ -39,37 +40,48 @@ def tail_p_values(scores: np.ndarray, chance: Chance) -> np.ndarray:
 
 
 def tail_threshold(chance: Chance, rate: float) -> float:
-    """The lowest threshold whose tail p-value is at most ``rate``.
+    """The threshold that a share ``rate`` of pictures of unseen identities reaches, by the tail where counting ends.
 
     Where counting shows the rate, this is :meth:`lcmem.stats.chance.Chance.threshold`; where it takes more identities,
-    the threshold lies above the highest chance match, as far as the fitted tail says. Without a fit it stays there.
+    the lowest score above the highest chance match that so few reach according to the fitted tail. Its part of all is
+    counted in identities, its shape on all their pictures: of 30 people with four pictures each the highest of 120
+    chance matches is rarer than one in 30. Without a fit the threshold stays at the highest chance match.
     """
     counted = chance.threshold(rate)
-    missing = chance.expected(counted) / rate
-    fitted = _tail(chance) if missing > 1 + 1e-9 else None
+    smallest = chance.expected(counted)
+    fitted = _tail(chance) if smallest > rate * (1 + 1e-9) else None
     if fitted is None:
         return counted
-    tail, highest = fitted
-    return max(counted, float(tail.isf(tail.sf(highest) / min(missing, FURTHEST))))
+    tail, _ = fitted
+    share = chance.share(float(np.nextafter(tail.support()[0], np.inf)))
+    return max(counted, float(tail.isf(min(max(rate, smallest / FURTHEST) / share, 1.0))))
 
 
 def _tail(chance: Chance) -> tuple[Any, float] | None:
     """The distribution of the highest chance matches, and the highest of them; None if they are too few."""
-    known = np.sort(chance.scores[np.isfinite(chance.scores)])
-    number = max(FEWEST, int(TAIL * len(known)))
-    if len(known) < 2 * FEWEST or known[-1] == known[-number - 1]:
+    finite = np.isfinite(chance.scores)
+    order = np.argsort(-chance.scores[finite], kind="stable")
+    known, clusters = chance.scores[finite][order], chance.clusters[finite][order]
+    met = np.sort(np.unique(clusters, return_index=True)[1])  # where each identity is met first, from the highest down
+    people = min(PEOPLE, (len(met) + 1) // 2)
+    number = max(FEWEST, int(TAIL * len(known)), *(met[people - 1 : people] + 1).tolist())
+    if len(known) < max(2 * FEWEST, number + 1) or known[0] == known[number]:
         return None
-    start = known[-number - 1]
-    shape, scale = fit_tail(known[-number:] - start)
-    return genpareto(shape, loc=start, scale=scale), float(known[-1])
+    shape, scale = fit_tail(known[:number] - known[number], len(np.unique(clusters[:number])))
+    return genpareto(shape, loc=known[number], scale=scale), float(known[0])
 
 
-def fit_tail(excesses: np.ndarray) -> tuple[float, float]:
-    """Shape and scale of the generalised Pareto distribution of excesses ``[k]`` ≥ 0, on the safe side."""
+def fit_tail(excesses: np.ndarray, independent: int) -> tuple[float, float]:
+    """Shape and scale of the generalised Pareto distribution of excesses ``[k]`` ≥ 0, on the safe side.
+
+    Args:
+        excesses: Scores less the lowest of them.
+        independent: How many of them tell something of their own: the number of identities that they are of.
+    """
     shape, _, scale = genpareto.fit(excesses, floc=0)
     if shape < 0:
         shape, scale = 0.0, expon.fit(excesses, floc=0)[1]
-    return float(shape), float(scale) * (1 + len(excesses) ** -0.5)
+    return float(shape), float(scale) * (1 + independent**-0.5)
 
 
 def q_values(p_values: np.ndarray) -> np.ndarray:
