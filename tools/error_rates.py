@@ -58,6 +58,9 @@ held against this number, with a sampling error of {error:.1%} (one standard err
 people are no independent trials: the same sets are drawn in them. Below the tables of real people is one of made
 people, of whom there are enough to leave the strangers' part out.
 
+**Other photos**: with several pictures each, how often a picture of the real set reaches the threshold with another one
+of the same person, copies aside.
+
 **p ≤ {rare:g}**: share of strangers whose tail p-value is that small, in every {fitted}th audit.
 
 **Rate covered**: how often the 95 % interval of the memorization rate holds the truth, for a generator that memorized
@@ -108,6 +111,8 @@ def audit(
     true = float((scores[new] >= calibration.logit).mean())
     row = {"setting": setting, "asked": rate, "true": true, "stated": calibration.rate, "bound": calibration.bound}
     row["exact"] = seemingly_exceeded(chance, calibration.logit, len(new))
+    known = world.within[real]
+    row["known"] = float((known >= calibration.logit).mean()) if known.shape[1] > 1 else np.nan
     if fitted and rate == RATES[0]:
         row["rare"] = float((tail_p_values(scores[new].ravel(), chance) <= RARE).mean())
     for name, made in (("none", unseen), ("modes", modes)):
@@ -209,9 +214,9 @@ def simulate_all(found: FeatureSet, detector: LCMem, audits: int, heads: list[st
 def lines_of(table: pd.DataFrame) -> list[str]:
     """A Markdown table of the cells of one head and one asked rate."""
     lines = [
-        f"| pictures each | people | known | stated | true | 95 % | exceeded | if exact | p ≤ {RARE:g} | rate covered "
-        "| excess covered |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        f"| pictures each | people | known | stated | true | 95 % | exceeded | if exact | other photos "
+        f"| p ≤ {RARE:g} | rate covered | excess covered |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in table.to_dict("records"):
         covered = [
@@ -225,6 +230,7 @@ def lines_of(table: pd.DataFrame) -> list[str]:
             f"{row['bound']:.1%}",
             f"{row['exceeded']:.1%}",
             f"{row['exact']:.1%}",
+            "–" if np.isnan(row["known"]) else f"{row['known']:.0%}",
             "–" if np.isnan(row["rare"]) else f"{row['rare']:.3%}",
             *covered,
         ]
