@@ -31,15 +31,14 @@ def real(orl):
 
 
 @pytest.fixture(scope="module")
-def place(real, tmp_path_factory):
+def place(real, weights, tmp_path_factory):
     """Written by the command line."""
     assert [*all_commands()]
     folder = tmp_path_factory.mktemp("calibration")
     real.write(folder / "real.csv")
     out = folder / "calibration.json"
-    done = CliRunner().invoke(
-        app, ["calibrate", str(folder / "real.csv"), "--rate", "0.1", "--out", str(out), "--workers", "0"]
-    )
+    line = ["calibrate", str(folder / "real.csv"), "--model", weights, "--rate", "0.1", "--out", str(out)]
+    done = CliRunner().invoke(app, [*line, "--workers", "0"])
     assert done.exit_code == 0, done.output
     assert "with 95% confidence not more than" in done.output and "takes 19" in done.output
     return out
@@ -51,13 +50,13 @@ def file(place):
 
 
 @pytest.fixture(scope="module")
-def features(real, bundled):
-    return extract_features(real, bundled, None, workers=0)
+def features(real, compact):
+    return extract_features(real, compact, None, workers=0)
 
 
-def test_the_file_says_what_it_promises_and_rests_on(file, place, bundled):
+def test_the_file_says_what_it_promises_and_rests_on(file, place, compact):
     about = file.about
-    assert about["model"] == {"name": "compact", "fingerprint": bundled.fingerprint}
+    assert about["model"] == {"name": "compact", "fingerprint": compact.fingerprint}
     assert about["real"]["pictures"] == 48 and about["real"]["identities"] == 24 and len(about["real"]["sha256"]) == 64
     same = about["same_identity"]
     assert same["method"] == "identities" and same["identities"] == 24 and same["pictures"] == 48
@@ -66,27 +65,27 @@ def test_the_file_says_what_it_promises_and_rests_on(file, place, bundled):
     assert 0 < about["look"]["expected"] <= about["look"]["bound"] and max(about["look"]["thresholds"]) < 1
 
 
-def test_an_audit_takes_the_same_threshold_from_it_and_cites_it(file, place, real, bundled, orl):
+def test_an_audit_takes_the_same_threshold_from_it_and_cites_it(file, place, real, compact, orl):
     shown = orl.table["identity"].isin(["s1", "s30"]) & ~orl.table["path"].isin(real.paths)
     synthetic = Manifest(orl.table[shown].reset_index(drop=True))
-    anew = lcmem.audit(real, synthetic, model=bundled, false_positive_rate=0.1, workers=0)
-    kept = lcmem.audit(real, synthetic, model=bundled, calibration=place, workers=0)
+    anew = lcmem.audit(real, synthetic, model=compact, false_positive_rate=0.1, workers=0)
+    kept = lcmem.audit(real, synthetic, model=compact, calibration=place, workers=0)
     assert kept.calibration.logit == anew.calibration.logit and kept.calibration.rate == anew.calibration.rate
     assert kept.to_frame().drop(columns=["logit"]).equals(anew.to_frame().drop(columns=["logit"]))
     assert file.citation in kept.calibration.explanation
     assert kept.about["calibration_sha256"] == file.about["sha256"] and kept.about["notes"] == anew.about["notes"]
-    other = lcmem.audit(real.rows(range(40)), synthetic, model=bundled, calibration=place, workers=0)
+    other = lcmem.audit(real.rows(range(40)), synthetic, model=compact, calibration=place, workers=0)
     assert "on other real pictures than these" in other.about["notes"][0]
 
 
-def test_the_other_commands_take_it_too(file, features, bundled, faces):
+def test_the_other_commands_take_it_too(file, features, compact, faces):
     level = file.calibration(48).logit
-    assert scan_threshold(features, bundled, None, file=file).logit == min(level, file.levels.typical)
-    known, anew = read_thresholds(file, bundled, 48), calibrate_thresholds(features, bundled, 0.1)
+    assert scan_threshold(features, compact, None, file=file).logit == min(level, file.levels.typical)
+    known, anew = read_thresholds(file, compact, 48), calibrate_thresholds(features, compact, 0.1)
     assert (known.identity, known.copy) == (anew.identity, anew.copy) and file.citation in known.explanation
-    assert PrivacyFilter(bundled, features, calibration=file).thresholds == known
-    assert find_duplicates(features, bundled, None, 0, file).threshold == min(level, file.levels.sure)
-    found = compare_pair(str(faces / "s1" / "1.pgm"), str(faces / "s2" / "1.pgm"), bundled, calibration=file)
+    assert PrivacyFilter(compact, features, calibration=file).thresholds == known
+    assert find_duplicates(features, compact, None, 0, file).threshold == min(level, file.levels.sure)
+    found = compare_pair(str(faces / "s1" / "1.pgm"), str(faces / "s2" / "1.pgm"), compact, calibration=file)
     assert found.threshold == level and file.citation in found.origin
 
 
@@ -129,9 +128,9 @@ def test_what_is_not_whole_is_refused_by_name(place, tmp_path, change, message):
         CalibrationFile.read(tmp_path / "gone.json")
 
 
-def test_without_identities_it_says_what_it_rests_on(real, bundled, tmp_path):
+def test_without_identities_it_says_what_it_rests_on(real, compact, tmp_path):
     bare = Manifest(real.rows(range(12)).table.assign(identity=""))
-    found = calibrate_pictures(bare, bundled, tmp_path / "c.json", workers=0)
+    found = calibrate_pictures(bare, compact, tmp_path / "c.json", workers=0)
     assert found.method == "copy groups" and found.about["probability"] is None
     assert found.about["real"]["identities"] is None and not (tmp_path / "c.png").exists()
 

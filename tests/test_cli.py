@@ -92,11 +92,11 @@ def test_manifest_of_a_known_layout_says_what_is_absent(save_noise, tmp_path):
     assert pd.read_csv(tmp_path / "m.csv")["identity"].tolist() == ["celeba_7"]
 
 
-def test_audit_interrupted_and_started_again(faces, tmp_path):
+def test_audit_interrupted_and_started_again(faces, weights, tmp_path):
     """Ctrl-C after the first batch; the same command then encodes only what is missing."""
     for number in range(1, 13):
         shutil.copytree(faces / f"s{number}", tmp_path / "real" / f"s{number}")
-    command = [*LCMEM, "audit", tmp_path / "real", faces / "s1", "--out", tmp_path / "out"]
+    command = [*LCMEM, "audit", tmp_path / "real", faces / "s1", "--model", weights, "--out", tmp_path / "out"]
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 200
     journal = tmp_path / "out" / "features" / "shards" / "00000.keys"  # a row counts from when it is listed there

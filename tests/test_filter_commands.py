@@ -145,9 +145,10 @@ def test_paired_tables_that_cannot_be_used(sets, pairs, compact, tmp_path):
     assert len(found.pairs) == 7 and len(found.skipped) == 1
 
 
-def test_audit_with_pairs(sets, pairs, tmp_path):
+def test_audit_with_pairs(sets, pairs, weights, tmp_path):
     out = tmp_path / "audit"
-    done = lcmem("audit", sets / "real", sets / "synthetic", "--paired", pairs, "--threshold", 0.9, "--out", out)
+    words = ["audit", sets / "real", sets / "synthetic", "--paired", pairs, "--threshold", 0.9, "--out", out]
+    done = lcmem(*words, "--model", weights)
     assert done.returncode == 0, done.stderr
     assert "paired memorization rate, p > 0.5" in done.stdout
     assert "paired memorization rate, threshold of the audit" in done.stdout
@@ -172,8 +173,9 @@ def test_metrics_of_good_and_bad_sets(sets, compact, pairs, tmp_path):
     assert found.adjusted == found.retrieval_matched.learnt / found.retrieval_holdout.learnt
 
 
-def test_metrics_command_prints_json(sets):
-    done = lcmem("metrics", sets / "real", sets / "holdout", "--threshold", 0.99, "--json", "--features", "compact")
+def test_metrics_command_prints_json(sets, weights):
+    words = ["metrics", sets / "real", sets / "holdout", "--threshold", 0.99, "--json", "--features", weights]
+    done = lcmem(*words, "--model", weights)
     assert done.returncode == 0, done.stderr
     rows = {row["metric"]: row for row in json.loads(done.stdout)["metrics"]}
     apart, floor = rows["FD (compact)"], rows["FD (compact), real to real"]

@@ -60,7 +60,7 @@ def test_a_limit_that_is_none(arguments):
 
 
 SCRIPT = """
-"$PYTHON" -m lcmem audit ../../real ../../copied --fail-above 0.3 --verdict copy --workers 0 --out out
+"$PYTHON" -m lcmem audit ../../real ../../copied --model "$MODEL" --fail-above 0.3 --verdict copy --workers 0 --out out
 echo $?
 """
 GATES = {
@@ -73,7 +73,7 @@ GATES = {
 
 
 @pytest.fixture(scope="module")
-def gates(faces, tmp_path_factory):
+def gates(faces, weights, tmp_path_factory):
     """Exit codes and output of the commands, and the folder that they ran in."""
     root = tmp_path_factory.mktemp("gates")
     for name, people, numbers in (
@@ -91,7 +91,7 @@ def gates(faces, tmp_path_factory):
     for name, (data, *options) in GATES.items():
         (root / "run" / name).mkdir(parents=True)
         sets = root / "real", root / data
-        words = ["audit", *sets, *options, "--verdict", "copy", "--workers", 0, "--out", "out"]
+        words = ["audit", *sets, *options, "--model", weights, "--verdict", "copy", "--workers", 0, "--out", "out"]
         done[name] = lcmem(*words, cwd=root / "run" / name)
     return done, root / "run"
 
@@ -104,10 +104,10 @@ def test_exit_codes_and_output(gates):
     assert not (root / "wrong" / "out").exists()
 
 
-def test_a_shell_script_obeys_the_gate(gates):
+def test_a_shell_script_obeys_the_gate(gates, weights):
     _, root = gates
     (root / "copied").mkdir()
-    environment = os.environ | {"PYTHON": sys.executable}
+    environment = os.environ | {"PYTHON": sys.executable, "MODEL": weights}
     done = subprocess.run(["bash", "-c", SCRIPT], cwd=root / "copied", env=environment, capture_output=True, text=True)
     assert done.stdout.split()[-1] == "3", done.stderr
     assert "fail: the interval of the copy rate" in done.stdout

@@ -1,6 +1,7 @@
 """What happens beside the steps of a stage: the state that an interrupted one goes on from, and learning curves."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from lcmem.files import write_plot
 
 CURVES = "curves.png"
+REDRAWN = 10.0
+"""Seconds between two pictures of the curves."""
 PARTS = ("loss", "bce", "nt_xent")
 
 
@@ -47,15 +50,16 @@ class LatestCheckpoint(Checkpoint):
 
 
 class LearningCurves(L.Callback):
-    """Redraws the picture at each new epoch, so that a long run can be watched."""
+    """Redraws the picture at new epochs, so that a long run can be watched; not more often than is looked at."""
 
     def __init__(self, run: Path) -> None:
-        self.run = run
+        self.run, self.drawn = run, time.monotonic()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The logs of the last epoch are written by now."""
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and time.monotonic() - self.drawn > REDRAWN:
             plot_curves(self.run)
+            self.drawn = time.monotonic()
 
 
 def read_metrics(folder: Path) -> pd.DataFrame:
