@@ -62,10 +62,12 @@ def _tail(chance: Chance) -> tuple[Any, float] | None:
     finite = np.isfinite(chance.scores)
     order = np.argsort(-chance.scores[finite], kind="stable")
     known, clusters = chance.scores[finite][order], chance.clusters[finite][order]
+    if len(known) < 2 * FEWEST:
+        return None
     met = np.sort(np.unique(clusters, return_index=True)[1])  # where each identity is met first, from the highest down
     people = min(PEOPLE, (len(met) + 1) // 2)
-    number = max(FEWEST, int(TAIL * len(known)), *(met[people - 1 : people] + 1).tolist())
-    if len(known) < max(2 * FEWEST, number + 1) or known[0] == known[number]:
+    number = max(FEWEST, int(TAIL * len(known)), int(met[people - 1]) + 1)
+    if number == len(known) or known[0] == known[number]:
         return None
     shape, scale = fit_tail(known[:number] - known[number], len(np.unique(clusters[:number])))
     return genpareto(shape, loc=known[number], scale=scale), float(known[0])
