@@ -29,7 +29,7 @@ CELEBA = np.array([[0.391, 0.512], [0.608, 0.511], [0.492, 0.620], [0.404, 0.700
 what YuNet finds in them at 178×218 and at 64×64 pixels."""
 CELEBA_SIZE = (178, 218)
 """Width and height in pixels of CelebA's aligned pictures."""
-SAMPLE = 64
+SAMPLE = 24
 """Pictures that are looked at to tell whether a set shows faces."""
 
 
