@@ -86,18 +86,25 @@ def test_no_threshold_above_what_copies_reach():
 
 
 @pytest.mark.parametrize("draw", [np.random.Generator.normal, np.random.Generator.exponential])
-@pytest.mark.parametrize(("people", "pictures", "spread"), [(20, 10, 0.2), (33, 8, 1.0), (40, 4, 0.3), (100, 1, 0.5)])
-def test_too_few_identities_for_a_rate_raise_the_threshold_as_their_tail_does(people, pictures, spread, draw, rng):
+@pytest.mark.parametrize(
+    ("people", "pictures", "spread", "mutual"),
+    [(20, 10, 0.5, False), (33, 8, 1.0, True), (100, 1, 0.5, True)],
+)
+def test_too_few_identities_for_a_rate_raise_the_threshold_as_their_tail_does(
+    people, pictures, spread, mutual, draw, rng
+):
     """The highest chance match alone lets up to ten times the rate through; pictures of a person depend on another."""
     counted, raised = [], []
-    for _ in range(60):
+    for _ in range(200):
         scores = draw(rng, size=(people, 1)) + spread * draw(rng, size=(people, pictures))
-        chance = Chance(scores.ravel(), np.repeat(np.arange(people), pictures), mutual=True)
+        chance = Chance(scores.ravel(), np.repeat(np.arange(people), pictures), mutual=mutual)
         strangers = (draw(rng, size=(5000, 1)) + spread * draw(rng, size=(5000, 1))).ravel()
         for found, threshold in ((counted, chance.threshold(0.01)), (raised, tail_threshold(chance, 0.01))):
             found.append((strangers >= threshold).mean())
-    assert np.mean(raised) < 0.015 and np.mean(raised) <= np.mean(counted)
+    assert np.mean(raised) < 0.013 and np.mean(raised) <= np.mean(counted)
     assert np.mean(raised) > 0.001, "a threshold that nothing reaches would be no use"
+    if people == 20:
+        assert np.mean(counted) > 0.013
 
 
 def test_a_raised_threshold_stays_where_copies_are_found(rng):

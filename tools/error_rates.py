@@ -111,8 +111,8 @@ def audit(
     true = float((scores[new] >= calibration.logit).mean())
     row = {"setting": setting, "asked": rate, "true": true, "stated": calibration.rate, "bound": calibration.bound}
     row["exact"] = seemingly_exceeded(chance, calibration.logit, len(new))
-    known = world.within[real]
-    row["known"] = float((known >= calibration.logit).mean()) if known.shape[1] > 1 else np.nan
+    others = world.within[real]
+    row["others"] = float((others >= calibration.logit).mean()) if others.shape[1] > 1 else np.nan
     if fitted and rate == RATES[0]:
         row["rare"] = float((tail_p_values(scores[new].ravel(), chance) <= RARE).mean())
     for name, made in (("none", unseen), ("modes", modes)):
@@ -230,7 +230,7 @@ def lines_of(table: pd.DataFrame) -> list[str]:
             f"{row['bound']:.1%}",
             f"{row['exceeded']:.1%}",
             f"{row['exact']:.1%}",
-            "–" if np.isnan(row["known"]) else f"{row['known']:.0%}",
+            "–" if np.isnan(row["others"]) else f"{row['others']:.0%}",
             "–" if np.isnan(row["rare"]) else f"{row['rare']:.3%}",
             *covered,
         ]
