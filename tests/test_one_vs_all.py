@@ -6,29 +6,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.one_vs_all import ALL, benchmark_one_vs_all
 from lcmem.pictures.manifest import Manifest
 
 
 @pytest.fixture(scope="module")
-def table(orl, tmp_path_factory):
+def table(orl, compact, tmp_path_factory):
     faces = orl.rows(range(0, 400, 5)).table  # two pictures of each of 40 people
     datasets = np.where(np.arange(80) < 60, "a", "b")
     test, val = (Manifest(faces[part].assign(dataset=datasets[part])) for part in (slice(0, 70), slice(50, 80)))
     out = tmp_path_factory.mktemp("one")
-    found = benchmark_one_vs_all(test, val, ["compact", "mse"], out, size=LCMem.load("compact").size)
+    found = benchmark_one_vs_all(test, val, [compact, "mse"], out, size=compact.size)
     assert (out / "one_vs_all-compact.svg").is_file() and (out / "one_vs_all.csv").is_file()
     return test, found
 
 
-def test_counts_are_those_of_a_loop_over_all_pairs(table):
+def test_counts_are_those_of_a_loop_over_all_pairs(table, compact):
     test, found = table
-    model = LCMem.load("compact")
-    features = model.features(test.paths)
+    features = compact.features(test.paths)
     names = test.identities
     pairs = [*itertools.combinations(range(len(test)), 2)]
-    logits = model.logits(*(features[list(side)] for side in zip(*pairs, strict=True))).numpy()
+    logits = compact.logits(*(features[list(side)] for side in zip(*pairs, strict=True))).numpy()
     same = np.array([names[i] == names[j] for i, j in pairs])
     for row in found[(found["dataset"] == ALL) & (found["detector"] == "compact")].itertuples():
         above = logits >= row.threshold

@@ -19,10 +19,10 @@ def tail_p_values(scores: np.ndarray, chance: Chance) -> np.ndarray:
 
     Counted as by :meth:`lcmem.stats.chance.Chance.p_values`; above the highest chance match, where counting ends, the
     counted value falls as the generalised Pareto distribution that is fitted to the highest tenth of the chance matches
-    (peaks over threshold, Pickands 1975). The fit is kept on the safe side: its shape is at least 0, since a negative
-    one claims that no stranger can reach a certain score, its scale is taken one standard error larger, and it is
-    trusted down to a hundredth of the smallest counted value. With fewer than :data:`FEWEST` × 2 chance matches nothing
-    is fitted.
+    (peaks over threshold, Pickands 1975), or to more where these are of few identities. The fit is kept on the safe
+    side: its shape is at least 0, since a negative one claims that no stranger can reach a certain score, its scale is
+    taken one standard error larger, and it is trusted down to a hundredth of the smallest counted value. With fewer
+    than :data:`FEWEST` × 2 chance matches nothing is fitted.
 
     Args:
         scores: Best score of each picture, ``[n]``.
