@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from lcmem.cluster import check_ray
 from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import LCMem
-from lcmem.errors import LCMemError, extra
+from lcmem.errors import LCMemError
 from lcmem.store import Encoded
 
 BATCH = 64
@@ -32,16 +33,6 @@ def encoded_distributed(detector: Detector, ray_workers: int = 2) -> Callable[[l
     if not isinstance(detector, LCMem):
         raise LCMemError(f"{detector.name}: a cluster encodes with checkpoints only; leave --ray out")
     return partial(_stream, detector=detector, ray_workers=ray_workers, device=str(detector.device))
-
-
-def check_ray() -> None:
-    """Whether Ray Data can be used.
-
-    Raises:
-        LCMemError: It is not installed.
-    """
-    with extra("ray", "this needs Ray"):
-        import ray.data  # noqa: F401
 
 
 def _stream(paths: list[str], *, detector: LCMem, ray_workers: int, device: str) -> Iterator[Encoded]:

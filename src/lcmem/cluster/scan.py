@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from lcmem.cluster.encode import check_ray
+from lcmem.cluster import check_ray
 from lcmem.errors import LCMemError
 from lcmem.model import Head
 from lcmem.progress import progress_bar

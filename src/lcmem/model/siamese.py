@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
-import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -66,6 +65,8 @@ class SiameseNetwork(nn.Module):
     faces: FaceExpert | None
 
     def __init__(self, settings: NetworkSettings) -> None:
+        import timm  # takes a second and a half, which who scans features or asks for help need not wait for
+
         super().__init__()
         if settings.head not in HEADS:
             raise LCMemError(f"unknown head {settings.head!r}; known: {', '.join(HEADS)}")
