@@ -122,3 +122,18 @@ def test_what_is_found_by_looks_is_in_the_verdict_and_in_what_chance_does(orl, c
 def test_files_of_equal_content_are_found_by_their_content(orl, compact):
     result = lcmem.audit(orl.rows(range(100)), orl.paths[:3], model=compact, workers=0)
     assert set(result.to_frame()["found_by"]) == {"content"}
+
+
+def test_threads_change_nothing_and_are_given_back(rng):
+    """Three chunks, of which one is not full; on as many threads as PyTorch may use."""
+    pictures, real = rng.integers(0, 256, (2, 150, 64, 64)).astype(np.uint8)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(correlate(pictures, real))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert found[0].shape == (150, 3) and np.array_equal(*found)

@@ -7,7 +7,9 @@ strangers are by chance depends on the set, so it is measured on the set's own c
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 
 import numpy as np
@@ -138,8 +140,17 @@ def correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.
     Returns:
         ``[n, W]`` in [−1, 1], for each of :data:`WAYS`.
     """
-    found = [np.empty((0, len(WAYS)))]
-    for start in range(0, len(real), CHUNK):
-        one, two = (torch.from_numpy(np.stack(each[start : start + CHUNK])).float() for each in (pictures, real))
-        found.append(torch.column_stack((correlation(one, two), aligned_correlation(one, two))).numpy())
-    return np.concatenate(found)
+    threads = torch.get_num_threads()
+    try:  # many small steps: several chunks at once use all cores, several cores for each step hardly gain anything
+        with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1)) as pool:
+            chunks = pool.map(partial(_correlate, pictures, real), range(0, len(real), CHUNK))
+            return np.concatenate([np.empty((0, len(WAYS))), *chunks])
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray], start: int) -> np.ndarray:
+    """:func:`correlate`, of one chunk."""
+    one, two = (torch.from_numpy(np.stack(each[start : start + CHUNK])).float() for each in (pictures, real))
+    found: np.ndarray = torch.column_stack((correlation(one, two), aligned_correlation(one, two))).numpy()
+    return found
