@@ -340,6 +340,29 @@ def test_sigkill_while_appending(tmp_path, wait):
     assert sum(sizes(again)) in (len(found), len(found) + 40), "what was stored, and perhaps what was not indexed yet"
 
 
+def test_killed_between_the_copy_of_small_shards_and_the_index(tmp_path, monkeypatch):
+    """What lies in the small shards and once more in their copy does not stay there twice."""
+    made = Atlas.create(tmp_path / "a", model(features=2))
+
+    def append(names):
+        table = pd.DataFrame({"path": names, "identity": "", "split": "", "dataset": ""})
+        contents = pd.DataFrame({"stamp": names, "sha256": names})
+        made.append(Manifest(table), np.zeros((len(names), 2), np.float32), contents)
+
+    append(["1", "2", "3"])
+    append(["4"])
+    assert sizes(made) == [3, 1]
+    monkeypatch.setattr("lcmem.store.Store.record", lambda *args: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        append(["5"])
+    monkeypatch.undo()
+    assert sizes(Atlas.open(tmp_path / "a")) == [3, 1, 1, 2] and len(Atlas.open(tmp_path / "a")) == 4
+    made = Atlas.create(tmp_path / "a", model(features=2))
+    assert sizes(made) == [3, 1, 1], "5 was stored, though not indexed yet"
+    append(["5"])
+    assert len(made) == 5 == sum(sizes(made)) and verify(made) == []
+
+
 def test_interrupted_extraction_goes_on(tmp_path, orl, compact, monkeypatch):
     manifest = orl.rows(range(24))
     reference = extract_features(manifest, compact, None).features

@@ -72,7 +72,7 @@ class Atlas:
         for number in store.shards.numbers():  # what a killed run had replaced, but not deleted yet
             if number < store.index.next and number not in used:
                 store.shards.delete(number)
-        store.reload()
+        store.delete_doubles()
         return cls(store)
 
     def check(self, detector: "Detector") -> None:

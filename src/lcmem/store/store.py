@@ -114,6 +114,17 @@ class Store:
                 writer.append([keys[at] for at in part], self.shards.rows(number)[part])
         self.reload()
 
+    def delete_doubles(self) -> None:
+        """Delete shards that no index has named yet and whose rows all lie in others: copies of a killed run."""
+        self.reload()
+        numbers = self.shards.numbers()
+        for number in [number for number in reversed(numbers) if number >= self.index.next]:
+            others = {key for other in numbers if other != number for key in self.shards.keys(other)}
+            if others.issuperset(self.shards.keys(number)):
+                self.shards.delete(number)
+                numbers.remove(number)
+        self.reload()
+
     def verify(self) -> list[str]:
         """Read everything again: what is wrong, a line for each shard."""
         problems = []
