@@ -68,11 +68,7 @@ class Atlas:
         found = store.find(table["sha256"])[:, 0] >= 0
         if not found.all():
             store.record(table[found])
-        used = set(store.index.places()[:, 0].tolist())
-        for number in store.shards.numbers():  # what a killed run had replaced, but not deleted yet
-            if number < store.index.next and number not in used:
-                store.shards.delete(number)
-        store.delete_doubles()
+        store.delete_leftovers()
         return cls(store)
 
     def check(self, detector: "Detector") -> None:

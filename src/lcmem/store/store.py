@@ -1,5 +1,6 @@
 """A folder of rows by content."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from functools import cached_property
 from pathlib import Path
@@ -114,15 +115,23 @@ class Store:
                 writer.append([keys[at] for at in part], self.shards.rows(number)[part])
         self.reload()
 
-    def delete_doubles(self) -> None:
-        """Delete shards that no index has named yet and whose rows all lie in others: copies of a killed run."""
-        self.reload()
-        numbers = self.shards.numbers()
-        for number in [number for number in reversed(numbers) if number >= self.index.next]:
-            others = {key for other in numbers if other != number for key in self.shards.keys(other)}
-            if others.issuperset(self.shards.keys(number)):
+    def delete_leftovers(self) -> None:
+        """Delete what a killed run left: shards that its index had replaced, and copies that no index names yet.
+
+        A copy is a shard whose rows all lie in others. What else no index names was encoded, and stays.
+        """
+        used = set(self.index.places()[:, 0].tolist())
+        for number in self.shards.numbers():
+            if number < self.index.next and number not in used:
                 self.shards.delete(number)
-                numbers.remove(number)
+        new = [number for number in reversed(self.shards.numbers()) if number >= self.index.next]
+        shards = self.shards.numbers() if new else []
+        held = Counter(key for number in shards for key in set(self.shards.keys(number)))
+        for number in new:
+            keys = set(self.shards.keys(number))
+            if all(held[key] > 1 for key in keys):
+                self.shards.delete(number)
+                held.subtract(keys)
         self.reload()
 
     def verify(self) -> list[str]:
