@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from accessibility import serious_findings
+from lcmem.errors import LCMemError
 from lcmem.jobs.demo import KINDS, run_demo
 from lcmem.report import render
 from made_audits import NASTY, made_audit
@@ -43,6 +44,18 @@ def report(faces, tmp_path_factory):
 def names(page):
     """Of the synthetic pictures of the cards."""
     return page.eval_on_selector_all("#cards .name:nth-of-type(4)", "all => all.map(one => one.textContent)")
+
+
+def test_the_demo_takes_any_detector(tmp_path, monkeypatch):
+    people = {"TRAINING": range(1, 5), "HOLDOUT": range(5, 7), "UNSEEN": range(7, 9), "EXPLAINED": 1}
+    for name, some in people.items():
+        monkeypatch.setattr(f"lcmem.jobs.demo.{name}", some)
+    result, found = run_demo(tmp_path / "demo", "phash")
+    assert result.summary["model"] == "phash" and (tmp_path / "demo/audit/index.html").is_file()
+    assert found["pictures"].tolist() == [8, 4, 4, 10]
+    with pytest.raises(LCMemError, match="nor one of the names that lcmem detectors lists"):
+        run_demo(tmp_path / "none", "phashh")
+    assert not (tmp_path / "none").exists()
 
 
 def test_demo_finds_copies_and_reports_what_it_misses(demo):

@@ -99,8 +99,9 @@ pixels, is the one that every command takes by default. `compact-latent` works o
 
 **For** auditing synthetic pictures of faces, chest X-rays, CT crops, skin lesions and photos against their
 training set. **Not for** identifying people: it is trained on few identities, and a match is a reason to look, no
-proof. On a domain it was not trained on, expect less; calibrate on your own identities (the default) and look at the
-report.
+proof. On a domain it was not trained on, off-the-shelf networks can tell identities apart better than it does
+([measured](detectors.md#kinds-that-compact-did-not-learn)); calibrate on your own identities (the default) and look at
+the report.
 
 All numbers below: test split, identities never seen in training, nothing tuned on it (what SFace, which `compact` asks
 about faces, was trained on is not known here). Negatives are of the same dataset. "re-identification" compares

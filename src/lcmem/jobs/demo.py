@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from lcmem.augment import Augmentation
-from lcmem.detectors.lcmem import LCMem
+from lcmem.detectors.registry import load_detector
 from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
 from lcmem.files import write_table
@@ -111,7 +111,7 @@ def run_demo(out: Path, model: str = "compact") -> tuple[AuditResult, pd.DataFra
         The audit, and for each kind of generated picture: ``kind, pictures, flagged, right_person``. ``right_person``
         counts those whose best match is of the right identity.
     """
-    detector = LCMem.load(model)
+    detector = load_detector(model)
     with claim_output(out, "demo", {}):
         build_demo(out)
         sets = out / "real", out / "generated"
