@@ -1,9 +1,10 @@
-"""Make a table of pictures of a kind that no detector here was trained on: emoji and the figures of a game.
+r"""Make a table of pictures of a kind that no detector here was trained on: emoji and the figures of a game.
 
-    npm pack emoji-datasource-google emoji-datasource-apple   # and unpack each, to GOOGLE and APPLE
-    apt-get download wesnoth-1.16-data                        # and unpack it: UNITS is …/data/core/images/units
+    npm pack emoji-datasource-google@15.1.2 emoji-datasource-apple@15.1.2   # unpacked, GOOGLE and APPLE
+    apt-get download wesnoth-1.16-data                                      # in it UNITS, …/data/core/images/units
     python tools/unseen.py GOOGLE APPLE UNITS --out unseen
-    lcmem benchmark reid --data unseen/unseen.csv --detectors mse,ssim,efficientnet-lite0,compact --out results
+    lcmem benchmark reid --data unseen/unseen.csv \
+        --detectors mse,ssim,phash,pdq,efficientnet-lite0,compact-latent,compact --out results
 
 An emoji is one identity, drawn by two vendors; a figure is one in four of its poses. They are drawings, not photos:
 they tell how much a detector knows of what it did not learn, not how good it is at anything that a user has.
@@ -77,11 +78,12 @@ def main() -> None:
         for number, (identity, path) in enumerate(found):
             picture = on_white(path)
             if picture is not None:
-                target = (arguments.out / dataset / f"{number}.png").resolve()
-                picture.save(target)
-                rows.append({"path": str(target), "identity": identity, "dataset": dataset, "split": "test"})
-    pd.DataFrame(rows).to_csv(arguments.out / "unseen.csv", index=False)
-    print(pd.DataFrame(rows).groupby("dataset")["identity"].agg(["size", "nunique"]))
+                path = f"{dataset}/{number}.png"
+                picture.save(arguments.out / path)
+                rows.append({"path": path, "identity": identity, "dataset": dataset, "split": "test"})
+    table = pd.DataFrame(rows)
+    table.to_csv(arguments.out / "unseen.csv", index=False)
+    print(table.groupby("dataset")["identity"].agg(["size", "nunique"]))
 
 
 if __name__ == "__main__":
