@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from accessibility import serious_findings
+from lcmem.cli.app import app
 from lcmem.errors import LCMemError
 from lcmem.jobs.demo import KINDS, run_demo
 from lcmem.report import render
 from made_audits import NASTY, made_audit
+from test_cli_help import all_commands
 
 PHONE = {"width": 390, "height": 844}
 
@@ -56,6 +59,20 @@ def test_the_demo_takes_any_detector(tmp_path, monkeypatch):
     with pytest.raises(LCMemError, match="nor one of the names that lcmem detectors lists"):
         run_demo(tmp_path / "none", "phashh")
     assert not (tmp_path / "none").exists()
+
+
+def test_the_demo_downloads_weights_if_told_so(tmp_path, monkeypatch):
+    asked = []
+
+    def load(name, options):
+        asked.append((name, options.allow_download))
+        raise LCMemError("no network here")
+
+    assert [*all_commands()]
+    monkeypatch.setattr("lcmem.jobs.demo.load_detector", load)
+    for more in ([], ["--download"]):
+        assert CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "demo"), "--model", "clip", *more]).exit_code
+    assert asked == [("clip", False), ("clip", True)]
 
 
 def test_demo_finds_copies_and_reports_what_it_misses(demo):

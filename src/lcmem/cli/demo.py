@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from lcmem.cli.app import AUDIT, Model, Out, app, examples
+from lcmem.cli.app import AUDIT, Download, Model, Out, app, examples
 
 
 @app.command(
@@ -14,7 +14,7 @@ from lcmem.cli.app import AUDIT, Model, Out, app, examples
         "lcmem demo --out try --model compact-latent",
     ),
 )
-def demo(out: Out = Path("lcmem-demo"), model: Model = "compact") -> None:
+def demo(out: Out = Path("lcmem-demo"), model: Model = "compact", download: Download = False) -> None:
     """Audit real faces (extra: demo) where the truth is known, and say what was found and what was missed."""
     from rich.console import Console
     from rich.table import Table
@@ -22,7 +22,7 @@ def demo(out: Out = Path("lcmem-demo"), model: Model = "compact") -> None:
     from lcmem.cli.audit_summary import print_summary
     from lcmem.jobs.demo import KINDS, run_demo
 
-    result, found = run_demo(out, model)
+    result, found = run_demo(out, model, allow_download=download)
     print_summary(result)
     table = Table("generated pictures that are …", "pictures", "flagged", "right person", "", title="against the truth")
     for row in found.to_dict("records"):

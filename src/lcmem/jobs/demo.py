@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from lcmem.augment import Augmentation
+from lcmem.detectors.entry import Options
 from lcmem.detectors.registry import load_detector
 from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
@@ -104,14 +105,19 @@ def _save(planes: np.ndarray, path: Path) -> None:
     Image.fromarray((planes.transpose(1, 2, 0) * 255).round().astype(np.uint8)).save(path)
 
 
-def run_demo(out: Path, model: str = "compact") -> tuple[AuditResult, pd.DataFrame]:
+def run_demo(out: Path, model: str = "compact", *, allow_download: bool = False) -> tuple[AuditResult, pd.DataFrame]:
     """Build the demo's folders, audit them, and hold the findings against the truth.
+
+    Args:
+        out: Folder to write to.
+        model: What :func:`lcmem.detectors.registry.load_detector` takes.
+        allow_download: Whether its weights may be downloaded.
 
     Returns:
         The audit, and for each kind of generated picture: ``kind, pictures, flagged, right_person``. ``right_person``
         counts those whose best match is of the right identity.
     """
-    detector = load_detector(model)
+    detector = load_detector(model, Options(allow_download=allow_download))
     with claim_output(out, "demo", {}):
         build_demo(out)
         sets = out / "real", out / "generated"
