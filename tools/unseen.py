@@ -1,13 +1,15 @@
-r"""Make a table of pictures of a kind that no detector here was trained on: emoji and the figures of a game.
+r"""Make a table of pictures of kinds whose identities no detector here was trained on: emoji, figures, objects.
 
     npm pack emoji-datasource-google@15.1.2 emoji-datasource-apple@15.1.2   # unpacked, GOOGLE and APPLE
     apt-get download wesnoth-1.16-data                                      # in it UNITS, …/data/core/images/units
-    python tools/unseen.py GOOGLE APPLE UNITS --out unseen
+    apt-get download unknown-horizons                                       # 2019.1; OBJECTS, …/content/gfx
+    python tools/unseen.py GOOGLE APPLE UNITS OBJECTS --out unseen
     lcmem benchmark reid --data unseen/unseen.csv \
         --detectors mse,ssim,phash,pdq,efficientnet-lite0,compact-latent,compact --out results
 
-An emoji is one identity, drawn by two vendors; a figure is one in four of its poses. They are drawings, not photos:
-they tell how much a detector knows of what it did not learn, not how good it is at anything that a user has.
+An emoji is one identity, drawn by two vendors; a figure of a game is one in four of its poses; an object of another one
+(a building, a tree, an animal, a ship), computed from its model, is one from four sides. They tell how much a detector
+knows of what it did not learn, not how good it is at anything that a user has.
 """
 
 import argparse
@@ -31,6 +33,11 @@ POSE = re.compile(
 )
 """What follows the name of a figure in the name of a pose's file."""
 
+OBJECT = re.compile(r"(.*/(?:as|ts)_[^/]+)/[^/]+/(\d+)/[^/]+\.png$")
+"""Object and direction in a file's path; between them, what it does there."""
+ALIKE = ("base/", "street", "wall/")
+"""Pieces of ground, of roads and of walls."""
+
 
 def emoji(google: Path, apple: Path) -> Iterator[tuple[str, Path]]:
     """Identity and file of each emoji that both vendors have drawn."""
@@ -52,6 +59,20 @@ def figures(units: Path, rng: np.random.Generator) -> Iterator[tuple[str, Path]]
             yield from ((name, paths[at]) for at in rng.permutation(len(paths))[:POSES])
 
 
+def objects(graphics: Path, rng: np.random.Generator) -> Iterator[tuple[str, Path]]:
+    """Identity and file of each object from four sides, of those that are shown from so many."""
+    sides: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    for path in sorted(graphics.rglob("*.png")):
+        name = str(path.relative_to(graphics))
+        shown = OBJECT.match(name)
+        if shown and not any(each in name for each in ALIKE):
+            sides[shown[1]][shown[2]].append(path)
+    for name, found in sorted(sides.items()):
+        if len(found) >= POSES:
+            for side in rng.permutation(sorted(found, key=int))[:POSES]:
+                yield name, found[side][rng.integers(len(found[side]))]
+
+
 def on_white(path: Path) -> Image.Image | None:
     """What is drawn, cut out and on white; None where nothing is."""
     with Image.open(path) as opened:
@@ -64,13 +85,14 @@ def on_white(path: Path) -> Image.Image | None:
 def main() -> None:
     """Parse, write the pictures and their table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("google", "apple", "units"):
+    for name in ("google", "apple", "units", "objects"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     sets = {
         "emoji": emoji(arguments.google, arguments.apple),
         "figures": figures(arguments.units, np.random.default_rng(0)),
+        "objects": objects(arguments.objects, np.random.default_rng(0)),
     }
     rows = []
     for dataset, found in sets.items():
@@ -78,9 +100,9 @@ def main() -> None:
         for number, (identity, path) in enumerate(found):
             picture = on_white(path)
             if picture is not None:
-                path = f"{dataset}/{number}.png"
-                picture.save(arguments.out / path)
-                rows.append({"path": path, "identity": identity, "dataset": dataset, "split": "test"})
+                name = f"{dataset}/{number}.png"
+                picture.save(arguments.out / name)
+                rows.append({"path": name, "identity": identity, "dataset": dataset, "split": "test"})
     table = pd.DataFrame(rows)
     table.to_csv(arguments.out / "unseen.csv", index=False)
     print(table.groupby("dataset")["identity"].agg(["size", "nunique"]))

@@ -1,0 +1,141 @@
+r"""Gather pictures of many kinds that nobody named: drawings, symbols, cut-out photos, textures, wallpapers.
+
+    apt-get download openclipart-png tuxpaint-stamps-default freeciv-data hedgewars-data pysiogame tuxpaint-data \
+        gnome-backgrounds mate-backgrounds plasma-workspace-wallpapers lomiri-wallpapers-20.04 openarena-081-textures
+    for each in *.deb; do dpkg-deb -x $each DEBIAN/${each%%_*}; done
+    python tools/kinds.py DEBIAN --out kinds.npz
+
+They teach a detector nothing about identities: ``tools/pixel_model/remember.py`` has it learn again what EfficientNet
+said of such pictures. Sources and terms are in :data:`TERMS`, which goes into the card.
+"""
+
+import argparse
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+Image.MAX_IMAGE_PIXELS = None  # of one drawing 600 million, most of them white
+SIDE = 160
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tga")
+WALLPAPERS = ("gnome-backgrounds", "mate-backgrounds", "plasma-workspace-wallpapers", "lomiri-wallpapers-20.04")
+TERMS = {
+    "clipart": "openclipart 0.18: public domain",
+    "stamps": "Tux Paint's stamps 2022.06.04: GPL-2.0",
+    "flags": "Freeciv 3.0.6: GPL-2.0-or-later",
+    "tiles": "Freeciv 3.0.6: GPL-2.0-or-later",
+    "hedgewars": "Hedgewars 1.0.2: GPL-2.0",
+    "pysiogame": "pySioGame 4.20: GPL-3.0-or-later, CC BY 3.0",
+    "tuxpaint": "Tux Paint 0.9.28: GPL-2.0-or-later",
+    "wallpapers": "backgrounds of GNOME 43, MATE 1.26, Plasma 5.27, Lomiri 20.04: GPL-2.0-or-later, CC BY, CC BY-SA",
+    "textures": "OpenArena 0.8.5: GPL-2.0-or-later",
+}
+Read = Callable[[], bytes]
+
+
+@dataclass
+class Collection:
+    """What was found so far; no file twice."""
+
+    rng: np.random.Generator
+    pictures: list[np.ndarray]
+    kinds: list[str]
+    seen: set[bytes]
+
+    def add(self, kind: str, files: list[tuple[str, Read]], most: int, *, parts: int = 1, cut_out: bool = True) -> None:
+        """Take files in random order until there are so many pictures.
+
+        Args:
+            kind: Their name.
+            files: Name of each, and what reads it.
+            most: Pictures.
+            parts: Of a picture of at least 300 pixels, this many less one are parts of it.
+            cut_out: Whether what is transparent is cut off; a texture's alpha channel means something else.
+        """
+        found = 0
+        for at in self.rng.permutation(len(files)):
+            name, read = files[at]
+            raw = read()
+            digest = hashlib.sha256(raw).digest()
+            if found >= most:
+                break
+            if digest in self.seen:
+                continue
+            self.seen.add(digest)
+            try:
+                with Image.open(io.BytesIO(raw)) as opened:
+                    picture = (opened if cut_out else opened.convert("RGB")).convert("RGBA")
+            except OSError as error:
+                print(f"{name}: skipped, {error}")
+                continue
+            for part in range(parts if min(picture.size) >= 300 else 1):
+                square = self._square(self._part(picture) if part else picture, cut_out)
+                if square is not None:
+                    self.pictures.append(square)
+                    self.kinds.append(kind)
+                    found += 1
+        print(f"{kind}: {found} pictures", flush=True)
+
+    def _part(self, picture: Image.Image) -> Image.Image:
+        sides = [int(side * share) for share in [self.rng.uniform(0.35, 0.8)] for side in picture.size]
+        x, y = (int(self.rng.integers(0, whole - side + 1)) for whole, side in zip(picture.size, sides, strict=True))
+        return picture.crop((x, y, x + sides[0], y + sides[1]))
+
+    def _square(self, picture: Image.Image, cut_out: bool) -> np.ndarray | None:
+        """``[160, 160, 3]`` uint8, on white or on any colour; None where there is next to nothing to see."""
+        box = picture.getchannel("A").getbbox()
+        if box is None:
+            return None
+        colour = (255, 255, 255) if self.rng.random() < 0.6 else tuple(map(int, self.rng.integers(0, 256, 3)))
+        shown = Image.alpha_composite(Image.new("RGBA", picture.size, (*colour, 255)), picture).convert("RGB")
+        shown = shown.crop(box) if cut_out else shown
+        if min(shown.size) < 12:
+            return None
+        way = Image.Resampling.BOX if min(shown.size) > 2 * SIDE else Image.Resampling.BICUBIC
+        square = np.asarray(shown.resize((SIDE, SIDE), way))
+        return None if square.std() < 4 else square
+
+
+def files_of(package: Path, below: str = "", without: str = "\0") -> list[tuple[str, Read]]:
+    """Pictures of an unpacked package whose path has this in it, and not that."""
+    found = [path for path in sorted(package.rglob("*")) if path.suffix.lower() in PICTURES]
+    found = [path for path in found if path.is_file() and not path.is_symlink()]
+    return [(str(path), path.read_bytes) for path in found if below in str(path) and without not in str(path)]
+
+
+def zipped(package: Path) -> Iterator[tuple[str, Read]]:
+    """Pictures of the archives of a package."""
+    for path in sorted(package.rglob("*.pk3")):
+        archive = zipfile.ZipFile(path)
+        for name in archive.namelist():
+            if name.lower().endswith(PICTURES):
+                yield name, lambda archive=archive, name=name: archive.read(name)  # type: ignore[misc]
+
+
+def main() -> None:
+    """Parse, gather, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("debian", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    debian, found = arguments.debian, Collection(np.random.default_rng(0), [], [], set())
+    found.add("clipart", files_of(debian / "openclipart-png"), 5000)
+    found.add("stamps", files_of(debian / "tuxpaint-stamps-default"), 800)
+    found.add("flags", files_of(debian / "freeciv-data", "flags"), 150)
+    found.add("tiles", files_of(debian / "freeciv-data", without="flags"), 250)
+    found.add("hedgewars", files_of(debian / "hedgewars-data"), 700)
+    found.add("pysiogame", files_of(debian / "pysiogame", "images"), 900)
+    drawings = debian / "tuxpaint-data"
+    found.add("tuxpaint", files_of(drawings, "stamps/") + files_of(drawings, "starters/"), 120)
+    found.add("wallpapers", [each for name in WALLPAPERS for each in files_of(debian / name)], 330, parts=3)
+    found.add("textures", [*zipped(debian / "openarena-081-textures")], 900, cut_out=False)
+    np.savez_compressed(arguments.out, pictures=np.stack(found.pictures), kinds=np.array(found.kinds))
+
+
+if __name__ == "__main__":
+    main()

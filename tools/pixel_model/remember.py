@@ -1,0 +1,269 @@
+"""Teach a pixel model again what it forgot of kinds of pictures that it was not trained on.
+
+    python tools/pixel_model/remember.py PIXELS MODEL KINDS --out FOLDER
+
+PIXELS is what ``lcmem encode --encoder pixels --size 160`` made of the training pictures, MODEL a detector that began
+from EfficientNet-Lite0, with or without a recogniser of faces, KINDS what ``tools/kinds.py`` wrote. The model forgets
+in its last stages only: on its own first ones, EfficientNet-Lite0's last ones still know drawings and things. So the
+first stages, the recogniser, the head and the gain stay as they are, and the last ones learn to say two things: of
+views of the training pictures exactly what they said before, and of views of other kinds what EfficientNet-Lite0's last
+ones say of the whole picture. Needs the extras ``train`` and ``benchmark``.
+"""
+
+import argparse
+import copy
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lcmem.detectors.entry import Options
+from lcmem.detectors.lcmem import LCMem
+from lcmem.detectors.registry import load_detector
+from lcmem.latents import LatentStore
+from lcmem.model import SiameseNetwork
+from lcmem.training.views import mild, shrink, soft, strong
+
+FIRST = 4
+"""The backbone's stages that stay as they are; after them, the map has a sixteenth of the picture's side."""
+VIEWS = {
+    "tiny_imagenet": 6000,
+    "imagenet1000": 1800,
+    "celeba": 4500,
+    "celeba64": 4500,
+    "ham10000": 4000,
+    "lidc": 4000,
+    "nih": 1600,
+    "nih64": 1600,
+    "ieee_cxr": 700,
+    "pedcxr": 3600,
+    "brain_mri": 2000,
+}
+"""Of each set of training pictures; of a picture of another kind there are three, one of them plain."""
+EDITS = (0.35, 0.55, 0.65)
+"""Below these draws from [0, 1) a view is plain, mild, soft; else strong."""
+LEAST_AREA = 0.13
+OWN = 0.4
+"""Weight of what the model said of other kinds beside what EfficientNet-Lite0's last stages say."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """So many steps; pictures of each sort in a step; weights of cosines and of similarities in the batch."""
+
+    steps: int
+    rate: float
+    known: int
+    other: int
+    keep: tuple[float, float]
+    learn: tuple[float, float] = (3.0, 100.0)
+
+
+ROUNDS = (Round(500, 1e-3, 96, 128, (3.0, 30.0)), Round(1050, 8e-4, 112, 112, (5.0, 50.0)))
+SHARE = 0.8
+"""Of the trained weights in the mean with those from before: on val, what it learnt for less of what it knew."""
+NOTE = (
+    "The last stages then learnt again what EfficientNet-Lite0's say of {count:,} pictures of other kinds (drawings, "
+    "symbols, cut-out photos, textures, wallpapers, without any label: tools/kinds.py has their sources and terms) and "
+    "kept what they said of the training pictures, by tools/pixel_model/remember.py; first stages, head, gain and the "
+    "recogniser of faces are as they were. The weights are {share} these and the rest those from before."
+)
+
+
+class LastStages(nn.Module):
+    """What a backbone does after its first stages, with its last layer or without."""
+
+    def __init__(self, backbone: Any, last_layer: nn.Module) -> None:
+        super().__init__()
+        self.blocks, self.conv_head, self.bn2 = backbone.blocks[FIRST:], backbone.conv_head, backbone.bn2
+        self.last = last_layer
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps ``[B, C, h, w]`` to ``[B, D]``."""
+        said: Tensor = self.last(self.bn2(self.conv_head(self.blocks(maps))).mean((2, 3)))
+        return said
+
+
+@dataclass(frozen=True)
+class Views:
+    """Maps after the first stages ``[N, C, h, w]`` in half precision, and what both last stages say of them."""
+
+    maps: Tensor
+    own: Tensor
+    general: Tensor
+
+
+def view(rng: np.random.Generator, picture: np.ndarray, draw: float, size: int, other: np.ndarray | None) -> np.ndarray:
+    """A view of a picture ``[P, P, 3]`` uint8, ``[size, size, 3]``."""
+    if draw < EDITS[0]:
+        return shrink(picture, size)
+    if draw < EDITS[2]:
+        return (mild if draw < EDITS[1] else soft)(rng, picture, size)
+    return strong(rng, picture, size, other, LEAST_AREA)
+
+
+def known_views(store: LatentStore, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
+    """Of the training pictures, the sets one after the other."""
+    datasets = store.manifest.table["dataset"].to_numpy()
+    rows: list[int] = []
+    for name, count in VIEWS.items():
+        there = np.flatnonzero(datasets == name)
+        rows += np.concatenate([rng.permutation(there) for _ in range(-(-count // len(there)))])[:count].tolist()
+
+    def picture(row: int) -> np.ndarray:
+        return np.ascontiguousarray(store.pictures(np.array([row]))[0].transpose(1, 2, 0))
+
+    for row in rows:
+        other = picture(rows[rng.integers(len(rows))]) if rng.random() < 0.3 else None
+        yield view(rng, picture(row), rng.random(), size, other)
+
+
+def other_views(pictures: np.ndarray, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
+    """Of each picture of another kind a plain one, one edited in any way, and a strongly edited one."""
+    for picture in pictures:
+        behind = pictures[rng.integers(len(pictures))]
+        yield shrink(picture, size)
+        for least in (EDITS[0], EDITS[2]):
+            draw = rng.uniform(least, 1)
+            yield view(rng, picture, draw, size, behind if rng.random() < 0.3 else None)
+
+
+@torch.inference_mode()
+def look_at(
+    views: Iterable[np.ndarray], network: SiameseNetwork, own: LastStages, general: LastStages, size: int
+) -> Views:
+    """Maps of views, and what both last stages say of them."""
+    backbone: Any = network.backbone
+    seen: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def look(batch: list[np.ndarray]) -> None:
+        pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float() / 255
+        maps = backbone.bn1(backbone.conv_stem(network.normalise(pixels.contiguous(memory_format=torch.channels_last))))
+        maps = backbone.blocks[:FIRST](maps)
+        seen.append((maps.half(), own(maps), general(maps)))
+        if len(seen) % 100 == 0:
+            print(f"{len(seen) * 32} views", flush=True)
+
+    batch: list[np.ndarray] = []
+    for each in views:
+        batch.append(each)
+        if len(batch) == 32:
+            look(batch)
+            batch = []
+    if batch:
+        look(batch)
+    maps, first, second = (torch.cat(each).clone() for each in zip(*seen, strict=True))
+    return Views(maps, first, second)
+
+
+def main_directions(features: Tensor, count: int) -> Tensor:
+    """Features ``[N, D]`` about their mean along so many directions, halfway to equal variance."""
+    centred = features - features.mean(0)
+    _, lengths, directions = torch.linalg.svd(centred, full_matrices=False)
+    return centred @ directions[:count].T / (lengths[:count] / len(features) ** 0.5) ** 0.5
+
+
+def aims(own: Tensor, general: Tensor) -> Tensor:
+    """What the identity part shall say ``[N, P]`` of other kinds: mostly the general features, turned towards its own.
+
+    Args:
+        own: What it says now, ``[N, P]``.
+        general: What the other last stages say, ``[N, D]``.
+    """
+    said = F.normalize(own, dim=1)
+    both = torch.cat((OWN * said, F.normalize(main_directions(general, own.shape[1]), dim=1)), dim=1)
+    _, _, directions = torch.linalg.svd(both, full_matrices=False)
+    wanted = F.normalize(both @ directions[: own.shape[1]].T, dim=1)
+    left, _, right = torch.linalg.svd(wanted.T @ said)
+    return wanted @ left @ right
+
+
+def gap(said: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """One minus the cosine, and the squared difference of the similarities in the batch; ``[B, D]`` each."""
+    said, wanted = F.normalize(said, dim=1), F.normalize(wanted, dim=1)
+    return 1 - (said * wanted).sum(1).mean(), ((said @ said.T - wanted @ wanted.T) ** 2).mean()
+
+
+class Deck:
+    """Row numbers in random order, over and over."""
+
+    def __init__(self, count: int, generator: torch.Generator) -> None:
+        self.count, self.generator, self.left = count, generator, torch.empty(0, dtype=torch.long)
+
+    def take(self, number: int) -> Tensor:
+        """The next ones, ``[number]``."""
+        while len(self.left) < number:
+            self.left = torch.cat((self.left, torch.randperm(self.count, generator=self.generator)))
+        taken, self.left = self.left[:number], self.left[number:]
+        return taken
+
+
+def train(last: LastStages, known: Views, other: Views, parts: list[int]) -> None:
+    """Train the last stages, in place; batch normalisation keeps its statistics."""
+    plain = slice(0, None, 3)
+    wanted = aims(other.own[plain, : parts[0]], other.general[plain]).repeat_interleave(3, dim=0)
+    last.requires_grad_(True)
+    for each in ROUNDS:
+        generator = torch.Generator().manual_seed(1)
+        decks = Deck(len(known.own), generator), Deck(len(other.own), generator)
+        optimiser = torch.optim.AdamW(last.parameters(), lr=each.rate, weight_decay=0.01)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, each.rate, each.steps, pct_start=0.05)
+        for step in range(each.steps):
+            kept, learnt = decks[0].take(each.known), decks[1].take(each.other)
+            maps = torch.cat((known.maps[kept], other.maps[learnt])).float()
+            said = last(maps.contiguous(memory_format=torch.channels_last))
+            of_known, of_other = said.split([each.known, each.other])
+            loss = torch.zeros(())
+            for now, before in zip(of_known.split(parts, dim=1), known.own[kept].split(parts, dim=1), strict=True):
+                cosine, similarity = gap(now, before)
+                loss = loss + each.keep[0] * cosine + each.keep[1] * similarity
+            cosine, similarity = gap(of_other[:, : parts[0]], wanted[learnt])
+            loss = loss + each.learn[0] * cosine + each.learn[1] * similarity
+            loss = loss + each.learn[0] * gap(of_other[:, parts[0] :], other.own[learnt][:, parts[0] :])[0]
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(last.parameters(), 5.0)
+            optimiser.step()
+            schedule.step()
+            if step % 25 == 24:
+                print(f"step {step + 1} of {each.steps}: loss {loss.item():.3f}", flush=True)
+
+
+def main() -> None:
+    """Parse, train, save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("pixels", "model", "kinds"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    detector, rng = LCMem.load(arguments.model), np.random.default_rng(3)
+    network, size = detector.network, detector.size
+    untouched: Any = load_detector("efficientnet-lite0", Options())
+    pictures = np.load(arguments.kinds)["pictures"]
+    last = LastStages(network.backbone, network.last_layer).eval()
+    general = LastStages(untouched.module.to(memory_format=torch.channels_last), nn.Identity()).eval()
+    before = copy.deepcopy(last)
+    store = LatentStore.open(arguments.pixels).select(split="train")
+    other = look_at(other_views(pictures, rng, size), network, before, general, size)
+    known = look_at(known_views(store, rng, size), network, before, general, size)
+    train(last, known, other, network.settings.parts)
+    old = before.state_dict()
+    for name, value in last.state_dict().items():
+        if value.is_floating_point():
+            value.copy_(torch.lerp(old[name], value, SHARE))
+    note = NOTE.format(count=len(pictures), share=SHARE)
+    done = {"tool": "tools/pixel_model/remember.py", "rounds": [asdict(each) for each in ROUNDS], "share": SHARE}
+    detector.card["training"] = [*detector.card["training"], done]
+    detector.card["notes"] = f"{detector.card.get('notes', '')} {note}".strip()
+    detector.save(arguments.out)
+
+
+if __name__ == "__main__":
+    cv2.setNumThreads(0)
+    main()
