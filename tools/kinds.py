@@ -6,7 +6,7 @@ r"""Gather pictures of many kinds that nobody named: drawings, symbols, cut-out 
     python tools/kinds.py DEBIAN --out kinds.npz
 
 They teach a detector nothing about identities: ``tools/pixel_model/remember.py`` has it learn again what EfficientNet
-said of such pictures. Sources and terms are in :data:`TERMS`, which goes into the card.
+said of such pictures. Sources and terms are in :data:`TERMS`, for the card.
 """
 
 import argparse
@@ -59,11 +59,11 @@ class Collection:
         """
         found = 0
         for at in self.rng.permutation(len(files)):
+            if found >= most:
+                break
             name, read = files[at]
             raw = read()
             digest = hashlib.sha256(raw).digest()
-            if found >= most:
-                break
             if digest in self.seen:
                 continue
             self.seen.add(digest)

@@ -12,8 +12,9 @@ ones say of the whole picture. Needs the extras ``train`` and ``benchmark``.
 
 import argparse
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ VIEWS = {
     "brain_mri": 2000,
 }
 """Of each set of training pictures; of a picture of another kind there are three, one of them plain."""
+TOGETHER = 32
+"""Views that are looked at together."""
 EDITS = (0.35, 0.55, 0.65)
 """Below these draws from [0, 1) a view is plain, mild, soft; else strong."""
 LEAST_AREA = 0.13
@@ -136,28 +139,18 @@ def other_views(pictures: np.ndarray, rng: np.random.Generator, size: int) -> It
 
 @torch.inference_mode()
 def look_at(
-    views: Iterable[np.ndarray], network: SiameseNetwork, own: LastStages, general: LastStages, size: int
+    views: Iterator[np.ndarray], network: SiameseNetwork, own: LastStages, general: LastStages, size: int
 ) -> Views:
     """Maps of views, and what both last stages say of them."""
     backbone: Any = network.backbone
     seen: list[tuple[Tensor, Tensor, Tensor]] = []
-
-    def look(batch: list[np.ndarray]) -> None:
+    while batch := list(islice(views, TOGETHER)):
         pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float() / 255
         maps = backbone.bn1(backbone.conv_stem(network.normalise(pixels.contiguous(memory_format=torch.channels_last))))
         maps = backbone.blocks[:FIRST](maps)
         seen.append((maps.half(), own(maps), general(maps)))
         if len(seen) % 100 == 0:
-            print(f"{len(seen) * 32} views", flush=True)
-
-    batch: list[np.ndarray] = []
-    for each in views:
-        batch.append(each)
-        if len(batch) == 32:
-            look(batch)
-            batch = []
-    if batch:
-        look(batch)
+            print(f"{len(seen) * TOGETHER} views", flush=True)
     maps, first, second = (torch.cat(each).clone() for each in zip(*seen, strict=True))
     return Views(maps, first, second)
 
