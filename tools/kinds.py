@@ -1,7 +1,10 @@
-r"""Gather pictures of many kinds that nobody named: drawings, symbols, cut-out photos, textures, wallpapers.
+r"""Gather pictures of many kinds that nobody named: drawings, symbols, computed things, cut-out photos, textures.
 
     apt-get download openclipart-png tuxpaint-stamps-default freeciv-data hedgewars-data pysiogame tuxpaint-data \
-        gnome-backgrounds mate-backgrounds plasma-workspace-wallpapers lomiri-wallpapers-20.04 openarena-081-textures
+        gnome-backgrounds mate-backgrounds plasma-workspace-wallpapers lomiri-wallpapers-20.04 openarena-081-textures \
+        faenza-icon-theme moka-icon-theme obsidian-icon-theme mate-icon-theme gnome-icon-theme sweethome3d-furniture \
+        endless-sky-data naev-data freeorion-data lincity-ng-data flare-game supertux-data pingus-data warmux-data \
+        fillets-ng-data stellarium-data opencv-doc gimp-help-en pokerth-data
     for each in *.deb; do dpkg-deb -x $each DEBIAN/${each%%_*}; done
     python tools/kinds.py DEBIAN --out kinds.npz
 
@@ -24,6 +27,9 @@ Image.MAX_IMAGE_PIXELS = None  # of one drawing 600 million, most of them white
 SIDE = 160
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tga")
 WALLPAPERS = ("gnome-backgrounds", "mate-backgrounds", "plasma-workspace-wallpapers", "lomiri-wallpapers-20.04")
+THEMES = dict.fromkeys(("faenza", "moka", "obsidian"), ("/96/", "/96x96/"))
+THEMES |= dict.fromkeys(("mate", "gnome"), ("/256x256/", "/48x48/"))
+"""Themes of icons, and folders of theirs."""
 TERMS = {
     "clipart": "openclipart 0.18: public domain",
     "stamps": "Tux Paint's stamps 2022.06.04: GPL-2.0",
@@ -34,6 +40,14 @@ TERMS = {
     "tuxpaint": "Tux Paint 0.9.28: GPL-2.0-or-later",
     "wallpapers": "backgrounds of GNOME 43, MATE 1.26, Plasma 5.27, Lomiri 20.04: GPL-2.0-or-later, CC BY, CC BY-SA",
     "textures": "OpenArena 0.8.5: GPL-2.0-or-later",
+    "icons": "Faenza 1.3.1, Moka 5.5, Obsidian 3.5, MATE 1.26, GNOME 3.12: GPL-3.0-or-later, CC BY-SA 4.0, LGPL-3.0",
+    "furniture": "Sweet Home 3D's furniture 1.8: CC BY 3.0, CC0",
+    "ships": "Endless Sky 0.9.8, Naev 0.8.2, FreeOrion 0.4.10: CC BY, CC BY-SA, GPL-2.0-or-later, public domain",
+    "city": "LinCity-NG 2.9: GPL-2.0-or-later",
+    "portraits": "Flare 1.14, PokerTH 1.1.2, Naev 0.8.2: CC BY-SA 3.0, GPL-2.0-or-later, public domain",
+    "sprites": "SuperTux 0.6.3, Pingus 0.7.6, Warmux 11.04, Fish Fillets 1.0.1: GPL-2.0-or-later, CC BY-SA",
+    "sky": "Stellarium 0.22.2: GPL-2.0-or-later",
+    "figures": "OpenCV 4.6, GIMP's manual 2.10: Apache-2.0, BSD-3-Clause, GFDL-1.2",
 }
 Read = Callable[[], bytes]
 
@@ -108,9 +122,9 @@ def files_of(package: Path, below: str = "", without: str = "\0") -> list[tuple[
     return [(str(path), path.read_bytes) for path in found if below in str(path) and without not in str(path)]
 
 
-def zipped(package: Path) -> Iterator[tuple[str, Read]]:
-    """Pictures of the archives of a package."""
-    for path in sorted(package.rglob("*.pk3")):
+def zipped(package: Path, archives: str) -> Iterator[tuple[str, Read]]:
+    """Pictures of the archives of a package with such names."""
+    for path in sorted(package.rglob(archives)):
         archive = zipfile.ZipFile(path)
         for name in archive.namelist():
             if name.lower().endswith(PICTURES):
@@ -133,7 +147,28 @@ def main() -> None:
     drawings = debian / "tuxpaint-data"
     found.add("tuxpaint", files_of(drawings, "stamps/") + files_of(drawings, "starters/"), 120)
     found.add("wallpapers", [each for name in WALLPAPERS for each in files_of(debian / name)], 330, parts=3)
-    found.add("textures", [*zipped(debian / "openarena-081-textures")], 900, cut_out=False)
+    found.add("textures", [*zipped(debian / "openarena-081-textures", "*.pk3")], 900, cut_out=False)
+
+    def some(name: str, *below: str) -> list[tuple[str, Read]]:
+        return [each for part in below for each in files_of(debian / name, part)]
+
+    icons = [each for name in THEMES for each in some(f"{name}-icon-theme", *THEMES[name])]
+    found.add("icons", icons, 3500)
+    found.add("furniture", [*zipped(debian / "sweethome3d-furniture", "*.sh3f")], 1000)
+    space = some("endless-sky-data", "/images/ship/", "/images/outfit/", "/images/land/", "/images/planet/")
+    found.add("ships", space, 900)
+    found.add("ships", some("naev-data", "/outfit/store/", "/commodity/", "/planet/"), 700)
+    found.add("ships", some("freeorion-data", "/icons/s", "/icons/tech", "/icons/b", "/icons/m", "/hulls_design/"), 700)
+    found.add("city", some("lincity-ng-data", "/tiles/"), 360)
+    portraits = some("naev-data", "/portraits/") + some("flare-game", "/portraits/", "/loot/", "/powers/")
+    found.add("portraits", portraits + some("pokerth-data", "/avatars/", "/cards/default/"), 500)
+    found.add("sprites", some("supertux-data", "/creatures/", "/objects/", "/tiles/", "/decal/", "/background/"), 1000)
+    found.add("sprites", some("pingus-data", "/groundpieces/", "/textures/", "/worldmaps/"), 350)
+    found.add("sprites", some("warmux-data", ".png"), 350)
+    found.add("sprites", some("fillets-ng-data", "/images/"), 700)
+    found.add("sky", some("stellarium-data", "/nebulae/", "/skycultures/", "/landscapes/"), 900)
+    found.add("figures", some("opencv-doc", "/examples/", ".jpg"), 600)
+    found.add("figures", some("gimp-help-en", "/filters/", "/using/", "/tutorials/", "/glossary/"), 700)
     np.savez_compressed(arguments.out, pictures=np.stack(found.pictures), kinds=np.array(found.kinds))
 
 

@@ -1,13 +1,14 @@
 """Teach a pixel model again what it forgot of kinds of pictures that it was not trained on.
 
-    python tools/pixel_model/remember.py PIXELS MODEL KINDS --out FOLDER
+    python tools/pixel_model/remember.py PIXELS MODEL KINDS --out FOLDER [--begin TAUGHT]
 
 PIXELS is what ``lcmem encode --encoder pixels --size 160`` made of the training pictures, MODEL a detector that began
 from EfficientNet-Lite0, with or without a recogniser of faces, KINDS what ``tools/kinds.py`` wrote. The model forgets
 in its last stages only: on its own first ones, EfficientNet-Lite0's last ones still know drawings and things. So the
 first stages, the recogniser, the head and the gain stay as they are, and the last ones learn to say two things: of
-views of the training pictures exactly what they said before, and of views of other kinds what EfficientNet-Lite0's last
-ones say of the whole picture. Needs the extras ``train`` and ``benchmark``.
+views of training pictures of people exactly what they said before, and of views of photos and of other kinds what
+EfficientNet-Lite0's last ones say of the whole picture. TAUGHT is what this made of MODEL and fewer kinds: the last
+stages begin from its weights. Needs the extras ``train`` and ``benchmark``.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from lcmem.detectors.entry import Options
 from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.registry import load_detector
+from lcmem.encoders import weights_sha256
 from lcmem.latents import LatentStore
 from lcmem.model import SiameseNetwork
 from lcmem.training.views import mild, shrink, soft, strong
@@ -34,19 +36,19 @@ from lcmem.training.views import mild, shrink, soft, strong
 FIRST = 4
 """The backbone's stages that stay as they are; after them, the map has a sixteenth of the picture's side."""
 VIEWS = {
-    "tiny_imagenet": 6000,
-    "imagenet1000": 1800,
-    "celeba": 4500,
-    "celeba64": 4500,
-    "ham10000": 4000,
-    "lidc": 4000,
-    "nih": 1600,
-    "nih64": 1600,
+    "celeba": 6000,
+    "celeba64": 9000,
+    "ham10000": 5000,
+    "lidc": 5000,
+    "nih": 2000,
+    "nih64": 2000,
     "ieee_cxr": 700,
-    "pedcxr": 3600,
+    "pedcxr": 5000,
     "brain_mri": 2000,
 }
-"""Of each set of training pictures; of a picture of another kind there are three, one of them plain."""
+"""Of each set of training pictures of people."""
+PHOTOS = {"tiny_imagenet": 7500, "imagenet1000": 623}
+"""Training pictures that join the other kinds; of each picture of these there are three views, one of them plain."""
 TOGETHER = 32
 """Views that are looked at together."""
 EDITS = (0.35, 0.55, 0.65)
@@ -58,24 +60,30 @@ OWN = 0.4
 
 @dataclass(frozen=True)
 class Round:
-    """So many steps; pictures of each sort in a step; weights of cosines and of similarities in the batch."""
+    """So many steps; parts that learn; pictures of each sort in a step; weights of cosines and of similarities there.
+
+    What a part that does not learn says of other kinds is kept too.
+    """
 
     steps: int
     rate: float
-    known: int
-    other: int
-    keep: tuple[float, float]
+    parts: int
+    known: int = 112
+    other: int = 112
+    keep: tuple[float, float] = (5.0, 50.0)
     learn: tuple[float, float] = (3.0, 100.0)
 
 
-ROUNDS = (Round(500, 1e-3, 96, 128, (3.0, 30.0)), Round(1050, 8e-4, 112, 112, (5.0, 50.0)))
-SHARE = 0.8
-"""Of the trained weights in the mean with those from before: on val, what it learnt for less of what it knew."""
+ROUNDS = (Round(1500, 8e-4, 1), Round(1300, 8e-4, 2))
+SHARE = 0.85
+"""Of the mean of the weights after each round, in the mean with those from before: on val, what it learnt for less of
+what it knew."""
 NOTE = (
     "The last stages then learnt again what EfficientNet-Lite0's say of {count:,} pictures of other kinds (drawings, "
-    "symbols, cut-out photos, textures, wallpapers, without any label: tools/kinds.py has their sources and terms) and "
-    "kept what they said of the training pictures, by tools/pixel_model/remember.py; first stages, head, gain and the "
-    "recogniser of faces are as they were. The weights are {share} these and the rest those from before."
+    "symbols, computed things, cut-out photos, textures: tools/kinds.py has their sources and terms; and training "
+    "photos; all without a label) and kept what they said of the training pictures of people, by "
+    "tools/pixel_model/remember.py; first stages, head, gain and the recogniser of faces are as they were. The weights "
+    "are {share} the mean of those after each of its {rounds} rounds, and the rest those from before."
 )
 
 
@@ -111,13 +119,18 @@ def view(rng: np.random.Generator, picture: np.ndarray, draw: float, size: int, 
     return strong(rng, picture, size, other, LEAST_AREA)
 
 
-def known_views(store: LatentStore, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
-    """Of the training pictures, the sets one after the other."""
-    datasets = store.manifest.table["dataset"].to_numpy()
-    rows: list[int] = []
-    for name, count in VIEWS.items():
+def drawn(store: LatentStore, counts: dict[str, int], rng: np.random.Generator) -> np.ndarray:
+    """Rows of so many pictures of each set, one set after the other; all of a set before any of it again."""
+    datasets, rows = store.manifest.table["dataset"].to_numpy(), []
+    for name, count in counts.items():
         there = np.flatnonzero(datasets == name)
-        rows += np.concatenate([rng.permutation(there) for _ in range(-(-count // len(there)))])[:count].tolist()
+        rows.append(np.concatenate([rng.permutation(there) for _ in range(-(-count // len(there)))])[:count])
+    return np.concatenate(rows)
+
+
+def known_views(store: LatentStore, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
+    """Of the training pictures of people."""
+    rows = drawn(store, VIEWS, rng)
 
     def picture(row: int) -> np.ndarray:
         return np.ascontiguousarray(store.pictures(np.array([row]))[0].transpose(1, 2, 0))
@@ -163,7 +176,7 @@ def main_directions(features: Tensor, count: int) -> Tensor:
 
 
 def aims(own: Tensor, general: Tensor) -> Tensor:
-    """What the identity part shall say ``[N, P]`` of other kinds: mostly the general features, turned towards its own.
+    """What a part shall say ``[N, P]`` of other kinds: mostly the general features, turned towards its own.
 
     Args:
         own: What it says now, ``[N, P]``.
@@ -197,11 +210,14 @@ class Deck:
         return taken
 
 
-def train(last: LastStages, known: Views, other: Views, parts: list[int]) -> None:
-    """Train the last stages, in place; batch normalisation keeps its statistics."""
+def train(last: LastStages, known: Views, other: Views, parts: list[int]) -> dict[str, Tensor]:
+    """Train the last stages; batch normalisation keeps its statistics. Returns the mean weights after each round."""
     plain = slice(0, None, 3)
-    wanted = aims(other.own[plain, : parts[0]], other.general[plain]).repeat_interleave(3, dim=0)
+    wanted = [
+        aims(own, other.general[plain]).repeat_interleave(3, dim=0) for own in other.own[plain].split(parts, dim=1)
+    ]
     last.requires_grad_(True)
+    mean = {name: torch.zeros_like(value) for name, value in last.state_dict().items() if value.is_floating_point()}
     for each in ROUNDS:
         generator = torch.Generator().manual_seed(1)
         decks = Deck(len(known.own), generator), Deck(len(other.own), generator)
@@ -216,9 +232,13 @@ def train(last: LastStages, known: Views, other: Views, parts: list[int]) -> Non
             for now, before in zip(of_known.split(parts, dim=1), known.own[kept].split(parts, dim=1), strict=True):
                 cosine, similarity = gap(now, before)
                 loss = loss + each.keep[0] * cosine + each.keep[1] * similarity
-            cosine, similarity = gap(of_other[:, : parts[0]], wanted[learnt])
-            loss = loss + each.learn[0] * cosine + each.learn[1] * similarity
-            loss = loss + each.learn[0] * gap(of_other[:, parts[0] :], other.own[learnt][:, parts[0] :])[0]
+            said_of_other = zip(
+                of_other.split(parts, dim=1), other.own[learnt].split(parts, dim=1), wanted, strict=True
+            )
+            for part, (now, before, aim) in enumerate(said_of_other):
+                learns = part < each.parts
+                cosine, similarity = gap(now, aim[learnt] if learns else before)
+                loss = loss + each.learn[0] * cosine + each.learn[1] * similarity * learns
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(last.parameters(), 5.0)
@@ -226,6 +246,9 @@ def train(last: LastStages, known: Views, other: Views, parts: list[int]) -> Non
             schedule.step()
             if step % 25 == 24:
                 print(f"step {step + 1} of {each.steps}: loss {loss.item():.3f}", flush=True)
+        for name, value in mean.items():
+            value += last.state_dict()[name] / len(ROUNDS)
+    return mean
 
 
 def main() -> None:
@@ -234,24 +257,29 @@ def main() -> None:
     for name in ("pixels", "model", "kinds"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--begin", type=Path)
     arguments = parser.parse_args()
     detector, rng = LCMem.load(arguments.model), np.random.default_rng(3)
     network, size = detector.network, detector.size
     untouched: Any = load_detector("efficientnet-lite0", Options())
-    pictures = np.load(arguments.kinds)["pictures"]
+    kinds = np.load(arguments.kinds)["pictures"]
     last = LastStages(network.backbone, network.last_layer).eval()
     general = LastStages(untouched.module.to(memory_format=torch.channels_last), nn.Identity()).eval()
     before = copy.deepcopy(last)
     store = LatentStore.open(arguments.pixels).select(split="train")
+    photos = store.pictures(drawn(store, PHOTOS, rng)).transpose(0, 2, 3, 1)
+    pictures = np.concatenate((kinds, photos))
     other = look_at(other_views(pictures, rng, size), network, before, general, size)
     known = look_at(known_views(store, rng, size), network, before, general, size)
-    train(last, known, other, network.settings.parts)
-    old = before.state_dict()
-    for name, value in last.state_dict().items():
-        if value.is_floating_point():
-            value.copy_(torch.lerp(old[name], value, SHARE))
-    note = NOTE.format(count=len(pictures), share=SHARE)
-    done = {"tool": "tools/pixel_model/remember.py", "rounds": [asdict(each) for each in ROUNDS], "share": SHARE}
+    began = LCMem.load(arguments.begin or arguments.model).network
+    last.load_state_dict(LastStages(began.backbone, began.last_layer).state_dict())
+    taught, old = train(last, known, other, network.settings.parts), before.state_dict()
+    for name, value in taught.items():
+        last.state_dict()[name].copy_(torch.lerp(old[name], value, SHARE))
+    note = NOTE.format(count=len(pictures), share=SHARE, rounds=len(ROUNDS))
+    rounds = [asdict(each) for each in ROUNDS]
+    weights = {"began": weights_sha256(began), "rounds": rounds, "share": SHARE}
+    done = {"tool": "tools/pixel_model/remember.py", **weights}
     detector.card["training"] = [*detector.card["training"], done]
     detector.card["notes"] = f"{detector.card.get('notes', '')} {note}".strip()
     detector.save(arguments.out)
