@@ -27,9 +27,31 @@ Image.MAX_IMAGE_PIXELS = None  # of one drawing 600 million, most of them white
 SIDE = 160
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tga")
 WALLPAPERS = ("gnome-backgrounds", "mate-backgrounds", "plasma-workspace-wallpapers", "lomiri-wallpapers-20.04")
-THEMES = dict.fromkeys(("faenza", "moka", "obsidian"), ("/96/", "/96x96/"))
-THEMES |= dict.fromkeys(("mate", "gnome"), ("/256x256/", "/48x48/"))
-"""Themes of icons, and folders of theirs."""
+THEMES = dict.fromkeys(("faenza-icon-theme", "moka-icon-theme", "obsidian-icon-theme"), ("/96/", "/96x96/"))
+THEMES |= dict.fromkeys(("mate-icon-theme", "gnome-icon-theme"), ("/256x256/", "/48x48/"))
+OTHERS: tuple[tuple[str, dict[str, tuple[str, ...]], int], ...] = (
+    ("ships", {"endless-sky-data": ("/images/ship/", "/images/outfit/", "/images/land/", "/images/planet/")}, 900),
+    ("ships", {"naev-data": ("/outfit/store/", "/commodity/", "/planet/")}, 700),
+    ("ships", {"freeorion-data": ("/icons/s", "/icons/tech", "/icons/b", "/icons/m", "/hulls_design/")}, 700),
+    ("city", {"lincity-ng-data": ("/tiles/",)}, 360),
+    (
+        "portraits",
+        {
+            "naev-data": ("/portraits/",),
+            "flare-game": ("/portraits/", "/loot/", "/powers/"),
+            "pokerth-data": ("/avatars/", "/cards/default/"),
+        },
+        500,
+    ),
+    ("sprites", {"supertux-data": ("/creatures/", "/objects/", "/tiles/", "/decal/", "/background/")}, 1000),
+    ("sprites", {"pingus-data": ("/groundpieces/", "/textures/", "/worldmaps/")}, 350),
+    ("sprites", {"warmux-data": (".png",)}, 350),
+    ("sprites", {"fillets-ng-data": ("/images/",)}, 700),
+    ("sky", {"stellarium-data": ("/nebulae/", "/skycultures/", "/landscapes/")}, 900),
+    ("figures", {"opencv-doc": ("/examples/", ".jpg")}, 600),
+    ("figures", {"gimp-help-en": ("/filters/", "/using/", "/tutorials/", "/glossary/")}, 700),
+)
+"""Kind, what is in the paths of a package's pictures that are taken, and how many of them at most."""
 TERMS = {
     "clipart": "openclipart 0.18: public domain",
     "stamps": "Tux Paint's stamps 2022.06.04: GPL-2.0",
@@ -115,11 +137,17 @@ class Collection:
         return None if square.std() < 4 else square
 
 
-def files_of(package: Path, below: str = "", without: str = "\0") -> list[tuple[str, Read]]:
-    """Pictures of an unpacked package whose path has this in it, and not that."""
+def files_of(package: Path, *below: str, without: str = "\0") -> list[tuple[str, Read]]:
+    """Pictures of an unpacked package whose paths have the first of these in them, then the second …, and not that."""
     found = [path for path in sorted(package.rglob("*")) if path.suffix.lower() in PICTURES]
     found = [path for path in found if path.is_file() and not path.is_symlink()]
-    return [(str(path), path.read_bytes) for path in found if below in str(path) and without not in str(path)]
+    found = [path for path in found if without not in str(path)]
+    return [(str(path), path.read_bytes) for part in below or ("",) for path in found if part in str(path)]
+
+
+def files_in(debian: Path, packages: dict[str, tuple[str, ...]]) -> list[tuple[str, Read]]:
+    """The same of several packages."""
+    return [each for name, below in packages.items() for each in files_of(debian / name, *below)]
 
 
 def zipped(package: Path, archives: str) -> Iterator[tuple[str, Read]]:
@@ -144,31 +172,13 @@ def main() -> None:
     found.add("tiles", files_of(debian / "freeciv-data", without="flags"), 250)
     found.add("hedgewars", files_of(debian / "hedgewars-data"), 700)
     found.add("pysiogame", files_of(debian / "pysiogame", "images"), 900)
-    drawings = debian / "tuxpaint-data"
-    found.add("tuxpaint", files_of(drawings, "stamps/") + files_of(drawings, "starters/"), 120)
-    found.add("wallpapers", [each for name in WALLPAPERS for each in files_of(debian / name)], 330, parts=3)
+    found.add("tuxpaint", files_of(debian / "tuxpaint-data", "stamps/", "starters/"), 120)
+    found.add("wallpapers", files_in(debian, dict.fromkeys(WALLPAPERS, ())), 330, parts=3)
     found.add("textures", [*zipped(debian / "openarena-081-textures", "*.pk3")], 900, cut_out=False)
-
-    def some(name: str, *below: str) -> list[tuple[str, Read]]:
-        return [each for part in below for each in files_of(debian / name, part)]
-
-    icons = [each for name in THEMES for each in some(f"{name}-icon-theme", *THEMES[name])]
-    found.add("icons", icons, 3500)
+    found.add("icons", files_in(debian, THEMES), 3500)
     found.add("furniture", [*zipped(debian / "sweethome3d-furniture", "*.sh3f")], 1000)
-    space = some("endless-sky-data", "/images/ship/", "/images/outfit/", "/images/land/", "/images/planet/")
-    found.add("ships", space, 900)
-    found.add("ships", some("naev-data", "/outfit/store/", "/commodity/", "/planet/"), 700)
-    found.add("ships", some("freeorion-data", "/icons/s", "/icons/tech", "/icons/b", "/icons/m", "/hulls_design/"), 700)
-    found.add("city", some("lincity-ng-data", "/tiles/"), 360)
-    portraits = some("naev-data", "/portraits/") + some("flare-game", "/portraits/", "/loot/", "/powers/")
-    found.add("portraits", portraits + some("pokerth-data", "/avatars/", "/cards/default/"), 500)
-    found.add("sprites", some("supertux-data", "/creatures/", "/objects/", "/tiles/", "/decal/", "/background/"), 1000)
-    found.add("sprites", some("pingus-data", "/groundpieces/", "/textures/", "/worldmaps/"), 350)
-    found.add("sprites", some("warmux-data", ".png"), 350)
-    found.add("sprites", some("fillets-ng-data", "/images/"), 700)
-    found.add("sky", some("stellarium-data", "/nebulae/", "/skycultures/", "/landscapes/"), 900)
-    found.add("figures", some("opencv-doc", "/examples/", ".jpg"), 600)
-    found.add("figures", some("gimp-help-en", "/filters/", "/using/", "/tutorials/", "/glossary/"), 700)
+    for kind, packages, most in OTHERS:
+        found.add(kind, files_in(debian, packages), most)
     np.savez_compressed(arguments.out, pictures=np.stack(found.pictures), kinds=np.array(found.kinds))
 
 

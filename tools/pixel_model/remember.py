@@ -277,9 +277,8 @@ def main() -> None:
     for name, value in taught.items():
         last.state_dict()[name].copy_(torch.lerp(old[name], value, SHARE))
     note = NOTE.format(count=len(pictures), share=SHARE, rounds=len(ROUNDS))
-    rounds = [asdict(each) for each in ROUNDS]
-    weights = {"began": weights_sha256(began), "rounds": rounds, "share": SHARE}
-    done = {"tool": "tools/pixel_model/remember.py", **weights}
+    done = {"tool": "tools/pixel_model/remember.py", "began": weights_sha256(began), "share": SHARE}
+    done["rounds"] = [asdict(each) for each in ROUNDS]
     detector.card["training"] = [*detector.card["training"], done]
     detector.card["notes"] = f"{detector.card.get('notes', '')} {note}".strip()
     detector.save(arguments.out)
