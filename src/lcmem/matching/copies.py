@@ -17,6 +17,7 @@ from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import UNMEASURED, WAYS, Look, look_at
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.pictures.image import load_levels
+from lcmem.pictures.paths import MIN_SIDE
 from lcmem.progress import progress_bar
 from lcmem.store import Encoded, Store, fill
 
@@ -56,9 +57,10 @@ def jpeg_copy(levels: np.ndarray) -> np.ndarray:
 
 
 def half_copy(levels: np.ndarray) -> np.ndarray:
-    """A picture ``[3, H, W]`` uint8 at half its size: ``[H/2, W/2, 3]``."""
+    """A picture ``[3, H, W]`` uint8 at half its size, ``[H/2, W/2, 3]``, or as small as pictures may be."""
     picture = Image.fromarray(levels.transpose(1, 2, 0))
-    return np.asarray(picture.resize((max(picture.width // 2, 1), max(picture.height // 2, 1))))
+    share = max(1 / 2, MIN_SIDE / min(picture.size))
+    return np.asarray(picture.resize((int(picture.width * share), int(picture.height * share))))
 
 
 EDITS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"jpeg-75": jpeg_copy, "half size": half_copy}
@@ -144,14 +146,15 @@ def _edited(
 
 def _encode(paths: list[str], detector: Detector, edit: Callable[[np.ndarray], np.ndarray]) -> Iterable[Encoded]:
     for start in range(0, len(paths), BATCH):
-        at, copies, failures = [], [], []
+        at, squares, failures = [], [], []
         for position, path in enumerate(paths[start : start + BATCH], start):
             try:
-                copies.append(edit(load_levels(path)))
+                squares.append(detector.square(edit(load_levels(path))))
                 at.append(position)
             except PictureError as error:
                 failures.append((position, str(error)))
-        yield Encoded(at, detector.features(copies).float().numpy(), failures)
+        rows = detector.embed(torch.stack(squares)).float().numpy() if at else np.empty((0, detector.dims), np.float32)
+        yield Encoded(at, rows, failures)
 
 
 @dataclass(frozen=True)
