@@ -19,6 +19,7 @@ from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.jobs.doubts import doubtful_features, doubtful_identities, doubtful_names
 from lcmem.jobs.explain import explain_matches
 from lcmem.jobs.given import Source, counted, on_disk
+from lcmem.jobs.kinds import kinds_hint
 from lcmem.jobs.marks import FILE as MARKED
 from lcmem.jobs.marks import read_marks
 from lcmem.jobs.output import claim_output
@@ -181,7 +182,7 @@ def _about(detector: Detector, sets: dict[str, FeatureSet]) -> dict[str, Any]:
         "model_fingerprint": detector.fingerprint,
         "score": "similarity" if detector.head is None else "logit",
         "encoder": detector.encoder.card.name if isinstance(detector, LCMem) else None,
-        "hint": face_hint(real.paths, detector),
+        "hint": face_hint(real.paths, detector) or kinds_hint(sets["real"], detector),
         "pictures_encoded": encoded,
         "pictures_reused": sum(len(found.manifest) for found in sets.values()) - encoded,
         "pictures_per_second": encoded / busy if encoded else None,
