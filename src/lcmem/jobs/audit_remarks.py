@@ -55,7 +55,8 @@ def remarks(real: FeatureSet, found: Mapping[str, Separation | None]) -> list[st
     unknown, known = int((names == "").sum()), int(names[names != ""].nunique())
     notes = []
     if 0 < known < FEW:
-        notes.append(f"The real set has {known} identities, fewer than {FEW}: rates of chance are only known roughly.")
+        many = "1 identity" if known == 1 else f"{known} identities"
+        notes.append(f"The real set has {many}, fewer than {FEW}: rates of chance are only known roughly.")
     if known and unknown:
         notes.append(
             f"{unknown} of {len(names)} real pictures have no identity: they are compared with the synthetic ones, but "
