@@ -20,7 +20,7 @@ from lcmem.jobs import audit_remarks
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.gate import FAIL, Gate
 from lcmem.jobs.output import claim_output
-from lcmem.matching import copies
+from lcmem.matching import copies, copy_levels
 from lcmem.matching.features import open_features
 from lcmem.pictures.image import load_picture
 from lcmem.pictures.manifest import Manifest
@@ -365,7 +365,7 @@ def test_features_that_an_audit_keeps_are_read_where_they_lie(result, sets, comp
     monkeypatch.setattr(
         StoredRows, "_gathered", lambda self, places, parts: copied.append(len(places)) or original(self, places, parts)
     )
-    monkeypatch.setattr(copies, "SAMPLED", 8)
+    monkeypatch.setattr(copy_levels, "SAMPLED", 8)
     monkeypatch.setattr(copies, "CHUNK", 8)
     monkeypatch.setattr(audit_remarks, "SAMPLED", 8)
     real = Manifest.read(sets / "real", identities=False)

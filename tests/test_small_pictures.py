@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import lcmem
-from lcmem.matching.copies import half_copy
+from lcmem.matching.copy_levels import half_copy
 from lcmem.pictures.paths import MIN_SIDE
 
 

@@ -6,7 +6,7 @@ from population import EACH
 
 from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.tables import markdown
-from lcmem.matching.copies import EDITS
+from lcmem.matching.copy_levels import EDITS
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import RANKS, WAYS, correlate, measure_look
 from lcmem.matching.thumbnails import SIDE, grey

@@ -16,7 +16,6 @@ are val, which thresholds are taken from.
 """
 
 import argparse
-import hashlib
 import json
 import re
 from collections import defaultdict
@@ -26,6 +25,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
+
+from lcmem.pictures.splits import hash_splits
 
 CATEGORIES = ("Animals & Nature", "Food & Drink", "Objects", "Activities", "Travel & Places")
 """Not smileys and people: half of them differ by colour of skin only."""
@@ -109,9 +110,8 @@ def main() -> None:
                 rows.append({"path": name, "identity": identity, "dataset": dataset, "split": "test"})
     table = pd.DataFrame(rows)
     table.to_csv(arguments.out / "unseen.csv", index=False)
-    digests = [hashlib.sha256(identity.encode()).digest() for identity in table["identity"]]
-    halves = table.assign(split=["test" if digest[0] % 2 else "val" for digest in digests])
-    halves.to_csv(arguments.out / "halves.csv", index=False)
+    halves = hash_splits(table["identity"], val=0.5, test=0.5)
+    table.assign(split=halves).to_csv(arguments.out / "halves.csv", index=False)
     print(table.groupby("dataset")["identity"].agg(["size", "nunique"]))
 
 

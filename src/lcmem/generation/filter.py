@@ -172,8 +172,8 @@ class PrivacyFilter:
         k, look = positions.shape[1], self.thresholds.look
         looks = np.full((positions.size, len(WAYS)), -1.0)
         rows = np.flatnonzero(self.real.openable(positions.ravel()))
-        paths = self.real.manifest.table["path"].iloc[positions.ravel()[rows]]
-        looks[rows] = look_at(self.thumbnails, [samples[row // k] for row in rows], list(paths))
+        paths = self.real.paths_of(positions.ravel()[rows])
+        looks[rows] = look_at(self.thumbnails, [samples[row // k] for row in rows], paths)
         copies, hits = (each.reshape(positions.shape) for each in (look.copies(looks), look.hits(looks)))
         known = verdicts != NO_MATCH
         best = np.select([copies.any(1), known, hits.any(1)], [copies.argmax(1), 0, hits.argmax(1)], 0)

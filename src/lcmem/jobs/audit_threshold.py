@@ -9,7 +9,8 @@ import pandas as pd
 from lcmem.matching.basis import calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import Control, real_chance
-from lcmem.matching.copies import CopyFinder, CopyLevels
+from lcmem.matching.copies import CopyFinder
+from lcmem.matching.copy_levels import CopyLevels
 from lcmem.matching.features import FeatureSet, data_fingerprint
 from lcmem.matching.looks import UNMEASURED, WAYS, Look
 from lcmem.stats.calibration import Calibration, calibrate, given

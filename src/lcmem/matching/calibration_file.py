@@ -13,7 +13,7 @@ import numpy as np
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import write_json
-from lcmem.matching.copies import CopyLevels
+from lcmem.matching.copy_levels import CopyLevels
 from lcmem.matching.looks import WAYS, Look
 from lcmem.stats.calibration import Calibration, calibrate
 from lcmem.stats.chance import Chance

@@ -65,6 +65,10 @@ class FeatureSet:
         hashes = content_table(self.manifest.paths, {})["sha256"]
         return [key or f"gone: {path}" for key, path in zip(hashes, self.manifest.paths, strict=True)]
 
+    def paths_of(self, rows: np.ndarray) -> list[str]:
+        """Paths of the pictures at these positions ``[n]``."""
+        return list(self.manifest.table["path"].iloc[rows])
+
     def openable(self, rows: np.ndarray) -> np.ndarray:
         """Which of these positions ``[n]`` have files that show what their features were made of, ``[n]`` booleans."""
         return np.ones(len(rows), dtype=bool) if self.closed is None else ~self.closed[rows]
