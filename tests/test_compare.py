@@ -9,10 +9,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lcmem.cli.app import app
-from lcmem.jobs.pair import RATE, compare_pair, measure_scale
+from lcmem.jobs.pair import compare_pair, measure_scale
 from lcmem.jobs.strangers import SHARES, measure_strangers, usual_share
 from lcmem.matching.features import extract_features
 from lcmem.pictures.manifest import Manifest
+from lcmem.stats.calibration import DEFAULT_RATE
 from test_cli_help import all_commands
 
 assert [*all_commands()]
@@ -58,8 +59,10 @@ def test_the_scale_is_that_of_all_pairs(people, compact):
     person = np.array(few.manifest.identities)
     apart = logits[np.triu(person[:, None] != person, 1)]
     scale = measure_scale(few, compact)
-    assert scale.pairs == len(apart) and scale.above_half == pytest.approx((apart >= 0).mean())
-    assert (apart >= scale.threshold).mean() <= RATE < (apart >= scale.threshold - 0.5).mean()
+    assert scale.pairs == len(apart)
+    bin_width = 0.11  # of the histogram: the pairs above p = 0.5 need not be kept
+    assert (apart >= bin_width).mean() <= scale.above_half <= (apart >= -bin_width).mean()
+    assert (apart >= scale.threshold).mean() <= DEFAULT_RATE < (apart >= scale.threshold - 0.5).mean()
     unknown = extract_features(Manifest(people.rows(range(60)).table.assign(identity="")), compact, None, workers=0)
     assert not measure_scale(unknown, compact).known and measure_scale(unknown, compact).pairs == 60 * 59 / 2
 

@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score
 
 from commands import lcmem
 from lcmem.detectors.pixel import NCC
+from lcmem.detectors.registry import REGISTRY
 from lcmem.errors import LCMemError
 from lcmem.evaluation.copy.calibration import Calibration, average
 from lcmem.evaluation.copy.part import CopyPart, CopyScores, micro_average_precision, nearest_mean
@@ -19,8 +20,9 @@ from lcmem.evaluation.copy.summary import strongest
 from lcmem.evaluation.copy.transforms import PAPER, TRANSFORMS
 from lcmem.evaluation.copy.variants import EditedCopies, Variant, edited_copy, variants_of
 from lcmem.evaluation.features import FeatureCache
-from lcmem.evaluation.joint import joint
+from lcmem.evaluation.joint import COLOURS, joint
 from lcmem.evaluation.pictures import BenchmarkPictures
+from lcmem.evaluation.tables import FAMILIES, by_family
 from lcmem.pictures import content
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest
@@ -358,6 +360,11 @@ def test_each_file_is_hashed_once(run, tmp_path, monkeypatch):
     benchmark_copy(manifest, ["mse"], tmp_path, **options)
     used = manifest.table["path"][manifest.table["split"].isin(["test", "val"])]
     assert sorted(hashed) == sorted(used)
+
+
+def test_every_family_has_a_heading():
+    assert {entry.family for entry in REGISTRY.values()} <= FAMILIES.keys() == COLOURS.keys()
+    assert [names for _, names in by_family(["sface", "compact"])] == [["sface"], ["compact"]]
 
 
 def test_joint(table, run):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image, TiffImagePlugin
 
+import lcmem
 from lcmem.errors import LCMemWarning
 from lcmem.pictures import set_depth
 from lcmem.pictures.content import content_table
@@ -214,3 +215,27 @@ def test_each_sampled_file_is_opened_once_and_again_when_it_changed(tmp_path, mo
     assert len(opened) == 2, "not once alone and once beside the other set"
     save(tmp_path / "a" / "1.png", ramp(65535)[:20])
     assert Manifest.read(tmp_path / "a").guessed == 16 and len(opened) == 3
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 63, 95, 1000])
+def test_a_sample_is_spread_over_the_whole_list(monkeypatch, count):
+    looked = []
+    monkeypatch.setattr(
+        set_depth, "_look", lambda some, stamps: looked.extend(some) or set_depth.Sample([], [], [], 0, 0)
+    )
+    paths = [f"{number}.png" for number in range(count)]
+    set_depth.Sample.of(paths)
+    assert len(looked) == min(count, set_depth.SAMPLE) and {looked[0], looked[-1]} == {paths[0], paths[-1]}
+    assert np.diff([paths.index(path) for path in looked]).max(initial=0) <= count / 31 + 1
+
+
+@pytest.mark.filterwarnings("ignore::lcmem.errors.LCMemWarning")
+def test_pages_of_one_deep_file_are_audited_and_kept(tmp_path, rng):
+    """Their names in a store are the longest that there are."""
+    pages = [Image.fromarray(rng.integers(0, 4096, (40, 32)).astype(np.uint16)) for _ in range(6)]
+    pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
+    for name, some in (("real", range(5)), ("synthetic", (0, 5))):
+        paths = [f"stack.tif#slice={page}" for page in some]
+        pd.DataFrame({"path": paths}).to_csv(tmp_path / f"{name}.csv", index=False)
+    audited = lcmem.audit(tmp_path / "real.csv", tmp_path / "synthetic.csv", out=tmp_path / "audit", workers=0)
+    assert audited.memorization.count == 1 and not len(audited.skipped)

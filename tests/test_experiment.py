@@ -182,7 +182,7 @@ def test_data_without_the_dataset_is_named(data, tmp_path):
     data.write(tmp_path / "m.csv")
     assert set(read_data([str(tmp_path / "m.csv")], ["orl"]).table["dataset"]) == {"orl"}
     with pytest.raises(LCMemError, match="no pictures of nih; there are: orl"):
-        read_data([str(tmp_path / "m.csv")], ["nih"])
+        read_data([str(tmp_path / "m.csv")], ["orl", "nih"])
 
 
 def test_the_command_runs(data, tmp_path):

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from commands import lcmem
 from lcmem.atlas import Atlas, export
 from lcmem.atlas.export import export_atlas, scaled
 from lcmem.errors import LCMemError
@@ -108,6 +109,15 @@ def test_unknown_format_and_another_model(atlas, compact, tmp_path):
     )
     with pytest.raises(LCMemError, match="another model"):
         export_atlas(atlas, other, "table", tmp_path / "out")
+
+
+def test_the_command_takes_every_name_of_a_model(atlas, weights, tmp_path):
+    def export(model):
+        return lcmem("atlas", "export", atlas.folder, "--model", model, "--out", tmp_path / model.partition("=")[0])
+
+    assert export(f"mine={weights}").returncode == 0 and (tmp_path / "mine" / "rows.parquet").is_file()
+    other = export("phash")
+    assert other.returncode == 1 and "only the features of LCMem's models" in other.stderr
 
 
 def test_without_faiss_it_says_what_to_install(atlas, compact, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from lcmem.errors import LCMemError
 from lcmem.files import read_json, read_table, replacing, write_json, write_table, write_text
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.PARQUET"])
 def test_a_table_comes_back(tmp_path, name):
     table = pd.DataFrame({"path": ["a,b.png", "ü"], "identity": ["1", "007"]})
     write_table(table, tmp_path / name)

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import lcmem as package
 from commands import lcmem
@@ -85,6 +86,41 @@ def test_filter_of_a_zip_and_links(sets, privacy, tmp_path):
         (twin,) = [*(tmp_path / "zipped" / "kept").rglob(path.name)]
         assert twin.read_bytes() == path.read_bytes()
         assert path.samefile(sets / "synthetic" / path.relative_to(tmp_path / "linked" / "kept"))
+
+
+@pytest.fixture(scope="module")
+def deep(sets, tmp_path_factory):
+    """The same pictures with 12 bits in files of 16, which do not say so."""
+    folder = tmp_path_factory.mktemp("deep")
+    for path in [*(sets / "synthetic").rglob("*.pgm"), *(sets / "real").rglob("*.pgm")]:
+        target = folder / path.relative_to(sets).with_suffix(".png")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as picture:
+            Image.fromarray((np.asarray(picture, np.int64) * 4095 // 255).astype(np.uint16)).save(target)
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore::lcmem.errors.LCMemWarning")
+def test_files_whose_depth_was_guessed_keep_their_names(deep, compact, tmp_path):
+    done = filter_pictures(
+        Manifest.read(deep / "synthetic"),
+        PrivacyFilter(compact, deep / "real", threshold=0.99),
+        tmp_path / "f",
+        files="link",
+    )
+    kept = [*(tmp_path / "f" / "kept").rglob("*.*")]
+    assert len(kept) == done["kept"] > 0
+    for path in kept:
+        assert path.samefile(deep / "synthetic" / path.relative_to(tmp_path / "f" / "kept"))
+
+
+@pytest.mark.filterwarnings("ignore::lcmem.errors.LCMemWarning")
+def test_pairs_are_scaled_as_the_sets_of_an_audit(deep, pairs, compact):
+    named = pd.read_csv(pairs).replace(r"\.pgm$", ".png", regex=True)
+    named.to_csv(deep / "pairs.csv", index=False)
+    found = audit_pairs(deep / "pairs.csv", compact, {}).pairs
+    plain = audit_pairs(pairs, compact, {}).pairs
+    np.testing.assert_allclose(found["logit"], plain["logit"], atol=0.5)
 
 
 def test_filter_refuses_what_it_cannot_do(sets, privacy, tmp_path):

@@ -16,11 +16,11 @@ from lcmem.generation.training import (
     FINISHED,
     LATEST,
     DiffusionTraining,
-    RunsOn,
     draw_latents,
     train_generator,
 )
 from lcmem.latents import build_store
+from lcmem.training.fit import RunOptions
 
 SETTINGS = Generator(
     unet=Unet(width=8, multipliers=[1, 1], blocks=1), steps=14, batch_size=8, look_every=5, precision="32-true"
@@ -45,7 +45,7 @@ class StoppedError(Exception):
 
 @pytest.mark.parametrize("at", [3, 6, 13])
 def test_an_interrupted_training_ends_with_the_same_weights(store, tmp_path, monkeypatch, at):
-    where, condition = RunsOn(checkpoint_every=2), condition_of(store)
+    where, condition = RunOptions(checkpoint_every=2), condition_of(store)
     whole = train_generator(store, condition, SETTINGS, tmp_path / "whole", where=where)
     step, calls = DiffusionTraining.training_step, []
 

@@ -81,6 +81,7 @@ def test_inputs_that_are_hardly_meant(inputs, words):
     assert [words in doubt for doubt in doubtful_names(inputs)] == [True]
     assert not doubtful_names({"real": "real", "synthetic": "synthetic", "holdout": None})
     assert not doubtful_names({"real": "celeba", "synthetic": "surreal"})
+    assert doubtful_names({"real": "train pictures", "synthetic": "train pictures"}), "a folder, not pictures in memory"
 
 
 def test_repr_is_short(compact, people, tmp_path):

@@ -21,8 +21,9 @@ from lcmem.files import write_table
 from lcmem.jobs import explain
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.gallery import Gallery
-from lcmem.jobs.marks import read_marks, read_review
+from lcmem.jobs.marks import CONFIRMED, FALSE_ALARM, read_marks, read_review, review
 from lcmem.jobs.review import ReviewServer
+from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.stats.rates import proportion
 from lcmem.stats.review import Reviewed, corrected_rate
 from made_audits import made_audit
@@ -44,6 +45,14 @@ def test_what_nobody_looked_at_counts_but_widens_the_interval():
     widths = [corrected_rate(rate, [Reviewed(30, n // 2, n // 2)]) for n in (4, 10, 20, 30)]
     assert all(found.value == pytest.approx(0.075) for found in widths)
     assert np.all(np.diff([found.high - found.low for found in widths]) < 0)
+
+
+def test_a_mark_of_equal_pictures_is_of_both():
+    """In a private audit they have one name."""
+    verdicts = [COPY, COPY, SAME_IDENTITY, NO_MATCH]
+    pairs = pd.DataFrame({"synthetic": ["a", "a", "b", "c"], "verdict": verdicts})
+    found = review(pairs, proportion(3, 4), {"a": FALSE_ALARM, "c": CONFIRMED, "z": CONFIRMED})
+    assert found.counts[FALSE_ALARM] == 2 and (found.missed, found.undecided, found.strangers) == (1, 1, 1)
 
 
 def test_the_interval_holds_the_truth(rng):

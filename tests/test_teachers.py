@@ -19,6 +19,7 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.registry import load_detector
 from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
+from lcmem.files import alone_in
 from lcmem.latents import build_store
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest
@@ -87,6 +88,15 @@ def test_a_teacher_is_asked_once_for_each_content(store, tmp_path):
     assert np.array_equal(ask(teacher.detector, store, rows, tmp_path, fresh=False), answers)
     expected = load_detector("pdq").features([store.manifest.paths[k] for k in rows])
     np.testing.assert_allclose(answers, expected, atol=1e-6)
+
+
+def test_two_runs_do_not_ask_into_one_folder_at_once(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("lcmem.files.PATIENCE", 0)
+    teacher, rows = load_detector("pdq"), np.arange(5)
+    ask(teacher, store, rows, tmp_path, fresh=True)
+    (place,) = tmp_path.iterdir()
+    with alone_in(place), pytest.raises(LCMemError, match="another lcmem command is at work there"):
+        ask(teacher, store, rows, tmp_path, fresh=True)
 
 
 def test_a_teacher_that_knows_no_picture_is_named(few):

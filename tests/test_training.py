@@ -327,9 +327,26 @@ def test_stage_2_sees_edited_pictures(store):
     assert torch.equal((both.first != pictures_of(store, batch)).flatten(1).any(1), changed), "with edit_both it is not"
 
 
-def test_autoencoder_learns(people, tmp_path):
+@pytest.mark.parametrize(
+    ("device", "accelerator", "devices"), [("cpu:0", "cpu", 1), ("cuda", "gpu", 1), ("cuda:1", "gpu", [1])]
+)
+def test_a_training_runs_where_it_was_told_to(device, accelerator, devices):
+    placed = RunOptions(device).placed
+    assert (placed["accelerator"], placed["devices"]) == (accelerator, devices)
+    with pytest.raises(LCMemError, match="cuda:1 is one device, not 2; name cuda, or --devices 1"):
+        RunOptions("cuda:1", devices=2)
+
+
+def test_autoencoder_learns(people, tmp_path, monkeypatch):
     recipe = AutoencoderRecipe(size=64, crop=32, steps=60, batch_size=16)
-    folder = train_autoencoder(people, tmp_path, recipe)
+    with pytest.raises(LCMemError, match="trained on one device"):
+        train_autoencoder(people, tmp_path, recipe, RunOptions(devices=2))
+    folder = train_autoencoder(people, tmp_path, recipe, RunOptions("cpu:0"))
+    with monkeypatch.context() as patched:
+        patched.setattr("lcmem.training.autoencoder.decode_pictures", None)
+        assert train_autoencoder(people, tmp_path, recipe) == folder, "it is finished"
+        with pytest.raises(LCMemError, match="steps"):
+            train_autoencoder(people, tmp_path, AutoencoderRecipe(size=64, crop=32, steps=70, batch_size=16))
     card = json.loads((folder / "card.json").read_text())
     assert card["metrics"]["val_psnr"] > 18
     encoder = load_encoder(folder)

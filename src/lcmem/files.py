@@ -110,7 +110,7 @@ def write_table(table: "pd.DataFrame", target: Path, **options: Any) -> None:
         **options: Of :meth:`pandas.DataFrame.to_csv`, for CSV only.
     """
     with replacing(target) as partial:
-        if target.suffix == ".parquet":
+        if target.suffix.lower() == ".parquet":
             table.to_parquet(partial, index=False)
         else:
             table.to_csv(partial, index=False, **options)

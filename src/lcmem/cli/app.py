@@ -40,7 +40,9 @@ Model = Annotated[
         callback=_known, help="A detector's name (lcmem detectors lists them), a checkpoint's folder, or NAME=PATH."
     ),
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda or mps. Audits, scans and indexes also take cuda:0,cuda:1.")]
+Device = Annotated[
+    str, typer.Option(help="cpu, cuda or mps. LCMem's models audit, scan and index on several: cuda:0,cuda:1.")
+]
 FalsePositiveRate = Annotated[
     float, typer.Option(help="What to calibrate for: share of pictures of unseen identities that may match.")
 ]
@@ -71,6 +73,11 @@ Out = Annotated[Path, typer.Option(help="Folder to write to.")]
 def resumable() -> AbstractContextManager[None]:
     """For a long job that can be started again: whoever stops it is told so."""
     return stopping("; the same command goes on where it stopped")
+
+
+def split_names(text: str) -> list[str]:
+    """The names of a comma-separated list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _print_version(wanted: bool) -> None:

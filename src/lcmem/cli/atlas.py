@@ -97,9 +97,14 @@ def export(
     model: Model = "compact",
 ) -> None:
     """Write the atlas for another search engine: plain Manhattan distance is then bias − logit."""
-    import lcmem
+    from lcmem.atlas import Atlas
     from lcmem.atlas.export import export_atlas
+    from lcmem.detectors.lcmem import LCMem
+    from lcmem.detectors.registry import load_detector
+    from lcmem.errors import LCMemError
 
-    opened, detector = lcmem.Atlas.open(atlas), lcmem.load(model)
+    opened, detector = Atlas.open(atlas), load_detector(model)
+    if not isinstance(detector, LCMem):
+        raise LCMemError(f"{detector.name}: only the features of LCMem's models are compared by Manhattan distance")
     export_atlas(opened, detector, format_, out)
     typer.echo(f"{len(opened)} pictures: {out}; logit = {float(detector.bias):.6f} − distance")

@@ -14,9 +14,9 @@ from lcmem.cli.app import (
     Workers,
     app,
     examples,
-    resumable,
 )
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
+from lcmem.cli.stopping import stopping
 
 if TYPE_CHECKING:
     from lcmem.matching.calibration_file import CalibrationFile
@@ -59,7 +59,7 @@ def calibrate(
     claim_file(out, {"real": real, "holdout": holdout}, (".json",))
     pictures = reading.pictures(real)
     unseen = None if holdout is None else reading.pictures(holdout)
-    with resumable():
+    with stopping("; nothing was kept, but an atlas from lcmem index keeps what is encoded, and can be calibrated"):
         detector = load_detector(model, Options(device, download))
         found = calibrate_pictures(pictures, detector, out, holdout=unseen, asked=asked, workers=workers)
     print_calibration(found, out)

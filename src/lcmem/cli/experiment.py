@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import MEASURE, Device, Download, Model, app, examples, resumable
+from lcmem.cli.app import MEASURE, Device, Download, Model, app, examples, resumable, split_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,7 @@ def experiment(
         raise LCMemError(f"unknown experiment {kind!r}; known: {', '.join(SHOWN)}")
     with extra("generation", "experiments need more packages"):
         from lcmem.generation.settings import load_preset
-        from lcmem.generation.training import RunsOn
+        from lcmem.training.fit import RunOptions
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import load_detector
     from lcmem.files import alone_in
@@ -73,12 +73,12 @@ def experiment(
     out.mkdir(parents=True, exist_ok=True)
     with resumable(), alone_in(out):
         bench = Bench.open(
-            read_data(data, [name for name in datasets.split(",") if name]),
+            read_data(data, split_names(datasets)),
             chosen,
             out,
             load_detector(model, options),
             load_detector(features, options),
-            RunsOn(device, devices),
+            RunOptions(device, devices),
             allow_download=download,
         )
         _run(kind, bench, detectors)
@@ -106,7 +106,7 @@ def _table(kind: str, bench: "Bench", detectors: str) -> "tuple[pd.DataFrame, Pa
         return size_curve(bench), bench.folder / "sizes.csv"
     if kind == "latent-filter":
         return latent_filter(bench), bench.folder / "latent_filter.csv"
-    names = [*REGISTRY, *installed()] if detectors == "all" else detectors.split(",")
+    names = [*REGISTRY, *installed()] if detectors == "all" else split_names(detectors)
     return near_duplicates(bench, names), bench.folder / "near_duplicates.csv"
 
 

@@ -7,7 +7,7 @@ import typer
 
 from lcmem.cli.app import MEASURE, Device, Download, FalsePositiveRate, Model, Workers, app, examples, resumable
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
-from lcmem.cli.stopping import held
+from lcmem.cli.stopping import held, stopping
 
 if TYPE_CHECKING:
     from lcmem.jobs.metrics import Metrics
@@ -54,7 +54,7 @@ def metrics(
     if out is not None:
         held(claim_output(out, "metrics", {"real": real, "synthetic": synthetic, "holdout": holdout}))
     options = Options(device, download)
-    with resumable():
+    with stopping("; with --out the same command goes on where it stopped") if out is None else resumable():
         found = measure(
             reading.pictures(real),
             reading.beside(synthetic),

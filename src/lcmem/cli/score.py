@@ -128,7 +128,8 @@ def score(
     from lcmem.jobs.score import score_table
     from lcmem.pictures.manifest import Manifest
 
-    target = out or pairs.with_name(f"{pairs.stem}.scored{'.parquet' if pairs.suffix == '.parquet' else '.csv'}")
+    suffix = ".parquet" if pairs.suffix.lower() == ".parquet" else ".csv"
+    target = out or pairs.with_name(f"{pairs.stem}.scored{suffix}")
     claim_file(target, {"pairs": pairs, "data": data})
     manifest = None if data is None else Manifest.read(data)
     detector = load_detector(model, Options(device, download))

@@ -50,16 +50,16 @@ def train(
     chosen = load_recipe(recipe).with_settings(settings or [])
     folder = out or Path("runs") / Path(recipe).stem
     _quiet()
+    options = RunOptions(device, devices, workers, checkpoint_every, download, teachers)
     with resumable():
         if isinstance(chosen, AutoencoderRecipe):
             from lcmem.training.autoencoder import train_autoencoder
 
-            typer.echo(f"checkpoint: {train_autoencoder(reading.manifest(data), folder, chosen)}")
+            typer.echo(f"checkpoint: {train_autoencoder(reading.manifest(data), folder, chosen, options)}")
             return
         from lcmem.training.run import read_data
         from lcmem.training.run import train as run
 
-        options = RunOptions(device, devices, workers, checkpoint_every, download, teachers)
         target = run(chosen, read_data(data, reading.manifest), folder, options)
     if not follows():
         _summary(folder, target)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
+from lcmem.files import alone_in
 from lcmem.progress import Advance, progress_bar
 from lcmem.store import Card, Store
 from lcmem.store.shards import Writer
@@ -62,7 +63,9 @@ class FeatureCache:
             batches = _embed(detector, missing, pictures, embedded)
             if not detector.fingerprint:
                 return torch.cat([features for _, features in batches] or [torch.empty(0, 0)])
-            store = _keep(batches, keys, store, lambda row: Store.claim(place, _card(detector, variant, row)))
+            place.mkdir(parents=True, exist_ok=True)
+            with alone_in(place):  # several benchmarks may share a cache
+                store = _keep(batches, keys, store, lambda row: Store.claim(place, _card(detector, variant, row)))
         return torch.empty(0, 0) if store is None else torch.from_numpy(np.array(store.rows(store.find(keys))[:]))
 
 

@@ -18,13 +18,14 @@ from lcmem.files import read_json, replacing, write_json, write_picture
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.samples import Samples, read_chunk
 from lcmem.generation.settings import Experiment
-from lcmem.generation.training import DiffusionTraining, RunsOn, draw_latents, train_generator
+from lcmem.generation.training import DiffusionTraining, draw_latents, train_generator
 from lcmem.latents import LatentStore, build_store
 from lcmem.matching.features import FeatureSet, extract_features, open_features
 from lcmem.pictures.loading import to_levels
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.splits import hash_share
 from lcmem.progress import progress_bar
+from lcmem.training.fit import RunOptions
 
 SHOWN = 16
 """Samples in a grid."""
@@ -56,7 +57,7 @@ class Bench:
     holdout: LatentStore
     real: FeatureSet
     control: FeatureSet
-    where: RunsOn
+    where: RunOptions
 
     @classmethod
     def open(
@@ -66,7 +67,7 @@ class Bench:
         folder: Path,
         detector: Detector,
         extractor: Detector,
-        where: RunsOn | None = None,
+        where: RunOptions | None = None,
         *,
         allow_download: bool = False,
     ) -> "Bench":
@@ -86,14 +87,16 @@ class Bench:
         """
         data.check_disjoint()
         _claim(folder, settings, detector, extractor)
-        encoder = load_encoder(settings.encoder, device=(where or RunsOn()).device, allow_download=allow_download)
+        encoder = load_encoder(settings.encoder, device=(where or RunOptions()).device, allow_download=allow_download)
         parts = [_first(data, "train", settings.pictures), _first(data, "test", settings.holdout)]
         both = Manifest(pd.concat([part.table for part in parts], ignore_index=True))
         store = build_store(both, encoder, settings.size, folder / "latents")
         sets = [features_of(store.select(split=split).manifest, detector, folder) for split in ("train", "test")]
         paths = pd.Index(store.manifest.table["path"])
         train, holdout = (store.rows(paths.get_indexer(pd.Index(found.manifest.paths))) for found in sets)
-        return cls(settings, folder, encoder, detector, extractor, train, holdout, sets[0], sets[1], where or RunsOn())
+        return cls(
+            settings, folder, encoder, detector, extractor, train, holdout, sets[0], sets[1], where or RunOptions()
+        )
 
     def generator(self, name: str, store: LatentStore, condition: np.ndarray) -> DiffusionTraining:
         """Train a generator in a folder of its own, or load it."""
@@ -206,17 +209,18 @@ def read_data(sources: list[str], datasets: list[str]) -> Manifest:
         datasets: Those to use; none takes all.
 
     Raises:
-        LCMemError: None of these datasets is there.
+        LCMemError: One of these datasets is not there.
     """
     table = pd.concat([Manifest.read(source).table for source in sources], ignore_index=True)
+    known = set(table["dataset"])
+    if missing := [name for name in datasets if name not in known]:
+        raise LCMemError(f"no pictures of {', '.join(missing)}; there are: {', '.join(sorted(known))}")
     kept = table[table["dataset"].isin(datasets)] if datasets else table
-    if kept.empty:
-        raise LCMemError(f"no pictures of {', '.join(datasets)}; there are: {', '.join(sorted(set(table['dataset'])))}")
     return Manifest(kept.reset_index(drop=True))
 
 
 def _first(data: Manifest, split: str, count: int) -> Manifest:
-    """So many pictures of a split, by a hash of their names: the same on every machine, fewer are among more."""
+    """So many pictures of a split, by a hash of set and file name: the same on every machine, fewer are among more."""
     part = data.select(split=split)
     names = part.table["dataset"] + "/" + part.table["path"].map(os.path.basename)
     return part.rows(np.argsort(names.map(hash_share).to_numpy(), kind="stable")[:count])

@@ -1,7 +1,6 @@
 """Training a generator by Lightning; batches and noise go by number, so an interrupted run ends with equal weights."""
 
 import copy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from lcmem.generation.network import ConditionalUnet
 from lcmem.generation.settings import Generator
 from lcmem.latents import LatentStore
 from lcmem.training.callbacks import LatestCheckpoint, read_metrics
-from lcmem.training.fit import ACCELERATORS
+from lcmem.training.fit import RunOptions
 from lcmem.training.start import precision_for
 
 LATEST, FINISHED = "latest.ckpt", "generator.safetensors"
@@ -113,28 +112,13 @@ class _Looks(L.Callback):
                 self.draw(pl_module, self.folder / "samples.png")
 
 
-@dataclass(frozen=True)
-class RunsOn:
-    """Where a training runs.
-
-    Attributes:
-        device: ``cpu``, ``cuda`` or ``mps``.
-        devices: How many of them; they share each batch.
-        checkpoint_every: Steps between two states that an interrupted run goes on from.
-    """
-
-    device: str = "cpu"
-    devices: int = 1
-    checkpoint_every: int = 50
-
-
 def train_generator(
     store: LatentStore,
     condition: np.ndarray,
     settings: Generator,
     folder: Path,
     *,
-    where: RunsOn | None = None,
+    where: RunOptions | None = None,
     draw: Any = None,
 ) -> DiffusionTraining:
     """Train a generator, or load it where it is trained. Given again after a kill, it goes on.
@@ -150,7 +134,7 @@ def train_generator(
     Raises:
         LCMemError: The loss is not finite, or a damaged state.
     """
-    where, folder = where or RunsOn(), Path(folder)
+    where, folder = where or RunOptions(), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     module = DiffusionTraining(settings, store.shape, condition.shape[1])
     if not (folder / FINISHED).is_file():
@@ -169,14 +153,12 @@ def train_generator(
 
 
 def _fit(
-    module: DiffusionTraining, store: LatentStore, condition: np.ndarray, folder: Path, where: RunsOn, draw: Any
+    module: DiffusionTraining, store: LatentStore, condition: np.ndarray, folder: Path, where: RunOptions, draw: Any
 ) -> None:
     settings = module.settings
     version = len([*(folder / "logs").glob("version_*")])
     trainer = L.Trainer(
-        accelerator=ACCELERATORS[where.device],
-        devices=where.devices,
-        strategy="ddp" if where.devices > 1 else "auto",
+        **where.placed,
         use_distributed_sampler=False,
         max_epochs=1,
         max_steps=settings.steps,

@@ -4,6 +4,7 @@ The ORL faces (40 people × 10 pictures; AT&T Laboratories Cambridge) come insid
 model has never seen them.
 """
 
+import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,7 +78,7 @@ def build_demo(out: Path) -> None:
         kind, identity, picture = generated[at]
         path = out / "generated" / f"{position:03d}.png"
         _save(picture, path)
-        rows.append((str(path.absolute()), kind, identity))
+        rows.append((os.path.abspath(path), kind, identity))
     write_table(pd.DataFrame(rows, columns=["path", "kind", "identity"]), out / "truth.csv")
 
 

@@ -1,5 +1,6 @@
 """Inputs of an audit that are hardly what was meant: the same twice, or the wrong way round."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ def doubtful_names(inputs: Mapping[str, Any]) -> list[str]:
         inputs: ``real``, ``synthetic`` and ``holdout``: paths or sets; None where there is none.
     """
     described_all = {name: described(source) for name, source in inputs.items() if source is not None}
-    places = {name: place for name, place in described_all.items() if not place.endswith(" pictures")}  # in memory
+    places = {name: place for name, place in described_all.items() if os.path.isabs(place)}  # others are in memory
     pairs = [(one, two) for one in places for two in places if one < two and places[one] == places[two]]
     doubts = [f"{two} and {one} are the same pictures" for one, two in pairs]
     doubts += [

@@ -17,7 +17,7 @@ from lcmem.jobs.output import claim_output
 from lcmem.matching.features import extract_features, open_features
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.pictures.manifest import Manifest
-from lcmem.pictures.paths import read_bytes, split_slice, split_zip
+from lcmem.pictures.paths import read_bytes, split_bits, split_slice, split_zip
 from lcmem.progress import progress_bar
 
 KEPT = "kept"
@@ -103,27 +103,28 @@ def _collect(paths: list[str], target: Path, *, link: bool) -> None:
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    places = [os.path.normpath(path) for path in paths]  # with .. a table could lead out of the folder
+    files = [split_bits(path)[0] for path in paths]
+    places = [os.path.normpath(file) for file in files]  # with .. a table could lead out of the folder
     root = os.path.commonpath([os.path.dirname(place) for place in places]) if places else ""
     with progress_bar("keeping", len(paths)) as advance:
-        for path, plain in zip(paths, places, strict=True):
+        for file, plain in zip(files, places, strict=True):
             place = partial / os.path.relpath(plain, root)
             place.parent.mkdir(parents=True, exist_ok=True)
-            _keep(path, place, link)
+            _keep(file, place, link)
             advance(1)
     shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)
 
 
-def _keep(path: str, place: Path, link: bool) -> None:
-    if link and split_zip(path)[0] is None:
+def _keep(file: str, place: Path, link: bool) -> None:
+    if link and split_zip(file)[0] is None:
         try:
-            os.link(os.path.realpath(path), place)
+            os.link(os.path.realpath(file), place)
             return
         except OSError:  # another disk, or one without hard links
             pass
     with replacing(place) as partial:
-        partial.write_bytes(read_bytes(path))
+        partial.write_bytes(read_bytes(file))
 
 
 def _summary(table: pd.DataFrame, skipped: int, privacy: PrivacyFilter, detector: Detector) -> dict[str, Any]:

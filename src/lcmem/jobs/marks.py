@@ -115,10 +115,11 @@ def review(pairs: pd.DataFrame, rate: Rate, marks: dict[str, str]) -> Review:
         rate: Of memorization.
         marks: By the name of the synthetic picture.
     """
-    verdicts = pairs.set_index("synthetic")["verdict"]
-    known = {name: mark for name, mark in marks.items() if name in verdicts.index}
-    said = Counter((verdicts[name], mark) for name, mark in known.items())
-    matches = verdicts.value_counts()
+    names = set(pairs["synthetic"])
+    known = {name: mark for name, mark in marks.items() if name in names}
+    # equal pictures have one name in a private audit: a mark is of both
+    said = Counter(zip(pairs["verdict"], pairs["synthetic"].map(marks), strict=True))
+    matches = pairs["verdict"].value_counts()
     kinds = [
         Reviewed(int(matches.get(verdict, 0)), said[verdict, CONFIRMED], said[verdict, FALSE_ALARM])
         for verdict in (COPY, SAME_IDENTITY)

@@ -9,11 +9,11 @@ import numpy as np
 
 from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
-from lcmem.files import write_json
+from lcmem.files import read_table, write_json
 from lcmem.generation.distances import Distances, frechet_distance, kernel_distance, with_floor
 from lcmem.generation.irs import RetrievalScore, retrieval_score
 from lcmem.jobs.audit import audit
-from lcmem.jobs.paired import CALIBRATED, PairedResult, audit_pairs
+from lcmem.jobs.paired import CALIBRATED, COLUMNS, PairedResult, audit_pairs
 from lcmem.matching.features import FeatureSet, extract_sets, open_features, read_sources
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
@@ -116,6 +116,8 @@ def measure(
     Raises:
         LCMemError: Sets that are too small or cannot be read, or an atlas, which holds the features of one model only.
     """
+    if paired is not None:
+        read_table(paired, COLUMNS)  # what is wrong with it is said before anything is computed
     given = {"real": real, "synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout})
     sources = read_sources(given)
     sets = _features(sources, extractor, out, workers)
@@ -156,7 +158,8 @@ def _features(
         name: Manifest(source.manifest.table) if isinstance(source, Atlas) else source
         for name, source in sources.items()
     }
-    store = None if out is None else open_features(Path(out) / f"features-{extractor.name}", extractor)
+    place = Path(out) / f"features-{extractor.name}" if out is not None and extractor.fingerprint else None
+    store = None if place is None else open_features(place, extractor)
     return extract_sets(pictures, extractor, store, workers=workers)
 
 

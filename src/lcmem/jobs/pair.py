@@ -14,9 +14,7 @@ from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score
 from lcmem.matching.features import FeatureSet
 from lcmem.pictures.image import load_levels
-
-RATE = 0.01
-"""Share of pairs of different identities that may reach a threshold that is measured."""
+from lcmem.stats.calibration import DEFAULT_RATE
 
 
 @dataclass(frozen=True)
@@ -24,9 +22,9 @@ class Scale:
     """How alike pictures of different identities are.
 
     Attributes:
-        threshold: Score that a share of :data:`RATE` of the pairs reaches.
+        threshold: Score that a share of :data:`lcmem.stats.calibration.DEFAULT_RATE` of the pairs reaches.
         pairs: How many there are.
-        above_half: Share of them above p = 0.5; NaN if scores are not logits.
+        above_half: Share of them above p = 0.5, by their histogram; NaN if scores are not logits.
         known: Whether their identities are known to differ; else all pairs of different pictures were taken.
     """
 
@@ -101,11 +99,14 @@ def compare_pair(
 def measure_scale(found: FeatureSet, detector: Detector) -> Scale:
     """All pairs of different identities of a set, or all pairs if none is known."""
     numbers = pd.factorize(pd.Series(found.manifest.identities))[0] if found.manifest.labelled else None
-    result = compare(found.blocks, None, detector, threshold=0.0, query_identities=numbers, title="comparing")
+    # no threshold: the pairs above one would all be kept
+    result = compare(found.blocks, None, detector, query_identities=numbers, title="comparing")
     kind = "unknown" if numbers is None else "different"
-    pairs = int(result.histogram.counts[kind].sum())
-    half = result.match_counts[kind] / pairs if pairs and detector.head is not None else np.nan
-    return Scale(reached(result.histogram, kind, RATE), pairs, half, numbers is not None)
+    below = np.cumsum([0, *result.histogram.counts[kind]])
+    pairs = int(below[-1])
+    above = pairs - float(np.interp(0, result.histogram.edges, below))
+    half = above / pairs if pairs and detector.head is not None else np.nan
+    return Scale(reached(result.histogram, kind, DEFAULT_RATE), pairs, half, numbers is not None)
 
 
 def _threshold(given: float | None, scale: Scale | None, detector: Detector) -> tuple[float | None, str]:
@@ -113,7 +114,7 @@ def _threshold(given: float | None, scale: Scale | None, detector: Detector) -> 
         return given_score(given, detector), "as given"
     if scale is not None:
         who = "different identities" if scale.known else "different pictures (their identities are unknown)"
-        return scale.threshold, f"at most {RATE:.0%} of {scale.pairs:,} pairs of {who} reach it"
+        return scale.threshold, f"at most {DEFAULT_RATE:.0%} of {scale.pairs:,} pairs of {who} reach it"
     if detector.head is None:
         return None, f"no threshold is known for {detector.name}; give --threshold, or pictures like these: --against"
     usual = usual_share(detector, 0.0)

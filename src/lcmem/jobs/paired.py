@@ -16,6 +16,7 @@ from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.matching.compare import probabilities, score_pairs
 from lcmem.matching.features import extract_features, open_features
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.set_depth import same_depth
 from lcmem.stats.rates import Rate, proportion
 from lcmem.store import Store
 
@@ -108,9 +109,11 @@ def audit_pairs(
     if table.empty:
         raise LCMemError(f"{source}: no pairs in it")
     root = source.absolute().parent
-    paths = np.array(
-        [[str(root / name) for name in row] for row in table[COLUMNS].astype(str).to_numpy()], dtype=object
-    )
+    named = table[COLUMNS].astype(str).map(lambda name: str(root / name))
+    # scaled alike, as the two sets of an audit are
+    sets = same_depth({end: Manifest.of(pd.unique(named[end])) for end in COLUMNS})
+    scaled = {end: dict(zip(pd.unique(named[end]), sets[end].paths, strict=True)) for end in COLUMNS}
+    paths = np.stack([named[end].map(scaled[end]).to_numpy(dtype=object) for end in COLUMNS], axis=1)
     found = extract_features(
         Manifest.of(pd.unique(paths.ravel())), detector, store, title="encoding pairs", workers=workers
     )

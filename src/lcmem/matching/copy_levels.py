@@ -1,5 +1,6 @@
 """What copies of the real set's own pictures reach."""
 
+import hashlib
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -132,7 +133,8 @@ def _edited(
     paths = real.paths_of(rows)
     encode = partial(_encode, detector=detector, edit=EDITS[edit])
     if store is not None:
-        done = fill(store, paths, encode, title="encoding copies", keys=[f"{real.keys[row]}#{edit}" for row in rows])
+        keys = [hashlib.sha256(f"{real.keys[row]}#{edit}".encode()).hexdigest() for row in rows]
+        done = fill(store, paths, encode, title="encoding copies", keys=keys)
         return done.stored, np.array(store.rows(store.find(done.keys))[:])
     batches = list(encode(paths))
     return np.array([at for batch in batches for at in batch.at], dtype=np.int64), np.concatenate(

@@ -93,19 +93,7 @@ def read_pairs(source: Path, manifest: Manifest | None = None) -> PairList:
 
 
 def _read_table(source: Path) -> pd.DataFrame:
-    if source.suffix == ".txt":
-        return read_lfw_pairs(source)
-    columns = {"path_a", "path_b"}
-    if source.suffix != ".parquet":
-        return read_csv(source, columns)
-    try:
-        table = pd.read_parquet(source)
-    except Exception as error:  # pyarrow raises many kinds on damaged files
-        raise LCMemError(f"{source}: not a readable table ({error})") from error
-    missing = sorted(columns - set(table.columns))
-    if missing:
-        raise LCMemError(f"{source}: no column {missing[0]!r} (found: {', '.join(map(str, table.columns))})")
-    return table
+    return read_lfw_pairs(source) if source.suffix.lower() == ".txt" else read_csv(source, {"path_a", "path_b"})
 
 
 def _positions(source: Path, names: Iterable[str], manifest: Manifest) -> list[int]:

@@ -62,7 +62,8 @@ class Sample:
     @classmethod
     def of(cls, paths: Sequence[str]) -> "Sample":
         """Look at some files; those that a job looked at before, and that did not change, are not opened again."""
-        some = tuple(paths[:: max(1, len(paths) // SAMPLE)][:SAMPLE])
+        spread = np.linspace(0, len(paths) - 1, min(len(paths), SAMPLE)).round().astype(int)
+        some = tuple(paths[at] for at in spread)
         named = Counter(bits for bits in (split_bits(path)[1] for path in paths) if bits is not None)
         found = _look(some, tuple(map(file_stamp, some)))
         return replace(found, named=max(named, key=named.__getitem__)) if named else found

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lcmem.files import alone_in
 from lcmem.pictures.loading import iterate_pictures
 from lcmem.pictures.manifest import Manifest
 from lcmem.store.card import Card
@@ -39,13 +40,16 @@ def decode_pictures(manifest: Manifest, size: int, folder: Path, keys: Sequence[
         keys: Their content hashes, "" where one is not known; by default files that are new or have changed are hashed.
     """
     card = Card("pictures", {"size": size}, f"{size}×{size} pixels", (3, size, size), "uint8", shard_rows=4096)
-    store = Store.claim(folder / f"pictures-{size}px", card)
-    done = fill(store, manifest.paths, lambda paths: _decoded(paths, size), title="decoding pictures", keys=keys)
-    store.remember(done.contents.iloc[done.stored][["path", "stamp", "sha256"]])
+    place = folder / f"pictures-{size}px"
+    place.mkdir(parents=True, exist_ok=True)
+    with alone_in(place):  # several commands may share it
+        store = Store.claim(place, card)
+        done = fill(store, manifest.paths, lambda paths: _decoded(paths, size), title="decoding pictures", keys=keys)
+        store.remember(done.contents.iloc[done.stored][["path", "stamp", "sha256"]])
     pixels = store.rows(store.find(done.keys))
     return Decoded(pixels, manifest.rows(done.stored), done.keys, done.skipped)
 
 
 def _decoded(paths: list[str], size: int) -> Iterator[Encoded]:
-    for batch in iterate_pictures(paths, size, batch_size=8, workers=2):
+    for batch in iterate_pictures(paths, size, batch_size=8):
         yield Encoded(batch.indices, batch.pictures.numpy(), batch.failures)

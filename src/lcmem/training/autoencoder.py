@@ -10,22 +10,29 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
+from lcmem.checkpoints import CARD
+from lcmem.devices import usable_device
 from lcmem.encoders import CompactAutoencoder, save_compact
+from lcmem.errors import LCMemError
+from lcmem.files import alone_in
 from lcmem.pictures.loading import to_float
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.roc import psnr
 from lcmem.store import StoredRows
 from lcmem.store.pictures import decode_pictures
+from lcmem.training.callbacks import LatestCheckpoint
+from lcmem.training.fit import RunOptions
 from lcmem.training.recipe import AutoencoderRecipe
-from lcmem.training.record import training_data
+from lcmem.training.record import USED, claim, training_data
 from lcmem.training.start import precision_for
 
 LOG = logging.getLogger(__name__)
+NAME = "autoencoder"
+"""Folder of the checkpoint in that of the run."""
 
 
 class RandomCrops(Dataset[Tensor]):
@@ -97,15 +104,41 @@ def balanced_weights(datasets: pd.Series) -> np.ndarray:
     return datasets.map(1 / np.sqrt(datasets.value_counts())).to_numpy()
 
 
-def train_autoencoder(manifest: Manifest, out: str | os.PathLike[str], recipe: AutoencoderRecipe) -> Path:
+def train_autoencoder(
+    manifest: Manifest, out: str | os.PathLike[str], recipe: AutoencoderRecipe, options: RunOptions | None = None
+) -> Path:
     """Train on the manifest's train split, validate on its val split; running it again resumes.
+
+    Args:
+        manifest: The pictures.
+        out: The run's folder.
+        recipe: All settings.
+        options: Where it runs.
 
     Returns:
         The checkpoint's folder, ``out/autoencoder``.
+
+    Raises:
+        LCMemError: An identity in two splits, a missing split, several devices, or a folder with a run of another
+            recipe, of other pictures, or of a process that is still at work.
     """
-    folder = Path(out)
+    folder, options = Path(out), options or RunOptions()
+    if options.devices > 1:
+        raise LCMemError("an autoencoder is trained on one device; take --devices 1")
+    usable_device(options.device)
     manifest.check_disjoint()
-    L.seed_everything(recipe.seed, workers=True)
+    for split in USED:
+        manifest.select(split=split)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone_in(folder):
+        claim(folder, recipe, manifest)
+        if not (folder / NAME / CARD).is_file():
+            _train(manifest, folder, recipe, options)
+    return folder / NAME
+
+
+def _train(manifest: Manifest, folder: Path, recipe: AutoencoderRecipe, options: RunOptions) -> None:
+    L.seed_everything(recipe.seed, workers=True, verbose=False)
     found = decode_pictures(manifest.select(split="train"), recipe.size, folder / "cache")
     pictures, kept, skipped = found.pixels, found.manifest, [reason for _, reason in found.skipped]
     held_out = decode_pictures(manifest.select(split="val"), recipe.size, folder / "cache").pixels
@@ -118,21 +151,23 @@ def train_autoencoder(manifest: Manifest, out: str | os.PathLike[str], recipe: A
         torch.from_numpy(held_out[np.sort(subset)]),  # type: ignore[arg-type]
         recipe.batch_size,
     )
-    precision = precision_for(recipe.precision, "cuda" if torch.cuda.is_available() else "cpu")
-    LOG.info("autoencoder: precision %s", precision)
-    every = max(1, min(500, recipe.steps // 5))
+    precision = precision_for(recipe.precision, options.device)
+    LOG.info("autoencoder: precision %s on %s", precision, options.device)
+    latest = folder / "resume" / "latest.ckpt"
     trainer = L.Trainer(
+        **options.placed,
         max_steps=recipe.steps,
-        val_check_interval=every,
+        val_check_interval=max(1, min(500, recipe.steps // 5)),
         precision=precision,
         gradient_clip_val=1.0,
-        callbacks=[ModelCheckpoint(folder / "resume", save_last=True, every_n_train_steps=every, save_top_k=0)],
+        callbacks=[LatestCheckpoint(latest, options.checkpoint_every)],
         logger=CSVLogger(folder, "logs", version=0),
         log_every_n_steps=20,
+        enable_model_summary=False,
     )
     module = AutoencoderTraining(recipe)
-    last = folder / "resume" / "last.ckpt"
-    trainer.fit(module, loader, validation, ckpt_path=last if last.is_file() else None, weights_only=True)
+    trainer.fit(module, loader, validation, ckpt_path=latest if latest.is_file() else None, weights_only=True)
+    scores = trainer.validate(module, validation, verbose=False)[0]
     card: dict[str, object] = {
         "name": "compact-autoencoder",
         "licence": "Apache-2.0; see also the terms of the training data",
@@ -140,7 +175,6 @@ def train_autoencoder(manifest: Manifest, out: str | os.PathLike[str], recipe: A
         "precision": precision,
         "training_data": training_data(kept),
         "skipped": skipped,
-        "metrics": {"val_psnr": float(trainer.callback_metrics["val_psnr"])},
+        "metrics": {"val_psnr": scores["val_psnr"]},
     }
-    save_compact(folder / "autoencoder", module.autoencoder, card)
-    return folder / "autoencoder"
+    save_compact(folder / NAME, module.autoencoder, card)

@@ -31,9 +31,9 @@ class RunOptions:
     """Where and how a training runs.
 
     Attributes:
-        device: ``cpu``, ``cuda`` or ``mps``.
+        device: ``cpu``, ``cuda``, one of several (``cuda:1``), or ``mps``.
         devices: How many of them; they share each batch.
-        workers: Processes on each device that make batches.
+        workers: Processes on each device that make batches; an autoencoder's and a generator's are made without.
         checkpoint_every: Steps between two states that an interrupted run goes on from.
         allow_download: Whether encoder, pretrained weights and teachers may be downloaded.
         teachers: Folder of what teachers said of pictures, which several runs may share; None: the run's own.
@@ -45,6 +45,26 @@ class RunOptions:
     checkpoint_every: int = 50
     allow_download: bool = False
     teachers: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raises :class:`LCMemError` for several of one device."""
+        if self.devices > 1 and ":" in self.device:
+            raise LCMemError(f"{self.device} is one device, not {self.devices}; name {self.kind}, or --devices 1")
+
+    @property
+    def kind(self) -> str:
+        """The device without its number."""
+        return self.device.partition(":")[0]
+
+    @property
+    def placed(self) -> dict[str, Any]:
+        """``accelerator``, ``devices`` and ``strategy`` of a Lightning trainer."""
+        number = self.device.partition(":")[2]
+        return {
+            "accelerator": ACCELERATORS[self.kind],
+            "devices": [int(number)] if number and self.kind == "cuda" else self.devices,
+            "strategy": "ddp" if self.devices > 1 else "auto",
+        }
 
 
 class PairData(L.LightningDataModule):
@@ -119,9 +139,7 @@ def _trainer(
     logs, name = folder / "logs", f"stage{number}"
     version = len([*(logs / name).glob("version_*")])
     return L.Trainer(
-        accelerator=ACCELERATORS[options.device],
-        devices=options.devices,
-        strategy="ddp" if options.devices > 1 else "auto",
+        **options.placed,
         sync_batchnorm=options.devices > 1 and not module.recipe.network.frozen_norm,
         use_distributed_sampler=False,
         max_epochs=module.stage.epochs,
@@ -147,7 +165,7 @@ def _check_shared(module: StageTraining, options: RunOptions) -> None:
     normed = not module.recipe.network.frozen_norm and any(
         isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.network.modules()
     )
-    if options.devices > 1 and options.device != "cuda" and normed:
+    if options.devices > 1 and options.kind != "cuda" and normed:
         raise LCMemError(
             f"{module.recipe.network.backbone} has batch norm, which several devices can share on CUDA only: take "
             "--devices 1, network.frozen_norm=true with pretrained weights, or a network without"

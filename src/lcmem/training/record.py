@@ -10,24 +10,26 @@ from lcmem.files import read_json, write_json
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.tables import COLUMNS
 from lcmem.training.recipe import Recipe
+from lcmem.training.settings import Settings
 
 RECIPE, RECORD, MANIFEST = "recipe.toml", "run.json", "manifest.csv"
+USED = ("train", "val")
+"""The splits that a run sees; it never sees the other one."""
 WAY_OUT = "choose another --out, or delete this folder"
 
 
-def claim(folder: Path, recipe: Recipe, manifest: Manifest, used: tuple[str, ...]) -> None:
+def claim(folder: Path, recipe: Settings, manifest: Manifest) -> None:
     """Write down what the run is, or check that the folder's run is this one.
 
     Args:
         folder: The run's.
         recipe: All settings.
         manifest: All pictures.
-        used: The splits that the run sees.
 
     Raises:
         LCMemError: It is another one.
     """
-    rows = manifest.table.loc[manifest.table["split"].isin(used), COLUMNS]
+    rows = manifest.table.loc[manifest.table["split"].isin(USED), COLUMNS]
     pictures = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
     record: dict[str, Any] = {"recipe": recipe.to_dict(), "pictures": len(rows), "manifest_sha256": pictures}
     path = folder / RECORD

@@ -28,15 +28,13 @@ from lcmem.training.fit import RunOptions, fit
 from lcmem.training.head import LabelledPairs, fit_head, labelled_pairs
 from lcmem.training.module import StageTraining
 from lcmem.training.recipe import Recipe
-from lcmem.training.record import claim, origins, training_data
+from lcmem.training.record import USED, claim, origins, training_data
 from lcmem.training.sampler import PairSampler
 from lcmem.training.stage import Stage
 from lcmem.training.start import load_start, start_network
 from lcmem.training.teachers import Lesson, lessons_of, load_teachers
 from lcmem.training.validation import ValidationList, copy_list, edited_pairs, reid_list, reid_pairs
 
-USED = ("train", "val")
-"""A training never sees the other split."""
 LISTED = 20
 """Pictures that cannot be used are named one by one up to this number."""
 
@@ -75,7 +73,7 @@ def train(
     teachers = load_teachers(recipe, manifest.select(split="train"), options.device, options.allow_download)
     folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder):
-        claim(folder, recipe, manifest, USED)
+        claim(folder, recipe, manifest)
         store = _latents(data, manifest, recipe, encoder, folder / "latents", options)
         _warn_of_skipped(store)
         L.seed_everything(recipe.seed, workers=True, verbose=False)

@@ -144,10 +144,10 @@ def precision_for(wanted: Precision, device: str) -> Arithmetic:
     Args:
         wanted: That name, or ``auto``: bf16-mixed where the device computes in bfloat16, else 16-mixed on CUDA and
             32-true elsewhere. A CPU without such instructions takes about twenty times as long in bf16-mixed.
-        device: ``cpu``, ``cuda`` or ``mps``.
+        device: As of a training.
     """
     if wanted != "auto":
         return wanted
     if fast_bfloat16(device):
         return "bf16-mixed"
-    return "16-mixed" if device == "cuda" else "32-true"
+    return "16-mixed" if device.startswith("cuda") else "32-true"

@@ -19,6 +19,7 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.module import ModuleDetector
 from lcmem.detectors.registry import load_detector
 from lcmem.errors import LCMemError
+from lcmem.files import alone_in
 from lcmem.latents import LatentStore
 from lcmem.model import SiameseNetwork
 from lcmem.pictures.manifest import Manifest
@@ -89,9 +90,11 @@ def ask(detector: Detector, store: LatentStore, rows: np.ndarray, folder: Path, 
     """
     place, keys = folder / f"{detector.name}-{detector.fingerprint[:16]}", store.keys[rows]
     if fresh:
-        answers = Store.claim(place, feature_card(detector, KIND))
-        paths = list(store.manifest.table["path"].iloc[rows])
-        done = fill(answers, paths, encoded(detector), title=f"asking {detector.name}", keys=list(keys))
+        place.mkdir(parents=True, exist_ok=True)
+        with alone_in(place):  # several runs may share it
+            answers = Store.claim(place, feature_card(detector, KIND))
+            paths = list(store.manifest.table["path"].iloc[rows])
+            done = fill(answers, paths, encoded(detector), title=f"asking {detector.name}", keys=list(keys))
         if done.skipped:
             raise LCMemError(f"{done.skipped[0][1]}; run the same command again when the picture is back")
     else:

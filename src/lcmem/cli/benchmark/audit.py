@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, examples
-from lcmem.cli.benchmark.group import chosen_split, group, read_data, split_names
+from lcmem.cli.app import Device, Download, examples, split_names
+from lcmem.cli.benchmark.group import chosen_split, group, read_data
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, Size, examples
-from lcmem.cli.benchmark.group import Cache, group, read_data, split_names
+from lcmem.cli.app import Device, Download, Size, examples, split_names
+from lcmem.cli.benchmark.group import Cache, group, read_data
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
@@ -44,6 +44,7 @@ def copy(
     from lcmem.evaluation.tables import write_figure
 
     names = split_names(detectors)
+    shown = None if example is None else example_figure(example)
     manifest = read_data(data, names, out, "copy", reading)
     table = benchmark_copy(
         manifest,
@@ -58,8 +59,8 @@ def copy(
         cache=cache,
         options=Options(device, download),
     )
-    if example is not None:
-        write_figure(example_figure(example), out / "copy-example")
+    if shown is not None:
+        write_figure(shown, out / "copy-example")
     for row in table[table["status"] != "ok"].itertuples():
         typer.echo(f"{row.detector}: {row.status}", err=True)
     typer.echo((out / "copy.md").read_text(encoding="utf-8"))

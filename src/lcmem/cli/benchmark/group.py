@@ -57,8 +57,3 @@ def read_data(
 def chosen_split(manifest: "Manifest", split: str | None) -> str | None:
     """What was asked for; else ``test`` where there is one."""
     return split or ("test" if "test" in set(manifest.table["split"]) else None)
-
-
-def split_names(text: str) -> list[str]:
-    """The names of a comma-separated list."""
-    return [name.strip() for name in text.split(",") if name.strip()]

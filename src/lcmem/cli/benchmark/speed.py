@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import Device, Download, examples
-from lcmem.cli.benchmark.group import group, split_names
+from lcmem.cli.app import Device, Download, examples, split_names
+from lcmem.cli.benchmark.group import group
 from lcmem.cli.stopping import held
 
 
