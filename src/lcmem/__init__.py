@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from lcmem.encoders import LatentEncoder, load_encoder
     from lcmem.errors import CheckpointError, LCMemError, PictureError
     from lcmem.generation.filter import PrivacyFilter
+    from lcmem.generation.metric import MemorizationRate
     from lcmem.generation.pipelines import PipelineSampler
     from lcmem.generation.regenerate import generate_private
     from lcmem.jobs.audit import audit
     from lcmem.jobs.audit_result import AuditResult
-    from lcmem.metrics import MemorizationRate
     from lcmem.pictures.image import load_picture
     from lcmem.pictures.manifest import Manifest
 
@@ -31,7 +31,7 @@ _HOMES = {
     "LCMemError": "lcmem.errors",
     "LatentEncoder": "lcmem.encoders",
     "Manifest": "lcmem.pictures.manifest",
-    "MemorizationRate": "lcmem.metrics",
+    "MemorizationRate": "lcmem.generation.metric",
     "PictureError": "lcmem.errors",
     "PipelineSampler": "lcmem.generation.pipelines",
     "PrivacyFilter": "lcmem.generation.filter",

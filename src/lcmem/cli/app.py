@@ -43,6 +43,7 @@ Model = Annotated[
 Device = Annotated[
     str, typer.Option(help="cpu, cuda or mps. LCMem's models audit, scan and index on several: cuda:0,cuda:1.")
 ]
+Holdout = Annotated[str | None, typer.Option(help="Real pictures of identities that the generator never saw.")]
 FalsePositiveRate = Annotated[
     float, typer.Option(help="What to calibrate for: share of pictures of unseen identities that may match.")
 ]
@@ -73,6 +74,18 @@ Out = Annotated[Path, typer.Option(help="Folder to write to.")]
 def resumable() -> AbstractContextManager[None]:
     """For a long job that can be started again: whoever stops it is told so."""
     return stopping("; the same command goes on where it stopped")
+
+
+def quiet_trainer() -> None:
+    """Errors, our own bars and lines are enough: Lightning's tips and hardware lists are for its developers."""
+    import logging
+    import warnings
+
+    ours = logging.getLogger("lcmem")
+    ours.addHandler(logging.StreamHandler())
+    ours.setLevel(logging.INFO)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
 
 
 def split_names(text: str) -> list[str]:

@@ -12,6 +12,7 @@ from lcmem.cli.app import (
     Device,
     Download,
     FalsePositiveRate,
+    Holdout,
     Model,
     Out,
     Workers,
@@ -44,9 +45,7 @@ def audit(
         str, typer.Argument(help="The generator's training pictures: folder, zip, CSV, Parquet, or an atlas.")
     ],
     synthetic: Annotated[str, typer.Argument(help="The generated pictures: also a folder, zip, table or atlas.")],
-    holdout: Annotated[
-        str | None, typer.Option(help="Real pictures of identities that the generator never saw.")
-    ] = None,
+    holdout: Holdout = None,
     model: Model = "compact",
     threshold: Annotated[
         float | None,

@@ -1,7 +1,6 @@
 """``lcmem check``: open everything before a long job."""
 
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -71,7 +70,7 @@ def _page(manifest: "Manifest", source: str, workers: int | None, console: "Cons
         console.print(f"links to the file of another picture: {links}; lcmem duplicates lists them")
     if manifest.ignored:
         console.print(f"not pictures: {described(manifest.ignored)}", markup=False)
-    _print_reasons(inspection, source, console)
+    _print_reasons(inspection, manifest, console)
     try:
         manifest.check_disjoint()
     except LCMemError as error:
@@ -97,9 +96,8 @@ def _print_counts(manifest: "Manifest", source: str, console: "Console") -> None
     console.print(table)
 
 
-def _print_reasons(inspection: "Inspection", source: str, console: "Console") -> None:
+def _print_reasons(inspection: "Inspection", manifest: "Manifest", console: "Console") -> None:
     """Pictures that are set aside and those that cannot be read, by their path below the set's folder."""
-    above = f"{Path(source).absolute()}/"
     for title, colour, reasons in (
         ("set aside, they show nothing by which anybody could be recognised", "yellow", inspection.low),
         ("unreadable", "red", inspection.unreadable),
@@ -107,6 +105,6 @@ def _print_reasons(inspection: "Inspection", source: str, console: "Console") ->
         if reasons:
             console.print(f"{len(reasons)} {title}:", style=colour)
         for reason in reasons[:LISTED]:
-            console.print(f"  {reason.removeprefix(above)}", markup=False)
+            console.print(f"  {manifest.below(reason)}", markup=False)
         if len(reasons) > LISTED:
             console.print(f"  … and {len(reasons) - LISTED} more")

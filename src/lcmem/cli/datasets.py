@@ -12,7 +12,7 @@ from lcmem.cli.app import TRAIN, app, examples
     ),
 )
 def datasets() -> None:
-    """List the known data sets: what has to lie in the folder, identities, terms, and where to get them."""
+    """List the known data sets: what has to lie in the folder, identities, splits, terms, and where to get them."""
     from rich.console import Console
     from rich.table import Column, Table
 
@@ -26,10 +26,11 @@ def datasets() -> None:
             known.append(find_dataset(name))
         except LCMemError as error:
             typer.secho(f"lcmem: {error}", fg="yellow", err=True)
-    columns = (Column("layout", no_wrap=True), Column("what the folder holds", ratio=5, overflow="fold"))
-    table = Table(*columns, Column("identity", ratio=2), Column("terms", ratio=3), show_lines=True, expand=True)
+    columns = [Column("layout", no_wrap=True), Column("what the folder holds", ratio=5, overflow="fold")]
+    columns += [Column(title, ratio=ratio) for title, ratio in {"identity": 2, "splits": 2, "terms": 3}.items()]
+    table = Table(*columns, show_lines=True, expand=True)
     for info in known:
-        table.add_row(info.name, info.expects, info.identity, info.terms)
+        table.add_row(info.name, info.expects, info.identity, info.splits, info.terms)
     console = Console()
     console.print(table)
     for info in known:  # outside the table, where no column breaks them

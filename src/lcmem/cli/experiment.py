@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import MEASURE, Device, Download, Model, app, examples, resumable, split_names
+from lcmem.cli.app import MEASURE, Device, Download, Model, app, examples, quiet_trainer, resumable, split_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,7 @@ def experiment(
 
     chosen = load_preset(preset).with_settings(settings or [])
     options = Options(device, download)
-    _quiet()
+    quiet_trainer()
     out.mkdir(parents=True, exist_ok=True)
     with resumable(), alone_in(out):
         bench = Bench.open(
@@ -108,12 +108,3 @@ def _table(kind: str, bench: "Bench", detectors: str) -> "tuple[pd.DataFrame, Pa
         return latent_filter(bench), bench.folder / "latent_filter.csv"
     names = [*REGISTRY, *installed()] if detectors == "all" else split_names(detectors)
     return near_duplicates(bench, names), bench.folder / "near_duplicates.csv"
-
-
-def _quiet() -> None:
-    """Our own bars and lines are enough: Lightning's tips and hardware lists are for its developers."""
-    import logging
-    import warnings
-
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")

@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import MEASURE, Device, Download, FalsePositiveRate, Model, Workers, app, examples, resumable
+from lcmem.cli.app import (
+    MEASURE,
+    Device,
+    Download,
+    FalsePositiveRate,
+    Holdout,
+    Model,
+    Workers,
+    app,
+    examples,
+    resumable,
+)
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 from lcmem.cli.stopping import held, stopping
 
@@ -24,9 +35,7 @@ if TYPE_CHECKING:
 def metrics(
     real: Annotated[str, typer.Argument(help="The generator's training pictures: folder, zip, CSV or Parquet.")],
     synthetic: Annotated[str, typer.Argument(help="The generated pictures: also a folder, zip, table or atlas.")],
-    holdout: Annotated[
-        str | None, typer.Option(help="Real pictures of identities that the generator never saw.")
-    ] = None,
+    holdout: Holdout = None,
     paired: Annotated[
         Path | None, typer.Option(help="Table (columns synthetic, real): which picture each one was made from.")
     ] = None,

@@ -20,9 +20,6 @@ from lcmem.cli.app import (
 )
 from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
 
-CHANCE_WARNED = 0.05
-"""Share of chance matches at a given threshold from which the user is warned."""
-
 
 @app.command(
     rich_help_panel=SEARCH,
@@ -85,6 +82,8 @@ def scan(
 
 def print_scan(summary: dict[str, Any], out: Path) -> None:
     """The counts."""
+    from lcmem.stats.calibration import WARNED
+
     typer.echo(f"{summary['queries']} × {summary['gallery']} pictures, {summary['pairs']:,} pairs")
     for kind, pairs in summary["pairs_of_each_kind"].items():
         if pairs:
@@ -92,7 +91,7 @@ def print_scan(summary: dict[str, Any], out: Path) -> None:
     level = summary["threshold_logit"] if summary["threshold"] is None else summary["threshold"]
     unit = "" if summary["threshold"] is None else "p "
     typer.echo(f"threshold: {unit}{level:.4g}; {summary['threshold_explanation']}")
-    if summary["threshold_method"] == "given" and (summary["false_positive_rate"] or 0) > CHANCE_WARNED:
+    if summary["threshold_method"] == "given" and (summary["false_positive_rate"] or 0) > WARNED:
         share = f"{summary['false_positive_rate']:.0%}"
         typer.secho(
             f"{share} of pictures of unseen identities match at this threshold by chance", fg="yellow", err=True

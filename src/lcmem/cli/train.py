@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcmem.cli.app import TRAIN, Device, Download, app, examples, resumable
+from lcmem.cli.app import TRAIN, Device, Download, app, examples, quiet_trainer, resumable
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
@@ -49,7 +49,7 @@ def train(
         from lcmem.training.recipe import AutoencoderRecipe
     chosen = load_recipe(recipe).with_settings(settings or [])
     folder = out or Path("runs") / Path(recipe).stem
-    _quiet()
+    quiet_trainer()
     options = RunOptions(device, devices, workers, checkpoint_every, download, teachers)
     with resumable():
         if isinstance(chosen, AutoencoderRecipe):
@@ -63,18 +63,6 @@ def train(
         target = run(chosen, read_data(data, reading.manifest), folder, options)
     if not follows():
         _summary(folder, target)
-
-
-def _quiet() -> None:
-    """Errors, our own bars and lines are enough: Lightning's tips and hardware lists are for its developers."""
-    import logging
-    import warnings
-
-    ours = logging.getLogger("lcmem")
-    ours.addHandler(logging.StreamHandler())
-    ours.setLevel(logging.INFO)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
 
 
 def _summary(folder: Path, target: Path) -> None:

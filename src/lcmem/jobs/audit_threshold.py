@@ -13,11 +13,8 @@ from lcmem.matching.copies import CopyFinder
 from lcmem.matching.copy_levels import CopyLevels
 from lcmem.matching.features import FeatureSet, data_fingerprint
 from lcmem.matching.looks import UNMEASURED, WAYS, Look
-from lcmem.stats.calibration import Calibration, calibrate, given
+from lcmem.stats.calibration import WARNED, Calibration, calibrate, given
 from lcmem.stats.chance import Chance
-
-WARNED = 0.05
-"""Share of chance matches at a given threshold from which the user is warned."""
 
 
 @dataclass(frozen=True)

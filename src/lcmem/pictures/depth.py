@@ -42,8 +42,8 @@ def declared(picture: Image.Image, data: bytes = b"") -> Declared:
         tags: Any = picture.tag_v2  # type: ignore[attr-defined]
         inverted = tags.get(PHOTOMETRIC) == 0
         if MAX_VALUE in tags:
-            return Declared(_first(tags.get(MIN_VALUE, 0)), _first(tags[MAX_VALUE]), inverted)
-        bits = int(_first(tags.get(BITS, 16)))
+            return Declared(first_of(tags.get(MIN_VALUE, 0)), first_of(tags[MAX_VALUE]), inverted)
+        bits = int(first_of(tags.get(BITS, 16)))
         return Declared(0.0, 2.0**bits - 1 if bits < 16 else None, inverted)
     if picture.format == "PNG":
         transparent = picture.info.get("transparency")
@@ -52,7 +52,8 @@ def declared(picture: Image.Image, data: bytes = b"") -> Declared:
     return Declared(0.0, float(FULL) if picture.format in ("PPM", "JPEG2000") else None)  # Pillow spreads these
 
 
-def _first(value: Any) -> float:
+def first_of(value: Any) -> float:
+    """A number, or the first of several."""
     return float(np.atleast_1d(np.asarray(value, dtype=np.float64))[0])
 
 

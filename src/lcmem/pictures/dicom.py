@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lcmem.errors import PictureError, extra
+from lcmem.pictures.depth import first_of
 from lcmem.pictures.intensity import to_grey
 from lcmem.pictures.paths import check_size, is_bare_dicom, is_dicom
 
@@ -137,15 +138,11 @@ def _through_window(pixels: np.ndarray, dataset: "Dataset", padding: np.ndarray)
         levels = apply_voi(np.rint(values).astype(np.int32), dataset)
         return np.clip(levels / np.float32(full), 0, 1).astype(np.float32)
     if dataset.get("WindowWidth") not in (None, "") and dataset.get("WindowCenter") not in (None, ""):
-        return apply_window(values, _first(dataset.WindowCenter), _first(dataset.WindowWidth), _function(dataset))
+        return apply_window(values, first_of(dataset.WindowCenter), first_of(dataset.WindowWidth), _function(dataset))
     if values is pixels and pixels.dtype == np.uint8:
         return pixels.astype(np.float32) / np.float32(2**dataset.BitsStored - 1)
     hounsfield = dataset.Modality == "CT" and dataset.get("RescaleIntercept") not in (None, "")
     return to_grey(np.where(padding, np.nan, values), hounsfield)
-
-
-def _first(value: object) -> float:
-    return float(np.atleast_1d(np.asarray(value, dtype=np.float64))[0])  # viewers open with the first of several
 
 
 def _function(dataset: "Dataset") -> str:

@@ -16,6 +16,8 @@ from lcmem.stats.evidence import tail_threshold
 
 DEFAULT_RATE = 0.01
 """Share of pictures of unseen identities that may be taken for a match by mistake."""
+WARNED = 0.05
+"""Share of chance matches at a given threshold from which the user is warned."""
 ORIGINS = {
     "identities": "{n} identities of the real set, each against all others",
     "holdout": "{n} identities of the holdout (one part of it, which the control leaves out) against the real set",

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, examples, split_names
-from lcmem.cli.benchmark.group import chosen_split, group, read_data
+from lcmem.cli.benchmark.group import Detectors, chosen_split, group, read_data
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
@@ -19,10 +19,7 @@ from lcmem.cli.pictures import AS_IS, Reading, reading_options
 @reading_options
 def audit(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip with identities.")],
-    detectors: Annotated[
-        str,
-        typer.Option(help="Comma-separated: names that `lcmem detectors` lists, a checkpoint's folder, NAME=FOLDER."),
-    ] = "compact",
+    detectors: Detectors = "compact",
     split: Annotated[
         str | None, typer.Option(help="Split whose pictures are audited. Default: test, if there is one; or all.")
     ] = None,

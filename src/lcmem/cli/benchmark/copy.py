@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, Size, examples, split_names
-from lcmem.cli.benchmark.group import Cache, group, read_data
+from lcmem.cli.benchmark.group import Cache, Detectors, group, read_data
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
@@ -18,10 +18,7 @@ from lcmem.cli.pictures import AS_IS, Reading, reading_options
 @reading_options
 def copy(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet) with splits, or a folder divided into them.")],
-    detectors: Annotated[
-        str,
-        typer.Option(help="Comma-separated: names that `lcmem detectors` lists, a checkpoint's folder, NAME=FOLDER."),
-    ] = "mse,ncc,ssim,compact",
+    detectors: Detectors = "mse,ncc,ssim,compact",
     out: Annotated[Path, typer.Option(help="Folder for copy.csv, copy.md and the figures.")] = Path("lcmem-benchmark"),
     pictures: Annotated[int, typer.Option(min=2, help="Pictures that are copied, over all datasets.")] = 1000,
     transforms: Annotated[str | None, typer.Option(help="Comma-separated, as blur,noise. Default: all.")] = None,

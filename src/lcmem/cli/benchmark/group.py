@@ -19,6 +19,9 @@ NO_IDENTITIES = (
     "no identities are known, so every picture counts as a person of its own; name them by --identity-column, "
     "--identity-pattern or sub-folders"
 )
+Detectors = Annotated[
+    str, typer.Option(help="Comma-separated: names that `lcmem detectors` lists, a checkpoint's folder, NAME=FOLDER.")
+]
 Cache = Annotated[Path | None, typer.Option(help="Folder for decoded pictures and features. Default: OUT/cache.")]
 
 

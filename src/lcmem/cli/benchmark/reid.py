@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, Size, examples, split_names
-from lcmem.cli.benchmark.group import Cache, chosen_split, group, read_data
+from lcmem.cli.benchmark.group import Cache, Detectors, chosen_split, group, read_data
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 if TYPE_CHECKING:
@@ -30,10 +30,7 @@ SHOWN = {
 @reading_options
 def reid(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip with identities.")],
-    detectors: Annotated[
-        str,
-        typer.Option(help="Comma-separated: names that `lcmem detectors` lists, a checkpoint's folder, NAME=FOLDER."),
-    ] = "mse,ncc,ssim,compact",
+    detectors: Detectors = "mse,ncc,ssim,compact",
     split: Annotated[
         str | None, typer.Option(help="Split to use. Default: test, if there is one and no --pairs are given; or all.")
     ] = None,
