@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -172,6 +173,27 @@ def test_what_was_saved_is_loaded_again(result, sets, tmp_path):
     assert all(np.array_equal(loaded.scores[name], values) for name, values in result.scores.items())
     with pytest.raises(LCMemError, match="not the folder of an audit"):
         AuditResult.load(tmp_path)
+
+
+def test_tables_of_two_runs_are_never_read_together(result, sets, tmp_path, monkeypatch):
+    """As after a kill while an audit with another threshold is written over an earlier one."""
+    shutil.copytree(sets / "out", tmp_path / "out")
+    other = replace(result, matches=result.matches.assign(match=True))
+
+    def killed(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(AuditResult, "write_report", killed)
+        other.save(tmp_path / "out")
+    with pytest.raises(LCMemError, match="run the audit again"):
+        AuditResult.load(tmp_path / "out")
+    result.save(tmp_path / "out")
+    assert AuditResult.load(tmp_path / "out").summary == result.summary
+    short = result.matches[result.matches["synthetic"] != result.matches["synthetic"][0]]
+    short.to_parquet(tmp_path / "out" / "matches.parquet", index=False)
+    with pytest.raises(LCMemError, match=r"matches\.parquet is not that of summary\.json"):
+        AuditResult.load(tmp_path / "out")
 
 
 @pytest.mark.parametrize("model", ["phash", "mse"])

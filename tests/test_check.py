@@ -92,7 +92,7 @@ def test_one_page_for_a_folder_with_one_of_everything(check, save_noise, tmp_pat
         "7 can be used; most common sizes: 40×32 (6), 40×40 (1)",
         "links to the file of another picture: 1",
         "not pictures: 1 × .txt",
-        "1 × hidden (names that begin with a dot)",
+        "1 × hidden (their names, or those of their folders, begin with a dot)",
         "1 × .zip (give the archive itself)",
         "2 set aside",
         "patient2/images/blank.png: low information",

@@ -70,6 +70,18 @@ def test_unknown_name():
         lcmem.load("no-such-model")
 
 
+def test_a_detector_that_is_no_checkpoint_is_loaded_otherwise():
+    for name in ("phash", "sscd=weights.pt"):
+        with pytest.raises(CheckpointError, match=rf"{name}.*lcmem\.load_detector take"):
+            lcmem.load(name)
+
+
+def test_a_card_that_says_too_little(folder):
+    (folder / "card.json").write_text('{"kind": "detector", "name": "x"}')
+    with pytest.raises(CheckpointError, match=r"card\.json: damaged \(it does not say network, sha256,"):
+        lcmem.load(folder)
+
+
 def test_truncated_weights(folder):
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])

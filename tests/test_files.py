@@ -1,8 +1,11 @@
 """Claims: a file is whole or not there, and a table is what it was; what cannot be read is named."""
 
+import errno
+
 import pandas as pd
 import pytest
 
+from lcmem.cli import _said
 from lcmem.errors import LCMemError
 from lcmem.files import read_json, read_table, replacing, write_json, write_table, write_text
 
@@ -43,3 +46,10 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         partial.write_text("half")
         raise KeyboardInterrupt
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "old\n")]
+
+
+def test_a_full_disk_names_the_file_and_the_way_out(tmp_path):
+    with pytest.raises(OSError, match="No space left") as caught, replacing(tmp_path / "t.csv"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "t.csv")
+    assert _said(caught.value) == f"{tmp_path / 't.csv'}: no space left; make some, and the same command goes on"

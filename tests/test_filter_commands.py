@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import zipfile
 
@@ -157,6 +158,26 @@ def test_paired_rate_is_of_the_given_pairs(sets, pairs, compact):
     assert found.rates[PAPER].count == sum(logit > 0 for logit in expected)
     alone = audit_pairs(pairs, package.load_detector("ncc"), {"at 0.9": 0.9})
     assert [*alone.rates] == ["at 0.9"] and alone.pairs["probability"].isna().all()
+
+
+def test_pairs_that_cannot_be_scored_are_said_to_be_left_out(sets, pairs, compact, tmp_path):
+    table = pd.read_csv(pairs).assign(real=lambda found: found["real"].where(found.index > 0, "gone.pgm"))
+    table.to_csv(sets / "gone.csv", index=False)
+    found = audit_pairs(sets / "gone.csv", compact, {})
+    assert found.left_out == 1 and found.rates[PAPER].total == 7
+    assert re.search(r"left out of it: 1; for example .*gone\.pgm: no such file", found.lines[-1])
+    found.save(tmp_path)
+    assert json.loads((tmp_path / "paired.json").read_text())["pairs_left_out"] == 1
+    assert pd.read_csv(tmp_path / "paired-skipped.csv")["path"].str.endswith("gone.pgm").all()
+
+
+def test_a_bad_table_of_pairs_is_refused_before_the_audit(sets, tmp_path):
+    (sets / "half.csv").write_text("synthetic,real\nsynthetic/a.pgm,\n")
+    for command in ("audit", "metrics"):
+        line = [command, sets / "real", sets / "synthetic", "--paired", sets / "half.csv"]
+        done = lcmem(*line, "--out", tmp_path / command)
+        assert done.returncode == 1 and "row 1 names one picture only" in done.stderr
+        assert not [*(tmp_path / command).glob("features*")]
 
 
 def test_exactly_one_half_is_not_above_one_half():

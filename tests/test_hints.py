@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lcmem.errors import LCMemWarning
-from lcmem.pictures.hints import propose_column, propose_pattern
+from lcmem.pictures.hints import names_people, propose_column, propose_pattern
 from lcmem.pictures.manifest import Manifest
 
 
@@ -117,6 +117,24 @@ def test_columns_that_may_name_people():
     alone = table.assign(**{"Patient ID": list("abcd")})
     assert propose_column(alone) == ("--identity-column 'Patient ID'", 4, 4), "patients with one picture each"
     assert propose_column(alone.rename(columns={"Patient ID": "case"})) is None, "a number for each picture"
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("PatientName", True), ("patient_id", True), ("MRN", True), ("subjects", True), ("Person No", True),
+        ("name", True), ("sex", False), ("PatientSex", False), ("lesion_type", False),
+        ("site", False), ("filename", False),
+    ],
+)  # fmt: skip
+def test_columns_that_say_who_somebody_is(column, expected):
+    assert names_people(column) is expected
+
+
+def test_a_doubt_without_a_proposal_names_the_option(lay_out):
+    places = ("p1", "p2", "p3", "p4", "p5/ct1", "p5/mr2", "p6/mr1")
+    _, (said,) = read(lay_out(*[f"{place}/{number}.png" for place in places for number in (1, 2)]))
+    assert "None" not in said and "--identity-pattern" in said
 
 
 @pytest.mark.parametrize("inner", ["", "images/"], ids=["flat", "nih"])

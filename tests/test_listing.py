@@ -68,6 +68,21 @@ def test_other_files_are_counted(tmp_path):
         Manifest.read(tmp_path / "only")
 
 
+def test_what_lies_in_hidden_folders_is_nobodys_picture(tmp_path):
+    """Deleted pictures, an editor's backups, thumbnails of a file server."""
+    for folder in ("p1", "p2", "p1/.ipynb_checkpoints", ".Trash-1000/files", "@eaDir", "__MACOSX/p1"):
+        (tmp_path / ".pack" / folder).mkdir(parents=True)
+        Image.new("RGB", (24, 24)).save(tmp_path / ".pack" / folder / "a.png")
+    with zipfile.ZipFile(tmp_path / "pack.zip", "w") as archive:
+        for path in (tmp_path / ".pack").rglob("*.png"):
+            archive.write(path, path.relative_to(tmp_path / ".pack"))
+    for source in (tmp_path / ".pack", tmp_path / "pack.zip"):
+        manifest = Manifest.read(source)
+        assert manifest.identities == ["p1", "p2"] and manifest.ignored == {"hidden": 4}, (
+            "a hidden folder may be named itself"
+        )
+
+
 def test_linked_folders_are_followed_and_cycles_are_not(tmp_path):
     elsewhere, root = tmp_path / "elsewhere", tmp_path / "root"
     for number, folder in enumerate((elsewhere / "p2", root / "p1")):

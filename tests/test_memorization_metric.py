@@ -58,6 +58,7 @@ def test_it_goes_to_another_process(metric, real):
     metric.reset()
     again = pickle.loads(pickle.dumps(metric))
     again.update(tensors(real.paths[:1]))
+    again.update((tensors(real.paths[1:2]) * 255).round().byte())
     assert float(again.compute()) == 1
 
 

@@ -119,6 +119,20 @@ def test_stopped_half_way_it_names_nobody_and_goes_on(sets, compact, tmp_path, m
         lcmem.audit(*inputs, out=tmp_path / "opened", model=compact, workers=0, private=True)
 
 
+def test_columns_of_names_are_no_groups_and_unknown_ones_are_hashed(sets, compact, tmp_path):
+    """As where the identity column was forgotten, and where a generator was asked for patients."""
+    real, made = (Manifest.read(sets / name).table.assign(identity="") for name in ("reals", "made"))
+    people = [f"patient-{min(at // 2, 7)}" for at in range(len(real))]
+    real = real.assign(PatientName=people, ward=people, sex=["MF"[at % 2] for at in range(len(real))])
+    made = pd.concat([made, made.assign(path=made["path"].to_numpy()[::-1])]).drop_duplicates("path")
+    made = made.assign(patient="patient-1", prompt=["patient-1", "patient-2"][: len(made)])
+    result = lcmem.audit(Manifest(real), Manifest(made), model=compact, workers=0, out=tmp_path / "out", private=True)
+    assert set(result.risk.groups["column"]) == {"ward", "sex"}
+    assert set(result.risk.groups["value"][result.risk.groups["column"] == "sex"]) == {"M", "F"}
+    found = {secret: [path.name for path, text in contents(tmp_path / "out") if secret in text] for secret in SECRETS}
+    assert found == {secret: [] for secret in SECRETS}
+
+
 def test_pairs_by_name_do_not_go_with_it(sets):
     line = ["audit", str(sets / "reals"), str(sets / "made"), "--private", "--paired", "pairs.csv"]
     done = CliRunner().invoke(app, [*line, "--out", str(sets / "third")])

@@ -25,6 +25,16 @@ def terminal(monkeypatch):
     return shown
 
 
+def test_a_stop_that_was_swallowed_is_raised_at_the_next_step(monkeypatch):
+    """As Python does with one that comes in a destructor, or as a worker is forked."""
+    monkeypatch.setattr(progress, "asked", [])
+    with pytest.raises(KeyboardInterrupt), progress.progress_bar("encoding", 3) as advance:
+        advance(1)
+        progress.asked.append(KeyboardInterrupt)
+        advance(1)
+        pytest.fail("it went on")
+
+
 def test_speed_and_time_left_after_the_first_picture(terminal):
     with progress.progress_bar("encoding", 110, done=10) as advance:
         time.sleep(0.5)

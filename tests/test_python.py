@@ -7,7 +7,7 @@ from PIL import Image
 
 import lcmem
 from lcmem.atlas import Atlas, fill_atlas
-from lcmem.errors import PictureError
+from lcmem.errors import LCMemError, PictureError
 from lcmem.jobs.doubts import doubtful_names
 from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import load_levels
@@ -30,6 +30,7 @@ def forms(levels):
         "tensor in [0, 1]": floats,
         "tensor of bytes": torch.from_numpy(levels).permute(0, 3, 1, 2),
         "list of tensors": list(floats),
+        "a generator": (each for each in levels),
         "tensor in float64": floats.to(torch.float64),
     }
 
@@ -40,6 +41,8 @@ def test_features_of_every_form(levels, compact, orl):
         torch.testing.assert_close(compact.features(pictures), expected, atol=2e-3, rtol=0, msg=name)
     assert compact.score(levels[0], levels[0]) == pytest.approx(float(compact.bias))
     assert compact.score(levels[:3], levels[0]).shape == (3,)
+    with pytest.raises(LCMemError, match="3 pictures cannot be compared with 2: give as many, or one"):
+        compact.score(levels[:3], levels[:2])
 
 
 @pytest.mark.parametrize("kind", [torch.tensor, np.array])
@@ -49,8 +52,16 @@ def test_the_range_of_a_generator_is_refused_with_the_remedy(kind, rng):
         split_batch(pictures)
     with pytest.raises(PictureError, match="uint8"):
         split_batch(kind(rng.uniform(0, 255, (2, 3, 16, 16)).astype(np.float32)))
+    with pytest.raises(PictureError, match=r"int64 up to 255: .* uint8"):
+        split_batch(kind(rng.integers(0, 256, (2, 3, 16, 16))))
     with pytest.raises(PictureError, match="is no picture"):
         split_batch(kind(rng.uniform(0, 1, (2, 7, 16, 16)).astype(np.float32)))
+
+
+def test_what_is_no_picture_is_named():
+    for other in (b"\x89PNG", "text of a list".split, {"a": 1}):
+        with pytest.raises(PictureError, match="is no picture: paths, PIL pictures, arrays and tensors are"):
+            split_batch([other])
 
 
 def test_an_audit_of_pictures_in_memory(levels, compact, orl, tmp_path):

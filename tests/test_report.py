@@ -56,7 +56,7 @@ def test_the_demo_takes_any_detector(tmp_path, monkeypatch):
     result, found = run_demo(tmp_path / "here" / ".." / "demo", "phash")
     assert result.summary["model"] == "phash" and (tmp_path / "demo/audit/index.html").is_file()
     assert found["pictures"].tolist() == [8, 4, 4, 10]
-    with pytest.raises(LCMemError, match="nor one of the names that lcmem detectors lists"):
+    with pytest.raises(LCMemError, match=r"phashh: no such checkpoint folder .*; the names that lcmem detectors lists"):
         run_demo(tmp_path / "none", "phashh")
     assert not (tmp_path / "none").exists()
 

@@ -1,5 +1,6 @@
 """Claim: tables of pictures are understood as people have them, cell by cell, or refused with the way out."""
 
+import os
 import unicodedata
 import warnings
 
@@ -122,3 +123,21 @@ def test_cells_behind_the_last_column(tmp_path, pictures):
     (tmp_path / "m.csv").write_text("\n".join(["path,identity", *(f"{row}x" for row in rows)]))
     with pytest.raises(LCMemError, match="more cells than the first line names"):
         Manifest.read(tmp_path / "m.csv")
+
+
+def test_a_picture_has_one_name_however_it_is_spelt(tmp_path, save_noise):
+    save_noise(tmp_path / "a" / "1.png")
+    (tmp_path / "m.csv").write_text("path\na/1.png\na/../a/1.png\n./a/1.png\n")
+    with pytest.warns(LCMemWarning):
+        assert Manifest.read(tmp_path / "m.csv").paths == [str(tmp_path / "a" / "1.png")]
+    (tmp_path / "elsewhere" / "b").mkdir(parents=True)
+    save_noise(tmp_path / "elsewhere" / "1.png")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "b")
+    (tmp_path / "m.csv").write_text("path\nlink/../1.png\n")
+    assert os.path.samefile(Manifest.read(tmp_path / "m.csv").paths[0], tmp_path / "elsewhere" / "1.png")
+
+
+def test_names_in_bytes(tmp_path, pictures):
+    names = [f"set/{name}" for name in pictures]
+    pd.DataFrame({"path": [name.encode() for name in names]}).to_parquet(tmp_path / "m.parquet")
+    assert Manifest.read(tmp_path / "m.parquet").paths == [str(tmp_path / name) for name in names]

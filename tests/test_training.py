@@ -10,6 +10,7 @@ import torch
 
 from lcmem import files
 from lcmem.augment import Augmentation
+from lcmem.cli.stopping import Terminated
 from lcmem.datasets import hash_split
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import load_encoder
@@ -325,6 +326,20 @@ def test_stage_2_sees_edited_pictures(store):
     both = batch_of(Augmentation(probability=1), edit_both=True)
     assert both.first.dtype == torch.uint8 and torch.equal(both.second, batch.second)
     assert torch.equal((both.first != pictures_of(store, batch)).flatten(1).any(1), changed), "with edit_both it is not"
+
+
+@pytest.mark.parametrize("signal", [KeyboardInterrupt, Terminated])
+def test_a_stop_reaches_the_caller(store, tmp_path, monkeypatch, signal):
+    """Lightning would end the program, with an exit code of its own."""
+    network = SiameseNetwork(SMALL.network.settings(4))
+    module = StageTraining(network, SMALL, SMALL.stage1, load_encoder(), store, {})
+
+    def stopped(*given):
+        raise signal
+
+    monkeypatch.setattr(StageTraining, "training_step", stopped)
+    with pytest.raises(signal):
+        fit(module, store, PairSampler(store.manifest, SMALL.stage1, 0), 1, tmp_path, RunOptions(workers=0))
 
 
 @pytest.mark.parametrize(

@@ -34,17 +34,22 @@ def resolve_folder(name_or_path: str | os.PathLike[str]) -> Path:
     folder = Path(name_or_path)
     if not folder.is_dir():
         raise CheckpointError(
-            f"{folder}: no such checkpoint folder (bundled ones: {', '.join(bundled) or 'none'}), "
-            "nor one of the names that lcmem detectors lists"
+            f"{folder}: no such checkpoint folder (bundled ones: {', '.join(bundled) or 'none'}); the names that lcmem "
+            "detectors lists are those that --model and lcmem.load_detector take"
         )
     return folder
 
 
-def read_card(folder: Path, kind: str) -> dict[str, Any]:
+def read_card(folder: Path, kind: str, needed: tuple[str, ...] = ()) -> dict[str, Any]:
     """The card of a checkpoint.
 
+    Args:
+        folder: Of the checkpoint.
+        kind: What it must be of.
+        needed: What else the card must say.
+
     Raises:
-        CheckpointError: The card is missing, damaged or of another kind of checkpoint.
+        CheckpointError: The card is missing, damaged, incomplete or of another kind of checkpoint.
     """
     path = folder / (CARD if (folder / CARD).is_file() or not (folder / CONFIG).is_file() else CONFIG)
     try:
@@ -56,6 +61,8 @@ def read_card(folder: Path, kind: str) -> dict[str, Any]:
     if not isinstance(card, dict) or card.get("kind") != kind:
         found = card.get("kind") if isinstance(card, dict) else None
         raise CheckpointError(f"{folder}: expected a checkpoint of kind {kind!r}, this one is {found!r}")
+    if lacking := [name for name in needed if name not in card]:
+        raise CheckpointError(f"{path}: damaged (it does not say {', '.join(lacking)})")
     return card
 
 

@@ -68,9 +68,11 @@ def replacing(target: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(target)
-    except BaseException:  # an interrupted write leaves as little behind as a failed one
+    except BaseException as error:  # an interrupted write leaves as little behind as a failed one
         with suppress(OSError):  # where nothing can be written, nothing can be deleted
             partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk
+            error.filename = str(target)
         raise
 
 

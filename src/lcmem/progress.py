@@ -10,7 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+asked: list[type[KeyboardInterrupt]] = []
+"""What a signal asked this process to raise; a command begins with none."""
 _silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+def check_stop() -> None:
+    """Raise what a signal asked for: Python drops an exception that meets it in a destructor or as it forks."""
+    if asked:
+        raise asked[-1]
 
 
 @contextmanager
@@ -71,4 +79,9 @@ def progress_bar(title: str, total: int, *, done: int = 0) -> Iterator[Advance]:
     columns = (TextColumn("{task.description}"), BarColumn(), _Count(), _Speed(), _Left())
     with Progress(*columns, console=console, disable=console.quiet or not console.is_terminal) as bar:
         task = bar.add_task(title, total=total, completed=done, before=done)
-        yield lambda count: bar.advance(task, count)
+
+        def advance(count: int) -> None:
+            check_stop()
+            bar.advance(task, count)
+
+        yield advance

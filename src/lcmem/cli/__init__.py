@@ -1,6 +1,7 @@
 """The command line: each command parses, calls and prints. Heavy imports happen inside the commands."""
 
 import sys
+from errno import ENOSPC
 
 COMMANDS = (
     "audit", "calibrate", "review", "filter", "check", "demo",
@@ -41,5 +42,11 @@ def _run() -> None:
         with plain_warnings():
             app(prog_name="lcmem")
     except (LCMemError, OSError) as error:  # OSError: a full disk, a folder that may not be written
-        typer.secho(f"lcmem: {error}", fg="red", err=True)
+        typer.secho(f"lcmem: {_said(error)}", fg="red", err=True)
         sys.exit(1)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == ENOSPC:
+        return f"{error.filename or 'the disk'}: no space left; make some, and the same command goes on"
+    return str(error)

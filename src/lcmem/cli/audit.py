@@ -102,12 +102,11 @@ def audit(
     import sys
 
     from lcmem.errors import LCMemError
-    from lcmem.files import read_table
     from lcmem.jobs.audit import claim_audit, run_audit
     from lcmem.jobs.audit_settings import AuditSettings
     from lcmem.jobs.doubts import doubtful_names
     from lcmem.jobs.gate import Gate
-    from lcmem.jobs.paired import COLUMNS, pairs_of_audit
+    from lcmem.jobs.paired import pairs_of_audit, read_pairs
     from lcmem.progress import silent
 
     settings = AuditSettings(
@@ -127,7 +126,7 @@ def audit(
     if private and paired is not None:
         raise LCMemError("--paired names pictures, so it does not go with --private")
     if paired is not None:
-        read_table(paired, COLUMNS)  # what is wrong with it is said before anything is computed
+        read_pairs(paired)  # what is wrong with it is said before anything is computed
     inputs = {"real": real, "synthetic": synthetic, "holdout": holdout}
     held(claim_audit(out, inputs, settings))
     for doubt in doubtful_names(inputs):

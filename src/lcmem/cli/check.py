@@ -46,7 +46,7 @@ def check(
             wrong |= _print_problems(verify(found, pictures=True), console)
         manifest = found.manifest if isinstance(found, Atlas) else found
         wrong |= _page(manifest, source, workers, console)
-        for remark in remarks:
+        for remark in (each for each in remarks if issubclass(each.category, LCMemWarning)):
             text = manifest.below(str(remark.message)).removeprefix(f"{source}: ")
             console.print(f"doubtful: {text}", style="yellow", markup=False)
     if wrong:

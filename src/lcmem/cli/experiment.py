@@ -51,7 +51,9 @@ def experiment(
     ),
     model: Model = "compact",
     device: Device = "cpu",
-    devices: Annotated[int, typer.Option(help="How many of them to train on; each batch is shared among them.")] = 1,
+    devices: Annotated[
+        int, typer.Option(min=1, help="How many of them to train on; each batch is shared among them.")
+    ] = 1,
     download: Download = False,
 ) -> None:
     """Train small generators on your pictures and measure what they give away. Killed, the same command goes on."""

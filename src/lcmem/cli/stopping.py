@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from lcmem.progress import asked
+
 T = TypeVar("T")
 _running: ContextVar[ExitStack] = ContextVar("running")
 
@@ -24,6 +26,7 @@ def catch_termination() -> None:
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
+    asked.append(Terminated)
     raise Terminated
 
 
@@ -52,6 +55,7 @@ class CommandGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
+        asked.clear()
         with stopping(), ExitStack() as stack:
             _running.set(stack)
             return super().invoke(ctx)

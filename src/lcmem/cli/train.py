@@ -27,10 +27,10 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. stage1.epochs=20.")
     ] = None,
     device: Device = "cpu",
-    devices: Annotated[int, typer.Option(help="How many of them; each batch is shared among them.")] = 1,
-    workers: Annotated[int, typer.Option(help="Processes on each device that make batches.")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="How many of them; each batch is shared among them.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes on each device that make batches.")] = 1,
     checkpoint_every: Annotated[
-        int, typer.Option(help="Steps between two states that an interrupted run goes on from.")
+        int, typer.Option(min=1, help="Steps between two states that an interrupted run goes on from.")
     ] = 50,
     teachers: Annotated[
         Path | None,

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lcmem.devices import batch_size as suited
+from lcmem.errors import LCMemError
 from lcmem.model import Head
 from lcmem.pictures.batch import Batch, is_single, split_batch
 from lcmem.pictures.image import PictureLike, load_levels
@@ -120,8 +121,13 @@ class Detector(ABC):
 
         Returns:
             A float for two single pictures, else ``[N]`` (a single one is compared with each of the others).
+
+        Raises:
+            LCMemError: Several pictures with another number of them.
         """
         u, v = self.features(a), self.features(b)
+        if len(u) != len(v) and 1 not in (len(u), len(v)):
+            raise LCMemError(f"{len(u)} pictures cannot be compared with {len(v)}: give as many, or one")
         count = max(len(u), len(v))
         scores = self.similarity(*(each.expand(count, -1) if len(each) == 1 else each for each in (u, v)))
         single = is_single(a) and is_single(b)

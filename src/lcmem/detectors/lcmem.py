@@ -82,7 +82,7 @@ class LCMem(Detector):
         """
         first, *others = usable_devices(device)
         folder = checkpoints.resolve_folder(source)
-        card = checkpoints.read_card(folder, KIND)
+        card = checkpoints.read_card(folder, KIND, ("network", "sha256", "encoder", "size", "name"))
         network = SiameseNetwork(NetworkSettings(**card["network"]))
         checkpoints.load_weights(folder, network)
         if weights_sha256(network) != card["sha256"]:

@@ -35,6 +35,8 @@ def published_state(name: str, source: str, options: Options) -> dict[str, Tenso
 
 def unavailable(name: str, source: str, options: Options) -> LCMemError:
     """What to say when weights are not available, and the way out."""
+    if options.weights is not None:
+        return CheckpointError(f"{options.weights}: not a folder with the weights {source}, which {name} needs")
     problem = "could not be downloaded" if options.allow_download else "are not on this machine: add --download"
     return LCMemError(f"{name}: the weights {source} {problem}, or name a file or folder that has them: {name}=PATH")
 

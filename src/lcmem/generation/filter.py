@@ -197,7 +197,8 @@ class PrivacyFilter:
         if wanted.dtype.kind in "iu":
             known = (wanted >= 0) & (wanted < len(self.real.manifest))
         else:
-            wanted = pd.Index(self.real.manifest.table["path"]).get_indexer(pd.Index(wanted))
+            paths = [os.path.abspath(str(path)) for path in against]  # as manifests and atlases have them
+            wanted = pd.Index(self.real.manifest.table["path"]).get_indexer(pd.Index(paths))
             known = wanted >= 0
         if not known.all():
             raise LCMemError(f"{against[int(known.argmin())]}: not among the {len(self.real.manifest)} real pictures")

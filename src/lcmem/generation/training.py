@@ -22,7 +22,7 @@ from lcmem.generation.network import ConditionalUnet
 from lcmem.generation.settings import Generator
 from lcmem.latents import LatentStore
 from lcmem.training.callbacks import LatestCheckpoint, read_metrics
-from lcmem.training.fit import RunOptions
+from lcmem.training.fit import RunOptions, stoppable
 from lcmem.training.start import precision_for
 
 LATEST, FINISHED = "latest.ckpt", "generator.safetensors"
@@ -175,11 +175,8 @@ def _fit(
     )
     latest = folder / LATEST
     data = _Data(store, condition, module)
-    try:
+    with stoppable():
         trainer.fit(module, datamodule=data, ckpt_path=latest if latest.is_file() else None, weights_only=True)
-    except SystemExit as stop:  # Lightning ends the whole program on Ctrl-C; here it is the caller's to handle
-        cause = stop.__context__
-        raise (cause if isinstance(cause, KeyboardInterrupt) else stop) from None
 
 
 @torch.inference_mode()

@@ -44,6 +44,9 @@ def read_parts(folder: Path, listed: bool) -> dict[str, Any]:
         )
         if missing := {"grade", "dataset", "found_by"} - set(matches):
             raise KeyError(f"no {min(missing)} in matches.parquet")
+        best = matches["match"][matches["rank"] == 1]
+        if (len(best), int(best.sum())) != (numbers["n_synthetic"], numbers["n_memorized"]):
+            raise ValueError("matches.parquet is not that of summary.json")
         total, independent = numbers["n_synthetic"], numbers["n_synthetic_independent"]
         memorization = proportion(numbers["n_memorized"], total, independent)
         held = (numbers["n_holdout_matches"], numbers["n_holdout"], numbers["n_holdout_independent"])
@@ -51,7 +54,7 @@ def read_parts(folder: Path, listed: bool) -> dict[str, Any]:
         copies = proportion(numbers["n_copies"], total, independent)
         calibration = _calibration(numbers)
         risk = Risk.load(folder) if (folder / "risk-identities.csv").is_file() else None
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors
+    except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's errors are ValueErrors
         raise LCMemError(f"{folder}: not the folder of an audit, or damaged ({error}); run the audit again") from error
     return dict(
         matches=matches,

@@ -159,6 +159,8 @@ class AuditResult:
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
+        # what says that the folder is whole goes first and comes last: the tables of two runs are never read together
+        (target / "summary.json").unlink(missing_ok=True)
         for name in ("matches", "kept", "rejected", "twins", "skipped"):
             write_table(getattr(self, name), target / f"{name}.csv")
         scores = [pd.DataFrame({"set": name, "logit": values}) for name, values in self.scores.items()]
@@ -166,9 +168,10 @@ class AuditResult:
             write_table(table, target / f"{name}.parquet")
         if self.risk is not None:
             self.risk.save(target)
-        write_json(self.summary, target / "summary.json")
         write_text(json.dumps(self.evidence), target / "evidence.json")
-        return self.write_report(target)
+        report = self.write_report(target)
+        write_json(self.summary, target / "summary.json")
+        return report
 
     def write_report(self, folder: Path) -> Path:
         """Write ``index.html`` and ``audit-card.json``, with the rate that the marks in ``marks.csv`` make of it.

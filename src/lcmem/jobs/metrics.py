@@ -9,11 +9,11 @@ import numpy as np
 
 from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
-from lcmem.files import read_table, write_json
+from lcmem.files import write_json
 from lcmem.generation.distances import Distances, frechet_distance, kernel_distance, with_floor
 from lcmem.generation.irs import RetrievalScore, retrieval_score
 from lcmem.jobs.audit import audit
-from lcmem.jobs.paired import CALIBRATED, COLUMNS, PairedResult, audit_pairs
+from lcmem.jobs.paired import CALIBRATED, PairedResult, audit_pairs, read_pairs
 from lcmem.matching.features import FeatureSet, extract_sets, open_features, read_sources
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
@@ -64,7 +64,9 @@ class Metrics:
         for name, score in (("IRS", self.retrieval), ("IRS of the holdout", self.retrieval_holdout)):
             if score is not None:
                 note = f"{score.distinct} distinct of {score.total} hit by {score.queries}"
-                rows.append(_row(name, score.value, *score.interval, "90 %", note + (", high end: ≥" * score.capped)))
+                rows.append(
+                    _row(name, score.value, *score.interval, "90 %", note + (", high end: at least" * score.capped))
+                )
         if self.adjusted is not None and self.retrieval_holdout is not None:
             note = f"both of {self.retrieval_holdout.queries} pictures"
             rows.append(_row("IRS, adjusted", self.adjusted, None, None, "", note))
@@ -73,7 +75,10 @@ class Metrics:
             rows.append(_row(name, rate.value, rate.low, rate.high, "95 %", counts))
         for name, rate in (self.paired.rates if self.paired else {}).items():
             label = f"paired memorization rate, {name}"
-            rows.append(_row(label, rate.value, rate.low, rate.high, "95 %", f"{rate.count} of {rate.total}"))
+            note = f"{rate.count} of {rate.total}"
+            if self.paired is not None and self.paired.left_out:
+                note += f", {self.paired.left_out} pairs left out: {self.paired.skipped[0][1]}"
+            rows.append(_row(label, rate.value, rate.low, rate.high, "95 %", note))
         return rows
 
     def summary(self) -> dict[str, Any]:
@@ -117,7 +122,7 @@ def measure(
         LCMemError: Sets that are too small or cannot be read, or an atlas, which holds the features of one model only.
     """
     if paired is not None:
-        read_table(paired, COLUMNS)  # what is wrong with it is said before anything is computed
+        read_pairs(paired)  # what is wrong with it is said before anything is computed
     given = {"real": real, "synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout})
     sources = read_sources(given)
     sets = _features(sources, extractor, out, workers)

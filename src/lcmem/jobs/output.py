@@ -12,6 +12,8 @@ from lcmem.files import alone_in, read_json, write_json
 
 MARK = "made-by.json"
 """In a folder of results: the commands that wrote there, each with its inputs."""
+HIDDEN = "sha256:"
+"""How an input begins there of which only a hash is written."""
 FILES = {".csv", ".tsv", ".parquet", ".json", ".html", ".txt", ".png", ".jpg", ".zip"}
 """Suffixes of what is meant to be a file."""
 
@@ -180,7 +182,7 @@ def _described(inputs: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _hidden(given: Mapping[str, str]) -> dict[str, str]:
-    return {name: "sha256:" + hashlib.sha256(place.encode()).hexdigest() for name, place in given.items()}
+    return {name: HIDDEN + hashlib.sha256(place.encode()).hexdigest() for name, place in given.items()}
 
 
 def _check_parents(target: Path) -> None:

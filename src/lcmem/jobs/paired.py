@@ -35,12 +35,14 @@ class PairedResult:
         rates: Share of pairs at or above each threshold, by its name; :data:`PAPER` means above.
         thresholds: The scores.
         skipped: Path and reason of pictures that could not be read; their pairs are left out.
+        left_out: How many pairs these are.
     """
 
     pairs: pd.DataFrame
     rates: dict[str, Rate]
     thresholds: dict[str, float]
     skipped: list[tuple[str, str]]
+    left_out: int
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -59,18 +61,38 @@ class PairedResult:
 
     @property
     def lines(self) -> list[str]:
-        """The rates for people."""
-        return [
+        """The rates for people, and what they leave out."""
+        lines = [
             f"paired memorization rate, {name}: {rate.value:.1%} ({rate.count} of {rate.total} pairs; 95 % interval "
             f"{rate.low:.1%} to {rate.high:.1%})"
             for name, rate in self.rates.items()
         ]
+        if self.skipped:
+            lines.append(f"pairs left out of it: {self.left_out}; for example {self.skipped[0][1]}")
+        return lines
 
     def save(self, folder: Path) -> None:
-        """Write ``paired.csv`` and ``paired.json``."""
+        """Write ``paired.csv``, ``paired.json`` and, for pictures that could not be read, ``paired-skipped.csv``."""
         folder.mkdir(parents=True, exist_ok=True)
         write_table(self.pairs, folder / "paired.csv")
-        write_json(self.summary | {"skipped": len(self.skipped)}, folder / "paired.json")
+        write_json(self.summary | {"pairs_left_out": self.left_out}, folder / "paired.json")
+        write_table(pd.DataFrame(self.skipped, columns=["path", "reason"]), folder / "paired-skipped.csv")
+
+
+def read_pairs(source: Path) -> pd.DataFrame:
+    """A table of pairs, each of which names two pictures.
+
+    Raises:
+        LCMemError: The table is missing, damaged or empty, lacks a column, or a row names one picture only.
+    """
+    table = read_table(source, COLUMNS)
+    if table.empty:
+        raise LCMemError(f"{source}: no pairs in it")
+    half = table[COLUMNS].isna().any(axis=1)
+    if half.any():
+        row = int(half.to_numpy().argmax()) + 1
+        raise LCMemError(f"{source}: row {row} names one picture only; complete it or leave it out")
+    return table
 
 
 def paired_rates(scores: np.ndarray, thresholds: Mapping[str, float], *, logits: bool) -> dict[str, Rate]:
@@ -105,9 +127,7 @@ def audit_pairs(
     Raises:
         LCMemError: The table is missing or damaged, lacks a column, or none of its pairs can be scored.
     """
-    table = read_table(source, COLUMNS)
-    if table.empty:
-        raise LCMemError(f"{source}: no pairs in it")
+    table = read_pairs(source)
     root = source.absolute().parent
     named = table[COLUMNS].astype(str).map(lambda name: str(root / name))
     # scaled alike, as the two sets of an audit are
@@ -125,7 +145,9 @@ def audit_pairs(
     known = detector.head is not None
     pairs = table[usable].assign(logit=scores, probability=probabilities(scores, detector)).reset_index(drop=True)
     rates = paired_rates(scores, thresholds, logits=known)
-    return PairedResult(pairs, rates, ({PAPER: 0.0} if known else {}) | dict(thresholds), found.skipped)
+    return PairedResult(
+        pairs, rates, ({PAPER: 0.0} if known else {}) | dict(thresholds), found.skipped, int((~usable).sum())
+    )
 
 
 def pairs_of_audit(

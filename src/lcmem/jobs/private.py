@@ -13,6 +13,7 @@ import pandas as pd
 from lcmem.errors import LCMemError
 from lcmem.files import read_json
 from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.output import HIDDEN, MARK
 from lcmem.jobs.risk import Risk
 from lcmem.matching.features import FeatureSet
 from lcmem.store.index import INDEX
@@ -21,6 +22,8 @@ DIGITS = 16
 """Hexadecimal digits of a hash in tables."""
 NAMES = {"synthetic", "real", "path", "other", "identity", "other_identity", "dataset", "value"}
 """Columns that may name a picture, an identity or a folder, where they hold text."""
+GROUPS = ("sex", "gender", "age", "race", "ethnicity", "site", "split", "view", "modality", "label", "class", "finding")
+"""Columns of groups whose values stay: what another one is called, such as a name or a ward, is nobody's to read."""
 KEPT_BACK = "kept back in a private report"
 
 
@@ -32,7 +35,9 @@ def check_private(folder: Path) -> None:
     """
     summary = folder / "summary.json"
     finished = summary.is_file() and not read_json(summary).get("private")
-    if finished or (folder / "pictures").exists() or (folder / "features" / INDEX).is_file():
+    made = read_json(folder / MARK).get("audit", {}) if (folder / MARK).is_file() else {}
+    begun = any(not place.startswith(HIDDEN) for place in made.values())
+    if finished or begun or (folder / "pictures").exists() or (folder / "features" / INDEX).is_file():
         raise LCMemError(f"{folder}: holds an audit with names and pictures; choose another folder with --out")
 
 
@@ -81,17 +86,14 @@ class _Names:
     def hide(self, table: pd.DataFrame) -> pd.DataFrame:
         """A table without names."""
         texts = [name for name in table if name in NAMES and not pd.api.types.is_numeric_dtype(table[name])]
-        hidden = {name: table[name].map(self._value if name == "value" else self._name) for name in texts}
-        if "value" in hidden and "column" in table:  # data sets may be called after a hospital
-            hidden["value"] = hidden["value"].where(table["column"] != "dataset", table["value"].map(self._name))
+        hidden = {name: table[name].map(self._name) for name in texts}
+        if "value" in hidden:
+            groups = table["column"].str.lower().isin(GROUPS) & ~table["value"].isin(self.people)
+            hidden["value"] = table["value"].where(groups, hidden["value"])
         return table.assign(**hidden)
 
     def _name(self, name: str) -> str:
         return self.pictures.get(name) or (name and self.secret(name))
-
-    def _value(self, value: str) -> str:
-        """A group, such as a sex or a site, unless it is an identity."""
-        return self.secret(value) if value in self.people else value
 
 
 def _picture(key: str) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lcmem.files import write_table
 from lcmem.matching.verdicts import COPY
+from lcmem.pictures.hints import names_people
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.rates import effective_number, proportion
 
@@ -104,10 +105,11 @@ OWN = 0.9
 def group_columns(manifest: Manifest) -> list[str]:
     """Columns that name groups: those beside path and identity with few, but several, values that come again.
 
-    Paths are no groups, nor are people by another name: a column of patients beside their numbers.
+    Paths are no groups, nor are people by another name: a column of patients beside their numbers, or one that is
+    called so.
     """
     table = manifest.table
-    names = [str(name) for name in table if name not in ("path", "identity")]
+    names = [str(name) for name in table if name not in ("path", "identity") and not names_people(str(name))]
     values = {name: table[name].astype(str) for name in names}
     counts = {name: found.nunique() for name, found in values.items()}
     few = [name for name in names if 1 < counts[name] <= min(VALUES, len(table) // 2)]

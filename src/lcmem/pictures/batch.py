@@ -1,7 +1,7 @@
 """Several pictures as people have them: paths, PIL pictures, an array or a tensor of a generator's samples."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
@@ -22,7 +22,7 @@ def is_single(pictures: Any) -> bool:
     """Whether this is one picture: a path, a PIL picture, or an array of two or three dimensions."""
     if isinstance(pictures, str | os.PathLike | Image.Image):
         return True
-    return not isinstance(pictures, list | tuple) and len(getattr(pictures, "shape", ())) < 4
+    return not isinstance(pictures, list | tuple | Iterator) and len(getattr(pictures, "shape", ())) < 4
 
 
 def split_batch(pictures: PictureLike | Batch) -> list[Any]:
@@ -32,7 +32,7 @@ def split_batch(pictures: PictureLike | Batch) -> list[Any]:
         pictures: A picture or a batch. In arrays of pictures the colours may be the first or the last axis.
 
     Raises:
-        PictureError: An array of another shape, or with values outside [0, 1].
+        PictureError: An array of another shape, or with values outside [0, 1], or what is no picture at all.
     """
     many = [pictures] if is_single(pictures) else list(pictures)  # type: ignore[arg-type]
     return [each if isinstance(each, str | os.PathLike | Image.Image) else _oriented(each) for each in many]
@@ -41,10 +41,12 @@ def split_batch(pictures: PictureLike | Batch) -> list[Any]:
 def _oriented(picture: Any) -> np.ndarray:
     """``[H, W, 3]`` for integers, ``[3, H, W]`` for floats, as :func:`lcmem.pictures.image.load_picture` wants it."""
     array = np.asarray(picture.detach().cpu() if hasattr(picture, "detach") else picture)
+    if array.dtype.kind not in "biuf":
+        raise PictureError(f"{type(picture).__name__} is no picture: paths, PIL pictures, arrays and tensors are")
     whole = array.dtype in (np.uint8, np.uint16)
     if not whole:
-        array = array.astype(np.float32)
         _check_range(array)
+        array = array.astype(np.float32)
     if array.ndim != 3:
         return array
     last = array.shape[2] in SIDES and not (array.shape[0] in SIDES and array.shape[2] > array.shape[1])
@@ -63,4 +65,6 @@ def _check_range(array: np.ndarray) -> None:
             "give pictures / 2 + 0.5"
         )
     if high > 1 and high <= 255 and low >= 0:
-        raise PictureError(f"float pictures up to {high:.0f}: they must lie in [0, 1]; give them as uint8, or / 255")
+        raise PictureError(
+            f"pictures of {array.dtype} up to {high:.0f}: they must lie in [0, 1]; give them as uint8, or / 255"
+        )

@@ -72,7 +72,8 @@ def doubtful_folders(found: list[Found]) -> str:
         )
     if len(above) == len(parents):
         return ""
-    return f"the innermost folders ({len(parents)}) are taken for people; if those around them are: {proposal}"
+    otherwise = f"if those around them are: {proposal}" if proposal else "else name them with --identity-pattern"
+    return f"the innermost folders ({len(parents)}) are taken for people; {otherwise}"
 
 
 def _batches(found: list[Found], level: int | None) -> str:
@@ -158,6 +159,12 @@ def propose_pattern(paths: Iterable[str]) -> Proposal | None:
             pattern = pattern if pattern[0] == "/" or not nested else f"{pattern}[^/]*$"  # no folder is meant
             return Proposal(f"--identity-pattern '{pattern}'", count, len(people))
     return None
+
+
+def names_people(column: str) -> bool:
+    """Whether a column is called as if it said who somebody is: ``patient``, ``Subject_ID``, ``PatientName``."""
+    who = f"(?:{'|'.join(PERSON)})s?"
+    return bool(re.fullmatch(rf"(?i)name|(?:{who})?[ _-]?(?:{who}|id|name|number|no|nr|key|code|uid)", column))
 
 
 def propose_column(table: pd.DataFrame) -> Proposal | None:

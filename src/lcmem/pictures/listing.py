@@ -37,11 +37,14 @@ REMEDIES = {
     (TWICE,): "with / and with \\ in their names; the first one is read",
     (".zip",): "give the archive itself",
     (".7z", ".rar", ".tar", ".tgz"): "unpack it, or pack a .zip",
-    ("hidden",): "names that begin with a dot",
+    ("hidden",): "their names, or those of their folders, begin with a dot",
     ("DICOMDIR",): "a list of other files",
     (".heic", ".heif", ".psd", ".dng", ".cr2", ".nef", ".arw"): "convert to PNG or JPEG",
 }
 """What to do about files that are not pictures, by their suffix."""
+
+LEFT_BEHIND = ("__MACOSX", "@eaDir")
+"""Folders in which macOS and Synology keep what is no picture of the user's, though it looks like one."""
 
 Found: TypeAlias = tuple[str, tuple[str, ...]]
 """Absolute path of a picture, and the folders that it is in."""
@@ -54,7 +57,7 @@ class Listing:
     Attributes:
         pictures: Those that can be read, by their first bytes, whatever their suffix; or that claim to be pictures.
         ignored: How many other files there are, by suffix in lower case; ``hidden`` are those of any suffix whose
-            names begin with a dot.
+            names, or those of their folders, begin with a dot, and what programs leave behind.
     """
 
     pictures: list[Found] = field(default_factory=list)
@@ -63,8 +66,10 @@ class Listing:
     def add(self, path: str, name: str, inner: tuple[str, ...], head: Callable[[], bytes]) -> None:
         """Take a file in: an empty or damaged one of a picture's suffix too, which is then skipped with a reason."""
         file = PurePosixPath(name)
-        if file.name.startswith(".") or file.name == "DICOMDIR":
-            self.ignored["hidden" if file.name.startswith(".") else file.name] += 1
+        if any(part.startswith(".") or part in LEFT_BEHIND for part in (*inner, file.name)):
+            self.ignored["hidden"] += 1
+        elif file.name == "DICOMDIR":
+            self.ignored[file.name] += 1
         elif file.suffix.lower() in SUFFIXES or name.lower().endswith(VOLUME_SUFFIXES) or is_picture(head()):
             self.pictures.append((path, inner))
         else:

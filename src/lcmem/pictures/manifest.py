@@ -214,7 +214,10 @@ class Manifest:
         splits = known.groupby("identity")["split"].nunique()
         shared = splits[splits > 1]
         if len(shared):
-            raise LCMemError(f"{len(shared)} identities are in more than one split, for example {shared.index[0]!r}")
+            raise LCMemError(
+                f"identities in more than one split: {len(shared)}, for example {shared.index[0]!r}; give "
+                "each identity one split, or none to have them divided"
+            )
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Save as CSV or Parquet, by the file's suffix."""

@@ -5,6 +5,7 @@ import re
 import unicodedata
 import warnings
 from pathlib import Path, PureWindowsPath
+from typing import Any
 
 import pandas as pd
 
@@ -51,8 +52,13 @@ def as_text(column: pd.Series) -> pd.Series:
     """Every value as a person would write it: whole numbers without a point, "" where there is none."""
     if isinstance(column.dtype, pd.StringDtype):
         return column.fillna("").astype(str)
-    values = column.astype(object).where(column.notna(), "")
-    return values.map(lambda value: str(int(value) if isinstance(value, float) and value.is_integer() else value))
+    return column.astype(object).where(column.notna(), "").map(_as_text)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def composed(names: pd.Series) -> pd.Series:
@@ -63,12 +69,20 @@ def composed(names: pd.Series) -> pd.Series:
 def _absolute(root: Path, table: pd.DataFrame) -> pd.Series:
     """Where the pictures of a table are: below a folder, or in the zip file of their data set in it."""
     names = [_local(root, name) for name in table["path"]]
-    paths = [str(root / name) for name in names]
+    paths = [_plain(str(root / name)) for name in names]
     for dataset, rows in table.groupby("dataset").indices.items():
         if (root / f"{dataset}.zip").is_file() and not os.path.exists(paths[rows[0]]):
             for row in rows:
                 paths[row] = f"{root}/{dataset}.zip/{names[row]}"
     return pd.Series(paths, index=table.index, dtype=str)
+
+
+def _plain(path: str) -> str:
+    """A path without ``..``, so that a picture has one name, unless a linked folder makes it another place."""
+    if ".." not in path:
+        return path
+    plain = os.path.normpath(path)
+    return plain if _exists(plain) or not _exists(path) else path
 
 
 def _local(root: Path, name: str) -> str:

@@ -169,10 +169,14 @@ class Writer:
 
 
 def _append(path: Path, data: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut could keep a line and lose its row
+    try:
+        with path.open("ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut could keep a line and lose its row
+    except OSError as error:  # a full disk
+        error.filename = str(path)
+        raise
 
 
 def _checksum(row: np.ndarray) -> bytes:

@@ -25,9 +25,9 @@ from lcmem.stats.roc import psnr
 from lcmem.store import StoredRows
 from lcmem.store.pictures import decode_pictures
 from lcmem.training.callbacks import LatestCheckpoint
-from lcmem.training.fit import RunOptions
+from lcmem.training.fit import RunOptions, stoppable
 from lcmem.training.recipe import AutoencoderRecipe
-from lcmem.training.record import USED, claim, training_data
+from lcmem.training.record import USED, claim, training_data, warn_of_skipped
 from lcmem.training.start import precision_for
 
 LOG = logging.getLogger(__name__)
@@ -139,16 +139,16 @@ def train_autoencoder(
 
 def _train(manifest: Manifest, folder: Path, recipe: AutoencoderRecipe, options: RunOptions) -> None:
     L.seed_everything(recipe.seed, workers=True, verbose=False)
-    found = decode_pictures(manifest.select(split="train"), recipe.size, folder / "cache")
-    pictures, kept, skipped = found.pixels, found.manifest, [reason for _, reason in found.skipped]
-    held_out = decode_pictures(manifest.select(split="val"), recipe.size, folder / "cache").pixels
+    found, held_out = (decode_pictures(manifest.select(split=split), recipe.size, folder / "cache") for split in USED)
+    kept, skipped = found.manifest, [reason for part in (found, held_out) for _, reason in part.skipped]
+    warn_of_skipped(skipped, folder / NAME / CARD)
     sampler = WeightedRandomSampler(
         balanced_weights(kept.table["dataset"]).tolist(), recipe.steps * recipe.batch_size, replacement=True
     )
-    loader = DataLoader(RandomCrops(pictures, recipe.crop), recipe.batch_size, sampler=sampler, drop_last=True)
-    subset = np.random.default_rng(0).permutation(len(held_out))[:256]
+    loader = DataLoader(RandomCrops(found.pixels, recipe.crop), recipe.batch_size, sampler=sampler, drop_last=True)
+    subset = np.random.default_rng(0).permutation(len(held_out.pixels))[:256]
     validation: DataLoader[Tensor] = DataLoader(
-        torch.from_numpy(held_out[np.sort(subset)]),  # type: ignore[arg-type]
+        torch.from_numpy(held_out.pixels[np.sort(subset)]),  # type: ignore[arg-type]
         recipe.batch_size,
     )
     precision = precision_for(recipe.precision, options.device)
@@ -166,7 +166,8 @@ def _train(manifest: Manifest, folder: Path, recipe: AutoencoderRecipe, options:
         enable_model_summary=False,
     )
     module = AutoencoderTraining(recipe)
-    trainer.fit(module, loader, validation, ckpt_path=latest if latest.is_file() else None, weights_only=True)
+    with stoppable():
+        trainer.fit(module, loader, validation, ckpt_path=latest if latest.is_file() else None, weights_only=True)
     scores = trainer.validate(module, validation, verbose=False)[0]
     card: dict[str, object] = {
         "name": "compact-autoencoder",

@@ -1,6 +1,8 @@
 """Lightning's trainer for one stage: checkpoints, early stopping, logs, devices."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from torch.utils.data import DataLoader
 from lcmem.errors import LCMemError
 from lcmem.files import follows
 from lcmem.latents import LatentStore
+from lcmem.progress import check_stop
 from lcmem.training.batches import Batch, PairBatches
 from lcmem.training.callbacks import LatestCheckpoint, LearningCurves
 from lcmem.training.module import StageTraining
@@ -67,6 +70,19 @@ class RunOptions:
         }
 
 
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Hand Ctrl-C and SIGTERM on to the caller: Lightning ends the whole program on them."""
+    try:
+        yield
+    except SystemExit as stop:
+        cause = stop.__context__
+        raise (cause if isinstance(cause, KeyboardInterrupt) else stop) from None
+    except RuntimeError:  # a process that made batches got the signal as well
+        check_stop()
+        raise
+
+
 class PairData(L.LightningDataModule):
     """Each epoch's batches by their numbers; a resumed epoch begins in its middle."""
 
@@ -116,12 +132,9 @@ def fit(
     best = ModelCheckpoint(resume, "best", monitor="val_score", mode="max", enable_version_counter=False)
     trainer = _trainer(module, number, folder, options, precision, best)
     latest = resume / "latest.ckpt"
-    trainer.fit(
-        module,
-        datamodule=PairData(store, sampler, module, options.workers),
-        ckpt_path=latest if latest.is_file() else None,
-        weights_only=True,
-    )
+    data = PairData(store, sampler, module, options.workers)
+    with stoppable():
+        trainer.fit(module, datamodule=data, ckpt_path=latest if latest.is_file() else None, weights_only=True)
     state = torch.load(resume / "best.ckpt", weights_only=True)
     module.load_state_dict(state["state_dict"])
     score = None if best.best_model_score is None else float(best.best_model_score)

@@ -184,3 +184,9 @@ class AutoencoderRecipe(Settings):
     latent_noise: float = 0.03
     precision: Precision = "auto"
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.crop > self.size or self.crop % 8 or self.size % 8:
+            raise ValueError(f"crop={self.crop}, size={self.size}: multiples of 8 are needed, the crop the smaller")
+        return self

@@ -1,11 +1,12 @@
 """What a run writes down about itself: its recipe, its pictures, what its detectors were trained on."""
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any
 
 from lcmem.detectors.registry import REGISTRY, installed
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import read_json, write_json
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.tables import COLUMNS
@@ -15,6 +16,8 @@ from lcmem.training.settings import Settings
 RECIPE, RECORD, MANIFEST = "recipe.toml", "run.json", "manifest.csv"
 USED = ("train", "val")
 """The splits that a run sees; it never sees the other one."""
+LISTED = 20
+"""Pictures that cannot be used, named one by one."""
 WAY_OUT = "choose another --out, or delete this folder"
 
 
@@ -40,6 +43,14 @@ def claim(folder: Path, recipe: Settings, manifest: Manifest) -> None:
     recipe.write(folder / RECIPE)
     manifest.write(folder / MANIFEST)
     write_json(record, path)
+
+
+def warn_of_skipped(reasons: list[str], record: Path) -> None:
+    """Say which pictures cannot be used, or the first of them and where all stand."""
+    for reason in reasons[:LISTED]:
+        warnings.warn(f"skipped: {reason}", LCMemWarning, stacklevel=3)
+    if len(reasons) > LISTED:
+        warnings.warn(f"and {len(reasons) - LISTED} more, see {record}", LCMemWarning, stacklevel=3)
 
 
 def training_data(manifest: Manifest) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """A run: a recipe and pictures become a detector, in a folder that remembers everything."""
 
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from lcmem.checkpoints import CARD
 from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import LatentEncoder, load_encoder
-from lcmem.errors import LCMemWarning
 from lcmem.files import alone_in, follows
 from lcmem.latents import CARD as STORE
 from lcmem.latents import LatentStore, build_store
@@ -28,15 +26,12 @@ from lcmem.training.fit import RunOptions, fit
 from lcmem.training.head import LabelledPairs, fit_head, labelled_pairs
 from lcmem.training.module import StageTraining
 from lcmem.training.recipe import Recipe
-from lcmem.training.record import USED, claim, origins, training_data
+from lcmem.training.record import USED, claim, origins, training_data, warn_of_skipped
 from lcmem.training.sampler import PairSampler
 from lcmem.training.stage import Stage
 from lcmem.training.start import load_start, start_network
 from lcmem.training.teachers import Lesson, lessons_of, load_teachers
 from lcmem.training.validation import ValidationList, copy_list, edited_pairs, reid_list, reid_pairs
-
-LISTED = 20
-"""Pictures that cannot be used are named one by one up to this number."""
 
 
 def train(
@@ -75,7 +70,7 @@ def train(
     with alone_in(folder):
         claim(folder, recipe, manifest)
         store = _latents(data, manifest, recipe, encoder, folder / "latents", options)
-        _warn_of_skipped(store)
+        warn_of_skipped(store.skipped, store.folder / SKIPPED)
         L.seed_everything(recipe.seed, workers=True, verbose=False)
         run = _Run(recipe, store, encoder, teachers, folder, options)
         for number, stage in enumerate(recipe.stages, 1):
@@ -87,14 +82,6 @@ def train(
 def read_data(source: Path, read: Callable[[Path], Manifest] = Manifest.read) -> Manifest | LatentStore:
     """What is trained on: the folder of a LatentStore, or what ``read`` makes of other pictures."""
     return LatentStore.open(source) if (source / STORE).is_file() else read(source)
-
-
-def _warn_of_skipped(store: LatentStore) -> None:
-    for reason in store.skipped[:LISTED]:
-        warnings.warn(f"skipped: {reason}", LCMemWarning, stacklevel=3)
-    if len(store.skipped) > LISTED:
-        rest = len(store.skipped) - LISTED
-        warnings.warn(f"and {rest} more, see {store.folder / SKIPPED}", LCMemWarning, stacklevel=3)
 
 
 def _with_splits(data: Manifest | LatentStore) -> Manifest:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, examples, split_names
-from lcmem.cli.benchmark.group import Detectors, chosen_split, group, read_data
+from lcmem.cli.benchmark.group import Detectors, chosen_split, fail_without_numbers, group, read_data
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
@@ -40,3 +40,4 @@ def audit(
     table = benchmark_audit(test, names, out, rate=fpr, pictures=pictures, options=Options(device, download))
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
     typer.echo(f"table: {out / 'audits.csv'}")
+    fail_without_numbers(table)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, Size, examples, split_names
-from lcmem.cli.benchmark.group import Cache, Detectors, group, read_data
+from lcmem.cli.benchmark.group import Cache, Detectors, fail_without_numbers, group, read_data
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
@@ -62,3 +62,4 @@ def copy(
         typer.echo(f"{row.detector}: {row.status}", err=True)
     typer.echo((out / "copy.md").read_text(encoding="utf-8"))
     typer.echo(f"table: {out / 'copy.csv'}")
+    fail_without_numbers(table)

@@ -10,6 +10,8 @@ from lcmem.cli.pictures import Reading
 from lcmem.cli.stopping import held
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lcmem.pictures.manifest import Manifest
 
 group = typer.Typer(help="Measure detectors on labelled pictures.", no_args_is_help=True)
@@ -60,3 +62,9 @@ def read_data(
 def chosen_split(manifest: "Manifest", split: str | None) -> str | None:
     """What was asked for; else ``test`` where there is one."""
     return split or ("test" if "test" in set(manifest.table["split"]) else None)
+
+
+def fail_without_numbers(table: "pd.DataFrame") -> None:
+    """End a benchmark that could measure no detector with exit code 1."""
+    if not (table["status"] == "ok").any():
+        raise typer.Exit(1)

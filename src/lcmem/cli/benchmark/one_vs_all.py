@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, Size, examples, split_names
-from lcmem.cli.benchmark.group import Cache, chosen_split, group, read_data
+from lcmem.cli.benchmark.group import Cache, chosen_split, fail_without_numbers, group, read_data
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
@@ -47,3 +47,4 @@ def one_vs_all(
     table = benchmark_one_vs_all(test, val, names, out, size=size, cache=cache, options=options)
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     typer.echo(f"table: {out / 'one_vs_all.csv'}")
+    fail_without_numbers(table)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, Size, examples, split_names
-from lcmem.cli.benchmark.group import Cache, Detectors, chosen_split, group, read_data
+from lcmem.cli.benchmark.group import Cache, Detectors, chosen_split, fail_without_numbers, group, read_data
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ def reid(
     if (out / "reliability.png").is_file():
         typer.echo(f"reliability: {out / 'reliability.png'}, {out / 'reliability.svg'}")
     typer.echo(f"pairs: {out / 'pairs.csv'}")
-    if not (table["status"] == "ok").any():
-        raise typer.Exit(1)
+    fail_without_numbers(table)
 
 
 def print_reid(table: "pd.DataFrame", split: str | None) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, examples, split_names
-from lcmem.cli.benchmark.group import group
+from lcmem.cli.benchmark.group import fail_without_numbers, group
 from lcmem.cli.stopping import held
 
 
@@ -34,3 +34,4 @@ def speed(
     table = benchmark_speed(names, out, options=Options(device, download))
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.1f}", na_rep=""))
     typer.echo(f"table: {out / 'speed.csv'}")
+    fail_without_numbers(table)
