@@ -20,7 +20,7 @@ from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemWarning
 from lcmem.jobs.output import claim_output
-from lcmem.matching.control import IN_BOTH, IN_HOLDOUT, TWO_IDENTITIES
+from lcmem.matching.twins import IN_BOTH, IN_HOLDOUT, TWO_IDENTITIES
 from lcmem.model import SiameseNetwork
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest

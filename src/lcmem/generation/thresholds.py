@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from lcmem.detectors.base import Detector
 from lcmem.matching.calibration_file import CalibrationFile
-from lcmem.matching.control import real_chance
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import UNMEASURED, Look
+from lcmem.matching.own_chance import real_chance
 from lcmem.stats.calibration import calibrate, check_share
 
 

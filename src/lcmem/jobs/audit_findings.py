@@ -13,12 +13,13 @@ from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.jobs.audit_threshold import OperatingPoint, operating_point, read_point
 from lcmem.jobs.risk import Risk, measure_risk
 from lcmem.matching.chance import copy_groups
-from lcmem.matching.control import Control, control_scores, shared_files
+from lcmem.matching.control import Control, control_scores
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.grades import graded
 from lcmem.matching.looks import RANKS
-from lcmem.matching.matches import best_matches, evidence, match_table
+from lcmem.matching.matches import best_matches, match_clusters, match_table
+from lcmem.matching.twins import shared_files
 from lcmem.matching.verdicts import COPY
 from lcmem.report.verdict import holdout_note
 from lcmem.stats.rates import Rate, effective_number, excess, proportion
@@ -53,7 +54,7 @@ def compare_sets(
     finder = replace(finder, look=point.look)
     matches = graded(match_table(synthetic, real, best, point.calibration, finder), point.chance)
     matches = matches[matches["rank"] <= settings.top_k].reset_index(drop=True)
-    clusters = evidence(matches, synthetic, finder)
+    clusters = match_clusters(matches, synthetic, finder)
     memorization, copies = _rates(matches, clusters)
     least = min(point.calibration.logit, finder.levels.sure)
     held = point.control.rate(least, point.look) if point.control else None

@@ -27,14 +27,14 @@ MEANING = {
 """What it means that two sets are told apart easily."""
 
 
-def separations(sets: Mapping[str, FeatureSet], evidence: np.ndarray) -> dict[str, Separation | None]:
+def separations(sets: Mapping[str, FeatureSet], clusters: np.ndarray) -> dict[str, Separation | None]:
     """How well the real set is told apart from the synthetic one and from the holdout.
 
     Args:
         sets: ``real``, ``synthetic`` and perhaps ``holdout``.
-        evidence: Cluster of each synthetic picture.
+        clusters: Cluster of each synthetic picture.
     """
-    found = {SYNTHETIC: _separation(sets["real"], sets["synthetic"], evidence)}
+    found = {SYNTHETIC: _separation(sets["real"], sets["synthetic"], clusters)}
     if "holdout" in sets:
         found[HOLDOUT] = _separation(sets["real"], sets["holdout"], _people(sets["holdout"]))
     return found

@@ -1,4 +1,4 @@
-"""From which pictures an audit takes its threshold, and with which it controls that: never the same."""
+"""The threshold of an audit, given, calibrated or read from a file, with what the user should know about it."""
 
 from dataclasses import dataclass, replace
 from math import inf
@@ -8,11 +8,12 @@ import pandas as pd
 
 from lcmem.matching.basis import calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile
-from lcmem.matching.control import Control, real_chance
+from lcmem.matching.control import Control
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.copy_levels import CopyLevels
 from lcmem.matching.features import FeatureSet, data_fingerprint
 from lcmem.matching.looks import UNMEASURED, WAYS, Look
+from lcmem.matching.own_chance import real_chance
 from lcmem.stats.calibration import WARNED, Calibration, calibrate, given
 from lcmem.stats.chance import Chance
 

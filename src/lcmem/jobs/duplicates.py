@@ -11,10 +11,10 @@ from lcmem.detectors.base import Detector
 from lcmem.files import write_table
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare
-from lcmem.matching.control import real_chance
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.groups import connected_components
+from lcmem.matching.own_chance import real_chance
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.pictures.content import linked_to
 from lcmem.stats.calibration import DEFAULT_RATE, calibrate

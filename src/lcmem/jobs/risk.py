@@ -58,7 +58,7 @@ class Risk:
 
 
 def measure_risk(
-    matches: pd.DataFrame, real: Manifest, synthetic: Manifest, copies: np.ndarray, evidence: np.ndarray
+    matches: pd.DataFrame, real: Manifest, synthetic: Manifest, copies: np.ndarray, clusters: np.ndarray
 ) -> Risk:
     """The tables.
 
@@ -69,7 +69,7 @@ def measure_risk(
         real: N training pictures.
         synthetic: The generated ones, in the order of the matches.
         copies: Group of copies of each training picture, ``[N]``.
-        evidence: Cluster of each synthetic picture, see :func:`lcmem.matching.matches.evidence`.
+        clusters: Cluster of each synthetic picture, see :func:`lcmem.matching.matches.match_clusters`.
     """
     owner = pd.Series(real.identities, index=real.paths).str.removeprefix("\0")
     hits = matches[matches["match"]]
@@ -83,7 +83,7 @@ def measure_risk(
     return Risk(
         identities=people,
         groups=_groups(real, owner, set(hits["who"])),
-        labels=_labels(synthetic, matches, evidence),
+        labels=_labels(synthetic, matches, clusters),
         pictures=pictures,
         duplicates=_duplicates(table, by_path),
     )
@@ -139,13 +139,13 @@ def _groups(real: Manifest, owner: pd.Series, hit: set[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=GROUPS)
 
 
-def _labels(synthetic: Manifest, matches: pd.DataFrame, evidence: np.ndarray) -> pd.DataFrame:
+def _labels(synthetic: Manifest, matches: pd.DataFrame, clusters: np.ndarray) -> pd.DataFrame:
     matched, rows = matches["match"][matches["rank"] == 1].to_numpy(), []
     for column in group_columns(synthetic):
         values = synthetic.table[column].astype(str).to_numpy()
         for value in np.unique(values):
             here = values == value
-            worth = effective_number(evidence[here], matched[here])
+            worth = effective_number(clusters[here], matched[here])
             rate = proportion(int(matched[here].sum()), int(here.sum()), worth)
             rows.append((column, value, rate.total, rate.count, rate.value, rate.low, rate.high))
     return pd.DataFrame(rows, columns=LABELS)

@@ -5,9 +5,9 @@ from dataclasses import replace
 from lcmem.detectors.base import Detector
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
-from lcmem.matching.control import real_chance
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
+from lcmem.matching.own_chance import real_chance
 from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, given
 from lcmem.stats.chance import Chance
 

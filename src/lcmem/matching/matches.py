@@ -98,7 +98,7 @@ def match_table(
     return table.assign(rank=np.tile(np.arange(1, k + 1), count))
 
 
-def evidence(matches: pd.DataFrame, synthetic: FeatureSet, finder: CopyFinder) -> np.ndarray:
+def match_clusters(matches: pd.DataFrame, synthetic: FeatureSet, finder: CopyFinder) -> np.ndarray:
     """Clusters ``[Q]`` of synthetic pictures that stand or fall together: copies of each other, or matches of one
     identity."""
     best = matches[matches["rank"] == 1]

@@ -1,0 +1,88 @@
+"""How alike pictures of a real set are to those of its other people, by their scores and by their looks."""
+
+from dataclasses import replace
+from math import inf
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from lcmem.errors import LCMemError
+from lcmem.matching.chance import OwnMatches, match_others, merge, reconcile
+from lcmem.matching.compare import compare
+from lcmem.matching.copies import CopyFinder
+from lcmem.matching.features import FeatureSet
+from lcmem.matching.looks import BLIND, RANKS, UNMEASURED, Look, measure_look
+from lcmem.matching.twins import TWO_IDENTITIES, twin_table
+from lcmem.stats.chance import CONFIDENCE, Chance
+
+LOOKED = 500
+"""Chance matches of the real set whose thumbnails are compared, at most."""
+
+
+class OwnChance(NamedTuple):
+    """Chance matches of a real set's own pictures.
+
+    Attributes:
+        chance: The chance matches.
+        method: What they were measured on, a key of :data:`lcmem.stats.calibration.ORIGINS`.
+        twins: Pictures that are filed under two identities.
+        groups: Group of copies of each picture, ``[N]``; None where identities made that needless.
+        matches: What the chance matches are taken from.
+    """
+
+    chance: Chance
+    method: str
+    twins: pd.DataFrame
+    groups: np.ndarray | None
+    matches: OwnMatches
+
+    def look(self, real: FeatureSet, finder: CopyFinder, confidence: float = CONFIDENCE) -> Look:
+        """When pictures match by their looks, from at most :data:`LOOKED` chance matches, chosen by their content."""
+        identities = self.matches.identities
+        rows = np.flatnonzero((identities >= 0) & (self.matches.partners >= 0))
+        if len(rows) > LOOKED:
+            rows = np.sort(rows[np.argsort(np.array(real.keys, dtype=object)[rows], kind="stable")[:LOOKED]])
+        if finder.levels.candidate == inf:
+            return BLIND
+        if not len(rows):
+            return UNMEASURED
+        known = {"query_identities": identities[rows], "gallery_identities": identities, "title": "chance looks"}
+        queries, k = real.blocks.take(rows), min(RANKS, len(identities))
+        best = compare(queries, real.blocks, finder.detector, k=k, **known).different
+        assert best is not None
+        looks = finder.best_looks(real, rows, real, best.positions)
+        chance = replace(self.chance, scores=self.matches.scores[rows], clusters=identities[rows])
+        return measure_look(looks, chance, confidence)
+
+
+def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None = None) -> OwnChance:
+    """Chance matches of the real set's own pictures.
+
+    Args:
+        real: N pictures.
+        finder: Tells copies from look-alikes.
+        listed: Positions of those that are files of the synthetic set: nobody knows whom these show.
+
+    Raises:
+        LCMemError: Fewer than three pictures.
+    """
+    if len(real.keys) < 3:
+        raise LCMemError("fewer than 3 real pictures are too few to calibrate a threshold on; give --threshold")
+    names = real.manifest.table["identity"]
+    identities = pd.factorize(names.where(names != ""))[0].astype(np.int64)
+    if listed is not None and len(listed) < len(identities):
+        identities[listed] = -1
+    twins = twin_table(TWO_IDENTITIES, real, np.empty(0, int), real, np.empty(0, int))
+    if identities.max() > 0:
+        own = match_others(real, identities, finder, reconcile)
+        twins = twin_table(TWO_IDENTITIES, real, own.copies[:, 0], real, own.copies[:, 1])
+        if own.identities.max() > 0:
+            return OwnChance(_chance(own), "identities", twins, None, own)
+    own = match_others(real, np.arange(len(names)), finder, merge)
+    return OwnChance(_chance(own), "copy groups", twins, own.identities, own)
+
+
+def _chance(own: OwnMatches) -> Chance:
+    known = own.identities >= 0
+    return Chance(own.scores[known], own.identities[known], mutual=True, growth=len(known) / int(known.sum()))
