@@ -6,7 +6,7 @@ import warnings
 import pandas as pd
 import pytest
 
-from lcmem.errors import LCMemWarning
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.pictures.hints import names_people, propose_column, propose_pattern
 from lcmem.pictures.manifest import Manifest
 
@@ -168,3 +168,17 @@ def test_a_person_called_test_among_others_is_asked_about(lay_out):
     assert "'test' is taken for the pictures of a split, but 'ann' lies beside it" in remark
     pattern = re.search("--identity-pattern '(.+)' would give 3 identities for 4 pictures", remark)[1]
     assert set(read(root, identity_pattern=pattern)[0].identities) == {"ann", "bob", "test"}
+
+
+def test_a_pattern_that_fits_everything_is_doubted(lay_out):
+    root = lay_out(*[f"{k:03}.png" for k in range(100)])
+    manifest, (said,) = read(root, identity_pattern=".")
+    assert len(set(manifest.identities)) == 1 and "only 1 identity ('/', …) with 100 pictures each" in said
+
+
+def test_options_that_would_be_ignored_are_refused(lay_out):
+    root = lay_out("1.png")
+    with pytest.raises(LCMemError, match=r"no such folder .* correct --root"):
+        Manifest.read(root, root=root / "gone")
+    with pytest.raises(LCMemError, match="does not go with --no-identities"):
+        Manifest.read(root, identity_pattern="(.)", identities=False)

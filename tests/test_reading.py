@@ -62,6 +62,7 @@ def test_one_message_where_the_pictures_are_not_there(lcmem, elsewhere, tmp_path
     remarks = [line for line in said.splitlines() if "same pictures" not in line]
     assert code == 1 and len(remarks) == 1, said
     assert "none of the 16 listed pictures is there" in said and "--root FOLDER" in said
+    (tmp_path / "nowhere").mkdir()
     code, _, said = lcmem(*arguments, "--root", tmp_path / "nowhere")
     assert code == 1 and f"for example {tmp_path}/nowhere/0.png" in said, "the option is taken"
 

@@ -140,9 +140,10 @@ def few_people(table: pd.DataFrame) -> str:
         return ""
     proposal = propose_pattern(named["path"])
     examples = ", ".join(map(repr, counts.index[:3]))
+    number = "1 identity" if len(counts) == 1 else f"{len(counts)} identities"
     return (
-        f"only {len(counts)} identities ({examples}, …) with {int(counts.median())} pictures "
-        f"each: if these are kinds of pictures and not people, {proposal or '--no-identities'}"
+        f"only {number} ({examples}, …) with {int(counts.median())} pictures each: if these are kinds of pictures and "
+        f"not people, {proposal or '--no-identities'}"
     )
 
 

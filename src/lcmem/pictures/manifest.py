@@ -89,7 +89,8 @@ class Manifest:
             root: What a table's relative paths are relative to; None is its folder.
 
         Raises:
-            LCMemError: Nothing there, no picture in it, a missing column, or a pattern or a tag that fits no picture.
+            LCMemError: Nothing there, no picture in it, a missing column, a pattern or a tag that fits no picture, or
+                options that exclude each other.
 
         Warns:
             LCMemWarning: Identities that are hardly people, or pictures that are listed more than once.
@@ -97,6 +98,10 @@ class Manifest:
         if isinstance(source, Manifest):
             return source
         path, base = Path(source), None if root is None else Path(root)
+        if base is not None and not base.is_dir():
+            raise LCMemError(f"{base}: no such folder for the paths of a table to start at; correct --root")
+        if not identities and (identity_pattern or identity_tag):
+            raise LCMemError("an option that names identities does not go with --no-identities; leave one out")
         listing, table = listed(path, identity_column, base)
         if table.empty:
             others = described(listing.ignored) or "no files at all"
@@ -111,7 +116,7 @@ class Manifest:
         table["path"], guessed = with_bits(list(table["path"]))
         if not show_ids and (medical or guessed is not None or table["path"].str.contains("#bits=", regex=False).any()):
             table = without_ids(table, identity_column)
-        doubt = doubtful_folders(listing.pictures) or few_people(table) if doubtful else ""
+        doubt = (doubtful_folders(listing.pictures) if doubtful else "") or (few_people(table) if identities else "")
         if doubt:
             warnings.warn(f"{path}: {doubt}", LCMemWarning, stacklevel=2)
         return cls(table, listing.ignored, os.path.abspath(path), guessed, doubt)
