@@ -1,18 +1,20 @@
 """Shared fixtures: real faces, a folder of the data pack, a browser."""
 
+from __future__ import annotations
+
+import hashlib
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from lcmem.detectors.lcmem import LCMem
-from lcmem.encoders import load_encoder
-from lcmem.jobs.demo import faces_folder
-from lcmem.pictures.manifest import Manifest
+if TYPE_CHECKING:  # pytest-xdist waits for this module before it starts its processes, which load all that themselves
+    from lcmem.detectors.lcmem import LCMem
+    from lcmem.pictures.manifest import Manifest
 
 SLOWEST = (
     "ray",
@@ -37,12 +39,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def faces() -> Path:
     """ORL faces: folders s1 … s40 with 1.pgm … 10.pgm."""
+    from lcmem.jobs.demo import faces_folder
+
     return faces_folder()
 
 
 @pytest.fixture(scope="session")
 def orl(faces: Path) -> Manifest:
     """The 400 faces, 40 people × 10. (The wheel holds one further picture, which is no photo of the series.)"""
+    from lcmem.pictures.manifest import Manifest
+
     found = Manifest.read(faces)
     return found.rows([k for k, path in enumerate(found.paths) if path.endswith(".pgm")])
 
@@ -50,6 +56,8 @@ def orl(faces: Path) -> Manifest:
 @pytest.fixture(scope="session")
 def people(orl: Manifest) -> Manifest:
     """The same with splits: 26 people to train on, 6 to validate, 8 to test."""
+    from lcmem.pictures.manifest import Manifest
+
     number = orl.table["identity"].str[1:].astype(int)
     return Manifest(orl.table.assign(split=np.select([number <= 26, number <= 32], ["train", "val"], "test")))
 
@@ -57,12 +65,16 @@ def people(orl: Manifest) -> Manifest:
 @pytest.fixture(scope="session")
 def bundled() -> LCMem:
     """The detector that users have."""
+    from lcmem.detectors.lcmem import LCMem
+
     return LCMem.load("compact")
 
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Folder of the bundled detector without its recogniser of faces: pictures of people take a third of the time."""
+    from lcmem.detectors.lcmem import LCMem
+
     folder, detector = tmp_path_factory.mktemp("weights") / "compact", LCMem.load("compact")
     detector.network.without_faces()
     return str(detector.save(folder))
@@ -71,13 +83,42 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def compact(weights: str) -> LCMem:
     """For claims that are not about the bundled detector itself."""
+    from lcmem.detectors.lcmem import LCMem
+
     return LCMem.load(weights)
+
+
+@pytest.fixture(scope="module")
+def looks_once():
+    """Where many audits are of nearly the same pictures: the same two are laid over each other once in a file.
+
+    What is found of two thumbnails depends on nothing but them; ``test_looks.py`` is about that.
+    """
+    from lcmem.matching import looks
+
+    known, correlate = {}, looks.correlate
+
+    def digest(thumbnail):
+        return hashlib.blake2b(np.ascontiguousarray(thumbnail), digest_size=16).digest()
+
+    def remembered(pictures, real):
+        pairs = [(digest(one), digest(two)) for one, two in zip(pictures, real, strict=True)]
+        new = [at for at, pair in enumerate(pairs) if pair not in known]
+        found = correlate([pictures[at] for at in new], [real[at] for at in new])
+        known.update(zip((pairs[at] for at in new), found, strict=True))
+        return np.array([known[pair] for pair in pairs]).reshape(-1, len(looks.WAYS))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(looks, "correlate", remembered)
+        yield
 
 
 class CountingEncoder:
     """The bundled encoder, and how many pictures it was given."""
 
     def __init__(self) -> None:
+        from lcmem.encoders import load_encoder
+
         self.encoder, self.pictures = load_encoder(), 0
         original = self.encoder.encode
 
@@ -107,6 +148,7 @@ TINY_VAE = {
 def vae(tmp_path_factory):
     """A small ``AutoencoderKL``, as the hub would give it."""
     import diffusers
+    import torch
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("hub") / "vae"

@@ -28,6 +28,8 @@ from lcmem.pictures.manifest import Manifest
 from lcmem.stats.rates import effective_number, excess, proportion
 from lcmem.store import StoredRows
 
+pytestmark = pytest.mark.usefixtures("looks_once")
+
 
 @pytest.mark.parametrize("total", [8, 50, 400])
 def test_the_interval_of_a_share_holds_the_truth(total):

@@ -8,6 +8,8 @@ import pytest
 import lcmem
 from lcmem.report.verdict import ALARM, CALM, UNCLEAR, holdout_note, judge
 
+pytestmark = pytest.mark.usefixtures("looks_once")
+
 NUMBERS = {
     "n_synthetic": 5000, "n_memorized": 462, "n_copies": 0, "same_identity": True, "holdout_rate": None,
     "false_positive_rate": 0.01, "false_positive_rate_bound": 0.02, "threshold_method": "identities",

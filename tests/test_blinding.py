@@ -25,6 +25,7 @@ from lcmem.model import SiameseNetwork
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest
 
+pytestmark = pytest.mark.usefixtures("looks_once")
 PLANTED = 10
 """Exact copies, and as many at JPEG quality 75."""
 
@@ -210,7 +211,8 @@ def test_a_head_that_scores_strangers_above_copies(world, compact):
     weight = torch.randn(settings.features, generator=torch.Generator().manual_seed(0))
     network.head.raw_weight.copy_(weight)
     linear = LCMem(network, compact.encoder, compact.size, name="linear")
-    result = lcmem.audit(Manifest(world.real), world.root / "generated", holdout=Manifest(world.holdout), model=linear)
+    sets = {"synthetic": world.root / "generated", "holdout": Manifest(world.holdout)}
+    result = lcmem.audit(Manifest(world.real), **sets, model=linear, workers=0)
     assert found(result) == (PLANTED, PLANTED)
     assert result.calibration.logit == np.inf and "cannot tell" in result.calibration.explanation
     assert result.holdout.count == 0 and result.memorization.count == 2 * PLANTED

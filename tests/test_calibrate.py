@@ -22,6 +22,8 @@ from lcmem.pictures.manifest import Manifest
 from lcmem.stats.chance import Chance
 from test_cli_help import all_commands
 
+pytestmark = pytest.mark.usefixtures("looks_once")
+
 
 @pytest.fixture(scope="module")
 def real(orl):

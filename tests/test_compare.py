@@ -41,13 +41,12 @@ def test_the_default_says_where_it_comes_from(faces):
 
 
 @pytest.mark.parametrize(("other", "code"), [("copy.jpg", 0), ("s2.pgm", 1)])
-def test_a_threshold_measured_on_pictures_like_these(faces, people, tmp_path, other, code):
+def test_a_threshold_measured_on_pictures_like_these(faces, people, weights, tmp_path, other, code):
     people.rows(range(60, 160)).write(tmp_path / "set.csv")
     Image.open(faces / "s1" / "1.pgm").save(tmp_path / "copy.jpg", quality=60)
     shutil.copy(faces / "s2" / "1.pgm", tmp_path / "s2.pgm")
-    done = run(
-        faces / "s1" / "1.pgm", tmp_path / other, "--against", tmp_path / "set.csv", "--exit-code", "--workers", 0
-    )
+    options = ["--against", tmp_path / "set.csv", "--exit-code", "--workers", 0, "--model", weights]
+    done = run(faces / "s1" / "1.pgm", tmp_path / other, *options)
     assert done.exit_code == code, done.output
     assert re.search(r"at most 1% of 4,500 pairs of different identities reach it", done.output)
     assert re.search(r"scale: [0-9.]+% of these pairs lie above p 0\.5", done.output)

@@ -222,7 +222,7 @@ def test_slow_detectors_compare_each_copy_with_two_strangers(people, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def run(people, tmp_path_factory):
+def run(people, weights, tmp_path_factory):
     """A run with a quick, a slow, a kept and a missing detector, on people and on the same pictures without names."""
     folder = tmp_path_factory.mktemp("copy")
     unknown = people.table.assign(dataset="unknown", identity="")
@@ -233,7 +233,7 @@ def run(people, tmp_path_factory):
 
         Image.fromarray(255 - np.asarray(Image.open(path))).save(target)
     manifest = Manifest(pd.concat((people.table, unknown.assign(path=copied)), ignore_index=True))
-    return folder, manifest, ["ncc", "ssim", "compact", "gone=/nowhere"]
+    return folder, manifest, ["ncc", "ssim", f"compact={weights}", "gone=/nowhere"]
 
 
 def measure(run, out="out", **options):
@@ -311,8 +311,8 @@ def test_a_second_run_embeds_nothing_again(table, run, monkeypatch):
         raise AssertionError("embedded again")
 
     monkeypatch.setattr(LCMem, "embed", refuse)
-    folder, manifest, _ = run
-    again = measure((folder, manifest, ["compact"]), out="again", cache=folder / "out" / "cache")
+    folder, manifest, detectors = run
+    again = measure((folder, manifest, detectors[2:3]), out="again", cache=folder / "out" / "cache")
     first = table[table["detector"] == "compact"].reset_index(drop=True)
     pd.testing.assert_frame_equal(again, first)
 

@@ -131,11 +131,12 @@ def run(*arguments):
     return CliRunner().invoke(app, ["compare", *map(str, arguments)])
 
 
-def test_the_command_draws_pictures_maps_and_verdict(faces, tmp_path):
+def test_the_command_draws_pictures_maps_and_verdict(faces, weights, tmp_path):
     named = tmp_path / "$x_{猫 and a name that is far too long to stand above a picture.png"
     face(faces, 1, 2).save(named)
-    plain = run(faces / "s1" / "1.pgm", named)
-    done = run(faces / "s1" / "1.pgm", named, "--explain", tmp_path / "new" / "why.png")
+    words = faces / "s1" / "1.pgm", named, "--model", weights
+    plain = run(*words)
+    done = run(*words, "--explain", tmp_path / "new" / "why.png")
     assert done.exit_code == 0 and done.output.startswith(plain.output), done.output
     assert done.output.splitlines()[-1].endswith("why.png")
     with Image.open(tmp_path / "new" / "why.png") as drawn:

@@ -26,6 +26,8 @@ from lcmem.model import NetworkSettings, SiameseNetwork
 from lcmem.pictures.image import load_levels, load_picture
 from lcmem.stats.chance import ROUNDING
 
+pytestmark = pytest.mark.usefixtures("looks_once")
+
 
 @pytest.fixture(scope="module")
 def real(people):

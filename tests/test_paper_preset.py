@@ -48,6 +48,7 @@ def test_pretrained_weights_that_are_not_here(sixty_four, vae, tmp_path, monkeyp
         train(recipe, sixty_four, tmp_path / "a")
     with pytest.raises(LCMemError, match="no such file"):
         train(recipe.with_settings(["network.pretrained=none.safetensors"]), sixty_four, tmp_path / "b")
+    assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists(), "before anything is encoded"
 
 
 def test_pretrained_weights_from_a_file(sixty_four, tmp_path, vae):

@@ -13,6 +13,8 @@ from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import load_levels
 from lcmem.scan import scan
 
+pytestmark = pytest.mark.usefixtures("looks_once")
+
 
 @pytest.fixture(scope="module")
 def levels(orl):

@@ -67,11 +67,10 @@ def test_one_message_where_the_pictures_are_not_there(lcmem, elsewhere, tmp_path
     assert code == 1 and f"for example {tmp_path}/nowhere/0.png" in said, "the option is taken"
 
 
-def test_an_audit_with_a_root(lcmem, elsewhere, tmp_path):
+def test_an_audit_with_a_root(lcmem, elsewhere, weights, tmp_path):
     table, root = elsewhere
-    code, _, said = lcmem(
-        "audit", table, table, "--root", root, "--identity-column", "patient", "--out", tmp_path / "o"
-    )
+    words = ["audit", table, table, "--root", root, "--identity-column", "patient", "--model", weights]
+    code, _, said = lcmem(*words, "--out", tmp_path / "o")
     assert code == 0, said
     skipped = pd.read_csv(tmp_path / "o" / "skipped.csv")
     assert list(skipped["set"]) == ["real", "synthetic"]
@@ -79,7 +78,7 @@ def test_an_audit_with_a_root(lcmem, elsewhere, tmp_path):
     assert set(pd.read_csv(tmp_path / "o" / "matches.csv")["identity"]) <= {f"p{k}" for k in range(8)}
 
 
-def test_sixteen_bit_pictures_against_their_eight_bit_twins(lcmem, orl, tmp_path):
+def test_sixteen_bit_pictures_against_their_eight_bit_twins(lcmem, orl, weights, tmp_path):
     """Alone, the dim real ones would be taken for 12 bits: they would look as if exposed sixteen times as long."""
     for name in ("real", "synthetic"):
         (tmp_path / name).mkdir()
@@ -88,7 +87,8 @@ def test_sixteen_bit_pictures_against_their_eight_bit_twins(lcmem, orl, tmp_path
         Image.fromarray(levels).save(tmp_path / "real" / f"{number}.png")
         if number % 3 == 0:
             Image.fromarray((levels >> 8).astype(np.uint8)).save(tmp_path / "synthetic" / f"{number}.png")
-    code, _, said = lcmem("audit", tmp_path / "real", tmp_path / "synthetic", "--out", tmp_path / "o")
+    sets = tmp_path / "real", tmp_path / "synthetic"
+    code, _, said = lcmem("audit", *sets, "--model", weights, "--out", tmp_path / "o")
     assert code == 0 and "read as 16 bits" in said
     best = pd.read_csv(tmp_path / "o" / "matches.csv").query("rank == 1")
     assert (best["synthetic"].str.extract(r"(\d+)\.png")[0] == best["real"].str.extract(r"(\d+)\.png")[0]).all()

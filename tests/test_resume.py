@@ -1,20 +1,25 @@
 """Claim: killed in the middle of an epoch, the same command ends with what an uninterrupted run ends with."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 import torch
 
-from commands import lcmem
+from commands import lcmem, lcmem_killed_at
 from lcmem.training.callbacks import read_metrics
 
 STEPS = 8
 SETTINGS = ["size=128", f"stage1.steps_per_epoch={STEPS}", "stage1.epochs=2", "stage1.batch_size=16", "stage1.chunk=16"]
 SETTINGS += ["stage2.steps_per_epoch=5", "stage2.epochs=1", "stage2.batch_size=8", "stage2.chunk=8"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As many as a copy of this process has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +51,8 @@ def card(folder, stage):
 
 def kill_within(stage, manifest, folder):
     """Start the command and kill it once the stage has written a state in the middle of an epoch."""
-    command = [sys.executable, "-m", "lcmem", *arguments(manifest, folder)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     latest = folder / "resume" / f"stage{stage}" / "latest.ckpt"
-    while not latest.is_file() and process.poll() is None:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    lcmem_killed_at(latest, *arguments(manifest, folder))
     step = torch.load(latest, weights_only=True)["global_step"]
     assert step % (STEPS if stage == 1 else 5), "in the middle of an epoch"
     assert not (folder / f"stage{stage}").exists()

@@ -1,11 +1,9 @@
 """Claims: teachers are asked once, a lesson is the loss that it says it is, and the bundled model's recipe trains."""
 
 import json
-import signal
 import subprocess
 import sys
 import sysconfig
-import time
 from pathlib import Path
 
 import cv2
@@ -14,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from commands import lcmem
+from commands import lcmem, lcmem_killed_at
 from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.registry import load_detector
 from lcmem.encoders import load_encoder
@@ -256,33 +254,34 @@ def command(manifest, out, *more):
     arguments = ["train", "compact", "--data", str(manifest), "--out", str(out), "--checkpoint-every", "3", *more]
     for setting in SMALL:
         arguments += ["--set", setting]
-    return [sys.executable, "-c", "from lcmem.cli import main; main()", *arguments]
+    return arguments
 
 
 @pytest.fixture(scope="module")
-def whole(few, tmp_path_factory):
+def one_thread():
+    """As many as a copy of this process has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def whole(few, one_thread, tmp_path_factory):
     """A run without interruption, and its manifest."""
     folder = tmp_path_factory.mktemp("whole")
     few.write(folder / "few.csv")
-    assert lcmem(*command(folder / "few.csv", folder / "run")[3:]).returncode == 0
+    assert lcmem(*command(folder / "few.csv", folder / "run")).returncode == 0
     return folder
 
 
 def test_two_teachers_and_an_interruption(whole, tmp_path):
     """EfficientNet-Lite0 from ImageNet weights, SFace and its untouched self as teachers, on faces."""
-    process = subprocess.Popen(
-        command(whole / "few.csv", tmp_path / "run", "--teachers", str(whole / "run" / "teachers")),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    words = command(whole / "few.csv", tmp_path / "run", "--teachers", str(whole / "run" / "teachers"))
     latest = tmp_path / "run" / "resume" / "stage1" / "latest.ckpt"
-    while not latest.is_file() and process.poll() is None:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    lcmem_killed_at(latest, *words)
     assert torch.load(latest, weights_only=True)["global_step"] % 4, "in the middle of an epoch"
-    again = command(whole / "few.csv", tmp_path / "run", "--teachers", str(whole / "run" / "teachers"))
-    assert lcmem(*again[3:]).returncode == 0
+    assert lcmem(*words).returncode == 0
     mine, reference = (json.loads((at / "run/stage1/card.json").read_text()) for at in (tmp_path, whole))
     assert mine["sha256"] == reference["sha256"], "the same weights, to the last bit"
     assert not (tmp_path / "run" / "teachers").exists(), "nobody was asked twice"
@@ -321,7 +320,7 @@ def test_two_processes_with_frozen_norm(whole, tmp_path):
     """One for each core; the answers of teachers and the latents are made by the first alone."""
     arguments = ["--devices", "2", "--workers", "0", "--teachers", str(whole / "run" / "teachers")]
     script = [sys.executable, str(Path(sysconfig.get_path("scripts")) / "lcmem")]  # the second process starts it again
-    started = script + command(whole / "few.csv", tmp_path / "run", *arguments)[3:]
+    started = script + command(whole / "few.csv", tmp_path / "run", *arguments)
     subprocess.run(started, check=True, capture_output=True)
     logs = [read_metrics(at / "run/logs/stage1")["general_cosine"].dropna() for at in (tmp_path, whole)]
     assert len(logs[0]) == len(logs[1]) and np.isfinite(logs[0]).all()

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from dataclasses import fields
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ def page(result: "AuditResult", review: "Review | None", source: str, data: dict
     )
 
 
+@cache
 def template() -> Template:
     """The page's template."""
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)

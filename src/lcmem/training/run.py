@@ -25,6 +25,7 @@ from lcmem.training.callbacks import plot_curves
 from lcmem.training.fit import RunOptions, fit
 from lcmem.training.head import LabelledPairs, fit_head, labelled_pairs
 from lcmem.training.module import StageTraining
+from lcmem.training.pretrained import pretrained_weights
 from lcmem.training.recipe import Recipe
 from lcmem.training.record import USED, claim, origins, training_data, warn_of_skipped
 from lcmem.training.sampler import PairSampler
@@ -64,7 +65,7 @@ def train(
         latents=recipe.latents,
         allow_download=options.allow_download,
     )
-    _check(recipe, manifest, encoder)
+    _check(recipe, manifest, encoder, options.allow_download)
     teachers = load_teachers(recipe, manifest.select(split="train"), options.device, options.allow_download)
     folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder):
@@ -94,7 +95,7 @@ def _with_splits(data: Manifest | LatentStore) -> Manifest:
     return manifest
 
 
-def _check(recipe: Recipe, manifest: Manifest, encoder: LatentEncoder) -> None:
+def _check(recipe: Recipe, manifest: Manifest, encoder: LatentEncoder, allow_download: bool) -> None:
     """What is wrong is said before anything is written or encoded."""
     held_out = manifest.select(split="val")
     for stage in recipe.stages:
@@ -105,6 +106,8 @@ def _check(recipe: Recipe, manifest: Manifest, encoder: LatentEncoder) -> None:
             edited_pairs(held_out)
     if recipe.start_from:
         load_start(recipe.start_from, recipe, encoder)
+    if recipe.network.pretrained:
+        pretrained_weights(recipe.network.pretrained, recipe.network.settings(encoder.card.channels), allow_download)
 
 
 def _judged_by_copies(stage: Stage, held_out: Manifest) -> bool:
