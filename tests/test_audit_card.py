@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("looks_once")
 NUMBERS = {
     "n_synthetic": 5000, "n_memorized": 462, "n_copies": 0, "same_identity": True, "holdout_rate": None,
     "false_positive_rate": 0.01, "false_positive_rate_bound": 0.02, "threshold_method": "identities",
-    "memorization_rate": 0.0924, "memorization_rate_low": 0.08,
+    "memorization_rate": 0.0924, "memorization_rate_low": 0.08, "memorization_rate_high": 0.105,
 }  # fmt: skip
 HELD = {
     "n_holdout": 1000, "n_holdout_matches": 12, "holdout_rate": 0.012, "holdout_rate_low": 0.006,
@@ -25,6 +25,13 @@ SPOILT = {
     "excess": -0.018, "excess_low": -0.04,
 }  # fmt: skip
 """The same with people of the real set in it."""
+ELSEWHERE = {
+    "n_holdout": 2000, "n_holdout_matches": 1, "holdout_rate": 0.0005, "holdout_rate_low": 0.0,
+    "holdout_rate_high": 0.003, "excess": 0.02, "excess_low": 0.01,
+}  # fmt: skip
+"""With one of another source, which hardly ever matches."""
+FEW = {"n_memorized": 55, "memorization_rate": 0.011, "memorization_rate_low": 0.009, "memorization_rate_high": 0.014}
+"""As many matches as chance explains."""
 
 
 @pytest.mark.parametrize(
@@ -35,7 +42,10 @@ SPOILT = {
         ({"n_memorized": 40, "memorization_rate": 0.008, "memorization_rate_low": 0.006}, CALM, ["at most 50"]),
         (HELD, ALARM, ["given away: 462 of", "real identity (9.2 %; of the holdout 1.2 %, 12 of 1,000); by chance"]),
         (HELD | {"excess": 0.02, "excess_low": -0.01}, UNCLEAR, ["Undecided", "of the holdout 1.2 %"]),
-        (HELD | {"excess": -0.01, "excess_low": -0.02}, CALM, ["No memorization found", "of the holdout 1.2 %"]),
+        (HELD | FEW | {"excess": -0.001, "excess_low": -0.01}, CALM, ["No memorization found", "ends at 1.4 %."]),
+        (HELD | {"excess": -0.01, "excess_low": -0.02}, UNCLEAR, ["Undecided: 462 of", "of the holdout 1.2 %"]),
+        (HELD | ELSEWHERE, ALARM, ["given away"]),
+        (HELD | ELSEWHERE | FEW, UNCLEAR, ["Undecided: 55 of 5,000"]),
         (HELD | SPOILT, UNCLEAR, ["Undecided: 462 of 5,000", "(9.2 %; of the holdout 11.0 %, 110 of 1,000)"]),
         (HELD | SPOILT | {"excess": 0.05, "excess_low": 0.03}, ALARM, ["given away"]),
         (HELD | SPOILT | {"n_memorized": 0, "memorization_rate": 0.0}, CALM, ["0 of 5,000", "(0.0 %; of the holdout"]),
@@ -46,6 +56,11 @@ SPOILT = {
         ({"n_memorized": 0, "same_identity": False}, UNCLEAR, ["cannot be told"]),
         ({"false_positive_rate": None}, UNCLEAR, ["not known"]),
         ({"n_memorized": 0}, CALM, ["0 of 5,000"]),
+        (
+            {"n_synthetic": 2, "n_memorized": 0, "memorization_rate_high": 0.842},
+            CALM,
+            ["0 of 2", "at most 0.02 are expected (95 % bound: 0.04); the 95 % interval of that rate ends at 84.2 %."],
+        ),
     ],
 )
 def test_the_verdict_judges(changed, level, words):
@@ -57,6 +72,9 @@ def test_a_holdout_that_matches_more_often_than_chance_is_told_so():
     assert holdout_note(NUMBERS) == "" == holdout_note(NUMBERS | HELD)
     assert holdout_note(NUMBERS | HELD | SPOILT | {"false_positive_rate_bound": None}) == "", (
         "nothing to hold it against"
+    )
+    assert "0.1 % (95 % interval 0.0 % to 0.3 %), where chance is expected to reach 1.0 %" in holdout_note(
+        NUMBERS | HELD | ELSEWHERE
     )
     note = holdout_note(NUMBERS | HELD | SPOILT)
     assert "11.0 % (95 % interval 9.1 % to 13.1 %), where chance does not exceed 2.0 %" in note

@@ -239,3 +239,4 @@ def test_pages_of_one_deep_file_are_audited_and_kept(tmp_path, rng):
         pd.DataFrame({"path": paths}).to_csv(tmp_path / f"{name}.csv", index=False)
     audited = lcmem.audit(tmp_path / "real.csv", tmp_path / "synthetic.csv", out=tmp_path / "audit", workers=0)
     assert audited.memorization.count == 1 and not len(audited.skipped)
+    assert audited.memorization.effective == pytest.approx(1), "pages of one file are no independent pictures"

@@ -196,5 +196,7 @@ def test_the_command_runs(data, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "sizes.csv" in done.stdout
     assert json.loads((tmp_path / "run" / "experiment.json").read_text())["settings"]["samples"] == 4
+    misspelt = lcmem_command("experiment", "near-duplicates", "--data", "y", "--detectors", "mse,phsh")
+    assert misspelt.returncode == 1 and "did you mean phash?" in misspelt.stderr
     wrong = lcmem_command("experiment", "x", "--data", "y")
     assert wrong.returncode == 1 and "known: table3, size-curve, near-duplicates, latent-filter" in wrong.stderr

@@ -116,6 +116,11 @@ def test_the_command_takes_every_name_of_a_model(atlas, weights, tmp_path):
         return lcmem("atlas", "export", atlas.folder, "--model", model, "--out", tmp_path / model.partition("=")[0])
 
     assert export(f"mine={weights}").returncode == 0 and (tmp_path / "mine" / "rows.parquet").is_file()
+    assert export("mine=" + weights).returncode == 0, "an earlier export is replaced"
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    full = export(f"full={weights}")
+    assert full.returncode == 1 and "holds other files" in full.stderr
     other = export("phash")
     assert other.returncode == 1 and "only the features of LCMem's models" in other.stderr
 

@@ -47,6 +47,12 @@ def privacy(compact, sets):
     return PrivacyFilter(compact, sets / "real", threshold=0.99)
 
 
+def test_a_filter_takes_the_name_of_its_model(sets, weights, privacy):
+    named = PrivacyFilter(weights, sets / "real", threshold=0.99)
+    picture = sorted((sets / "synthetic").rglob("*.pgm"))[:1]
+    assert named(picture).table.equals(privacy(picture).table)
+
+
 def test_filter_keeps_what_passes_and_nothing_else(sets, tmp_path):
     done = lcmem("filter", sets / "synthetic", "--against", sets / "real", "--out", tmp_path / "f", "--threshold", 0.99)
     assert done.returncode == 0, done.stderr

@@ -4,6 +4,8 @@ and its own page alone, only the audit's pictures, and loses no mark."""
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -122,10 +124,25 @@ def test_only_pictures_of_the_audit(served, folder):
 
 def test_bad_marks_are_refused(served, folder):
     token = served.gallery.token
-    for body in ("{", "[]", '{"index": 99, "mark": "confirmed"}', '{"index": 0, "mark": "maybe"}', '{"index": "0"}'):
+    bodies = ["{", "[]", '{"index": 99, "mark": "confirmed"}', '{"index": 0, "mark": "maybe"}', '{"index": "0"}']
+    for body in (*bodies, '{"index": true, "mark": "unsure"}'):
         assert ask(served, "/marks", body, X_Token=token)[0] == 400
     assert ask(served, "/marks", " " * 20_000, X_Token=token)[0] == 404
     assert not (folder / "marks.csv").exists()
+
+
+def test_a_browser_that_leaves_is_no_error(served, capsys):
+    for path in ("/", "/picture/0/real"):
+        with socket.create_connection(("127.0.0.1", served.server_port)) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{served.server_port}\r\n\r\n".encode())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, no goodbye
+        assert ask(served, "/pairs")[0] == 200
+    assert "Exception" not in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_named(served, folder):
+    with pytest.raises(LCMemError, match=f"port {served.server_port}: Address already in use; leave --port out"):
+        ReviewServer(served.gallery, served.server_port)
 
 
 def test_pages_filters_and_orders(served):

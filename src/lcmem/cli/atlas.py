@@ -102,9 +102,11 @@ def export(
     from lcmem.detectors.lcmem import LCMem
     from lcmem.detectors.registry import load_detector
     from lcmem.errors import LCMemError
+    from lcmem.jobs.output import claim_store
 
     opened, detector = Atlas.open(atlas), load_detector(model)
     if not isinstance(detector, LCMem):
         raise LCMemError(f"{detector.name}: only the features of LCMem's models are compared by Manhattan distance")
-    export_atlas(opened, detector, format_, out)
+    with claim_store(out, "export", {"atlas": atlas}):
+        export_atlas(opened, detector, format_, out)
     typer.echo(f"{len(opened)} pictures: {out}; logit = {float(detector.bias):.6f} − distance")

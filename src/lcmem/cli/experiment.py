@@ -65,10 +65,12 @@ def experiment(
         from lcmem.generation.settings import load_preset
         from lcmem.training.fit import RunOptions
     from lcmem.detectors.entry import Options
-    from lcmem.detectors.registry import load_detector
+    from lcmem.detectors.registry import check_name, load_detector
     from lcmem.files import alone_in
     from lcmem.generation.bench import Bench, read_data
 
+    for name in [] if detectors == "all" else split_names(detectors):
+        check_name(name)
     chosen = load_preset(preset).with_settings(settings or [])
     options = Options(device, download)
     quiet_trainer()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
+from lcmem.detectors.registry import load_detector
 from lcmem.encoders import LatentEncoder
 from lcmem.errors import LCMemError
 from lcmem.generation.latent_filter import LatentFilter
@@ -61,7 +62,7 @@ class PrivacyFilter:
         thumbnails: Of the real pictures that were looked at; None with a threshold that was given.
 
     Args:
-        detector: The model.
+        detector: The model, or its name.
         real: An atlas of the model, its features, or pictures, which are then encoded here.
         threshold: Probability from which a sample is a match, 0.5 in the paper (of a detector without a head: its
             similarity); all matches then count as the same identity.
@@ -75,7 +76,7 @@ class PrivacyFilter:
 
     def __init__(
         self,
-        detector: Detector,
+        detector: Detector | str,
         real: Atlas | ManifestLike | FeatureSet,
         *,
         threshold: float | None = None,
@@ -83,6 +84,7 @@ class PrivacyFilter:
         false_positive_rate: float = DEFAULT_RATE,
     ) -> None:
         check_one_threshold(threshold, calibration)
+        detector = load_detector(detector)
         self.detector = detector
         self.real: FeatureSet = (
             real

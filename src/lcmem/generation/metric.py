@@ -7,7 +7,6 @@ from torch import Tensor
 
 from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
-from lcmem.detectors.registry import load_detector
 from lcmem.errors import LCMemError, extra
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.pictures.manifest import ManifestLike
@@ -56,7 +55,7 @@ class MemorizationRate(Metric):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.filter = PrivacyFilter(load_detector(detector), real, threshold=threshold)
+        self.filter = PrivacyFilter(detector, real, threshold=threshold)
         self.add_state("matched", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
 

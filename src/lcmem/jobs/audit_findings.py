@@ -98,10 +98,8 @@ def _rates(matches: pd.DataFrame, clusters: np.ndarray) -> tuple[Rate, Rate]:
     """Share of synthetic pictures that match, and that are copies."""
     first = matches[matches["rank"] == 1]
     matched, copied = first["match"].to_numpy(), (first["verdict"] == COPY).to_numpy()
-    independent = effective_number(clusters, matched)
-    return proportion(int(matched.sum()), len(first), independent), proportion(
-        int(copied.sum()), len(first), independent
-    )
+    found = [proportion(int(hit.sum()), len(hit), effective_number(clusters, hit)) for hit in (matched, copied)]
+    return found[0], found[1]
 
 
 def _skipped(sets: dict[str, FeatureSet]) -> pd.DataFrame:

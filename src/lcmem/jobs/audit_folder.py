@@ -16,8 +16,8 @@ _INTERVALS = ("memorization_rate", "copy_rate", "holdout_rate", "excess")
 _DERIVED = {
     "n_synthetic", "n_holdout", "n_memorized", "n_copies", "n_same_identity", "n_holdout_matches", "n_twins", "n_close",
     "same_identity", "threshold", "threshold_logit", "threshold_method", "threshold_explanation",
-    "false_positive_rate", "false_positive_rate_bound", "n_synthetic_independent", "n_holdout_independent", "skipped",
-    "excess_p_value", "verdict", "verdict_sentence",
+    "false_positive_rate", "false_positive_rate_bound", "n_synthetic_independent", "n_copies_independent",
+    "n_holdout_independent", "skipped", "excess_p_value", "verdict", "verdict_sentence",
     *(name + end for name in _INTERVALS for end in ("", "_low", "_high")),
 }  # fmt: skip
 """Numbers of a summary that follow from the other attributes of a result."""
@@ -51,7 +51,7 @@ def read_parts(folder: Path, listed: bool) -> dict[str, Any]:
         memorization = proportion(numbers["n_memorized"], total, independent)
         held = (numbers["n_holdout_matches"], numbers["n_holdout"], numbers["n_holdout_independent"])
         holdout = proportion(*held) if numbers["n_holdout"] else None
-        copies = proportion(numbers["n_copies"], total, independent)
+        copies = proportion(numbers["n_copies"], total, numbers["n_copies_independent"])
         calibration = _calibration(numbers)
         risk = Risk.load(folder) if (folder / "risk-identities.csv").is_file() else None
     except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's errors are ValueErrors

@@ -144,6 +144,7 @@ class AuditResult:
             numbers[f"{name}_high"] = value.high if value else None
         numbers["excess_p_value"] = self.excess.p_value if self.excess else None
         numbers["n_synthetic_independent"] = self.memorization.effective
+        numbers["n_copies_independent"] = self.copies.effective
         numbers["n_holdout_independent"] = self.holdout.effective if self.holdout else 0
         numbers |= {"skipped": len(self.skipped)} | self.about
         verdict = judge(numbers)

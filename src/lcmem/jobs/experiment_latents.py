@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
 from lcmem.files import write_table
 from lcmem.generation.bench import Bench, embedded, features_of, unconditional
@@ -24,10 +25,13 @@ def latent_filter(bench: Bench) -> pd.DataFrame:
     Raises:
         LCMemError: The detector looks at pixels, or was trained on latents of another autoencoder or size.
     """
-    settings = bench.settings
-    wanted = getattr(bench.detector, "size", settings.size)
-    if wanted != settings.size:
-        raise LCMemError(f"{bench.detector.name} takes latents of {wanted}-pixel pictures: add --set size={wanted}")
+    settings, detector = bench.settings, bench.detector
+    if not isinstance(detector, LCMem) or detector.encoder.card.downsample == 1:
+        raise LCMemError(f"{detector.name} looks at pixels; take --model compact-latent --set size=256")
+    if detector.size != settings.size:
+        raise LCMemError(
+            f"{detector.name} takes latents of {detector.size}-pixel pictures: add --set size={detector.size}"
+        )
     store = bench.first(min(settings.sizes))
     privacy = PrivacyFilter(bench.detector, features_of(store.manifest, bench.detector, bench.folder))
     on_latents = privacy.on_latents(bench.encoder)

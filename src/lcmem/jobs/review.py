@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -20,13 +21,24 @@ class ReviewServer(ThreadingHTTPServer):
     Args:
         gallery: What to serve.
         port: Where to listen; 0 takes a free one.
+
+    Raises:
+        LCMemError: The port is taken.
     """
 
     daemon_threads = True
 
     def __init__(self, gallery: Gallery, port: int) -> None:
         self.gallery = gallery
-        super().__init__((HOST, port), _Handler)
+        try:
+            super().__init__((HOST, port), _Handler)
+        except OSError as error:
+            raise LCMemError(f"port {port}: {error.strerror}; leave --port out to take a free one") from error
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that leaves in the middle of an answer is no error."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:
@@ -87,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path != "/marks" or not 0 < size <= LONGEST:
             raise LookupError(self.path)
         wanted = json.loads(self.rfile.read(size))
-        if not isinstance(wanted, dict) or not isinstance(wanted.get("index"), int):
+        if not isinstance(wanted, dict) or type(wanted.get("index")) is not int:
             raise LCMemError("a mark needs an index")
         self.server.gallery.mark(wanted["index"], str(wanted.get("mark", "")))
         return "application/json", b"{}"

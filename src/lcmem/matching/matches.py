@@ -13,6 +13,7 @@ from lcmem.matching.groups import connected_components
 from lcmem.matching.looks import RANKS
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.model import LinearHead
+from lcmem.pictures.paths import split_slice
 from lcmem.scan import Best, scan
 from lcmem.stats.calibration import Calibration
 
@@ -99,20 +100,23 @@ def match_table(
 
 
 def match_clusters(matches: pd.DataFrame, synthetic: FeatureSet, finder: CopyFinder) -> np.ndarray:
-    """Clusters ``[Q]`` of synthetic pictures that stand or fall together: copies of each other, or matches of one
-    identity."""
+    """Clusters ``[Q]`` of synthetic pictures that stand or fall together: copies of each other, slices or frames of one
+    file, or matches of one identity."""
     best = matches[matches["rank"] == 1]
     shown = best["identity"].where(best["identity"] != "", "\0" + best["real"])
-    return joined_by_match(copy_groups(synthetic, finder), best["match"].to_numpy(), pd.factorize(shown)[0])
+    files = [path if (found := split_slice(path))[1] is None else found[0] for path in synthetic.manifest.paths]
+    groups, everything = copy_groups(synthetic, finder), np.ones(len(files), dtype=bool)
+    groups = joined_by_match(groups, everything, pd.factorize(pd.Series(files))[0])
+    return joined_by_match(groups, best["match"].to_numpy(), pd.factorize(shown)[0])
 
 
 def joined_by_match(groups: np.ndarray, matched: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """Join groups of copies whose pictures match one identity.
+    """Join groups of copies whose pictures match one identity (or are of one file).
 
     Args:
         groups: Of each picture, ``[Q]`` integers in [0, Q).
         matched: Whether it matches, ``[Q]``.
-        shown: Number of the identity that is its best match, ``[Q]``.
+        shown: Number of the identity that is its best match, ``[Q]`` (or of its file).
 
     Returns:
         ``[Q]`` integers.

@@ -49,9 +49,17 @@ def audit_card(result: "AuditResult", review: "Review | None" = None) -> dict[st
 
 
 def report_id(numbers: dict[str, Any]) -> str:
-    """The same for every audit of the same pictures with the same model and thresholds; 16 hexadecimal digits."""
-    named = ("fingerprints", "model_fingerprint", "threshold_logit", "copy_threshold_logit", "look_thresholds")
-    text = json.dumps([numbers.get(name) for name in named], sort_keys=True)
+    """The same for every audit of the same pictures with the same model and thresholds; 16 hexadecimal digits.
+
+    Thresholds count to two decimals: in which batches pictures were encoded changes the sixth digit.
+    """
+    levels = [
+        numbers.get("threshold_logit"),
+        numbers.get("copy_threshold_logit"),
+        *(numbers.get("look_thresholds") or []),
+    ]
+    rounded = [None if level is None else f"{level:.2f}" for level in levels]
+    text = json.dumps([numbers.get("fingerprints"), numbers.get("model_fingerprint"), *rounded], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -13,6 +13,12 @@ NO_CONTROL = (
     "(that rate leaves them out): look through them, and choose a holdout of other people."
 )
 """What a holdout is told of whose rate lies above what chance does not exceed: its rate and interval, that bound."""
+TOO_UNLIKE = (
+    "The holdout matches real pictures far less often than strangers of the real set's kind: {} (95 % interval {} to "
+    "{}), where chance is expected to reach {}. It may come from another source than the real set, and then it is no "
+    "control: the verdict goes by chance alone."
+)
+"""What a holdout is told of whose rate lies below what chance is expected to reach."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,9 @@ def judge(numbers: Mapping[str, Any]) -> Verdict:
     Copies are no chance, so one is enough. Other matches count as memorization where their rate exceeds what chance
     explains beyond doubt: the holdout's rate (the interval of the excess lies above 0), or without a holdout the rate
     that chance does not exceed with 95 % confidence (the interval of the memorization rate lies above it). A holdout
-    that itself matches more often than chance (:func:`holdout_note`) explains no match away.
+    that itself matches more often than chance explains no match away, and beside one that matches less often than
+    chance no match is beyond doubt (:func:`holdout_note`). Whatever a holdout says, matches beyond what chance does not
+    exceed are never nothing: a small holdout may match as often by chance, or by a few people of the real set in it.
 
     Args:
         numbers: As of :attr:`lcmem.jobs.audit_result.AuditResult.summary`.
@@ -52,38 +60,50 @@ def judge(numbers: Mapping[str, Any]) -> Verdict:
     count = f"{found:,} of {total:,} synthetic pictures {_match(found)} a real identity{_beside(numbers)}"
     level = _level(numbers)
     heading = {ALARM: "Real identities are given away", UNCLEAR: "Undecided", CALM: "No memorization found"}[level]
-    return Verdict(level, f"{heading}: {count}{_explained(numbers)}.")
+    end = f"; the 95 % interval of that rate ends at {_share(numbers['memorization_rate_high'])}"
+    return Verdict(level, f"{heading}: {count}{_explained(numbers)}{end if level == CALM else ''}.")
 
 
 def holdout_note(numbers: Mapping[str, Any]) -> str:
-    """What to know of a holdout that matches real pictures more often than chance explains; "" of any other.
+    """What to know of a holdout that matches real pictures more, or less, often than chance; "" of any other.
 
     Args:
         numbers: As of :func:`judge`.
     """
-    if not _unlike_chance(numbers):
-        return ""
-    named = ("holdout_rate", "holdout_rate_low", "holdout_rate_high", "false_positive_rate_bound")
-    return NO_CONTROL.format(*(_share(numbers[name]) for name in named))
+    interval = ("holdout_rate", "holdout_rate_low", "holdout_rate_high")
+    for unlike, note, chance in (
+        (_above_chance, NO_CONTROL, "false_positive_rate_bound"),
+        (_below_chance, TOO_UNLIKE, "false_positive_rate"),
+    ):
+        if unlike(numbers):
+            return note.format(*(_share(numbers[name]) for name in (*interval, chance)))
+    return ""
 
 
-def _unlike_chance(numbers: Mapping[str, Any]) -> bool:
-    """Whether the holdout's whole interval lies above what chance does not exceed, so that it is no control."""
+def _above_chance(numbers: Mapping[str, Any]) -> bool:
+    """Whether the holdout's whole interval lies above what chance does not exceed."""
     bound = numbers["false_positive_rate_bound"]
     return numbers["holdout_rate"] is not None and bound is not None and numbers["holdout_rate_low"] > bound
+
+
+def _below_chance(numbers: Mapping[str, Any]) -> bool:
+    """Whether the holdout's whole interval lies below what chance is expected to reach."""
+    expected = numbers["false_positive_rate"]
+    return numbers["holdout_rate"] is not None and expected is not None and numbers["holdout_rate_high"] < expected
 
 
 def _level(numbers: Mapping[str, Any]) -> str:
     if not numbers["n_memorized"]:
         return CALM
     expected, bound = numbers["false_positive_rate"], numbers["false_positive_rate_bound"]
+    above = bound is not None and numbers["memorization_rate_low"] > bound
     if numbers["holdout_rate"] is not None:
-        beyond, within = numbers["excess_low"] > 0, numbers["excess"] <= 0 and not _unlike_chance(numbers)
+        beyond = numbers["excess_low"] > 0 and (above or not _below_chance(numbers))
+        within = numbers["excess"] <= 0 and not above and not _above_chance(numbers)
     elif expected is None:
         return UNCLEAR
     else:
-        beyond = numbers["memorization_rate_low"] > bound
-        within = numbers["memorization_rate"] <= expected
+        beyond, within = above, numbers["memorization_rate"] <= expected
     return ALARM if beyond else CALM if within else UNCLEAR
 
 
@@ -115,4 +135,6 @@ def _share(value: float) -> str:
 
 
 def _number(value: float) -> str:
+    if 0 < value < 0.05:
+        return f"{value:.1g}"
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}".removesuffix(".0")

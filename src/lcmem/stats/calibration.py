@@ -20,7 +20,8 @@ WARNED = 0.05
 """Share of chance matches at a given threshold from which the user is warned."""
 ORIGINS = {
     "identities": "{n} identities of the real set, each against all others",
-    "holdout": "{n} identities of the holdout (one part of it, which the control leaves out) against the real set",
+    "holdout": "{n} identities of the holdout, or pictures where it names none (one part of it, which the control "
+    "leaves out), against the real set",
     "copy groups": "{n} pictures or groups of copies of the real set, each against all others",
 }
 """What chance matches are measured on, by method."""
