@@ -36,6 +36,8 @@ def verify(
         raise typer.Exit(1)
     count = len(opened.store.shards.numbers())
     typer.echo(f"{atlas}: {len(opened)} pictures in {count} shards, model {opened.model}: nothing is wrong")
+    if count and not len(opened):
+        typer.echo("No picture is listed yet: lcmem index, given again, goes on where it was stopped.")
 
 
 @atlas_app.command(

@@ -99,7 +99,9 @@ def read_source(source: ManifestLike | Atlas) -> Manifest | Atlas:
     if isinstance(source, Atlas) or is_atlas(source):
         atlas = source if isinstance(source, Atlas) else Atlas.open(source)  # type: ignore[arg-type]
         if not len(atlas):
-            raise LCMemError(f"{atlas.folder}: the atlas holds no pictures; lcmem index adds some")
+            raise LCMemError(
+                f"{atlas.folder}: the atlas holds no pictures; lcmem index adds some, or goes on where it was stopped"
+            )
         return atlas
     if not isinstance(source, Manifest) and (Path(source) / f"{KIND}.json").is_file():
         raise LCMemError(
