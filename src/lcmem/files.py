@@ -31,7 +31,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     """Keep a folder to this command until the block ends: its first process has it for those that follow it.
 
     Args:
-        folder: It must exist.
+        folder: It is made where it does not exist.
 
     Raises:
         LCMemError: Another process, or another part of this one, is at work there.
@@ -41,6 +41,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     if follows():
         yield
         return
+    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=PATIENCE)
@@ -55,6 +56,17 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def naming(target: Path) -> Iterator[None]:
+    """Have an error of the system that names no file, such as of a full disk, name this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(target)
+        raise
+
+
+@contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Write a file so that nobody ever reads half of it.
 
@@ -66,13 +78,12 @@ def replacing(target: Path) -> Iterator[Path]:
     """
     partial = target.with_name(target.name + ".partial")
     try:
-        yield partial
-        partial.replace(target)
-    except BaseException as error:  # an interrupted write leaves as little behind as a failed one
+        with naming(target):
+            yield partial
+            partial.replace(target)
+    except BaseException:  # an interrupted write leaves as little behind as a failed one
         with suppress(OSError):  # where nothing can be written, nothing can be deleted
             partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # a full disk
-            error.filename = str(target)
         raise
 
 

@@ -21,7 +21,7 @@ def datasets() -> None:
     from lcmem.errors import LCMemError
 
     known = [*DATASETS.values()]
-    for name in plugins.installed(plugins.DATASETS).keys() - DATASETS.keys():
+    for name in sorted(plugins.installed(plugins.DATASETS).keys() - DATASETS.keys()):
         try:
             known.append(find_dataset(name))
         except LCMemError as error:

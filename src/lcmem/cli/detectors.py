@@ -16,7 +16,7 @@ def detectors() -> None:
 
     from lcmem.detectors.registry import REGISTRY, installed
 
-    known = REGISTRY | {name: entry for name, entry in installed().items() if name not in REGISTRY}
+    known = REGISTRY | installed()
     numbers = (Column("pixels", justify="right"), Column("features", justify="right"))
     table = Table(Column("name", no_wrap=True), "what it is", "family", *numbers, "weights")
     for name, entry in known.items():

@@ -74,7 +74,6 @@ def experiment(
     chosen = load_preset(preset).with_settings(settings or [])
     options = Options(device, download)
     quiet_trainer()
-    out.mkdir(parents=True, exist_ok=True)
     with resumable(), alone_in(out):
         bench = Bench.open(
             read_data(data, split_names(datasets)),

@@ -26,9 +26,11 @@ __all__ = ["REGISTRY", "check_name", "installed", "load_detector", "named"]
 
 
 def installed() -> dict[str, Entry]:
-    """Detectors that other packages bring; none of their code is run."""
+    """Detectors that other packages bring, but for those called like one of the package; none of their code is run."""
     found = {}
     for name, point in plugins.installed(plugins.DETECTORS).items():
+        if name in REGISTRY:
+            continue
         load = partial(_load, point)
         found[name] = Entry(name, "installed", plugins.origin(point), "see the package", None, "installed", load)
     return found

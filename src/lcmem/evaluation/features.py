@@ -63,7 +63,6 @@ class FeatureCache:
             batches = _embed(detector, missing, pictures, embedded)
             if not detector.fingerprint:
                 return torch.cat([features for _, features in batches] or [torch.empty(0, 0)])
-            place.mkdir(parents=True, exist_ok=True)
             with alone_in(place):  # several benchmarks may share a cache
                 store = _keep(batches, keys, store, lambda row: Store.claim(place, _card(detector, variant, row)))
         return torch.empty(0, 0) if store is None else torch.from_numpy(np.array(store.rows(store.find(keys))[:]))

@@ -104,7 +104,7 @@ def match_clusters(matches: pd.DataFrame, synthetic: FeatureSet, finder: CopyFin
     file, or matches of one identity."""
     best = matches[matches["rank"] == 1]
     shown = best["identity"].where(best["identity"] != "", "\0" + best["real"])
-    files = [path if (found := split_slice(path))[1] is None else found[0] for path in synthetic.manifest.paths]
+    files = [split_slice(path)[0] for path in synthetic.manifest.paths]
     groups, everything = copy_groups(synthetic, finder), np.ones(len(files), dtype=bool)
     groups = joined_by_match(groups, everything, pd.factorize(pd.Series(files))[0])
     return joined_by_match(groups, best["match"].to_numpy(), pd.factorize(shown)[0])

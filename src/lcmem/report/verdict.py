@@ -16,7 +16,7 @@ NO_CONTROL = (
 TOO_UNLIKE = (
     "The holdout matches real pictures far less often than strangers of the real set's kind: {} (95 % interval {} to "
     "{}), where chance is expected to reach {}. It may come from another source than the real set, and then it is no "
-    "control: the verdict goes by chance alone."
+    "control: that synthetic pictures match more often than it alone proves nothing."
 )
 """What a holdout is told of whose rate lies below what chance is expected to reach."""
 
@@ -41,8 +41,9 @@ def judge(numbers: Mapping[str, Any]) -> Verdict:
     explains beyond doubt: the holdout's rate (the interval of the excess lies above 0), or without a holdout the rate
     that chance does not exceed with 95 % confidence (the interval of the memorization rate lies above it). A holdout
     that itself matches more often than chance explains no match away, and beside one that matches less often than
-    chance no match is beyond doubt (:func:`holdout_note`). Whatever a holdout says, matches beyond what chance does not
-    exceed are never nothing: a small holdout may match as often by chance, or by a few people of the real set in it.
+    chance the rate must be beyond doubt without it, too (:func:`holdout_note`). Whatever a holdout says, matches beyond
+    what chance does not exceed are never nothing: a small holdout may match as often by chance, or by a few people of
+    the real set in it.
 
     Args:
         numbers: As of :attr:`lcmem.jobs.audit_result.AuditResult.summary`.

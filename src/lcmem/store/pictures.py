@@ -41,7 +41,6 @@ def decode_pictures(manifest: Manifest, size: int, folder: Path, keys: Sequence[
     """
     card = Card("pictures", {"size": size}, f"{size}×{size} pixels", (3, size, size), "uint8", shard_rows=4096)
     place = folder / f"pictures-{size}px"
-    place.mkdir(parents=True, exist_ok=True)
     with alone_in(place):  # several commands may share it
         store = Store.claim(place, card)
         done = fill(store, manifest.paths, lambda paths: _decoded(paths, size), title="decoding pictures", keys=keys)

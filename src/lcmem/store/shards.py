@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lcmem.errors import LCMemError
+from lcmem.files import naming
 from lcmem.store.card import Card
 
 SHARDS = "shards"
@@ -169,14 +170,10 @@ class Writer:
 
 
 def _append(path: Path, data: bytes) -> None:
-    try:
-        with path.open("ab") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut could keep a line and lose its row
-    except OSError as error:  # a full disk
-        error.filename = str(path)
-        raise
+    with naming(path), path.open("ab") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut could keep a line and lose its row
 
 
 def _checksum(row: np.ndarray) -> bytes:

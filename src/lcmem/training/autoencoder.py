@@ -129,7 +129,6 @@ def train_autoencoder(
     manifest.check_disjoint()
     for split in USED:
         manifest.select(split=split)
-    folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder):
         claim(folder, recipe, manifest)
         if not (folder / NAME / CARD).is_file():

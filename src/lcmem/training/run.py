@@ -67,7 +67,6 @@ def train(
     )
     _check(recipe, manifest, encoder, options.allow_download)
     teachers = load_teachers(recipe, manifest.select(split="train"), options.device, options.allow_download)
-    folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder):
         claim(folder, recipe, manifest)
         store = _latents(data, manifest, recipe, encoder, folder / "latents", options)

@@ -90,7 +90,6 @@ def ask(detector: Detector, store: LatentStore, rows: np.ndarray, folder: Path, 
     """
     place, keys = folder / f"{detector.name}-{detector.fingerprint[:16]}", store.keys[rows]
     if fresh:
-        place.mkdir(parents=True, exist_ok=True)
         with alone_in(place):  # several runs may share it
             answers = Store.claim(place, feature_card(detector, KIND))
             paths = list(store.manifest.table["path"].iloc[rows])
