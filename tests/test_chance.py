@@ -1,5 +1,7 @@
 """Claims: stated rates of chance matches hold on dependent data; thresholds, weights and bounds are what they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -8,7 +10,7 @@ from scipy.stats import binomtest
 from lcmem.jobs.scan_threshold import at_most
 from lcmem.matching.looks import WAYS, measure_look
 from lcmem.stats.calibration import calibrate, given
-from lcmem.stats.chance import ROUNDING, Chance
+from lcmem.stats.chance import ROUNDING, Chance, parted
 from lcmem.stats.evidence import tail_threshold
 
 
@@ -48,6 +50,58 @@ def test_rates_hold_on_average_and_with_confidence(people, pictures, mutual, rng
     assert np.mean(rates) <= np.mean(expected) + 2 * error
     assert np.mean(np.array(rates) > bounds) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 300)
     assert np.mean(rates) > np.mean(expected) / 5, "a promise that is kept by saying nothing is worth nothing"
+
+
+def mixed(rng, people, rare):
+    """Pictures of two kinds, one person each: those of the rarer kind lie much closer together."""
+    spread = np.repeat([1.0, 0.2], [people - rare, rare])[:, None, None]
+    return spread * rng.normal(size=(people, 1, 6)) + 20 * (spread < 1)
+
+
+def test_of_two_kinds_each_keeps_its_rate(rng):
+    """A threshold from all chance matches is exceeded far more often by the rarer kind, whose pictures are alike."""
+    alone, together, stated, bounds = [], [], [], []
+    kinds = np.repeat(["faces", "scans"], [400, 100])
+    for _ in range(60):
+        real, new = mixed(rng, 500, 100), mixed(rng, 600, 300)
+        chance = parted(own(real), kinds)
+        found = calibrate(chance, 0.05, "identities", np.inf, shares={"faces": 0.5, "scans": 0.5})
+        best = scores(new, real).ravel()
+        rates = (best >= found.thresholds(np.repeat(["faces", "scans"], 300))).reshape(2, 300).mean(1)
+        alone.append(rates)
+        together.append((best >= replace(chance, parts={}).threshold(0.05)).reshape(2, 300).mean(1))
+        stated.append(found.rate)
+        bounds.append(found.bound)
+    error = np.std(alone, axis=0) / np.sqrt(60)
+    assert (np.mean(alone, axis=0) <= 0.05 + 2 * error).all() and np.mean(alone) > 0.02
+    assert np.mean(together, axis=0)[1] > 0.15 and np.mean(together, axis=0)[0] < 0.02
+    assert np.mean(alone) <= np.mean(stated) + error.max() and max(stated) <= 0.05
+    assert np.mean(np.mean(alone, axis=1) > bounds) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 60)
+
+
+def test_where_one_threshold_must_do_it_is_the_highest_of_all_kinds(rng):
+    chance = parted(own(mixed(rng, 500, 100)), np.repeat(["faces", "scans"], [400, 100]))
+    found = calibrate(chance, 0.05, "identities", np.inf)
+    assert found.logit == max(found.levels.values()) == found.levels["scans"] > found.levels["faces"]
+    assert found.rate == chance.parts["scans"].expected(found.logit) and "2 datasets" in found.explanation
+    blind = calibrate(chance, 0.05, "identities", (found.levels["scans"] + found.levels["faces"]) / 2)
+    assert blind.logit == blind.levels["faces"] and blind.levels["scans"] == np.inf and "1 of them" in blind.explanation
+    assert blind.rate > 0.2, "what is stated holds for scans, too"
+    least = given(blind.logit, 0.5, chance)
+    assert least.rate == chance.parts["scans"].share(blind.logit) and "dataset where most do" in least.explanation
+
+
+def test_kinds_of_few_identities_share_their_chance_matches(rng):
+    kinds = np.repeat(["faces", "a", "b"], [400, 30, 40])
+    chance = parted(own(mixed(rng, 470, 70)), kinds)
+    assert chance.parts["a"] is chance.parts["b"] and chance.parts["a"].identities == 70
+    assert chance.parts["faces"].identities == 400 and set(chance.parts) == {"faces", "a", "b"}
+    few = parted(own(mixed(rng, 430, 30)), np.repeat(["faces", "a"], [400, 30]))
+    level = calibrate(few, 0.05, "identities", np.inf).levels["a"]
+    assert level >= replace(few, parts={}).threshold(0.05), "of thirty identities alone too little is known"
+    assert parted(own(mixed(rng, 60, 30)), np.repeat(["faces", "a"], 30)).parts == {}, "none has enough"
+    more = parted(own(mixed(rng, 200, 100)), np.repeat(["a", "b"], 100), {"a": 1.0, "b": 3.0})
+    assert more.parts["b"].growth == 3 and more.against(2).parts["a"].growth == 2
 
 
 def test_mutual_pairs_count():

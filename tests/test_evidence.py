@@ -58,7 +58,7 @@ def table(scores, verdicts):
     names = np.repeat([f"{k}.png" for k in range(len(scores))], 2)
     logits = np.stack((scores, np.asarray(scores) - 1.0), 1).ravel()
     ranked = np.stack((verdicts, ["no match"] * len(scores)), 1).ravel()
-    made = {"synthetic": names, "logit": logits, "rank": [1, 2] * len(scores), "verdict": ranked}
+    made = {"synthetic": names, "logit": logits, "rank": [1, 2] * len(scores), "verdict": ranked, "dataset": ""}
     return pd.DataFrame(made).assign(match=ranked != "no match")
 
 

@@ -120,7 +120,7 @@ def audit(
         found = proportion(int(match.sum()), len(match), effective_number(clusters, match))
         row[f"rate {name}"] = found.low <= truth <= found.high
         if control is not None:
-            more = excess(found, control.rate(calibration.logit, UNMEASURED))
+            more = excess(found, control.rate(calibration, np.inf, UNMEASURED))
             row[f"excess {name}"] = more.low <= truth - true <= more.high
     return row
 
@@ -141,7 +141,8 @@ def sources(
     order = np.repeat(np.arange(len(held)), pictures)  # at random, as content hashes are
     control = None
     if setting not in ("identities", "neither"):
-        control = Control(scores[held].ravel(), order, order, np.full((len(order), len(WAYS)), -1.0), pd.DataFrame())
+        kinds, looks = np.full(len(order), ""), np.full((len(order), len(WAYS)), -1.0)
+        control = Control(scores[held].ravel(), order, order, kinds, looks, pd.DataFrame())
     if setting in ("identities", "both"):
         return Chance(scores[real].ravel(), np.repeat(real, pictures), mutual=True), control
     if control is not None and len(held) >= 2 * FEWEST:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lcmem.jobs.audit_datasets import by_dataset, nearest_datasets
 from lcmem.jobs.audit_remarks import as_json, remarks, separations
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.audit_settings import AuditSettings
@@ -50,14 +51,14 @@ def compare_sets(
     best = best_matches(synthetic, real, finder.detector, min(max(settings.top_k, RANKS), len(real.blocks)))
     listed, files = shared_files(synthetic, real)
     control = control_scores(sets["holdout"], real, finder, looked=level is None) if "holdout" in sets else None
-    point = _point(sets, listed, control, finder, level, settings)
+    shares = nearest_datasets(best, real)
+    point = _point(sets, listed, control, finder, level, settings, shares)
     finder = replace(finder, look=point.look)
     matches = graded(match_table(synthetic, real, best, point.calibration, finder), point.chance)
     matches = matches[matches["rank"] <= settings.top_k].reset_index(drop=True)
     clusters = match_clusters(matches, synthetic, finder)
     memorization, copies = _rates(matches, clusters)
-    least = min(point.calibration.logit, finder.levels.sure)
-    held = point.control.rate(least, point.look) if point.control else None
+    held = point.control.rate(point.calibration, finder.levels.sure, point.look) if point.control else None
     scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})
     result = AuditResult(
         matches=matches,
@@ -69,7 +70,10 @@ def compare_sets(
         twins=pd.concat([point.twins, *([control.twins] if control else []), files], ignore_index=True),
         skipped=_skipped(sets),
         scores=scores if point.own is None else scores | {"chance": point.own},
-        about=about | _findings(sets, finder, clusters, point) | {"seconds": time.perf_counter() - began},
+        about=about
+        | _findings(sets, finder, clusters, point)
+        | {"by_dataset": by_dataset(matches, point.calibration, point.chance, finder.levels.sure)}
+        | {"seconds": time.perf_counter() - began},
         risk=_risk(matches, real, synthetic, finder, clusters, point.groups),
     )
     return _noted(result)
@@ -88,10 +92,11 @@ def _point(
     finder: CopyFinder,
     level: tuple[float, float] | None,
     settings: AuditSettings,
+    shares: dict[str, float],
 ) -> OperatingPoint:
     if settings.calibration is not None:
-        return read_point(settings.calibration, sets["real"], control, sets.get("holdout"))
-    return operating_point(sets["real"], listed, control, finder, level, settings.false_positive_rate)
+        return read_point(settings.calibration, sets["real"], control, sets.get("holdout"), shares)
+    return operating_point(sets["real"], listed, control, finder, level, settings.false_positive_rate, shares)
 
 
 def _rates(matches: pd.DataFrame, clusters: np.ndarray) -> tuple[Rate, Rate]:

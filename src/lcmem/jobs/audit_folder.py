@@ -82,4 +82,10 @@ def _calibration(numbers: dict[str, Any]) -> Calibration:
         numbers["false_positive_rate_bound"],
         numbers["threshold_method"],
         numbers["threshold_explanation"],
+        {row["dataset"]: _finite(row["threshold_logit"]) for row in numbers.get("by_dataset", [])},
     )
+
+
+def _finite(level: float | None) -> float:
+    """A threshold as JSON has it, which knows no infinity."""
+    return inf if level is None else level

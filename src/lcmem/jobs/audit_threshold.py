@@ -1,5 +1,6 @@
 """The threshold of an audit, given, calibrated or read from a file, with what the user should know about it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -50,6 +51,7 @@ def operating_point(
     finder: CopyFinder,
     chosen: tuple[float, float] | None,
     rate: float,
+    shares: Mapping[str, float],
 ) -> OperatingPoint:
     """A threshold that was given, or one that is calibrated by :func:`lcmem.matching.basis.calibration_basis`.
 
@@ -60,6 +62,7 @@ def operating_point(
         finder: Tells copies from look-alikes.
         chosen: A threshold that the user gave: as a score, and as given; None calibrates.
         rate: Share of pictures of unseen identities that may match.
+        shares: Of the synthetic pictures, the share whose best match is of each dataset.
 
     Raises:
         LCMemError: Too few real pictures.
@@ -73,7 +76,7 @@ def operating_point(
         return OperatingPoint(given(*chosen, own.chance), control, own.chance.scores, *known)
     basis = calibration_basis(real, control, finder, listed)
     own = basis.own
-    calibration = calibrate(basis.chance, rate, basis.method, finder.levels.typical, finder.levels.sure)
+    calibration = calibrate(basis.chance, rate, basis.method, finder.levels.typical, finder.levels.sure, shares)
     look = own.look(real, finder)
     return OperatingPoint(
         _with_look(calibration, look, finder.levels),
@@ -88,7 +91,11 @@ def operating_point(
 
 
 def read_point(
-    file: CalibrationFile, real: FeatureSet, control: Control | None, holdout: FeatureSet | None
+    file: CalibrationFile,
+    real: FeatureSet,
+    control: Control | None,
+    holdout: FeatureSet | None,
+    shares: Mapping[str, float],
 ) -> OperatingPoint:
     """The operating point of a calibration that was made before.
 
@@ -99,6 +106,7 @@ def read_point(
         real: The real set.
         control: The holdout; None without one.
         holdout: Its pictures.
+        shares: As of :func:`operating_point`.
     """
     count = len(real.keys)
     notes = file.remarks(data_fingerprint(real.keys))
@@ -109,7 +117,7 @@ def read_point(
         else:
             notes.append("The calibration used another holdout; pictures of both may have set the threshold.")
     chance = file.chance_among(count)
-    calibration = _with_look(file.calibration(count), file.look, file.levels)
+    calibration = _with_look(file.calibration(count, shares=shares), file.look, file.levels)
     return OperatingPoint(calibration, control, chance.scores, chance, pd.DataFrame(), notes, look=file.look)
 
 

@@ -19,7 +19,7 @@ from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet, data_fingerprint, extract_sets, read_sources
 from lcmem.matching.looks import Look
 from lcmem.pictures.manifest import ManifestLike
-from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, check_share
+from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, check_share, reached
 from lcmem.stats.chance import CONFIDENCE
 from lcmem.stats.probability import FEWEST, ProbabilityFit, fit_probabilities
 
@@ -123,7 +123,7 @@ def _promise(basis: Basis, found: Calibration, level: float, asked: Asked) -> di
     """What the threshold promises, what that rests on, and what the asked rate would take."""
     return {
         "expected": found.rate,
-        "bound": basis.chance.bound(level, asked.confidence),
+        "bound": reached(basis.chance, level, asked.confidence)[1],
         "method": basis.method,
         "identities": basis.chance.identities,
         "pictures": len(basis.chance.scores),

@@ -56,8 +56,17 @@ def without_names(result: AuditResult, sets: Mapping[str, FeatureSet]) -> AuditR
     skipped = result.skipped.assign(path=result.skipped["path"].map(named.secret), reason=KEPT_BACK)
     risk = Risk(*(named.hide(getattr(result.risk, each.name)) for each in fields(Risk))) if result.risk else None
     about = {name: value for name, value in result.about.items() if name != "command"}
+    about["by_dataset"] = [row | {"dataset": named.plain(row["dataset"])} for row in about["by_dataset"]]
+    levels = {named.plain(kind): level for kind, level in result.calibration.levels.items()}
+    calibration = replace(result.calibration, levels=levels)
     return replace(
-        result, **tables, skipped=skipped, risk=risk, evidence=[], about=about | {"private": True, "warnings": []}
+        result,
+        **tables,
+        calibration=calibration,
+        skipped=skipped,
+        risk=risk,
+        evidence=[],
+        about=about | {"private": True, "warnings": []},
     )
 
 
@@ -86,13 +95,14 @@ class _Names:
     def hide(self, table: pd.DataFrame) -> pd.DataFrame:
         """A table without names."""
         texts = [name for name in table if name in NAMES and not pd.api.types.is_numeric_dtype(table[name])]
-        hidden = {name: table[name].map(self._name) for name in texts}
+        hidden = {name: table[name].map(self.plain) for name in texts}
         if "value" in hidden:
             groups = table["column"].str.lower().isin(GROUPS) & ~table["value"].isin(self.people)
             hidden["value"] = table["value"].where(groups, hidden["value"])
         return table.assign(**hidden)
 
-    def _name(self, name: str) -> str:
+    def plain(self, name: str) -> str:
+        """The hash of a picture's content, or of any other name; nothing of none."""
         return self.pictures.get(name) or (name and self.secret(name))
 
 

@@ -8,7 +8,7 @@ from lcmem.matching.compare import given_score
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.own_chance import real_chance
-from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, given
+from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, given, reached
 from lcmem.stats.chance import Chance
 
 MEASURED = 20_000
@@ -53,7 +53,7 @@ def at_most(found: Calibration, typical: float, chance: Chance) -> Calibration:
     """A scan has no verdict of its own for copies: where no threshold was set, what copies typically reach is one."""
     if found.logit <= typical:
         return found
-    share, bound = chance.share(typical), chance.bound(typical)
+    share, bound = reached(chance, typical)
     text = (
         "At the rate of chance matches that is asked for, other photos of a person cannot be told from strangers here. "
         f"So pairs as alike as copies typically are match; {share:.1%} of pictures that show nobody of the set do so "

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf, isfinite
 from pathlib import Path
@@ -52,7 +53,9 @@ class CalibrationFile:
         """The file in a few words: its name and the beginning of its hash."""
         return f"{Path(self.place).name} (sha256 {self.about['sha256'][:16]})"
 
-    def calibration(self, pictures: int, sure: float | None = None) -> Calibration:
+    def calibration(
+        self, pictures: int, sure: float | None = None, shares: Mapping[str, float] | None = None
+    ) -> Calibration:
         """The threshold of the same identity for a search among so many real pictures.
 
         Among more pictures than were calibrated on, a match by chance is more probable, at most in proportion; so the
@@ -61,10 +64,11 @@ class CalibrationFile:
         Args:
             pictures: How many.
             sure: Score from which a pair is a copy without a look at the pictures; None takes the file's.
+            shares: As of :func:`lcmem.stats.calibration.calibrate`.
         """
         levels = self.levels
         least = levels.sure if sure is None else sure
-        found = calibrate(self.chance_among(pictures), self.rate, self.method, levels.typical, least)
+        found = calibrate(self.chance_among(pictures), self.rate, self.method, levels.typical, least, shares)
         return replace(found, explanation=f"Calibration {self.citation}. {found.explanation}")
 
     def chance_among(self, pictures: int) -> Chance:
@@ -96,8 +100,7 @@ class CalibrationFile:
 
     def write(self) -> None:
         """Save it."""
-        scores = {"scores": self.chance.scores.tolist(), "clusters": self.chance.clusters.tolist()}
-        chance = scores | {"mutual": self.chance.mutual, "growth": self.chance.growth, "method": self.method}
+        chance = _numbers(self.chance) | {"mutual": self.chance.mutual, "method": self.method}
         write_json(self.about | {"chance": chance}, Path(self.place))
 
     @classmethod
@@ -129,7 +132,8 @@ class CalibrationFile:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise LCMemError(f"{name}: not a calibration of the format {FORMAT}; lcmem calibrate writes one")
         try:
-            chance, method = _chance(content.pop("chance"))
+            kept = content.pop("chance")
+            chance, method = _chance(kept, bool(kept["mutual"])), str(kept["method"])
             found = cls(content, chance, method, _levels(content["copy"]), _look(content["look"]), name)
             whole = content["sha256"] == _hash({k: v for k, v in content.items() if k not in KEYS}, chance)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -145,15 +149,24 @@ KEYS = ("format", "sha256")
 
 def _hash(about: dict[str, Any], chance: Chance) -> str:
     numbers = [chance.scores.tolist(), chance.clusters.tolist(), chance.mutual, chance.growth]
+    if chance.parts:
+        numbers.append(_numbers(chance)["parts"])
     text = json.dumps([about, numbers], sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _chance(kept: dict[str, Any]) -> tuple[Chance, str]:
+def _numbers(chance: Chance) -> dict[str, Any]:
+    parts = {kind: _numbers(part) for kind, part in chance.parts.items()}
+    numbers = {"scores": chance.scores.tolist(), "clusters": chance.clusters.tolist(), "growth": chance.growth}
+    return numbers | ({"parts": parts} if parts else {})
+
+
+def _chance(kept: dict[str, Any], mutual: bool) -> Chance:
     scores, clusters = np.array(kept["scores"], dtype=np.float64), np.array(kept["clusters"], dtype=np.int64)
     if scores.ndim != 1 or scores.shape != clusters.shape or not len(scores):
         raise ValueError("scores and clusters do not fit")
-    return Chance(scores, clusters, bool(kept["mutual"]), float(kept["growth"])), str(kept["method"])
+    parts = {str(kind): _chance(part, mutual) for kind, part in kept.get("parts", {}).items()}
+    return Chance(scores, clusters, mutual, float(kept["growth"]), parts)
 
 
 def levels_as_json(levels: CopyLevels) -> dict[str, Any]:

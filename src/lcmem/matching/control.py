@@ -1,6 +1,6 @@
 """How alike holdout pictures are to the real set: the control of a threshold, or what it is taken from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,8 @@ from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import RANKS, WAYS, Look
 from lcmem.matching.matches import equal_pictures, nearest_pictures
 from lcmem.matching.twins import IN_HOLDOUT, twin_table
-from lcmem.stats.chance import Chance
+from lcmem.stats.calibration import Calibration
+from lcmem.stats.chance import Chance, parted
 from lcmem.stats.rates import Rate, effective_number, proportion
 
 FEWEST = 20
@@ -28,6 +29,7 @@ class Control:
         scores: ``[H]``.
         clusters: Identity or group of copies of each picture, ``[H]``.
         marks: A content hash of each picture's cluster, the same whatever else is in the holdout, ``[H]``.
+        kinds: Dataset of the best match of each picture, ``[H]``.
         looks: How alike its thumbnail and those of its best matches are, ``[H, W]`` as of
             :func:`lcmem.matching.looks.correlate`; −1 where best matches are not looked at.
         twins: Rows of the table of twins.
@@ -36,6 +38,7 @@ class Control:
     scores: np.ndarray
     clusters: np.ndarray
     marks: np.ndarray
+    kinds: np.ndarray
     looks: np.ndarray
     twins: pd.DataFrame
 
@@ -43,12 +46,14 @@ class Control:
         """One half of the clusters to calibrate on, the other to control with, by content."""
         order = np.unique(self.marks)
         low = self.marks < order[len(order) // 2]
-        rest = Control(self.scores[~low], self.clusters[~low], self.marks[~low], self.looks[~low], self.twins)
-        return Chance(self.scores[low], self.clusters[low], mutual=False), rest
+        chance = Chance(self.scores[low], self.clusters[low], mutual=False)
+        rest = {name: getattr(self, name)[~low] for name in ("scores", "clusters", "marks", "kinds", "looks")}
+        return parted(chance, self.kinds[low]), replace(self, **rest)
 
-    def rate(self, threshold: float, look: Look) -> Rate:
-        """Share of pictures that reach a threshold, or match by their looks."""
-        matched = (self.scores >= threshold) | look.hits(self.looks)
+    def rate(self, calibration: Calibration, sure: float, look: Look) -> Rate:
+        """Share of pictures that reach the threshold of their kind, or what copies surely are, or match by looks."""
+        least = np.minimum(calibration.thresholds(self.kinds), sure)
+        matched = (self.scores >= least) | look.hits(self.looks)
         return proportion(int(matched.sum()), len(matched), effective_number(self.clusters, matched))
 
 
@@ -88,4 +93,5 @@ def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder, *,
     if not holdout.manifest.labelled:
         groups = copy_groups(holdout, finder)
     marks = pd.Series(holdout.keys).groupby(groups).transform("min").to_numpy(dtype=object)
-    return Control(best.logits[kept, 0], groups[kept], marks[kept], looks[kept], twins)
+    kinds = real.kinds[best.positions[kept, 0]]
+    return Control(best.logits[kept, 0], groups[kept], marks[kept], kinds, looks[kept], twins)

@@ -65,6 +65,11 @@ class FeatureSet:
         hashes = content_table(self.manifest.paths, {})["sha256"]
         return [key or f"gone: {path}" for key, path in zip(hashes, self.manifest.paths, strict=True)]
 
+    @cached_property
+    def kinds(self) -> np.ndarray:
+        """Name of the dataset of each picture, ``[N]`` strings."""
+        return self.manifest.table["dataset"].to_numpy(dtype=object)
+
     def paths_of(self, rows: np.ndarray) -> list[str]:
         """Paths of the pictures at these positions ``[n]``."""
         return list(self.manifest.table["path"].iloc[rows])

@@ -21,10 +21,12 @@ def graded(matches: pd.DataFrame, chance: Chance | None) -> pd.DataFrame:
         matches: As of :func:`lcmem.matching.matches.match_table`, the rows of each picture together.
         chance: What its best score is held against; None where nothing is known, then p and q are NaN.
     """
-    best = matches.groupby("synthetic", sort=False)["logit"].max()
-    unknown = np.full(len(best), np.nan)
-    p = unknown if chance is None else tail_p_values(best.to_numpy(), chance)
-    q = unknown if chance is None else q_values(p)
+    best = matches.loc[matches.groupby("synthetic", sort=False)["logit"].idxmax()].set_index("synthetic")
+    p = np.full(len(best), np.nan)
+    if chance is not None:
+        for kind, rows in best.groupby("dataset").indices.items():
+            p[rows] = tail_p_values(best["logit"].to_numpy()[rows], chance.parts.get(kind, chance))
+    q = p if chance is None else q_values(p)
     verdicts = matches["verdict"][matches["rank"] == 1].to_numpy()
     grades = np.where((verdicts == NO_MATCH) & (q <= CLOSE_RATE), CLOSE, verdicts)
     found = pd.DataFrame({"p_value": p, "q_value": q, "grade": grades}, index=best.index).loc[matches["synthetic"]]

@@ -72,8 +72,9 @@ def match_table(
     seen = np.zeros(len(score), dtype=bool)
     seen[looked] = finder.look.hits(looks)
     copies[looked] |= finder.look.copies(looks)
-    reached = score >= calibration.logit
-    reached |= seen
+    nearest = real.kinds[best.positions[np.arange(count), best.logits.argmax(1)]]
+    scored = score >= calibration.thresholds(nearest).repeat(k)
+    reached = scored | seen
     if calibration.method == "given":
         copies &= reached
     equal = equal_content(synthetic, query, real, position)
@@ -90,9 +91,7 @@ def match_table(
             "rank": 0,
             "match": copies | reached,
             "verdict": np.select([copies, reached], [COPY, SAME_IDENTITY], NO_MATCH),
-            "found_by": np.select(
-                [equal, score >= calibration.logit, seen, copies], ["content", "score", "looks", "score"], ""
-            ),
+            "found_by": np.select([equal, scored, seen, copies], ["content", "score", "looks", "score"], ""),
         }
     )
     table = table.iloc[np.lexsort((-score, ~(copies | reached), ~copies, query))].reset_index(drop=True)

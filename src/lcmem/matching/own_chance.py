@@ -14,7 +14,7 @@ from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import BLIND, RANKS, UNMEASURED, Look, measure_look
 from lcmem.matching.twins import TWO_IDENTITIES, twin_table
-from lcmem.stats.chance import CONFIDENCE, Chance
+from lcmem.stats.chance import CONFIDENCE, Chance, parted
 
 LOOKED = 500
 """Chance matches of the real set whose thumbnails are compared, at most."""
@@ -69,8 +69,7 @@ def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None 
     """
     if len(real.keys) < 3:
         raise LCMemError("fewer than 3 real pictures are too few to calibrate a threshold on; give --threshold")
-    names = real.manifest.table["identity"]
-    identities = pd.factorize(names.where(names != ""))[0].astype(np.int64)
+    identities = _identities(real.manifest.table)
     if listed is not None and len(listed) < len(identities):
         identities[listed] = -1
     twins = twin_table(TWO_IDENTITIES, real, np.empty(0, int), real, np.empty(0, int))
@@ -78,11 +77,23 @@ def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None 
         own = match_others(real, identities, finder, reconcile)
         twins = twin_table(TWO_IDENTITIES, real, own.copies[:, 0], real, own.copies[:, 1])
         if own.identities.max() > 0:
-            return OwnChance(_chance(own), "identities", twins, None, own)
-    own = match_others(real, np.arange(len(names)), finder, merge)
-    return OwnChance(_chance(own), "copy groups", twins, own.identities, own)
+            return OwnChance(_chance(own, real), "identities", twins, None, own)
+    own = match_others(real, np.arange(len(identities)), finder, merge)
+    return OwnChance(_chance(own, real), "copy groups", twins, own.identities, own)
 
 
-def _chance(own: OwnMatches) -> Chance:
-    known = own.identities >= 0
-    return Chance(own.scores[known], own.identities[known], mutual=True, growth=len(known) / int(known.sum()))
+def _identities(table: pd.DataFrame) -> np.ndarray:
+    """Numbers of the identities, ``[N]``; −1 where unknown. Where only some datasets of a set have identities, each
+    picture of the others counts as one, as it would if these were audited alone."""
+    named = table["identity"] != ""
+    bare = ~named.groupby(table["dataset"]).transform("any") & named.any()
+    own = pd.Series(np.arange(len(table)), index=table.index)
+    names = table["identity"].astype(object).where(named, None).mask(bare, own)
+    return pd.factorize(names)[0].astype(np.int64)
+
+
+def _chance(own: OwnMatches, real: FeatureSet) -> Chance:
+    known, kinds = own.identities >= 0, real.kinds
+    growths = pd.Series(known).groupby(kinds).mean().rdiv(1).to_dict()
+    chance = Chance(own.scores[known], own.identities[known], mutual=True, growth=len(known) / int(known.sum()))
+    return parted(chance, kinds[own.partners[known]], growths)

@@ -5,13 +5,16 @@ has a best match, and the more real pictures, the better that one is. The thresh
 matches of pictures that show nobody of the set they are compared with (:class:`lcmem.stats.chance.Chance`).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from math import inf
 
+import numpy as np
+import pandas as pd
 from scipy.special import expit
 
 from lcmem.errors import LCMemError
-from lcmem.stats.chance import Chance
+from lcmem.stats.chance import CONFIDENCE, PARTED, Chance
 from lcmem.stats.evidence import tail_threshold
 
 DEFAULT_RATE = 0.01
@@ -52,11 +55,13 @@ class Calibration:
     """A threshold and where it comes from.
 
     Attributes:
-        logit: Pictures whose best match reaches it show the same identity; +∞ where that cannot be told from chance.
+        logit: Pictures whose best match reaches it show the same identity; +∞ where that cannot be told from chance. Of
+            several kinds the highest of :attr:`levels` that is finite.
         rate: At most this share of pictures of unseen identities is expected to match; None if that is not known.
         bound: The share that is not exceeded in this audit with 95 % confidence; None if that is not known.
         method: ``given``, or what chance matches were measured on: ``identities``, ``holdout`` or ``copy groups``.
         explanation: The same in a few sentences for the report.
+        levels: The threshold of pictures that are most like one of each kind, by its name; empty of one kind.
     """
 
     logit: float
@@ -64,14 +69,26 @@ class Calibration:
     bound: float | None
     method: str
     explanation: str
+    levels: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def probability(self) -> float:
         """The threshold as a probability."""
         return float(expit(self.logit))
 
+    def thresholds(self, kinds: np.ndarray) -> np.ndarray:
+        """The threshold ``[n]`` of pictures whose best matches are of these kinds ``[n]``."""
+        return pd.Series(kinds, dtype=object).map(self.levels).fillna(self.logit).to_numpy(dtype=float)
 
-def calibrate(chance: Chance, rate: float, method: str, highest: float, sure: float = inf) -> Calibration:
+
+def calibrate(
+    chance: Chance,
+    rate: float,
+    method: str,
+    highest: float,
+    sure: float = inf,
+    shares: Mapping[str, float] | None = None,
+) -> Calibration:
     """The lowest threshold that chance matches exceed rarely enough, if other pictures of an identity can reach it.
 
     Args:
@@ -81,36 +98,81 @@ def calibrate(chance: Chance, rate: float, method: str, highest: float, sure: fl
         highest: What copies typically reach. A threshold above it would tell nothing: pictures that are less alike
             than copies could not be found any more, so none is set and only copies are reported.
         sure: Score from which a pair is a copy without a look at the pictures.
+        shares: Of all pictures that are judged, the share whose best match is of each kind: what is stated is then of
+            these pictures, by the threshold of each kind. None states what holds for any kind at the one threshold.
     """
-    counted = chance.threshold(rate)
-    able = counted <= highest
-    threshold = max(counted, min(tail_threshold(chance, rate), highest)) if able else counted
-    level = threshold if able else inf
-    expected, bound = chance.expected(min(level, sure)), chance.bound(min(level, sure))
-    origin = ORIGINS[method].format(n=chance.identities)
+    parts = chance.parts or {"": chance}
+    counted = max(part.threshold(rate) for part in parts.values())
+    levels = {kind: _level(part, chance, rate, highest) for kind, part in parts.items()}
+    level = max((each for each in levels.values() if each < inf), default=inf)
+    found = Calibration(level, None, None, method, "", levels if chance.parts else {})
+    if shares is None or not chance.parts:
+        each = [(part.expected(min(level, sure)), part.bound(min(level, sure))) for part in parts.values()]
+        expected, bound = (max(values) for values in zip(*each, strict=True))
+    else:
+        expected, bound = _of_shares(found, chance, sure, shares)
     promise = (
         f"At most {expected:.2%} of pictures that show nobody of the real set are expected to match by chance; "
         f"in this audit not more than {bound:.2%}, with 95 % confidence."
     )
-    texts = [f"Chance matches were measured on {origin}."]
-    if not able:
+    texts = [f"Chance matches were measured on {ORIGINS[method].format(n=chance.identities)}."]
+    if level == inf:
         texts.append(
             f"At {rate:.2%} chance matches the model cannot tell other photos of a person from strangers here: the "
-            f"threshold would be {threshold:.2f}, and copies of real pictures themselves typically reach "
+            f"threshold would be {counted:.2f}, and copies of real pictures themselves typically reach "
             f"{highest:.2f}. So no score shows the same identity. A larger rate (--false-positive-rate), another "
             "model, larger pictures or a look at twins.csv and the identities would help."
         )
+    if chance.parts:
+        texts.append(_on_kinds(found, shares is not None))
     texts.append(promise)
     if expected > rate + 1e-12:
-        texts.append(f"To show {rate:.2%} takes {chance.needed(rate)} identities.")
-    if able and threshold > counted:
+        needed = max(part.needed(rate) for part in parts.values())
+        texts.append(f"To show {rate:.2%} takes {needed} identities{' of each dataset' if chance.parts else ''}.")
+    if not chance.parts and inf > level > chance.threshold(rate):
         texts.append("The threshold lies above all chance matches, as far as their tail says for that rate.")
     if method == "copy groups":
         texts.append(
             "The real pictures carry no identities, so the closest pictures of one person count as chance too and the "
             "threshold is stricter than need be: name identities, if you can, to find more."
         )
-    return Calibration(level, expected, bound, method, " ".join(texts))
+    return replace(found, rate=expected, bound=bound, explanation=" ".join(texts))
+
+
+def _level(part: Chance, chance: Chance, rate: float, highest: float) -> float:
+    """The threshold of one kind, +∞ where copies themselves would not reach it; of few identities not below that of
+    all."""
+    counted = part.threshold(rate)
+    if part.identities < PARTED:
+        counted = max(counted, chance.threshold(rate))
+    return max(counted, min(tail_threshold(part, rate), highest)) if counted <= highest else inf
+
+
+def _of_shares(found: Calibration, chance: Chance, sure: float, shares: Mapping[str, float]) -> tuple[float, float]:
+    """Expected rate and bound of pictures of which so many are most like each kind."""
+    expected = bound = 0.0
+    for kind, share in shares.items():
+        part, level = chance.parts.get(kind, chance), min(found.levels.get(kind, found.logit), sure)
+        expected += share * part.expected(level)
+        bound += share * part.bound(level)
+    return min(expected, 1.0), min(bound, 1.0)
+
+
+def _on_kinds(found: Calibration, told: bool) -> str:
+    blind = sum(level == inf for level in found.levels.values())
+    text = f"The real set has {len(found.levels)} datasets, each with chance matches of its own"
+    if blind and found.logit < inf:
+        text += f" ({blind} of them without a threshold, since strangers there are as alike as copies)"
+    if told:
+        return f"{text} and so with a threshold of its own: what is stated is of the pictures as they are."
+    return f"{text}: the highest threshold counts, and what is stated holds for each."
+
+
+def reached(chance: Chance, threshold: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Share of pictures of unseen identities that reach a threshold chosen beforehand, and its bound; of the kind where
+    most do."""
+    parts = chance.parts.values() or (chance,)
+    return max(part.share(threshold) for part in parts), max(part.bound(threshold, confidence) for part in parts)
 
 
 def given(threshold: float, shown: float, chance: Chance | None) -> Calibration:
@@ -124,9 +186,11 @@ def given(threshold: float, shown: float, chance: Chance | None) -> Calibration:
     text = f"The threshold {shown:g} was given."
     if chance is None:
         return Calibration(threshold, None, None, "given", text)
-    share, bound = chance.share(threshold), chance.bound(threshold)
+    share, bound = reached(chance, threshold)
     text += (
         f" {share:.1%} of pictures that show nobody of the set they are compared with reach it by chance (up to "
         f"{bound:.1%}, with 95 % confidence)."
     )
+    if chance.parts:
+        text += " That is so in the dataset where most do."
     return Calibration(threshold, share, bound, "given", text)

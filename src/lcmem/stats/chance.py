@@ -17,12 +17,18 @@ simulates several.
 **Not exceeded with 95 % confidence**: Clopper and Pearson's upper limit, which is that of the Beta distribution of an
 order statistic. Mutual pairs tell the same thing twice, so count and number are halved for ``mutual`` scores, and
 the number is n − 1, the identities that each is compared with.
+
+**Several kinds of pictures** (faces and X-rays) in one real set: a threshold from all chance matches would be exceeded
+by more of one kind and fewer of the others. What a picture is most like names its kind, of chance matches as of new
+pictures, so each kind has chance matches of its own (:func:`parted`; Mondrian conformal prediction, Vovk et al. 2005).
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from scipy.stats import beta
 
 CONFIDENCE = 0.95
@@ -30,6 +36,8 @@ CONFIDENCE = 0.95
 ROUNDING = 1e-5
 """By so much, relatively, do the scores of a picture differ that is encoded twice, beside other pictures. A copy of the
 picture whose chance match sets the threshold would otherwise match by it or not."""
+PARTED = 50
+"""Identities from which on a kind of pictures has chance matches of its own; those with fewer share theirs."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +50,14 @@ class Chance:
         mutual: Whether the pictures were compared with each other; else with a set that they are not part of.
         growth: How many times more pictures a new one is compared with than these were (pictures of unknown identity
             are left out of the comparison of a set with itself); the chance of a match grows at most so much.
+        parts: Chance matches with pictures of each kind, by its name; empty where there is one kind.
     """
 
     scores: np.ndarray
     clusters: np.ndarray
     mutual: bool
     growth: float = 1.0
+    parts: Mapping[str, "Chance"] = field(default_factory=dict)
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -121,4 +131,27 @@ class Chance:
 
     def against(self, times: float) -> "Chance":
         """The same for a new picture that is compared with so many times more pictures; fewer do not count as fewer."""
-        return replace(self, growth=self.growth * max(times, 1.0))
+        parts = {kind: part.against(times) for kind, part in self.parts.items()}
+        return replace(self, growth=self.growth * max(times, 1.0), parts=parts)
+
+
+def parted(chance: Chance, kinds: np.ndarray, growths: Mapping[str, float] | None = None) -> Chance:
+    """The same chance matches with their :attr:`Chance.parts`: kinds of fewer than :data:`PARTED` identities share one.
+
+    Args:
+        chance: N chance matches.
+        kinds: Of the picture that each is most like, ``[N]``.
+        growths: As :attr:`Chance.growth`, by kind; None takes that of all.
+    """
+    table = pd.DataFrame({"kind": kinds, "cluster": chance.clusters})
+    people = table.groupby("kind")["cluster"].nunique()
+    if len(people) < 2 or people.max() < PARTED:
+        return chance
+    few = set(people.index[people < PARTED])
+    parts: dict[str, Chance] = {}
+    for names in [few, *({kind} for kind in people.index if kind not in few)]:
+        rows = table["kind"].isin(names).to_numpy()
+        growth = max((growths.get(kind, 1.0) for kind in names), default=1.0) if growths else chance.growth
+        part = Chance(chance.scores[rows], chance.clusters[rows], chance.mutual, growth)
+        parts |= dict.fromkeys(names, part)
+    return replace(chance, parts=parts)

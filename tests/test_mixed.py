@@ -1,0 +1,102 @@
+"""Claims: a real set of several kinds of pictures has a threshold for each, and the report and its tables say so."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import lcmem
+from lcmem.detectors.registry import load_detector
+from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.calibrate import calibrate_pictures
+from lcmem.matching.calibration_file import CalibrationFile
+
+TEXTURES, FACES = 60, 80
+
+
+@pytest.fixture(scope="module")
+def tables(orl, tmp_path_factory):
+    """Real and synthetic pictures: faces of nobody known, and textures of which each is an identity."""
+    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("mixed")
+    coarse = 128 + 12 * rng.normal(size=(2 * TEXTURES, 6, 6)) + 60 * np.linspace(-1, 1, 6)
+    names = [str(folder / f"{at}.png") for at in range(2 * TEXTURES)]
+    for name, values in zip(names, coarse, strict=True):
+        Image.fromarray(values.clip(0, 255).astype(np.uint8)).resize((64, 64), Image.Resampling.BICUBIC).save(name)
+    faces = [path for path in orl.paths if path.endswith(("1.pgm", "2.pgm", "3.pgm"))]
+    parts = []
+    for at, (pictures, known) in enumerate(((names, True), (faces, False))):
+        half = TEXTURES if known else FACES
+        for place, some in (("real", pictures[:half]), ("synthetic", pictures[half : half + 30])):
+            who = [f"t{k}" if known and place == "real" else "" for k in range(len(some))]
+            kind = ["textures", "faces"][at]
+            parts.append(pd.DataFrame({"place": place, "path": some, "identity": who, "dataset": kind}))
+    table = pd.concat(parts, ignore_index=True)
+    for place, rows in table.groupby("place"):
+        rows.drop(columns="place").to_csv(folder / f"{place}.csv", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(tables):
+    return lcmem.audit(tables / "real.csv", tables / "synthetic.csv", model="phash", out=tables / "out", workers=0)
+
+
+def test_each_dataset_has_a_threshold_of_its_own(found, tables):
+    rows = {row["dataset"]: row for row in found.summary["by_dataset"]}
+    assert set(rows) == {"faces", "textures"} and found.calibration.method == "identities"
+    assert rows["faces"]["threshold_logit"] > rows["textures"]["threshold_logit"] + 0.1, "other photos of one person"
+    assert rows["faces"]["synthetic"] + rows["textures"]["synthetic"] == 60 and rows["textures"]["match"] > 0
+    assert FACES - 5 <= rows["faces"]["identities"] <= FACES + 5, "each face without a name is one"
+    levels = found.to_frame()["dataset"].map(lambda kind: rows[kind]["threshold_logit"])
+    by_score = found.to_frame()["found_by"] == "score"
+    assert (by_score == (found.to_frame()["logit"] >= levels)).all() and by_score.any()
+    weighted = sum(row["false_positive_rate"] * row["synthetic"] / 60 for row in rows.values())
+    assert found.calibration.rate >= weighted - 1e-12, "looks may add something"
+    assert found.calibration.rate <= weighted + found.summary["look_chance"]
+    assert sum(row["match"] for row in rows.values()) == found.memorization.count
+    assert not any("have no identity" in note for note in found.summary["notes"])
+
+
+def test_alone_they_have_the_same_thresholds(found, tables):
+    real = pd.read_csv(tables / "real.csv", keep_default_na=False)
+    real[real["dataset"] == "textures"].to_csv(tables / "textures.csv", index=False)
+    alone = lcmem.audit(tables / "textures.csv", tables / "synthetic.csv", model="phash", workers=0)
+    assert alone.summary["by_dataset"] == [] and alone.calibration.levels == {}
+    assert alone.calibration.logit == pytest.approx(found.calibration.levels["textures"], rel=1e-3)
+
+
+def test_the_result_and_its_page_say_so_when_they_are_read_again(found, tables):
+    again = AuditResult.load(tables / "out")
+    assert again.summary == found.summary and again.calibration.levels == found.calibration.levels
+    page = (tables / "out" / "index.html").read_text(encoding="utf-8")
+    assert "Thresholds by dataset" in page and "<td>textures</td>" in page
+
+
+def test_a_private_audit_names_no_dataset(tables):
+    hidden = tables / "private"
+    lcmem.audit(tables / "real.csv", tables / "synthetic.csv", model="phash", out=hidden, private=True, workers=0)
+    for file in hidden.iterdir():
+        if file.suffix in (".json", ".csv", ".html"):
+            assert "textures" not in file.read_text(encoding="utf-8"), file.name
+    rows = json.loads((hidden / "summary.json").read_text(encoding="utf-8"))["by_dataset"]
+    names = set(pd.read_csv(hidden / "matches.csv")["dataset"])
+    assert {row["dataset"] for row in rows} == names, "the same names as in the tables"
+
+
+def test_a_calibration_keeps_them(found, tables):
+    made = calibrate_pictures(tables / "real.csv", load_detector("phash"), tables / "c.json", workers=0)
+    kept = CalibrationFile.read(tables / "c.json")
+    assert kept.calibration(140).levels == made.calibration(140).levels
+    file = tables / "c.json"
+    used = lcmem.audit(tables / "real.csv", tables / "synthetic.csv", model="phash", calibration=file, workers=0)
+    assert used.calibration.levels == pytest.approx(found.calibration.levels)
+    assert used.calibration.rate == pytest.approx(found.calibration.rate)
+    rows = (pd.DataFrame(each.summary["by_dataset"]) for each in (used, found))
+    pd.testing.assert_frame_equal(*rows)
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["chance"]["parts"]["faces"]["scores"][0] += 1
+    file.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(lcmem.LCMemError, match="altered or damaged"):
+        CalibrationFile.read(file)

@@ -1,0 +1,141 @@
+"""Does each kind of pictures of a mixed real set keep its stated rate? Simulated audits on features of real pictures.
+
+    python tools/mixed_kinds.py DATA [DATA …] --cache CACHE [--out docs/mixed-kinds.md]
+
+Each DATA is a folder in the layout ``open-pack``. Real sets are drawn from the identities of its splits train and val,
+two datasets in each; the rest are strangers. Features are computed once, in CACHE.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lcmem.datasets import read_dataset
+from lcmem.detectors.lcmem import LCMem
+from lcmem.evaluation.tables import markdown
+from lcmem.files import write_text
+from lcmem.matching.features import extract_features, open_features
+from lcmem.pictures.manifest import Manifest
+from lcmem.stats.calibration import calibrate
+from lcmem.stats.chance import Chance, parted
+
+PAIRS = (
+    ("celeba64", "lidc"),
+    ("celeba", "ham10000"),
+    ("ham10000", "celeba64"),
+    ("celeba", "pedcxr"),
+    ("celeba", "nih"),
+    ("ham10000", "nih"),
+)
+"""The common kind and the rarer one."""
+PEOPLE, RARE, RATES, AUDITS = 300, 100, (0.01, 0.05), 200
+PICTURES, POPULATION = 2, 700
+"""Pictures of each identity, and identities of each dataset, at most."""
+PAGE = """# Several kinds of pictures in one real set
+
+Made by `tools/mixed_kinds.py` from features of the bundled model, {audits} audits a row. Each real set has {people}
+identities of one dataset and {rare} of another, up to {pictures} pictures of each; other identities are strangers, and
+**true** is the share of their pictures (of each identity, on average) above the threshold, first of the common kind,
+then of the rarer one. **Together**: one threshold from all chance matches, as of a table without the column `dataset`.
+**By dataset**: a threshold for each, as [auditing.md](auditing.md#two-verdicts) says. **Stated** is what
+the audit says is expected at most. **Other photos**: how often a picture of the real set reaches the threshold with
+another one of the same identity, of both kinds.
+
+{table}
+
+With one threshold the kind whose strangers are more alike matches several times as often by chance as is stated, and of
+the other kind little is found.
+"""
+
+
+def simulate(scores: np.ndarray, kinds: np.ndarray, who: np.ndarray, pair: tuple[str, str], rate: float) -> dict:
+    """The means over audits of two datasets.
+
+    Args:
+        scores: Of all pairs of pictures, ``[N, N]``.
+        kinds: Dataset of each picture, ``[N]``.
+        who: Its identity, ``[N]`` integers.
+        pair: The common kind and the rarer one.
+        rate: Share of strangers that may match.
+    """
+    rng, rows = np.random.default_rng(0), []
+    for _ in range(AUDITS):
+        people = [rng.permutation(np.unique(who[kinds == kind])) for kind in pair]
+        chosen = np.concatenate([some[:count] for some, count in zip(people, (PEOPLE, RARE), strict=True)])
+        inside = np.isin(who, chosen)
+        real, new = np.flatnonzero(inside), np.flatnonzero(~inside & np.isin(kinds, pair))
+        own, partners = best(scores, who, real, real)
+        found, nearest = best(scores, who, new, real)
+        chance = parted(Chance(own, who[real], mutual=True), kinds[partners])
+        shares = pd.Series(kinds[nearest]).value_counts(normalize=True).to_dict()
+        each = calibrate(chance, rate, "identities", np.inf, shares=shares)
+        one = calibrate(replace(chance, parts={}), rate, "identities", np.inf)
+        row = {"stated together": one.rate, "stated": each.rate}
+        for name, calibration in ((" together", one), ("", each)):
+            hit = found >= calibration.thresholds(kinds[nearest])
+            for part, kind in zip(("common", "rarer"), pair, strict=True):
+                row[part + name] = (
+                    pd.Series(hit).groupby(who[new]).mean()[np.unique(who[new[kinds[new] == kind]])].mean()
+                )
+            row["photos" + name] = others(scores, who, kinds, real, own, partners, calibration)
+        rows.append(row)
+    return pd.DataFrame(rows).mean().to_dict()
+
+
+def best(scores: np.ndarray, who: np.ndarray, rows: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Highest score of pictures ``[n]`` with those of other identities in a gallery, and with which: both ``[n]``."""
+    against = np.where(who[rows][:, None] == who[gallery][None], -np.inf, scores[np.ix_(rows, gallery)])
+    at = against.argmax(1)
+    return against[np.arange(len(rows)), at], gallery[at]
+
+
+def others(scores, who, kinds, real, own, partners, calibration) -> float:
+    """How often a picture reaches the threshold with another one of its identity."""
+    same = (who[real][:, None] == who[real][None]) & ~np.eye(len(real), dtype=bool)
+    photos = np.where(same, scores[np.ix_(real, real)], -np.inf).max(1)
+    several = same.any(1)
+    nearest = np.where(photos > own, kinds[real], kinds[partners])
+    return float((photos >= calibration.thresholds(nearest))[several].mean())
+
+
+def main() -> None:
+    """Parse, simulate, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="+")
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("docs/mixed-kinds.md"))
+    arguments = parser.parse_args()
+    detector = LCMem.load("compact")
+    table = pd.concat([read_dataset("open-pack", folder).table for folder in arguments.data], ignore_index=True)
+    names = {name for pair in PAIRS for name in pair}
+    table = table[table["dataset"].isin(names) & table["split"].isin(["train", "val"]) & (table["identity"] != "")]
+    table = table.sort_values("path", kind="stable").groupby(["dataset", "identity"]).head(PICTURES)
+    number = table.groupby("dataset")["identity"].transform(lambda column: pd.factorize(column)[0])
+    manifest = Manifest(table[number < POPULATION].reset_index(drop=True))
+    found = extract_features(manifest, detector, open_features(arguments.cache, detector))
+    kinds, weighted = found.kinds, found.features * detector.head.weight.detach()
+    scores = -torch.cdist(weighted, weighted, p=1).numpy()  # the bias moves all scores and thresholds alike
+    who = pd.factorize(kinds + "/" + found.manifest.table["identity"].to_numpy(dtype=object))[0]
+    rows = []
+    for pair in PAIRS:
+        for rate in RATES:
+            made = simulate(scores, kinds, who, pair, rate)
+            share = {name: f"{value:.1%}" for name, value in made.items()}
+            row = {"common": pair[0], "rarer": pair[1], "asked": f"{rate:.0%}"}
+            for name, mark in (("together", " together"), ("by dataset", "")):
+                row[f"{name}: stated"] = share[f"stated{mark}"]
+                row[f"{name}: true"] = f"{share[f'common{mark}']} / {share[f'rarer{mark}']}"
+                row[f"{name}: other photos"] = share[f"photos{mark}"]
+            rows.append(row)
+            print(row, flush=True)
+    lines = markdown(list(rows[0]), [list(row.values()) for row in rows])
+    text = PAGE.format(audits=AUDITS, people=PEOPLE, rare=RARE, pictures=PICTURES, table=lines)
+    write_text(text, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
