@@ -74,6 +74,7 @@ def compare_sets(
         | _findings(sets, finder, clusters, point)
         | {"by_dataset": by_dataset(matches, point.calibration, point.chance, finder.levels.sure)}
         | {"seconds": time.perf_counter() - began},
+        strangers=point.strangers,
         risk=_risk(matches, real, synthetic, finder, clusters, point.groups),
     )
     return _noted(result)

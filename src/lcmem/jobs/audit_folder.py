@@ -9,6 +9,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.jobs.risk import Risk
+from lcmem.matching.strangers import STRANGERS
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.rates import excess, proportion
 
@@ -39,8 +40,10 @@ def read_parts(folder: Path, listed: bool) -> dict[str, Any]:
         )
         matches = pd.read_parquet(folder / "matches.parquet", filters=None if listed else [("rank", "==", 1)])
         scores = pd.read_parquet(folder / "scores.parquet")
-        twins, skipped = (
-            pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False) for name in ("twins", "skipped")
+        names = dict.fromkeys(STRANGERS[:-1], str) | dict.fromkeys(("kind", "set", "reason"), str)
+        twins, skipped, strangers = (
+            pd.read_csv(folder / f"{name}.csv", dtype=names, keep_default_na=False)
+            for name in ("twins", "skipped", "strangers")
         )
         if missing := {"grade", "dataset", "found_by"} - set(matches):
             raise KeyError(f"no {min(missing)} in matches.parquet")
@@ -64,6 +67,7 @@ def read_parts(folder: Path, listed: bool) -> dict[str, Any]:
         holdout=holdout,
         excess=excess(memorization, holdout) if holdout else None,
         twins=twins,
+        strangers=strangers,
         skipped=skipped,
         scores={str(name): rows["logit"].to_numpy() for name, rows in scores.groupby("set", sort=False)},
         about={key: numbers[key] for key in numbers if key not in _DERIVED},

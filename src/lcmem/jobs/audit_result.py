@@ -13,6 +13,7 @@ import pandas as pd
 from lcmem.files import write_json, write_table, write_text
 from lcmem.jobs.audit_folder import read_parts
 from lcmem.jobs.risk import Risk
+from lcmem.matching.strangers import STRANGERS
 from lcmem.matching.verdicts import CLOSE, COPY
 from lcmem.report.verdict import judge
 from lcmem.shown import as_html, as_text
@@ -58,6 +59,8 @@ class AuditResult:
         about: Model, encoder, counts, what copies reach, notes, speed, the command.
         evidence: Where in the strongest pairs the evidence lies, as of :func:`lcmem.jobs.explain.explain_matches`.
         risk: Who is at risk, see :class:`lcmem.jobs.risk.Risk`; None of a result that was put together by hand.
+        strangers: Real pictures of two identities that are most alike, which set the threshold: ``path, identity,
+            other, other_identity, logit``. A pair of one person hides matches: correct its identity.
     """
 
     matches: pd.DataFrame
@@ -72,6 +75,7 @@ class AuditResult:
     about: dict[str, Any] = field(default_factory=dict)
     evidence: list[dict[str, Any]] = field(default_factory=list)
     risk: Risk | None = None
+    strangers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=STRANGERS))
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each synthetic picture: its best match and the verdict on it."""
@@ -152,8 +156,8 @@ class AuditResult:
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``summary.json``, ``audit-card.json``, ``evidence.json``, ``matches.parquet`` and ``.csv``,
-        ``kept.csv``, ``rejected.csv``, ``twins.csv``, ``skipped.csv``, ``scores.parquet``, the tables ``risk-*.csv``
-        and the report ``index.html``.
+        ``kept.csv``, ``rejected.csv``, ``twins.csv``, ``strangers.csv``, ``skipped.csv``, ``scores.parquet``, the
+        tables ``risk-*.csv`` and the report ``index.html``.
 
         Returns:
             The report's path.
@@ -162,7 +166,7 @@ class AuditResult:
         target.mkdir(parents=True, exist_ok=True)
         # what says that the folder is whole goes first and comes last: the tables of two runs are never read together
         (target / "summary.json").unlink(missing_ok=True)
-        for name in ("matches", "kept", "rejected", "twins", "skipped"):
+        for name in ("matches", "kept", "rejected", "twins", "strangers", "skipped"):
             write_table(getattr(self, name), target / f"{name}.csv")
         scores = [pd.DataFrame({"set": name, "logit": values}) for name, values in self.scores.items()]
         for name, table in (("matches", self.matches), ("scores", pd.concat(scores, ignore_index=True))):

@@ -1,7 +1,7 @@
 """The threshold of an audit, given, calibrated or read from a file, with what the user should know about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 
 import numpy as np
@@ -15,6 +15,7 @@ from lcmem.matching.copy_levels import CopyLevels
 from lcmem.matching.features import FeatureSet, data_fingerprint
 from lcmem.matching.looks import UNMEASURED, WAYS, Look
 from lcmem.matching.own_chance import real_chance
+from lcmem.matching.strangers import STRANGERS, most_alike, split_people
 from lcmem.stats.calibration import WARNED, Calibration, calibrate, given
 from lcmem.stats.chance import Chance
 
@@ -32,6 +33,7 @@ class OperatingPoint:
         notes: What the user should know about it.
         groups: Group of copies of each real picture ``[N]``, where they were looked for already.
         look: When a generated picture matches by its looks.
+        strangers: The chance matches that set the threshold, as of :func:`lcmem.matching.strangers.most_alike`.
     """
 
     calibration: Calibration
@@ -42,6 +44,7 @@ class OperatingPoint:
     notes: list[str]
     groups: np.ndarray | None = None
     look: Look = UNMEASURED
+    strangers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=STRANGERS))
 
 
 def operating_point(
@@ -84,9 +87,10 @@ def operating_point(
         own.chance.scores,
         basis.chance,
         own.twins,
-        basis.notes,
+        basis.notes + split_people(own.chance, basis.control),
         own.groups,
         look,
+        most_alike(real, own.matches, calibration),
     )
 
 

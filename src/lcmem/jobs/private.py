@@ -52,7 +52,7 @@ def without_names(result: AuditResult, sets: Mapping[str, FeatureSet]) -> AuditR
         sets: Its pictures by the name of their set.
     """
     named = _Names(sets)
-    tables = {name: named.hide(getattr(result, name)) for name in ("matches", "twins")}
+    tables = {name: named.hide(getattr(result, name)) for name in ("matches", "twins", "strangers")}
     skipped = result.skipped.assign(path=result.skipped["path"].map(named.secret), reason=KEPT_BACK)
     risk = Risk(*(named.hide(getattr(result.risk, each.name)) for each in fields(Risk))) if result.risk else None
     about = {name: value for name, value in result.about.items() if name != "command"}

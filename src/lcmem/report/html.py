@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
 from importlib.resources import files
@@ -13,7 +14,7 @@ from jinja2 import Environment, Template
 
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.report.card import audit_card, report_id
-from lcmem.report.embedded import ROOM, Embedded
+from lcmem.report.embedded import ROOM, Embedded, data_uri
 from lcmem.report.pairs import PATHS, as_columns, common_folder, pair_table, shown_name
 from lcmem.report.plots import score_distributions
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 PAIRS, NEAR, ROWS_SHOWN, RISKS = 5_000, 100, 200, 15
 """Pairs that a page lists; how many of those that do not match it shows; rows of its tables, and of those of risk."""
+STRANGER = 160
+"""Longer side in pixels of pictures in a table."""
 SCRIPTS = ("marks.js", "dialog.js", "gallery.js")
 
 
@@ -60,6 +63,7 @@ def page(result: "AuditResult", review: "Review | None", source: str, data: dict
         plot=score_distributions(result),
         copy_rule=result.copy_rule,
         twins=[row | _named(row, root) for row in result.twins.head(ROWS_SHOWN).to_dict("records")],
+        strangers=[row | _named(row, root) | faces for row, faces in _strangers(result)],
         skipped=result.skipped.head(ROWS_SHOWN).to_dict("records"),
         risk=_risk(result, root),
         served=source == "served.js",
@@ -132,6 +136,13 @@ def percent(value: float) -> str:
 
 def _named(row: dict[str, Any], root: str) -> dict[str, str]:
     return {name: shown_name(row[name], root) for name in ("path", "other")}
+
+
+def _strangers(result: "AuditResult") -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+    """The most alike pairs of two identities, and their pictures."""
+    for row in result.strangers.head(RISKS).to_dict("records"):
+        seen = () if result.about.get("private") else (("picture", "path"), ("other_picture", "other"))
+        yield row, {name: data_uri(row[place], STRANGER) for name, place in seen}
 
 
 def _risk(result: "AuditResult", root: str) -> dict[str, list[dict[str, Any]]]:

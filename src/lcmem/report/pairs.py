@@ -41,7 +41,8 @@ def common_folder(result: "AuditResult") -> str:
     if result.about.get("private"):
         return ""
     best = result.to_frame()
-    columns = [best["path"], best["real"], *([result.twins["path"]] if len(result.twins) else [])]
+    columns = [best["path"], best["real"]]
+    columns += [table[name] for table in (result.twins, result.strangers) if len(table) for name in ("path", "other")]
     folders = {os.path.dirname(path) for column in columns for path in column.unique()}
     return os.path.commonpath(folders) if folders and all(map(os.path.isabs, folders)) else ""
 

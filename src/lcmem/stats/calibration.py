@@ -121,7 +121,7 @@ def calibrate(
             f"At {rate:.2%} chance matches the model cannot tell other photos of a person from strangers here: the "
             f"threshold would be {counted:.2f}, and copies of real pictures themselves typically reach "
             f"{highest:.2f}. So no score shows the same identity. A larger rate (--false-positive-rate), another "
-            "model, larger pictures or a look at twins.csv and the identities would help."
+            "model, larger pictures or a look at twins.csv, strangers.csv and the identities would help."
         )
     if chance.parts:
         texts.append(_on_kinds(found, shares is not None))

@@ -1,0 +1,75 @@
+"""Claims: people filed under two names are what an audit lists as the most alike strangers, and a holdout warns of."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lcmem
+from lcmem.jobs.audit_result import AuditResult
+from lcmem.matching.strangers import FEWEST, STRANGERS, split_people
+from lcmem.stats.chance import Chance
+
+TORN = ("s3", "s7", "s11")
+
+
+@pytest.fixture(scope="module")
+def torn(orl, tmp_path_factory):
+    """Thirty people with four photos each, three of whom have another name in half of them; and others."""
+    folder = tmp_path_factory.mktemp("torn")
+    table = orl.table.assign(number=orl.table.groupby("identity").cumcount())
+    people = [f"s{k}" for k in range(1, 31)]
+    real = table[table["identity"].isin(people) & (table["number"] < 4)]
+    again = real["identity"].isin(TORN) & (real["number"] >= 2)
+    real.assign(identity=real["identity"].where(~again, "again " + real["identity"])).to_csv(folder / "real.csv")
+    table[~table["identity"].isin(people) & (table["number"] < 4)].to_csv(folder / "new.csv")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(torn, compact):
+    return lcmem.audit(torn / "real.csv", torn / "new.csv", model=compact, out=torn / "out", workers=0)
+
+
+def test_people_of_two_names_are_the_most_alike_strangers(found):
+    pairs = {tuple(sorted(pair)) for pair in found.strangers[["identity", "other_identity"]].to_numpy()}
+    assert {(f"again {who}", who) for who in TORN} <= pairs
+    assert len(found.strangers) >= FEWEST and found.strangers["logit"].is_monotonic_decreasing
+    both = [tuple(sorted(pair)) for pair in found.strangers[["path", "other"]].to_numpy()]
+    assert len(set(both)) == len(both), "each pair once"
+    assert (found.strangers["identity"] != found.strangers["other_identity"]).all()
+
+
+def test_the_folder_and_the_report_show_them(found, torn):
+    table = pd.read_csv(torn / "out" / "strangers.csv")
+    assert list(table) == STRANGERS and table["other_identity"].tolist() == found.strangers["other_identity"].tolist()
+    pd.testing.assert_frame_equal(AuditResult.load(torn / "out").strangers, found.strangers)
+    page = (torn / "out" / "index.html").read_text(encoding="utf-8")
+    shown = page[page.index("two identities that are most alike") :]
+    assert "again s" in shown and shown.count('class="stranger" src="data:image/jpeg') == 2 * min(len(table), 15)
+
+
+def test_a_private_audit_shows_no_stranger(torn, compact):
+    lcmem.audit(torn / "real.csv", torn / "new.csv", model=compact, out=torn / "hidden", private=True, workers=0)
+    text = (torn / "hidden" / "strangers.csv").read_text(encoding="utf-8")
+    page = (torn / "hidden" / "index.html").read_text(encoding="utf-8")
+    assert "again" not in text and text.count("sha256:") >= 2 * FEWEST and "/" not in text
+    assert 'class="stranger"' not in page and "again s" not in page
+
+
+@pytest.mark.parametrize("people", [100, 400])
+def test_a_holdout_tells_of_people_with_two_names(rng, people):
+    """Few audits of clean sets are warned of; nearly all are where one in ten people has two names."""
+    warned = []
+    for dirty in (0, people // 10):
+        notes = []
+        for _ in range(100):
+            pairs = rng.normal(size=people // 2).repeat(2)  # best matches of one set come in mutual pairs
+            pairs[: 2 * dirty] += 6
+            held = rng.normal(size=people)
+            control = SimpleNamespace(scores=held, clusters=np.arange(len(held)))
+            notes.append(len(split_people(Chance(pairs, np.arange(people), mutual=True), control)))
+        warned.append(np.mean(notes))
+    assert warned[0] <= 0.08 and warned[1] > 0.95
+    assert split_people(Chance(pairs, np.arange(people), mutual=True), None) == []
