@@ -8,10 +8,14 @@ import pytest
 from PIL import Image
 
 import lcmem
+from lcmem.datasets import read_dataset
 from lcmem.detectors.registry import load_detector
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.calibrate import calibrate_pictures
 from lcmem.matching.calibration_file import CalibrationFile
+from lcmem.matching.features import extract_features
+from lcmem.matching.kinds import told_apart
+from lcmem.pictures.manifest import Manifest
 
 TEXTURES, FACES = 60, 80
 
@@ -100,3 +104,44 @@ def test_a_calibration_keeps_them(found, tables):
     file.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(lcmem.LCMemError, match="altered or damaged"):
         CalibrationFile.read(file)
+
+
+@pytest.fixture(scope="module")
+def unnamed(tables):
+    """The real pictures with an identity each and no dataset."""
+    table = pd.read_csv(tables / "real.csv", keep_default_na=False)
+    who = [f"p{at}" for at in range(len(table))]
+    return Manifest(table.assign(identity=who, dataset="", split=""))
+
+
+def test_kinds_are_told_apart_without_a_column(unnamed, compact):
+    """Whatever the order of the table; pictures without an identity belong to the kind of those that they are like."""
+    textures = np.array(["/orl" not in path.lower() for path in unnamed.paths])
+    some = unnamed.table["identity"].where(np.arange(len(unnamed)) % 7 > 0, "")
+    mixed = Manifest(unnamed.table.assign(identity=some).sample(frac=1, random_state=1).reset_index(drop=True))
+    found = told_apart(extract_features(mixed, compact, None, workers=0), compact)
+    kinds = pd.Series(found.kinds, index=found.manifest.paths)[unnamed.paths].to_numpy()
+    assert found.told_apart == 2 and len(set(kinds[textures])) == len(set(kinds[~textures])) == 1
+    assert set(kinds[~textures]) == {"kind 1"}, "the larger one"
+    result = lcmem.audit(mixed, unnamed.rows(range(3)), model=compact, workers=0)
+    assert any("2 kinds of pictures" in note for note in result.summary["notes"])
+    assert {row["dataset"] for row in result.summary["by_dataset"]} == {"kind 1", "kind 2"}
+
+
+def test_one_kind_is_not_told_apart(orl, unnamed, compact):
+    """Nor are many photos of each of a few people, nor kinds without identities."""
+    textures = unnamed.table[unnamed.table["path"].str.endswith(".png")]
+    assert len(textures) == TEXTURES
+    more = [path.replace(f"{at}.png", f"{at + TEXTURES}.png") for at, path in enumerate(textures["path"])]
+    both = pd.concat([textures, textures.assign(path=more, identity=more)], ignore_index=True)
+    for table in (both, orl.table, unnamed.table.assign(identity="")):
+        found = extract_features(Manifest(table), compact, None, workers=0)
+        assert told_apart(found, compact) is found
+
+
+@pytest.mark.parametrize("dataset", ["celeba", "ham10000"])
+def test_people_of_one_data_set_are_one_kind(data_pack, dataset, compact):
+    table = read_dataset("open-pack", data_pack).table
+    table = table[(table["dataset"] == dataset) & (table["split"] == "val")].drop_duplicates("identity").head(200)
+    found = extract_features(Manifest(table.assign(dataset="").reset_index(drop=True)), compact, None)
+    assert told_apart(found, compact) is found

@@ -6,6 +6,7 @@ from lcmem.detectors.base import Detector
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
+from lcmem.matching.kinds import told_apart
 from lcmem.matching.looks import UNMEASURED, Look
 from lcmem.matching.own_chance import real_chance
 from lcmem.stats.calibration import calibrate, check_share
@@ -59,6 +60,7 @@ def calibrate_thresholds(real: FeatureSet, detector: Detector, rate: float) -> T
     check_share("false positive rate", rate)
     finder = CopyFinder.of(real, detector)
     typical = finder.levels.typical
+    real = told_apart(real, detector)
     own = real_chance(real, finder)
     # a sample is in memory and of any size, so its score alone says whether it is a copy: as of half of all test copies
     found = calibrate(own.chance, rate, own.method, typical, typical)

@@ -29,6 +29,7 @@ from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet, extract_sets, open_features, read_sources
+from lcmem.matching.kinds import told_apart
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.store import Store
@@ -141,6 +142,8 @@ def run_audit(
         doubts = doubtful_names(inputs) + doubtful_identities(sources)
         store = _store(out, detector)
         sets = extract_sets(sources, detector, store, workers=settings.workers, named=not settings.private)
+        if settings.calibration is None:  # which names its own
+            sets["real"] = told_apart(sets["real"], detector)
         about = _about(detector, sets) | settings.about() | {"warnings": doubts + doubtful_features(sets)}
         others = [features for name, features in sets.items() if name != "real"]
         if settings.calibration is not None:

@@ -63,6 +63,11 @@ def remarks(real: FeatureSet, found: Mapping[str, Separation | None]) -> list[st
             f"{unknown} of {len(names)} real pictures have no identity: they are compared with the synthetic ones, but "
             "not calibrated on."
         )
+    if real.told_apart:
+        notes.append(
+            f"The real set holds {real.told_apart} kinds of pictures that are not alike by chance, called kind 1 (the "
+            "largest) and so on: each has a threshold of its own, as if a column dataset named it."
+        )
     return notes + [MEANING[name].format(**asdict(told)) for name, told in found.items() if told and told.easy]
 
 

@@ -7,6 +7,7 @@ from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
+from lcmem.matching.kinds import told_apart
 from lcmem.matching.own_chance import real_chance
 from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, given, reached
 from lcmem.stats.chance import Chance
@@ -41,10 +42,12 @@ def scan_threshold(
     if threshold is not None:
         level, chance = given_score(threshold, detector), None
         if 3 <= len(gallery.manifest) <= MEASURED:
-            chance = real_chance(gallery, CopyFinder.of(gallery, detector, workers=workers)).chance
+            chance = real_chance(
+                told_apart(gallery, detector), CopyFinder.of(gallery, detector, workers=workers)
+            ).chance
         return given(level, threshold, chance)
     finder = CopyFinder.of(gallery, detector, workers=workers)
-    own = real_chance(gallery, finder)
+    own = real_chance(told_apart(gallery, detector), finder)
     found = calibrate(own.chance, DEFAULT_RATE, own.method, finder.levels.typical, finder.levels.sure)
     return at_most(found, finder.levels.typical, own.chance)
 

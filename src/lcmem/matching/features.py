@@ -43,6 +43,8 @@ class FeatureSet:
         known_keys: Content hashes, where they are known already.
         closed: ``[N]`` booleans: which files are gone, or no longer what their features were made of; None if none is.
         doubt: What is doubtful about the features, as it was warned of; "" if nothing is.
+        told_apart: How many kinds of pictures its datasets are that no column told apart
+            (:mod:`lcmem.matching.kinds`); 0 where datasets are those of the table.
     """
 
     manifest: Manifest
@@ -53,6 +55,7 @@ class FeatureSet:
     known_keys: list[str] | None = None
     closed: np.ndarray | None = None
     doubt: str = ""
+    told_apart: int = 0
 
     @cached_property
     def keys(self) -> list[str]:

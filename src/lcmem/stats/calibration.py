@@ -152,15 +152,16 @@ def _of_shares(found: Calibration, chance: Chance, sure: float, shares: Mapping[
     """Expected rate and bound of pictures of which so many are most like each kind."""
     expected = bound = 0.0
     for kind, share in shares.items():
-        part, level = chance.parts.get(kind, chance), min(found.levels.get(kind, found.logit), sure)
-        expected += share * part.expected(level)
-        bound += share * part.bound(level)
+        parts = [chance.parts[kind]] if kind in chance.parts else chance.parts.values()  # of another kind: any of them
+        level = min(found.levels.get(kind, found.logit), sure)
+        expected += share * max(part.expected(level) for part in parts)
+        bound += share * max(part.bound(level) for part in parts)
     return min(expected, 1.0), min(bound, 1.0)
 
 
 def _on_kinds(found: Calibration, told: bool) -> str:
     blind = sum(level == inf for level in found.levels.values())
-    text = f"The real set has {len(found.levels)} datasets, each with chance matches of its own"
+    text = f"The real set has {len(found.levels)} datasets (kinds of pictures), each with chance matches of its own"
     if blind and found.logit < inf:
         text += f" ({blind} of them without a threshold, since strangers there are as alike as copies)"
     if told:
