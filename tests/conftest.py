@@ -106,7 +106,7 @@ def looks_once():
         new = [at for at, pair in enumerate(pairs) if pair not in known]
         found = correlate([pictures[at] for at in new], [real[at] for at in new])
         known.update(zip((pairs[at] for at in new), found, strict=True))
-        return np.array([known[pair] for pair in pairs]).reshape(-1, len(looks.WAYS))
+        return np.array([known[pair] for pair in pairs]).reshape(-1, len(looks.PAIRED))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(looks, "correlate", remembered)

@@ -116,7 +116,7 @@ def test_a_calibration_of_another_model_is_refused_by_name(file, features, place
         (lambda text: "", "not a readable calibration"),
         (lambda text: "[]", "not a calibration of the format"),
         (lambda text: json.dumps({"format": "lcmem-calibration/9"}), "not a calibration of the format"),
-        (lambda text: json.dumps({"format": "lcmem-calibration/2"}), "a damaged calibration"),
+        (lambda text: json.dumps({"format": "lcmem-calibration/3"}), "a damaged calibration"),
         (lambda text: text.replace('"expected": 0.', '"expected": 0.0', 1), "altered or damaged, its sha256"),
         (lambda text: text.replace('"mutual": true', '"mutual": false'), "altered or damaged, its sha256"),
     ],

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 import lcmem
 from lcmem.augment import Augmentation
 from lcmem.generation.filter import PrivacyFilter
-from lcmem.matching.looks import WAYS, correlate
+from lcmem.matching.looks import PAIRED, correlate
 from lcmem.matching.thumbnails import SIDE, grey
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest
@@ -34,7 +34,7 @@ def test_whole_thumbnails_correlate_as_numpy_says(small):
     ]
     found = correlate(small, others)
     assert found[:, 0] == pytest.approx(naive, abs=1e-4)
-    assert correlate([], []).shape == (0, len(WAYS))
+    assert correlate([], []).shape == (0, len(PAIRED))
 
 
 def warped(picture, share, degrees, mirrored):

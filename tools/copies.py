@@ -19,30 +19,33 @@ from lcmem.evaluation.tables import markdown
 from lcmem.files import write_text
 from lcmem.matching.compare import compare
 from lcmem.matching.looks import LEAST, MOST, RANKS, Look, correlate, measure_look
+from lcmem.matching.overview import SMALL, Overview
 from lcmem.matching.thumbnails import SAME, SIDE, grey
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.loading import iterate_pictures, to_float, to_levels
 from lcmem.stats.chance import Chance
 
 PAGE = Path(__file__).parent.parent / "docs" / "copies.md"
-PICTURES, COPIED, SIDES, EDITED = 500, 100, (64, 96, 128), 256
+PICTURES, COPIED, SIDES, EDITED, NOISE = 500, 100, (64, 96, 128), 256, 0.3
 INTRODUCTION = f"""# Copies seen small
 
 Written by `python tools/copies.py DATA …`. An audit looks at each generated picture and the {RANKS} real pictures that
 the model finds most like it, seen small: is it the same picture as one of them, or its mirror image, as it is (in
 {SIDE // 2} × {SIDE // 2} grey pixels) or once it is laid over it, turned, cropped and mirrored (in {SIDE} × {SIDE};
-as a whole, or in its details)? From which correlation on it then matches is measured on the set's own strangers for
-each, about halfway between what 99.5 % of them reach at most and 1, between {LEAST} and {MOST}
+as a whole, or in its details)? And is it like any real picture at all, turned by quarters or mirrored, very small (in
+{SMALL} × {SMALL})? From which correlation on it then matches is measured on the set's own strangers for each, about halfway between what 99.5 % of them reach at most and 1, between {LEAST} and {MOST}
 ([verdicts](auditing.md#two-verdicts)). From {SAME} on a whole picture is a copy.
 
 **Strangers**: what the best matches among other identities reach, for up to {PICTURES} pictures of each set's split
-train, as they are, laid over each other, and in their details: 99.5 % of them at most, and the highest. `brain_mri` has
-no identities: what is alike there are mostly neighbouring slices of one patient.
+train, as they are, laid over each other, in their details, and very small among all of these pictures: 99.5 % of them at
+most, and the highest. `brain_mri` has no identities: what is alike there are mostly neighbouring slices of one patient.
 
 **Looks alone**, whatever the score, find: of as many pictures of the split val, whose best matches are compared with
 the levels of the split train, **strangers**; and of {COPIED} of them **round trips** through `compact-autoencoder` at a
-few sizes, which is what a small latent generator makes of a picture that it learnt by heart, and **heavy edits** (about
-five at once, as `lcmem benchmark audit` makes them), each compared with its own original."""
+few sizes, which is what a small latent generator makes of a picture that it learnt by heart, **heavy edits** (about
+five at once, as `lcmem benchmark audit` makes them), the pictures **turned** by 90°, and **noisy** ones (at 64 × 64,
+with a standard deviation of {NOISE:g} of the range of grey values), each compared with its own original; very small, with
+all of these originals, of which it must be the most alike."""
 
 
 def thumbnails(paths: list[str]) -> tuple[list[int], list[np.ndarray]]:
@@ -63,18 +66,21 @@ def chance_looks(part: pd.DataFrame, detector: Detector) -> tuple[np.ndarray, np
     assert best is not None
     pairs = [(small[one], small[two]) for one, row in enumerate(best.positions) for two in row]
     looks = correlate([one for one, _ in pairs], [two for _, two in pairs])
-    return looks.reshape(len(small), RANKS, -1).max(1), people
+    alike = Overview(small).nearest(small, (people, people)).alike
+    return np.column_stack((looks.reshape(len(small), RANKS, -1).max(1), alike)), people
 
 
 def found(copies: list[np.ndarray], originals: list[np.ndarray], look: Look) -> str:
     """Share of copies ``[H, W, 3]`` that match their originals by their looks."""
     small = [grey(load_levels(copy, SIDE)) for copy in copies]
-    return f"{look.hits(correlate(small, originals)).mean():.0%}"
+    nearest = Overview(originals).nearest(small)
+    alike = np.where(nearest.positions == np.arange(len(small)), nearest.alike, -1)
+    return f"{look.hits(np.column_stack((correlate(small, originals), alike))).mean():.0%}"
 
 
 @torch.inference_mode()
 def copies_found(paths: list[str], look: Look) -> list[str]:
-    """Of round trips of each of :data:`SIDES`, and of heavy edits."""
+    """Of round trips of each of :data:`SIDES`, heavy edits, turned and noisy pictures."""
     encoder, originals = load_encoder("compact-autoencoder"), [grey(load_levels(path, SIDE)) for path in paths]
     shares = []
     for side in SIDES:
@@ -85,7 +91,11 @@ def copies_found(paths: list[str], look: Look) -> list[str]:
         Augmentation()(to_float(torch.from_numpy(load_levels(path, EDITED))[None]), torch.Generator().manual_seed(at))
         for at, path in enumerate(paths)
     ]
-    return [*shares, found([to_levels(each)[0].permute(1, 2, 0).numpy() for each in edited], originals, look)]
+    shares.append(found([to_levels(each)[0].permute(1, 2, 0).numpy() for each in edited], originals, look))
+    levels, rng = [load_levels(path, SIDE).transpose(1, 2, 0) for path in paths], np.random.default_rng(0)
+    noisy = [each + rng.normal(scale=255 * NOISE, size=each.shape) for each in levels]
+    turned = found([np.rot90(each).copy() for each in levels], originals, look)
+    return [*shares, turned, found([each.clip(0, 255).astype(np.uint8) for each in noisy], originals, look)]
 
 
 def main() -> None:
@@ -103,8 +113,8 @@ def main() -> None:
         share = f"{look.hits(others).mean():.2%}"
         rows.append([str(name), f"{len(looks)} / {len(others)}", *reached, share, *copies_found(paths, look)])
         print(*rows[-1], flush=True)
-    header = ["set", "train / val", "strangers, whole", "laid over", "details", "looks find strangers"]
-    header += [*(f"round trips at {side} px" for side in SIDES), "heavy edits"]
+    header = ["set", "train / val", "strangers, whole", "laid over", "details", "very small", "looks find strangers"]
+    header += [*(f"round trips at {side} px" for side in SIDES), "heavy edits", "turned", "noisy"]
     write_text(f"{INTRODUCTION}\n\n{markdown(header, rows)}", PAGE)
 
 

@@ -8,7 +8,8 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.tables import markdown
 from lcmem.matching.copy_levels import EDITS
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.looks import RANKS, WAYS, correlate, measure_look
+from lcmem.matching.looks import RANKS, correlate, measure_look
+from lcmem.matching.overview import Overview
 from lcmem.matching.thumbnails import SIDE, grey
 from lcmem.model import Head
 from lcmem.pictures.image import load_levels
@@ -23,8 +24,8 @@ LOOKED = 150
 INTRODUCTION = f"""
 ### Strangers who match by their looks
 
-A generated picture also matches if it looks like one of its {RANKS} best matches, seen small
-([copies.md](copies.md)). {AUDITS} audits a row, {STRANGERS} strangers in each. **True**: the share of strangers that
+A generated picture also matches if it looks like one of its {RANKS} best matches, seen small, or like any real picture,
+seen very small ([copies.md](copies.md)). {AUDITS} audits a row, {STRANGERS} strangers in each. **True**: the share of strangers that
 match so, on average and in the worst audit.
 """
 
@@ -60,7 +61,8 @@ def best_looks(scores: np.ndarray, small: list[np.ndarray], rows: np.ndarray, re
     """Highest correlations ``[n, W]`` of pictures with their best matches in a set."""
     best = real[np.argsort(-scores[np.ix_(rows, real)], axis=1)[:, :RANKS]]
     looks = correlate([small[at] for at in rows.repeat(RANKS)], [small[at] for at in best.ravel()])
-    return looks.reshape(len(rows), RANKS, len(WAYS)).max(1)
+    alike = Overview([small[at] for at in real]).nearest([small[at] for at in rows], (rows, real)).alike
+    return np.column_stack((looks.reshape(len(rows), RANKS, -1).max(1), alike))
 
 
 def look_alikes(found: FeatureSet, detector: LCMem) -> dict[str, object]:

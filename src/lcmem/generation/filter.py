@@ -23,6 +23,7 @@ from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score, probabilities
 from lcmem.matching.features import FeatureSet, extract_features, read_source
 from lcmem.matching.looks import RANKS, WAYS, look_at
+from lcmem.matching.overview import MOST, Nearest, Overview
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.pictures.batch import split_batch
@@ -156,7 +157,11 @@ class PrivacyFilter:
             best = Best(self.detector.similarity(features, rows).double().numpy()[:, None], positions[:, None])
         verdicts, at = self.verdicts(best.logits[:, 0]), np.zeros(len(features), dtype=np.int64)
         if samples is not None and self.thumbnails is not None:
-            verdicts, at = self._looked(samples, best.positions, verdicts)
+            small = Nearest.none(len(samples))
+            if against is None and self._overview is not None:
+                small = self._overview.nearest(self.thumbnails.each(samples))
+                best = self._including(best, small.positions, features)
+            verdicts, at = self._looked(samples, best.positions, small, verdicts)
         scores, positions = (np.take_along_axis(each, at[:, None], 1)[:, 0] for each in (best.logits, best.positions))
         found = self.real.manifest.table.iloc[positions]
         columns = {
@@ -167,20 +172,22 @@ class PrivacyFilter:
         return Verdicts(pd.DataFrame({**columns, "real": found["path"].array, "identity": found["identity"].array}))
 
     def _looked(
-        self, samples: Sequence[PictureLike], positions: np.ndarray, verdicts: np.ndarray
+        self, samples: Sequence[PictureLike], positions: np.ndarray, small: Nearest, verdicts: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Verdicts ``[n]`` by looks as well, and which of the best matches ``[n, k]`` each is about."""
         assert self.thumbnails is not None
         k, look = positions.shape[1], self.thresholds.look
         looks = np.full((positions.size, len(WAYS)), -1.0)
-        rows = np.flatnonzero(self.real.openable(positions.ravel()))
+        best = np.tile(np.arange(k) < RANKS, len(positions))
+        rows = np.flatnonzero(best & self.real.openable(positions.ravel()))
         paths = self.real.paths_of(positions.ravel()[rows])
         looks[rows] = look_at(self.thumbnails, [samples[row // k] for row in rows], paths)
         copies, hits = (each.reshape(positions.shape) for each in (look.copies(looks), look.hits(looks)))
+        hits |= (positions == small.positions[:, None]) & (small.alike >= look.levels[-1])[:, None]
         known = verdicts != NO_MATCH
-        best = np.select([copies.any(1), known, hits.any(1)], [copies.argmax(1), 0, hits.argmax(1)], 0)
+        shown = np.select([copies.any(1), known, hits.any(1)], [copies.argmax(1), 0, hits.argmax(1)], 0)
         found = np.select([copies.any(1), known, hits.any(1)], [COPY, verdicts, SAME_IDENTITY], NO_MATCH)
-        return found.astype(object), best
+        return found.astype(object), shown
 
     def verdicts(self, scores: np.ndarray) -> np.ndarray:
         """The verdict of each score ``[n]``."""
@@ -206,11 +213,26 @@ class PrivacyFilter:
             raise LCMemError(f"{against[int(known.argmin())]}: not among the {len(self.real.manifest)} real pictures")
         return wanted.astype(np.int64)
 
+    def _including(self, best: Best, wanted: np.ndarray, features: Tensor) -> Best:
+        """Best matches with one more, which looks most alike: ``[n, k + 1]``; the best one again where none does."""
+        wanted = np.where(wanted < 0, best.positions[:, 0], wanted)
+        rows = torch.from_numpy(self.real.blocks.take(wanted))
+        scores = self.detector.similarity(features, rows).double().numpy()
+        return Best(np.column_stack((best.logits, scores)), np.column_stack((best.positions, wanted)))
+
     def _search(self, features: np.ndarray) -> Best:
         k = min(RANKS, len(self.real.blocks)) if self.thumbnails is not None else 1
         if self.detector.head is None:
             return compare(features, self.real.blocks, self.detector, k=k).best
         return self._gallery.best(features, k)
+
+    @cached_property
+    def _overview(self) -> Overview | None:
+        """None where there are too many real pictures, or no level was measured for it."""
+        if len(self.real.keys) > MOST or self.thresholds.look.levels[-1] == inf:
+            return None
+        assert self.thumbnails is not None
+        return Overview(self.thumbnails.each(self.real.manifest.paths))
 
     @cached_property
     def _gallery(self) -> ResidentGallery:

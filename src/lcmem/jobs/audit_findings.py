@@ -20,6 +20,7 @@ from lcmem.matching.features import FeatureSet
 from lcmem.matching.grades import graded
 from lcmem.matching.looks import RANKS
 from lcmem.matching.matches import best_matches, match_clusters, match_table
+from lcmem.matching.overview import Nearest
 from lcmem.matching.twins import shared_files
 from lcmem.matching.verdicts import COPY
 from lcmem.report.verdict import holdout_note
@@ -48,13 +49,17 @@ def compare_sets(
         began: When it began, as of :func:`time.perf_counter`.
     """
     real, synthetic = sets["real"], sets["synthetic"]
-    best = best_matches(synthetic, real, finder.detector, min(max(settings.top_k, RANKS), len(real.blocks)))
+    nearest = Nearest.none(len(synthetic.keys))
+    if level is None:
+        nearest = finder.nearest(synthetic, np.arange(len(synthetic.keys)), real)
+    k = min(max(settings.top_k, RANKS) + 1, len(real.blocks))  # one more, which may give way to what looks most alike
+    best = best_matches(synthetic, real, finder.detector, k, nearest.positions)
     listed, files = shared_files(synthetic, real)
     control = control_scores(sets["holdout"], real, finder, looked=level is None) if "holdout" in sets else None
     shares = nearest_datasets(best, real)
     point = _point(sets, listed, control, finder, level, settings, shares)
     finder = replace(finder, look=point.look)
-    matches = graded(match_table(synthetic, real, best, point.calibration, finder), point.chance)
+    matches = graded(match_table(synthetic, real, best, point.calibration, finder, nearest), point.chance)
     matches = matches[matches["rank"] <= settings.top_k].reset_index(drop=True)
     clusters = match_clusters(matches, synthetic, finder)
     memorization, copies = _rates(matches, clusters)

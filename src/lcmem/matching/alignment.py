@@ -203,6 +203,9 @@ def _laid_over(one: list[Tensor], others: list[Tensor], maps: Tensor) -> Tensor:
         first, second = ([unit(change(each), seen, flat) for each in side] for side in (one, under))
         pairs = [*((each, second[0]) for each in first), *((first[0], each) for each in second[1:])]
         found.append(torch.stack([(each * other).sum(1) for each, other in pairs]).amax(0))
+    # the smaller the part, the sooner it is as alike by chance: a smooth slice is found somewhere in any face
+    area = torch.linalg.det(maps[:, :, :2]).clamp(SMALLEST, 1)
+    found[0] = (1 - (1 - found[0]) / area.sqrt()).clamp_min(0)
     return torch.stack(found, 1).clamp(-1, 1)
 
 

@@ -19,7 +19,7 @@ from lcmem.matching.looks import WAYS, Look
 from lcmem.stats.calibration import Calibration, calibrate
 from lcmem.stats.chance import Chance
 
-FORMAT = "lcmem-calibration/2"
+FORMAT = "lcmem-calibration/3"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from lcmem.matching.compare import highest_score
 from lcmem.matching.copy_levels import ROUNDING, CopyLevels, measure_copies
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import UNMEASURED, WAYS, Look, look_at
-from lcmem.matching.thumbnails import Thumbnails
+from lcmem.matching.overview import MOST, Nearest, Overview, turned_correlation
+from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.progress import progress_bar
 from lcmem.store import Store
 
@@ -71,10 +72,47 @@ class CopyFinder:
                 found[rows] = look_at(self.thumbnails, *pairs, advance)
         return found
 
-    def best_looks(self, first: FeatureSet, rows: np.ndarray, second: FeatureSet, positions: np.ndarray) -> np.ndarray:
-        """The highest of :meth:`looks` of pictures ``[n]`` with their best matches ``[n, k]``: ``[n, W]``."""
+    def best_looks(
+        self,
+        first: FeatureSet,
+        rows: np.ndarray,
+        second: FeatureSet,
+        positions: np.ndarray,
+        identities: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> np.ndarray:
+        """The highest of :meth:`looks` of pictures ``[n]`` with their best matches ``[n, k]``, and with all real ones.
+
+        Identities are as of :meth:`nearest`.
+
+        Returns:
+            ``[n, W]``.
+        """
         looks = self.looks(first, rows.repeat(positions.shape[1]), second, positions.ravel())
-        return looks.reshape(*positions.shape, -1).max(1)
+        looks = looks.reshape(*positions.shape, -1).max(1)
+        looks[:, -1] = self.nearest(first, rows, second, identities).alike
+        return looks
+
+    def nearest(
+        self,
+        first: FeatureSet,
+        rows: np.ndarray,
+        second: FeatureSet,
+        identities: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Nearest:
+        """As :meth:`lcmem.matching.overview.Overview.nearest`, for pictures at these positions ``[n]`` of a set; none
+        among more than :data:`lcmem.matching.overview.MOST`, or where pictures cannot be opened."""
+        if self.levels.candidate == inf or len(second.keys) > MOST:
+            return Nearest.none(len(rows))
+        pictures = self.thumbnails.each(first.paths_of(rows))
+        return Overview(self.thumbnails.each(second.manifest.paths)).nearest(pictures, identities)
+
+    def turned_copies(self, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray) -> np.ndarray:
+        """Which pairs are the same as they are, mirrored, or turned by quarters, ``[n]``."""
+        same = np.zeros(len(one), dtype=bool)
+        for at, *both in self.thumbnails.pairs(first.paths_of(one), second.paths_of(two)):
+            if len(at):
+                same[at] = turned_correlation(*both) >= max(self.look.levels[0], SAME)
+        return same
 
     def copies(
         self,

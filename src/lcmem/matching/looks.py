@@ -2,8 +2,9 @@
 
 A model that tells people apart may doubt a person whom a generator has drawn softly, or miss one in a tight crop. The
 pictures that it finds most alike are therefore looked at as well, whatever the score: is a generated picture, or its
-mirror image, the same as a real one, as it is or once it is laid over it (:mod:`lcmem.matching.alignment`)? How alike
-strangers are by chance depends on the set, so it is measured on the set's own chance matches.
+mirror image, the same as a real one, as it is or once it is laid over it (:mod:`lcmem.matching.alignment`)? And every
+picture is compared with all real ones, very small (:mod:`lcmem.matching.overview`). How alike strangers are by chance
+depends on the set, so it is measured on the set's own chance matches.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,8 +21,10 @@ from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.image import PictureLike
 from lcmem.stats.chance import CONFIDENCE, Chance
 
-WAYS = ("as it is", "laid over it", "in its details laid over it")
-"""How two pictures are compared: in 32×32 grey pixels, then twice in 64×64."""
+PAIRED = ("as it is", "laid over it", "in its details laid over it")
+"""How a picture is compared with its best matches: in 32×32 grey pixels, then twice in 64×64."""
+WAYS = (*PAIRED, "very small and turned, of all real pictures")
+"""All ways of looking: the last is in 8×8 pixels (:mod:`lcmem.matching.overview`)."""
 RANKS = 5
 """Best matches of each picture that are looked at."""
 USUAL = 0.995
@@ -101,6 +104,7 @@ def measure_look(looks: np.ndarray, chance: Chance, confidence: float = CONFIDEN
     share = min(0.5 + chance.identities**-0.5, 1)
     levels = np.clip(usual + share * (1 - usual), LEAST, MOST)
     levels[chance.weights @ (looks >= levels) > BLUNT * chance.identities] = inf
+    levels[usual == -1] = inf  # never looked so: more than MOST pictures, or none that can be opened
     look = Look(tuple(map(float, levels)))
     hit = look.hits(looks)
     each = zip(chance.scores[hit], chance.growth * chance.weights[hit] / chance.identities, strict=True)
@@ -125,7 +129,7 @@ def look_at(
     """
     found = np.full((len(second), len(WAYS)), -1.0)
     for at, pictures, real in thumbnails.pairs(first, second):
-        found[at] = correlate(pictures, real)
+        found[at, : len(PAIRED)] = correlate(pictures, real)
         advance(len(at))
     return found
 
@@ -144,7 +148,7 @@ def correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.
     try:  # many small steps: several chunks at once use all cores, several cores for each step hardly gain anything
         with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1)) as pool:
             chunks = pool.map(partial(_correlate, pictures, real), range(0, len(real), CHUNK))
-            return np.concatenate([np.empty((0, len(WAYS))), *chunks])
+            return np.concatenate([np.empty((0, len(PAIRED))), *chunks])
     finally:
         torch.set_num_threads(threads)
 

@@ -11,6 +11,7 @@ from lcmem.matching.copies import CopyFinder, equal_content
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.groups import connected_components
 from lcmem.matching.looks import RANKS
+from lcmem.matching.overview import Nearest
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.model import LinearHead
 from lcmem.pictures.paths import split_slice
@@ -18,13 +19,20 @@ from lcmem.scan import Best, scan
 from lcmem.stats.calibration import Calibration
 
 
-def best_matches(synthetic: FeatureSet, real: FeatureSet, detector: Detector, k: int) -> Best:
+def best_matches(synthetic: FeatureSet, real: FeatureSet, detector: Detector, k: int, alike: np.ndarray) -> Best:
     """The k best real pictures of each synthetic one; one of equal content is always among them.
 
     A linear head may score a picture with itself below others, so the nearest picture is then looked for as well.
+
+    Args:
+        synthetic: Q pictures.
+        real: The real set.
+        detector: The model.
+        k: How many.
+        alike: Positions of real pictures that are to be among them as well, ``[Q]``; −1 for none.
     """
     best = compare(synthetic.blocks, real.blocks, detector, k=k, title="synthetic × real").best
-    for wanted in (nearest_pictures(synthetic, real, detector), equal_pictures(synthetic, real)):
+    for wanted in (alike, nearest_pictures(synthetic, real, detector), equal_pictures(synthetic, real)):
         best = _including(best, wanted, synthetic, real, detector)
     return best
 
@@ -57,12 +65,18 @@ def _including(best: Best, wanted: np.ndarray, synthetic: FeatureSet, real: Feat
 
 
 def match_table(
-    synthetic: FeatureSet, real: FeatureSet, best: Best, calibration: Calibration, finder: CopyFinder
+    synthetic: FeatureSet,
+    real: FeatureSet,
+    best: Best,
+    calibration: Calibration,
+    finder: CopyFinder,
+    alike: Nearest,
 ) -> pd.DataFrame:
     """Every synthetic picture with its best real ones and a verdict on each pair: copies, other matches, the rest.
 
-    The best matches are looked at (:mod:`lcmem.matching.looks`), unless a threshold was given, which then holds for
-    copies too, but not for files that are equal.
+    The best matches are looked at (:mod:`lcmem.matching.looks`), and so is the real picture that looks most ``alike``
+    (:mod:`lcmem.matching.overview`), unless a threshold was given, which then holds for copies too, but not for files
+    that are equal.
     """
     count, k = best.logits.shape
     query, position, score = np.repeat(np.arange(count), k), best.positions.ravel(), best.logits.ravel()
@@ -72,6 +86,9 @@ def match_table(
     seen = np.zeros(len(score), dtype=bool)
     seen[looked] = finder.look.hits(looks)
     copies[looked] |= finder.look.copies(looks)
+    small = np.flatnonzero((position == alike.positions[query]) & (alike.alike[query] >= finder.look.levels[-1]))
+    seen[small] = True
+    copies[small] |= finder.turned_copies(synthetic, query[small], real, position[small])
     nearest = real.kinds[best.positions[np.arange(count), best.logits.argmax(1)]]
     scored = score >= calibration.thresholds(nearest).repeat(k)
     reached = scored | seen

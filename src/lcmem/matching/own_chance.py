@@ -51,7 +51,7 @@ class OwnChance(NamedTuple):
         queries, k = real.blocks.take(rows), min(RANKS, len(identities))
         best = compare(queries, real.blocks, finder.detector, k=k, **known).different
         assert best is not None
-        looks = finder.best_looks(real, rows, real, best.positions)
+        looks = finder.best_looks(real, rows, real, best.positions, (identities[rows], identities))
         chance = replace(self.chance, scores=self.matches.scores[rows], clusters=identities[rows])
         return measure_look(looks, chance, confidence)
 

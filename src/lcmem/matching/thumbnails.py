@@ -9,6 +9,7 @@ from lcmem.errors import PictureError
 from lcmem.matching.alignment import correlation
 from lcmem.pictures.image import PictureLike, load_levels
 from lcmem.pictures.loading import iterate_pictures
+from lcmem.progress import progress_bar
 
 SIDE = 64
 """Side of the grey thumbnails, in pixels."""
@@ -43,6 +44,17 @@ class Thumbnails:
         for batch in iterate_pictures(new, SIDE, workers=self.workers) if new else ():
             for at, picture in zip(batch.indices, batch.pictures.numpy(), strict=True):
                 self._known[new[at]] = grey(picture)
+
+    def each(self, pictures: Sequence[PictureLike]) -> list[np.ndarray | None]:
+        """Thumbnails of paths, which are kept, or of pictures in memory; None where one cannot be opened."""
+        found: list[np.ndarray | None] = []
+        with progress_bar("looking at all", len(pictures)) as advance:
+            for start in range(0, len(pictures), CHUNK):
+                part = pictures[start : start + CHUNK]
+                self.read(picture for picture in part if isinstance(picture, str))
+                found += [self._of(picture) for picture in part]
+                advance(len(part))
+        return found
 
     def pairs(
         self, first: Sequence[PictureLike], second: Sequence[str]
