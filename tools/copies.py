@@ -33,19 +33,21 @@ Written by `python tools/copies.py DATA …`. An audit looks at each generated p
 the model finds most like it, seen small: is it the same picture as one of them, or its mirror image, as it is (in
 {SIDE // 2} × {SIDE // 2} grey pixels) or once it is laid over it, turned, cropped and mirrored (in {SIDE} × {SIDE};
 as a whole, or in its details)? And is it like any real picture at all, turned by quarters or mirrored, very small (in
-{SMALL} × {SMALL})? From which correlation on it then matches is measured on the set's own strangers for each, about halfway between what 99.5 % of them reach at most and 1, between {LEAST} and {MOST}
+{SMALL} × {SMALL})? From which correlation on it then matches is measured on the set's own strangers for each, about
+halfway between what 99.5 % of them reach at most and 1, between {LEAST} and {MOST}
 ([verdicts](auditing.md#two-verdicts)). From {SAME} on a whole picture is a copy.
 
 **Strangers**: what the best matches among other identities reach, for up to {PICTURES} pictures of each set's split
-train, as they are, laid over each other, in their details, and very small among all of these pictures: 99.5 % of them at
-most, and the highest. `brain_mri` has no identities: what is alike there are mostly neighbouring slices of one patient.
+train, as they are, laid over each other, in their details, and very small among all of these pictures: 99.5 % of them
+at most, and the highest. `brain_mri` has no identities: what is alike there are mostly neighbouring slices of one
+patient.
 
 **Looks alone**, whatever the score, find: of as many pictures of the split val, whose best matches are compared with
 the levels of the split train, **strangers**; and of {COPIED} of them **round trips** through `compact-autoencoder` at a
 few sizes, which is what a small latent generator makes of a picture that it learnt by heart, **heavy edits** (about
 five at once, as `lcmem benchmark audit` makes them), the pictures **turned** by 90°, and **noisy** ones (at 64 × 64,
-with a standard deviation of {NOISE:g} of the range of grey values), each compared with its own original; very small, with
-all of these originals, of which it must be the most alike."""
+with a standard deviation of {NOISE:g} of the range of grey values), each compared with its own original; very small,
+with all of these originals, of which it must be the most alike."""
 
 
 def thumbnails(paths: list[str]) -> tuple[list[int], list[np.ndarray]]:

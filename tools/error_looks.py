@@ -24,9 +24,9 @@ LOOKED = 150
 INTRODUCTION = f"""
 ### Strangers who match by their looks
 
-A generated picture also matches if it looks like one of its {RANKS} best matches, seen small, or like any real picture,
-seen very small ([copies.md](copies.md)). {AUDITS} audits a row, {STRANGERS} strangers in each. **True**: the share of strangers that
-match so, on average and in the worst audit.
+A generated picture also matches if it looks like one of its {RANKS} best matches, seen small, or like any real
+picture, seen very small ([copies.md](copies.md)). {AUDITS} audits a row, {STRANGERS} strangers in each. **True**: the
+share of strangers that match so, on average and in the worst audit.
 """
 
 
