@@ -18,7 +18,7 @@ from lcmem.encoders import load_encoder
 from lcmem.evaluation.tables import markdown
 from lcmem.files import write_text
 from lcmem.matching.compare import compare
-from lcmem.matching.looks import LEAST, MOST, RANKS, Look, correlate, measure_look
+from lcmem.matching.looks import LEAST, MOST, MOST_OF_ALL, RANKS, Look, correlate, measure_look
 from lcmem.matching.overview import SMALL, Overview
 from lcmem.matching.thumbnails import SAME, SIDE, grey
 from lcmem.pictures.image import load_levels
@@ -34,7 +34,7 @@ the model finds most like it, seen small: is it the same picture as one of them,
 {SIDE // 2} × {SIDE // 2} grey pixels) or once it is laid over it, turned, cropped and mirrored (in {SIDE} × {SIDE};
 as a whole, or in its details)? And is it like any real picture at all, turned by quarters or mirrored, very small (in
 {SMALL} × {SMALL})? From which correlation on it then matches is measured on the set's own strangers for each, about
-halfway between what 99.5 % of them reach at most and 1, between {LEAST} and {MOST}
+halfway between what 99.5 % of them reach at most and 1, between {LEAST} and {MOST}, the last up to {MOST_OF_ALL}
 ([verdicts](auditing.md#two-verdicts)). From {SAME} on a whole picture is a copy.
 
 **Strangers**: what the best matches among other identities reach, for up to {PICTURES} pictures of each set's split

@@ -22,8 +22,9 @@ from lcmem.stats.rates import Difference, Rate
 
 COPY_RULES = {
     "edited copies": "A file of equal content; or a picture and one of its five best matches, or any pair with a "
-    "{score} of at least {level:.2f}, whose thumbnails agree. That level lies below all JPEG-75 and half-size copies "
-    "that were made of the real set's own pictures.",
+    "{score} of at least {level:.2f}, whose thumbnails agree; or, however it is turned, a picture and the real one "
+    "that looks most like it, if theirs do. That level lies below all JPEG-75 and half-size copies that were made of "
+    "the real set's own pictures.",
     "edited copies, unseen": "A file of equal content, or a pair with a {score} of at least {level:.2f}, which half of "
     "JPEG-75 and half-size copies of the real set's own pictures reach. Seen small, all pictures of this set look the "
     "same, so no look could tell.",

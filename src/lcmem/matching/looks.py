@@ -31,8 +31,9 @@ USUAL = 0.995
 """Share of chance matches that levels are taken from."""
 BLUNT = 0.05
 """Share of chance matches that reach a level, from which on looks tell nothing."""
-LEAST, MOST = 0.9, 0.995
-"""Correlations between which levels lie."""
+LEAST, MOST, MOST_OF_ALL = 0.9, 0.995, 0.999
+"""Correlations between which levels lie; the last is the highest of the last of :data:`WAYS`, in whose few pixels more
+is alike."""
 CHUNK = 64
 """Pairs that are laid over each other at once."""
 
@@ -102,7 +103,7 @@ def measure_look(looks: np.ndarray, chance: Chance, confidence: float = CONFIDEN
         return UNMEASURED
     usual = np.quantile(looks, USUAL, axis=0, method="lower")
     share = min(0.5 + chance.identities**-0.5, 1)
-    levels = np.clip(usual + share * (1 - usual), LEAST, MOST)
+    levels = np.clip(usual + share * (1 - usual), LEAST, [MOST] * len(PAIRED) + [MOST_OF_ALL])
     levels[chance.weights @ (looks >= levels) > BLUNT * chance.identities] = inf
     levels[usual == -1] = inf  # never looked so: more than MOST pictures, or none that can be opened
     look = Look(tuple(map(float, levels)))
