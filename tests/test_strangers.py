@@ -73,3 +73,16 @@ def test_a_holdout_tells_of_people_with_two_names(rng, people):
         warned.append(np.mean(notes))
     assert warned[0] <= 0.08 and warned[1] > 0.95
     assert split_people(Chance(pairs, np.arange(people), mutual=True), None) == []
+
+
+def test_nothing_depends_on_the_order_of_the_tables(found, torn, compact):
+    for name in ("real", "new"):
+        pd.read_csv(torn / f"{name}.csv", index_col=0).sample(frac=1, random_state=3).to_csv(torn / f"{name}-other.csv")
+    again = lcmem.audit(torn / "real-other.csv", torn / "new-other.csv", model=compact, workers=0)
+    timed = {"seconds", "pictures_per_second", "pictures_encoded", "pictures_reused", "command", "date"}
+    one, two = ({k: v for k, v in each.summary.items() if k not in timed} for each in (found, again))
+    assert one["real_or_synthetic"] is None or one["real_or_synthetic"] == pytest.approx(two["real_or_synthetic"])
+    different = {k for k in one if one[k] != pytest.approx(two[k]) and k != "real_or_synthetic"}
+    assert not different, {k: (one[k], two[k]) for k in different}
+    pairs = [{frozenset(pair) for pair in each.strangers[["path", "other"]].to_numpy()} for each in (found, again)]
+    assert pairs[0] == pairs[1]

@@ -42,7 +42,8 @@ def separations(sets: Mapping[str, FeatureSet], clusters: np.ndarray) -> dict[st
 
 def _separation(one: FeatureSet, two: FeatureSet, clusters: np.ndarray) -> Separation | None:
     mine, theirs = (np.argsort(np.array(found.keys, dtype=str))[:SAMPLED] for found in (one, two))  # by content
-    return separation(one.blocks.take(mine), two.blocks.take(theirs), _people(one)[mine], clusters[theirs])
+    people, others = (pd.factorize(each)[0] for each in (_people(one)[mine], clusters[theirs]))  # whatever the order
+    return separation(one.blocks.take(mine), two.blocks.take(theirs), people, others)
 
 
 def _people(found: FeatureSet) -> np.ndarray:
