@@ -11,7 +11,7 @@ import lcmem
 from lcmem.datasets import read_dataset
 from lcmem.detectors.registry import load_detector
 from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.calibrate import calibrate_pictures
+from lcmem.jobs.calibrate import Asked, calibrate_pictures
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.features import extract_features
 from lcmem.matching.kinds import told_apart
@@ -114,7 +114,7 @@ def unnamed(tables):
     return Manifest(table.assign(identity=who, dataset="", split=""))
 
 
-def test_kinds_are_told_apart_without_a_column(unnamed, compact):
+def test_kinds_are_told_apart_without_a_column(unnamed, tables, compact, tmp_path):
     """Whatever the order of the table; pictures without an identity belong to the kind of those that they are like."""
     textures = np.array(["/orl" not in path.lower() for path in unnamed.paths])
     some = unnamed.table["identity"].where(np.arange(len(unnamed)) % 7 > 0, "")
@@ -123,9 +123,19 @@ def test_kinds_are_told_apart_without_a_column(unnamed, compact):
     kinds = pd.Series(found.kinds, index=found.manifest.paths)[unnamed.paths].to_numpy()
     assert found.told_apart == 2 and len(set(kinds[textures])) == len(set(kinds[~textures])) == 1
     assert set(kinds[~textures]) == {"kind 1"}, "the larger one"
-    result = lcmem.audit(mixed, unnamed.rows(range(3)), model=compact, workers=0)
+    made = Manifest.read(tables / "synthetic.csv").rows(range(4))
+    result = lcmem.audit(mixed, made, model=compact, false_positive_rate=0.3, workers=0)
+    assert max(result.calibration.levels.values()) < np.inf
     assert any("2 kinds of pictures" in note for note in result.summary["notes"])
     assert {row["dataset"] for row in result.summary["by_dataset"]} == {"kind 1", "kind 2"}
+    calibrate_pictures(mixed, compact, tmp_path / "c.json", asked=Asked(0.3), workers=0)
+    again = lcmem.audit(mixed, made, model=compact, calibration=tmp_path / "c.json", workers=0)
+    assert again.calibration.levels == pytest.approx(result.calibration.levels)
+    other = mixed.rows(range(1, len(mixed)))
+    strict = lcmem.audit(other, made, model=compact, calibration=tmp_path / "c.json", workers=0)
+    assert set(strict.to_frame()["dataset"]) == {""}, "kinds of another set are not called the same"
+    levels = result.calibration.levels.values()
+    assert strict.calibration.logit == pytest.approx(max(levels)) and strict.summary["by_dataset"] != []
 
 
 def test_one_kind_is_not_told_apart(orl, unnamed, compact):

@@ -48,5 +48,5 @@ def print_matches(found: list[dict[str, Any]]) -> None:
             if "probability" in match:
                 score = f"logit {match['logit']:9.4f}  p {match['probability']:.4f}"
             else:
-                score = f"similarity {match['logit']:.4f}"
+                score = f"similarity {match['logit']:z.4f}"
             typer.echo(f"  {score}  {match['path']}{identity}")

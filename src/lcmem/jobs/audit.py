@@ -28,7 +28,7 @@ from lcmem.jobs.provenance import provenance
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet, extract_sets, open_features, read_sources
+from lcmem.matching.features import FeatureSet, data_fingerprint, extract_sets, open_features, read_sources
 from lcmem.matching.kinds import told_apart
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.stats.calibration import DEFAULT_RATE
@@ -142,7 +142,8 @@ def run_audit(
         doubts = doubtful_names(inputs) + doubtful_identities(sources)
         store = _store(out, detector)
         sets = extract_sets(sources, detector, store, workers=settings.workers, named=not settings.private)
-        if settings.calibration is None:  # which names its own
+        file = settings.calibration
+        if file is None or file.made_on(data_fingerprint(sets["real"].keys)):  # kinds of others are not called the same
             sets["real"] = told_apart(sets["real"], detector)
         about = _about(detector, sets) | settings.about() | {"warnings": doubts + doubtful_features(sets)}
         others = [features for name, features in sets.items() if name != "real"]

@@ -145,5 +145,5 @@ def _equal(a: str, b: str) -> bool:
 def in_words(score: float, detector: Detector) -> str:
     """A score as a threshold can be given: a probability with its logit, or a similarity."""
     if detector.head is None:
-        return f"similarity {score:.4f}"
+        return f"similarity {score:z.4f}"
     return f"p {expit(score):.4f}, logit {score:.6f}" if isfinite(score) else f"p {expit(score):.4f}"

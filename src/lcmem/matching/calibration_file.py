@@ -75,9 +75,13 @@ class CalibrationFile:
         """Chance matches of a picture that is compared with so many real ones."""
         return self.chance.against(pictures / self.about["real"]["pictures"])
 
+    def made_on(self, fingerprint: str) -> bool:
+        """Whether it was made on real pictures of this :func:`lcmem.matching.features.data_fingerprint`."""
+        return bool(fingerprint == self.about["real"]["sha256"])
+
     def remarks(self, fingerprint: str) -> list[str]:
         """What a user should know who applies it to real pictures of this fingerprint."""
-        if fingerprint == self.about["real"]["sha256"]:
+        if self.made_on(fingerprint):
             return []
         return [
             f"The calibration {self.citation} was made on other real pictures than these. What it promises holds if "

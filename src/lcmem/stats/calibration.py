@@ -112,8 +112,8 @@ def calibrate(
     else:
         expected, bound = _of_shares(found, chance, sure, shares)
     promise = (
-        f"At most {expected:.2%} of pictures that show nobody of the real set are expected to match by chance; "
-        f"in this audit not more than {bound:.2%}, with 95 % confidence."
+        f"At most {expected:.2%} of pictures that show nobody of the real set are expected to match by chance, "
+        f"and with 95 % confidence not more than {bound:.2%} do."
     )
     texts = [f"Chance matches were measured on {ORIGINS[method].format(n=chance.identities)}."]
     if level == inf:
