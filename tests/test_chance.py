@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from lcmem.jobs.scan_threshold import at_most
 from lcmem.matching.looks import WAYS, measure_look
-from lcmem.stats.calibration import calibrate, given
+from lcmem.stats.calibration import Calibration, calibrate, given
 from lcmem.stats.chance import ROUNDING, Chance, parted
 from lcmem.stats.evidence import tail_threshold
 
@@ -84,24 +84,48 @@ def test_where_one_threshold_must_do_it_is_the_highest_of_all_kinds(rng):
     found = calibrate(chance, 0.05, "identities", np.inf)
     assert found.logit == max(found.levels.values()) == found.levels["scans"] > found.levels["faces"]
     assert found.rate == chance.parts["scans"].expected(found.logit) and "2 datasets" in found.explanation
-    blind = calibrate(chance, 0.05, "identities", (found.levels["scans"] + found.levels["faces"]) / 2)
-    assert blind.logit == blind.levels["faces"] and blind.levels["scans"] == np.inf and "1 of them" in blind.explanation
-    assert blind.rate > 0.2, "what is stated holds for scans, too"
-    least = given(blind.logit, 0.5, chance)
-    assert least.rate == chance.parts["scans"].share(blind.logit) and "dataset where most do" in least.explanation
+    between = (found.levels["scans"] + found.levels["faces"]) / 2
+    blind = calibrate(chance, 0.05, "identities", between)
+    assert blind.logit == blind.levels["scans"] == np.inf > blind.levels["faces"], "no lower one is safe for scans"
+    assert blind.rate <= 0.05 and "1 datasets without a threshold" in blind.explanation
+    shares = {"faces": 0.9, "scans": 0.1}
+    shown = calibrate(chance, 0.05, "identities", between, shares=shares)
+    assert shown.logit == shown.levels["faces"] and shown.highest == np.inf and shown.rate <= 0.05
+    assert shown.thresholds(np.array(["scans", "faces", "else"])).tolist() == [np.inf, shown.logit, np.inf]
+    foreign = calibrate(chance, 0.05, "identities", np.inf, shares={"else": 1.0})
+    assert foreign.rate == found.rate and "another dataset the highest" in foreign.explanation
+    least = given(found.levels["faces"], 0.5, chance)
+    assert least.rate == chance.parts["scans"].share(least.logit) and "dataset where most do" in least.explanation
+    weighted = given(found.levels["faces"], 0.5, chance, shares)
+    each = [chance.parts[kind].share(least.logit) for kind in shares]
+    assert weighted.rate == pytest.approx(0.9 * each[0] + 0.1 * each[1]) and weighted.rate < least.rate / 2
 
 
 def test_kinds_of_few_identities_share_their_chance_matches(rng):
-    kinds = np.repeat(["faces", "a", "b"], [400, 30, 40])
-    chance = parted(own(mixed(rng, 470, 70)), kinds)
-    assert chance.parts["a"] is chance.parts["b"] and chance.parts["a"].identities == 70
-    assert chance.parts["faces"].identities == 400 and set(chance.parts) == {"faces", "a", "b"}
-    few = parted(own(mixed(rng, 430, 30)), np.repeat(["faces", "a"], [400, 30]))
+    kinds = np.repeat(["faces", "a", "b"], [400, 12, 15])
+    chance = parted(own(mixed(rng, 427, 27)), kinds)
+    assert chance.parts["a"] is chance.parts["b"] and chance.parts["a"].identities == 27
+    assert [names for names, _ in chance.distinct()] == [["a", "b"], ["faces"]]
+    assert chance.parts["faces"].identities == 400
+    few = parted(own(mixed(rng, 410, 10)), np.repeat(["faces", "a"], [400, 10]))
     level = calibrate(few, 0.05, "identities", np.inf).levels["a"]
-    assert level >= replace(few, parts={}).threshold(0.05), "of thirty identities alone too little is known"
-    assert parted(own(mixed(rng, 60, 30)), np.repeat(["faces", "a"], 30)).parts == {}, "none has enough"
-    more = parted(own(mixed(rng, 200, 100)), np.repeat(["a", "b"], 100), {"a": 1.0, "b": 3.0})
+    assert level >= replace(few, parts={}).threshold(0.05), "of ten identities alone too little is known"
+    assert parted(own(mixed(rng, 38, 19)), np.repeat(["faces", "a"], 19)).parts == {}, "none has enough"
+    more = parted(own(mixed(rng, 200, 100)), np.repeat(["a", "b"], 100), growths={"a": 1.0, "b": 3.0})
     assert more.parts["b"].growth == 3 and more.against(2).parts["a"].growth == 2
+
+
+def test_datasets_that_chance_matches_cross_are_one_kind(rng):
+    """Faces of two places are one kind, although a table names two datasets; more identities show a smaller rate."""
+    chance, scans = own(mixed(rng, 500, 100)), np.arange(500) >= 400
+    mine, theirs = (np.where(scans, "scans", rng.choice(["here", "there"], 500)) for _ in range(2))
+    found = parted(chance, theirs, mine)
+    assert found.parts["here"] is found.parts["there"] and found.parts["here"].identities == 400
+    assert found.parts["scans"].identities == 100
+    both = parted(chance, np.where(scans, "here", theirs), np.where(scans, "here", mine))
+    assert both.parts == {}, "one kind in all"
+    seldom = parted(chance, np.where(rng.random(500) < 0.05, "scans", np.where(scans, "scans", "here")), mine)
+    assert seldom.parts["scans"] is not seldom.parts["here"]
 
 
 def test_mutual_pairs_count():
@@ -201,6 +225,24 @@ def test_levels_of_looks_lie_between_strangers_and_copies():
     blind = measure_look(looks * 0 + 0.999, chance)
     assert blind.blind and not blind.hits(looks * 0 + 1).any(), "all look the same, so looks tell nothing"
     high = measure_look(looks * 0 + np.linspace(0.9, 0.9949, 99)[:, None], chance)
-    assert set(high.levels) == {0.995} and not high.blind
+    assert set(high.levels[:-1]) == {0.995} and 0.995 < high.levels[-1] < 0.999 and not high.blind
     hit = np.vstack([looks[:-1], looks[:1] * 0 + 0.999])
-    assert measure_look(hit, chance).beyond(0.5) == 0 and measure_look(hit, chance).beyond(0.9) == pytest.approx(1 / 99)
+    low, high = (Calibration(level, None, None, "given", "") for level in (0.5, 0.9))
+    assert measure_look(hit, chance).beyond(low, {"": 1}) == 0
+    assert measure_look(hit, chance).beyond(high, {"faces": 1}) == pytest.approx(1 / 99)
+
+
+def test_a_rare_kind_that_looks_alike_is_not_matched_by_looks(rng):
+    """Of 300 faces and 14 forms less than a twentieth look alike, and yet all forms do."""
+    looks = np.vstack([np.full((300, len(WAYS)), 0.5), np.full((30, len(WAYS)), 0.9999)])[:314]
+    chance, kinds = Chance(looks[:, 0], np.arange(314), mutual=True), np.repeat(["faces", "forms"], [300, 14])
+    together = measure_look(looks, chance)
+    assert not together.blind and together.expected < 0.06
+    apart = Calibration(0.9, None, None, "identities", "", {"faces": 0.9, "forms": np.inf})
+    told = measure_look(looks, chance, kinds=np.where(kinds == "forms", "few", kinds))
+    assert told.beyond(
+        replace(apart, levels={"faces": 0.9, "few": np.inf}), {"faces": 0.5, "few": 0.5}
+    ) == pytest.approx(0.5)
+    enough = np.vstack([looks, looks[-14:]])
+    more = Chance(enough[:, 0], np.arange(328), mutual=True)
+    assert measure_look(enough, more, kinds=np.append(kinds, kinds[-14:])).blind, "28 of them are enough to say so"

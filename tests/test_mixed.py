@@ -100,7 +100,7 @@ def test_a_calibration_keeps_them(found, tables):
     rows = (pd.DataFrame(each.summary["by_dataset"]) for each in (used, found))
     pd.testing.assert_frame_equal(*rows)
     content = json.loads(file.read_text(encoding="utf-8"))
-    content["chance"]["parts"]["faces"]["scores"][0] += 1
+    content["chance"]["parts"][0]["scores"][0] += 1
     file.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(lcmem.LCMemError, match="altered or damaged"):
         CalibrationFile.read(file)

@@ -83,7 +83,7 @@ def simulate(scores: np.ndarray, kinds: np.ndarray, who: np.ndarray, pair: tuple
         real, new = np.flatnonzero(inside), np.flatnonzero(~inside & np.isin(kinds, pair))
         own, partners = best(scores, who, real, real)
         found, nearest = best(scores, who, new, real)
-        chance = parted(Chance(own, who[real], mutual=True), kinds[partners])
+        chance = parted(Chance(own, who[real], mutual=True), kinds[partners], kinds[real])
         shares = pd.Series(kinds[nearest]).value_counts(normalize=True).to_dict()
         each = calibrate(chance, rate, "identities", np.inf, shares=shares)
         one = calibrate(replace(chance, parts={}), rate, "identities", np.inf)

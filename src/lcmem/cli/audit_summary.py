@@ -7,6 +7,10 @@ if TYPE_CHECKING:
     from lcmem.jobs.audit_result import AuditResult
 
 
+DATASETS = 8
+"""Datasets that are listed."""
+
+
 def _threshold(numbers: dict[str, Any]) -> str:
     """As it can be given again: a probability, or a similarity; with its logit."""
     if not numbers["same_identity"]:
@@ -38,7 +42,14 @@ def print_summary(result: "AuditResult") -> None:
     if numbers["false_positive_rate"] is not None:
         chance, bound = numbers["false_positive_rate"], numbers["false_positive_rate_bound"]
         table.add_row("expected by chance", f"{chance:.1%}", f"not more than {bound:.1%}")
-    table.add_row("same identity from", _threshold(numbers), f"from: {numbers['threshold_method']}")
+    rows = [] if numbers["threshold_method"] == "given" else numbers["by_dataset"]
+    table.add_row("same identity from", "" if rows else _threshold(numbers), f"from: {numbers['threshold_method']}")
+    for row in rows[:DATASETS]:
+        level = "–" if row["threshold_logit"] is None else f"{numbers['score']} {row['threshold_logit']:.3f}"
+        matched = f"{row['match']} of {row['synthetic']} match"
+        table.add_row(f"  {row['dataset'] or 'no dataset'}", level, matched)
+    if len(rows) > DATASETS:
+        table.add_row(f"  {len(rows) - DATASETS} more", "", "by_dataset in summary.json")
     console = Console()
     console.print(numbers["verdict_sentence"], style=f"bold {colours[numbers['verdict']]}", soft_wrap=True)
     warn = functools.partial(console.print, style="yellow", soft_wrap=True, highlight=False)

@@ -21,14 +21,16 @@ from lcmem.generation.latent_filter import LatentFilter
 from lcmem.generation.thresholds import Thresholds, calibrate_thresholds, read_thresholds
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score, probabilities
-from lcmem.matching.features import FeatureSet, extract_features, read_source
+from lcmem.matching.features import FeatureSet, data_fingerprint, extract_features, read_source
+from lcmem.matching.kinds import told_apart
 from lcmem.matching.looks import RANKS, WAYS, look_at
-from lcmem.matching.overview import MOST, Nearest, Overview
-from lcmem.matching.thumbnails import Thumbnails
+from lcmem.matching.overview import SEARCHED, Nearest, Overview, turned_correlation
+from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import PictureLike, load_levels
 from lcmem.pictures.manifest import ManifestLike
+from lcmem.progress import progress_bar
 from lcmem.scan import Best
 from lcmem.scan.resident import ResidentGallery
 from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold
@@ -61,6 +63,7 @@ class PrivacyFilter:
     Attributes:
         thresholds: From which score on a sample is a match.
         thumbnails: Of the real pictures that were looked at; None with a threshold that was given.
+        overview: All real pictures, very small, which samples are compared with; None where they are not.
 
     Args:
         detector: The model, or its name.
@@ -96,11 +99,17 @@ class PrivacyFilter:
         if isinstance(calibration, str | os.PathLike):
             calibration = CalibrationFile.read(calibration)
         if isinstance(calibration, CalibrationFile):
+            if calibration.made_on(data_fingerprint(self.real.keys)):
+                self.real = told_apart(self.real, detector)
             calibration = read_thresholds(calibration, detector, len(self.real.manifest))
         if threshold is not None:
             calibration = Thresholds(given_score(threshold, detector), inf, f"The threshold {threshold:g} was given.")
-        self.thresholds = calibration or calibrate_thresholds(self.real, detector, false_positive_rate)
+        if calibration is None:
+            self.real = told_apart(self.real, detector)
+            calibration = calibrate_thresholds(self.real, detector, false_positive_rate)
+        self.thresholds = calibration
         self.thumbnails = None if threshold is not None else Thumbnails()
+        self.overview = self._seen()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "PrivacyFilter":
         """Itself: it never changes, and what it holds is large."""
@@ -155,11 +164,11 @@ class PrivacyFilter:
             positions = self.positions(against, len(features))
             rows = torch.from_numpy(self.real.blocks.take(positions))
             best = Best(self.detector.similarity(features, rows).double().numpy()[:, None], positions[:, None])
-        verdicts, at = self.verdicts(best.logits[:, 0]), np.zeros(len(features), dtype=np.int64)
+        verdicts, at = self.verdicts(best.logits[:, 0], best.positions[:, 0]), np.zeros(len(features), dtype=np.int64)
         if samples is not None and self.thumbnails is not None:
             small = Nearest.none(len(samples))
-            if against is None and self._overview is not None:
-                small = self._overview.nearest(self.thumbnails.each(samples))
+            if against is None and self.overview is not None:
+                small = self.overview.nearest(self.thumbnails.each(samples))
                 best = self._including(best, small.positions, features)
             verdicts, at = self._looked(samples, best.positions, small, verdicts)
         scores, positions = (np.take_along_axis(each, at[:, None], 1)[:, 0] for each in (best.logits, best.positions))
@@ -183,15 +192,27 @@ class PrivacyFilter:
         paths = self.real.paths_of(positions.ravel()[rows])
         looks[rows] = look_at(self.thumbnails, [samples[row // k] for row in rows], paths)
         copies, hits = (each.reshape(positions.shape) for each in (look.copies(looks), look.hits(looks)))
-        hits |= (positions == small.positions[:, None]) & (small.alike >= look.levels[-1])[:, None]
+        alike = (positions == small.positions[:, None]) & (small.alike >= look.levels[-1])[:, None]
+        hits, copies = hits | alike, copies | self._turned(samples, positions, alike)
         known = verdicts != NO_MATCH
         shown = np.select([copies.any(1), known, hits.any(1)], [copies.argmax(1), 0, hits.argmax(1)], 0)
         found = np.select([copies.any(1), known, hits.any(1)], [COPY, verdicts, SAME_IDENTITY], NO_MATCH)
         return found.astype(object), shown
 
-    def verdicts(self, scores: np.ndarray) -> np.ndarray:
-        """The verdict of each score ``[n]``."""
-        known = [scores >= self.thresholds.copy, scores >= self.thresholds.identity]
+    def _turned(self, samples: Sequence[PictureLike], positions: np.ndarray, alike: np.ndarray) -> np.ndarray:
+        """Which of these pairs ``[n, k]`` are the same but for turns by quarters."""
+        assert self.thumbnails is not None
+        found, (rows, ranks) = np.zeros(alike.shape, dtype=bool), np.nonzero(alike)
+        paths = self.real.paths_of(positions[rows, ranks])
+        for at, *both in self.thumbnails.pairs([samples[int(row)] for row in rows], paths):
+            if len(at):
+                found[rows[at], ranks[at]] = turned_correlation(*both) >= max(self.thresholds.look.levels[0], SAME)
+        return found
+
+    def verdicts(self, scores: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """The verdict of each score ``[n]`` with the real picture at a position ``[n]``."""
+        identity = self.thresholds.of_kinds(self.real.kinds[positions])
+        known = [scores >= self.thresholds.copy, scores >= identity]
         return np.select(known, [COPY, SAME_IDENTITY], NO_MATCH).astype(object)
 
     def positions(self, against: Against, count: int) -> np.ndarray:
@@ -226,13 +247,12 @@ class PrivacyFilter:
             return compare(features, self.real.blocks, self.detector, k=k).best
         return self._gallery.best(features, k)
 
-    @cached_property
-    def _overview(self) -> Overview | None:
-        """None where there are too many real pictures, or no level was measured for it."""
-        if len(self.real.keys) > MOST or self.thresholds.look.levels[-1] == inf:
+    def _seen(self) -> Overview | None:
+        """All real pictures, very small; None where there are too many, or no level was measured for it."""
+        if self.thumbnails is None or len(self.real.keys) > SEARCHED or self.thresholds.look.levels[-1] == inf:
             return None
-        assert self.thumbnails is not None
-        return Overview(self.thumbnails.each(self.real.manifest.paths))
+        with progress_bar("looking at all", len(self.real.keys)) as advance:
+            return Overview(self.thumbnails.each(self.real.manifest.paths, advance))
 
     @cached_property
     def _gallery(self) -> ResidentGallery:

@@ -66,7 +66,9 @@ def generate_private(
         "max_tries": max_tries,
         "seed": seed,
         "detector": base.detector.fingerprint,
-        "thresholds": [str(level) for level in (base.thresholds.identity, base.thresholds.copy)],
+        "thresholds": [
+            str(level) for level in (base.thresholds.identity, base.thresholds.copy, *base.thresholds.levels.items())
+        ],
         "real": data_fingerprint(base.real.keys),
         "against": None if places is None else [base.real.manifest.paths[at] for at in places],
     }

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lcmem.jobs.audit_datasets import by_dataset, nearest_datasets
-from lcmem.jobs.audit_remarks import as_json, remarks, separations
+from lcmem.jobs.audit_datasets import by_dataset, dataset_notes
+from lcmem.jobs.audit_remarks import FEW, as_json, remarks, separations
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.jobs.audit_threshold import OperatingPoint, operating_point, read_point
@@ -19,7 +19,7 @@ from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.grades import graded
 from lcmem.matching.looks import RANKS
-from lcmem.matching.matches import best_matches, match_clusters, match_table
+from lcmem.matching.matches import OTHERS, best_matches, match_clusters, match_table, nearest_kinds
 from lcmem.matching.overview import Nearest
 from lcmem.matching.twins import shared_files
 from lcmem.matching.verdicts import COPY
@@ -52,18 +52,20 @@ def compare_sets(
     nearest = Nearest.none(len(synthetic.keys))
     if level is None:
         nearest = finder.nearest(synthetic, np.arange(len(synthetic.keys)), real)
-    k = min(max(settings.top_k, RANKS) + 1, len(real.blocks))  # one more, which may give way to what looks most alike
+    k = min(max(settings.top_k, RANKS) + OTHERS, len(real.blocks))
     best = best_matches(synthetic, real, finder.detector, k, nearest.positions)
     listed, files = shared_files(synthetic, real)
     control = control_scores(sets["holdout"], real, finder, looked=level is None) if "holdout" in sets else None
-    shares = nearest_datasets(best, real)
+    kinds = nearest_kinds(best, real)
+    shares = pd.Series(kinds).value_counts(normalize=True).to_dict()
     point = _point(sets, listed, control, finder, level, settings, shares)
     finder = replace(finder, look=point.look)
-    matches = graded(match_table(synthetic, real, best, point.calibration, finder, nearest), point.chance)
+    matches = graded(match_table(synthetic, real, best, point.calibration, finder, nearest, kinds), point.chance, kinds)
     matches = matches[matches["rank"] <= settings.top_k].reset_index(drop=True)
     clusters = match_clusters(matches, synthetic, finder)
     memorization, copies = _rates(matches, clusters)
     held = point.control.rate(point.calibration, finder.levels.sure, point.look) if point.control else None
+    rows = by_dataset(matches, kinds, point.calibration, point.chance, finder.levels.sure)
     scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})
     result = AuditResult(
         matches=matches,
@@ -76,8 +78,8 @@ def compare_sets(
         skipped=_skipped(sets),
         scores=scores if point.own is None else scores | {"chance": point.own},
         about=about
-        | _findings(sets, finder, clusters, point)
-        | {"by_dataset": by_dataset(matches, point.calibration, point.chance, finder.levels.sure)}
+        | _findings(sets, finder, clusters, point, rows)
+        | {"by_dataset": rows}
         | {"seconds": time.perf_counter() - began},
         strangers=point.strangers,
         risk=_risk(matches, real, synthetic, finder, clusters, point.groups),
@@ -135,7 +137,11 @@ def _risk(
 
 
 def _findings(
-    sets: dict[str, FeatureSet], finder: CopyFinder, clusters: np.ndarray, point: OperatingPoint
+    sets: dict[str, FeatureSet],
+    finder: CopyFinder,
+    clusters: np.ndarray,
+    point: OperatingPoint,
+    rows: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """What a summary says of copies and of the sets."""
     told, levels = separations(sets, clusters), finder.levels
@@ -145,7 +151,8 @@ def _findings(
         "copy_threshold_logit": min(levels.candidate, levels.sure),
         "copy_method": levels.method,
     }
-    notes = _doubts(sets) + _closed(sets) + point.notes + remarks(sets["real"], told)
+    notes = _doubts(sets) + _closed(sets) + point.notes + remarks(sets["real"], told, bool(rows))
+    notes += dataset_notes(rows, sets["real"], point.control, point.chance, FEW)
     return as_json(told) | known | {"notes": notes}
 
 

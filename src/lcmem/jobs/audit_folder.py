@@ -86,7 +86,7 @@ def _calibration(numbers: dict[str, Any]) -> Calibration:
         numbers["false_positive_rate_bound"],
         numbers["threshold_method"],
         numbers["threshold_explanation"],
-        {row["dataset"]: _finite(row["threshold_logit"]) for row in numbers.get("by_dataset", [])},
+        {row["dataset"]: _finite(row["threshold_logit"]) for row in numbers.get("by_dataset", []) if row["identities"]},
     )
 
 

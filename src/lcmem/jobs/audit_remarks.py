@@ -50,7 +50,7 @@ def _people(found: FeatureSet) -> np.ndarray:
     return pd.factorize(pd.Series(found.manifest.identities))[0]
 
 
-def remarks(real: FeatureSet, found: Mapping[str, Separation | None]) -> list[str]:
+def remarks(real: FeatureSet, found: Mapping[str, Separation | None], divided: bool) -> list[str]:
     """Warnings: few or unknown identities, a holdout from another source, synthetic pictures unlike real ones."""
     names = real.manifest.table["identity"]
     partly = (names != "").groupby(real.kinds).transform("any")
@@ -64,7 +64,7 @@ def remarks(real: FeatureSet, found: Mapping[str, Separation | None]) -> list[st
             f"{unknown} of {len(names)} real pictures have no identity: they are compared with the synthetic ones, but "
             "not calibrated on."
         )
-    if real.told_apart:
+    if real.told_apart and divided:
         notes.append(
             f"The real set holds {real.told_apart} kinds of pictures that are not alike by chance, called kind 1 (the "
             "largest) and so on: each has a threshold of its own, as if a column dataset named it."

@@ -74,23 +74,25 @@ def operating_point(
         return OperatingPoint(given(*chosen, None), control, None, None, pd.DataFrame(), [])
     if chosen is not None:
         own = real_chance(real, finder, listed)
-        notes = _warning(own.chance.share(chosen[0]))
-        known = own.chance, own.twins, notes, own.groups
-        return OperatingPoint(given(*chosen, own.chance), control, own.chance.scores, *known)
+        calibration = given(*chosen, own.chance, shares)
+        notes = _warning(calibration.rate or 0.0)
+        return OperatingPoint(calibration, control, own.chance.scores, own.chance, own.twins, notes, own.groups)
     basis = calibration_basis(real, control, finder, listed)
     own = basis.own
     calibration = calibrate(basis.chance, rate, basis.method, finder.levels.typical, finder.levels.sure, shares)
-    look = own.look(real, finder)
+    look, named = own.look(real, finder), basis.method == "identities"
+    doubts = split_people(own.chance, basis.control) if named else []
+    above = float(basis.control.scores.max()) if doubts and basis.control else inf
     return OperatingPoint(
-        _with_look(calibration, look, finder.levels),
+        _with_look(calibration, look, finder.levels, shares),
         basis.control,
         own.chance.scores,
         basis.chance,
         own.twins,
-        basis.notes + split_people(own.chance, basis.control),
+        basis.notes + doubts,
         own.groups,
         look,
-        most_alike(real, own.matches, calibration),
+        most_alike(real, own.matches, calibration, above) if named else pd.DataFrame(columns=STRANGERS),
     )
 
 
@@ -114,6 +116,11 @@ def read_point(
     """
     count = len(real.keys)
     notes = file.remarks(data_fingerprint(real.keys))
+    if not file.chance.parts and len(set(real.kinds)) > 1:
+        notes.append(
+            f"The calibration knows one kind of pictures, the real set has {len(set(real.kinds))} datasets: for others "
+            "than its own it does not hold. Calibrate on this real set."
+        )
     made_on = file.about["holdout"]
     if control is not None and holdout is not None and file.method == "holdout" and made_on is not None:
         if data_fingerprint(holdout.keys) == made_on["sha256"]:
@@ -121,11 +128,12 @@ def read_point(
         else:
             notes.append("The calibration used another holdout; pictures of both may have set the threshold.")
     chance = file.chance_among(count)
-    calibration = _with_look(file.calibration(count, shares=shares), file.look, file.levels)
-    return OperatingPoint(calibration, control, chance.scores, chance, pd.DataFrame(), notes, look=file.look)
+    look = file.look_among(count)
+    calibration = _with_look(file.calibration(count, shares=shares), look, file.levels, shares)
+    return OperatingPoint(calibration, control, chance.scores, chance, pd.DataFrame(), notes, look=look)
 
 
-def _with_look(calibration: Calibration, look: Look, levels: CopyLevels) -> Calibration:
+def _with_look(calibration: Calibration, look: Look, levels: CopyLevels, shares: Mapping[str, float]) -> Calibration:
     """With the look in what is stated, where pictures can be opened."""
     if levels.candidate == inf:
         return calibration
@@ -136,7 +144,7 @@ def _with_look(calibration: Calibration, look: Look, levels: CopyLevels) -> Cali
         )
         return replace(calibration, explanation=text)
     assert calibration.rate is not None and calibration.bound is not None
-    more = look.beyond(calibration.logit)
+    more = look.beyond(calibration, shares)
     reached = [f"{level:.3f} {way}" for level, way in zip(look.levels, WAYS, strict=True) if level < inf]
     text = (
         f"{calibration.explanation} A picture also matches where it looks like one of its best matches, seen small, "

@@ -127,7 +127,7 @@ def _promise(basis: Basis, found: Calibration, level: float, asked: Asked) -> di
         "expected": found.rate,
         "bound": reached(basis.chance, level, asked.confidence)[1],
         "method": basis.method,
-        "identities": basis.chance.identities,
+        "identities": min((part.identities for _, part in basis.chance.distinct()), default=basis.chance.identities),
         "pictures": len(basis.chance.scores),
         "identities_needed": basis.chance.needed(asked.rate),
         "identities_needed_for_bound": basis.chance.needed_for_bound(asked.rate, asked.confidence),

@@ -24,6 +24,7 @@ NAMES = {"synthetic", "real", "path", "other", "identity", "other_identity", "da
 """Columns that may name a picture, an identity or a folder, where they hold text."""
 GROUPS = ("sex", "gender", "age", "race", "ethnicity", "site", "split", "view", "modality", "label", "class", "finding")
 """Columns of groups whose values stay: what another one is called, such as a name or a ward, is nobody's to read."""
+KIND = re.compile(r"kind \d+")
 KEPT_BACK = "kept back in a private report"
 
 
@@ -56,7 +57,8 @@ def without_names(result: AuditResult, sets: Mapping[str, FeatureSet]) -> AuditR
     skipped = result.skipped.assign(path=result.skipped["path"].map(named.secret), reason=KEPT_BACK)
     risk = Risk(*(named.hide(getattr(result.risk, each.name)) for each in fields(Risk))) if result.risk else None
     about = {name: value for name, value in result.about.items() if name != "command"}
-    about["by_dataset"] = [row | {"dataset": named.plain(row["dataset"])} for row in about["by_dataset"]]
+    rows = [row | {"dataset": named.plain(row["dataset"])} for row in about["by_dataset"]]
+    about["by_dataset"] = sorted(rows, key=lambda row: row["dataset"])  # the order of names says something of them
     levels = {named.plain(kind): level for kind, level in result.calibration.levels.items()}
     calibration = replace(result.calibration, levels=levels)
     return replace(
@@ -103,6 +105,8 @@ class _Names:
 
     def plain(self, name: str) -> str:
         """The hash of a picture's content, or of any other name; nothing of none."""
+        if KIND.fullmatch(name):  # what lcmem.matching.kinds calls kinds tells nothing
+            return name
         return self.pictures.get(name) or (name and self.secret(name))
 
 

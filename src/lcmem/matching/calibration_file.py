@@ -71,6 +71,15 @@ class CalibrationFile:
         found = calibrate(self.chance_among(pictures), self.rate, self.method, levels.typical, least, shares)
         return replace(found, explanation=f"Calibration {self.citation}. {found.explanation}")
 
+    def look_among(self, pictures: int) -> Look:
+        """When pictures match by their looks that are compared with so many real ones: by chance, at most in proportion
+        more often."""
+        times, look = max(pictures / self.about["real"]["pictures"], 1.0), self.look
+        chance = tuple((score, times * share, kind) for score, share, kind in look.chance)
+        return replace(
+            look, expected=min(times * look.expected, 1.0), bound=min(times * look.bound, 1.0), chance=chance
+        )
+
     def chance_among(self, pictures: int) -> Chance:
         """Chance matches of a picture that is compared with so many real ones."""
         return self.chance.against(pictures / self.about["real"]["pictures"])
@@ -160,7 +169,7 @@ def _hash(about: dict[str, Any], chance: Chance) -> str:
 
 
 def _numbers(chance: Chance) -> dict[str, Any]:
-    parts = {kind: _numbers(part) for kind, part in chance.parts.items()}
+    parts = [{"kinds": kinds} | _numbers(part) for kinds, part in chance.distinct()]
     numbers = {"scores": chance.scores.tolist(), "clusters": chance.clusters.tolist(), "growth": chance.growth}
     return numbers | ({"parts": parts} if parts else {})
 
@@ -169,7 +178,9 @@ def _chance(kept: dict[str, Any], mutual: bool) -> Chance:
     scores, clusters = np.array(kept["scores"], dtype=np.float64), np.array(kept["clusters"], dtype=np.int64)
     if scores.ndim != 1 or scores.shape != clusters.shape or not len(scores):
         raise ValueError("scores and clusters do not fit")
-    parts = {str(kind): _chance(part, mutual) for kind, part in kept.get("parts", {}).items()}
+    parts: dict[str, Chance] = {}
+    for part in kept.get("parts", []):
+        parts |= dict.fromkeys(map(str, part["kinds"]), _chance(part, mutual))
     return Chance(scores, clusters, mutual, float(kept["growth"]), parts)
 
 
@@ -193,7 +204,7 @@ def _look(kept: dict[str, Any]) -> Look:
     levels = tuple(inf if level is None else float(level) for level in kept["thresholds"])
     if len(levels) != len(WAYS):
         raise ValueError("levels of other ways to look")
-    chance = tuple((float(score), float(share)) for score, share in kept["chance"])
+    chance = tuple((float(score), float(share), str(kind)) for score, share, kind in kept["chance"])
     return Look(levels, float(kept["expected"]), float(kept["bound"]), chance)
 
 

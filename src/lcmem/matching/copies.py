@@ -11,7 +11,7 @@ from lcmem.matching.compare import highest_score
 from lcmem.matching.copy_levels import ROUNDING, CopyLevels, measure_copies
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import UNMEASURED, WAYS, Look, look_at
-from lcmem.matching.overview import MOST, Nearest, Overview, turned_correlation
+from lcmem.matching.overview import SEARCHED, Nearest, Overview, turned_correlation
 from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.progress import progress_bar
 from lcmem.store import Store
@@ -100,11 +100,18 @@ class CopyFinder:
         identities: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> Nearest:
         """As :meth:`lcmem.matching.overview.Overview.nearest`, for pictures at these positions ``[n]`` of a set; none
-        among more than :data:`lcmem.matching.overview.MOST`, or where pictures cannot be opened."""
-        if self.levels.candidate == inf or len(second.keys) > MOST:
+        among more than :data:`lcmem.matching.overview.SEARCHED`, or where pictures cannot be opened."""
+        if self.levels.candidate == inf or len(second.keys) > SEARCHED:
             return Nearest.none(len(rows))
-        pictures = self.thumbnails.each(first.paths_of(rows))
-        return Overview(self.thumbnails.each(second.manifest.paths)).nearest(pictures, identities)
+        found, paths = Nearest.none(len(rows)), second.manifest.paths
+        with progress_bar("looking at all", len(paths) + len(rows)) as advance:
+            overview = Overview(self.thumbnails.each(paths, advance))
+            for start in range(0, len(rows), CHUNK):
+                part = slice(start, start + CHUNK)
+                apart = None if identities is None else (identities[0][part], identities[1])
+                pictures = self.thumbnails.each(first.paths_of(rows[part]), advance)
+                found.positions[part], found.alike[part] = overview.nearest(pictures, apart)
+        return found
 
     def turned_copies(self, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray) -> np.ndarray:
         """Which pairs are the same as they are, mirrored, or turned by quarters, ``[n]``."""

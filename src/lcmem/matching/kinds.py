@@ -54,7 +54,7 @@ def _one_of_each(identities: pd.Series, keys: list[str]) -> np.ndarray:
     """A picture of each of :data:`SAMPLE` identities at most, by content, whatever their order in the table."""
     pictures = pd.DataFrame({"who": identities.to_numpy(), "key": keys})
     pictures = pictures[pictures["who"] != ""].sort_values("key", kind="stable").drop_duplicates("who")
-    return np.sort(pictures.index[:SAMPLE].to_numpy())
+    return pictures.index[:SAMPLE].to_numpy()  # by content, so that equally large kinds are called the same
 
 
 def _components(neighbours: np.ndarray) -> np.ndarray:

@@ -7,18 +7,20 @@ picture is compared with all real ones, very small (:mod:`lcmem.matching.overvie
 depends on the set, so it is measured on the set's own chance matches.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 
 import numpy as np
+import pandas as pd
 import torch
 
 from lcmem.matching.alignment import aligned_correlation, correlation
 from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.image import PictureLike
+from lcmem.stats.calibration import Calibration
 from lcmem.stats.chance import CONFIDENCE, Chance
 
 PAIRED = ("as it is", "laid over it", "in its details laid over it")
@@ -30,7 +32,9 @@ RANKS = 5
 USUAL = 0.995
 """Share of chance matches that levels are taken from."""
 BLUNT = 0.05
-"""Share of chance matches that reach a level, from which on looks tell nothing."""
+"""Share of chance matches of one kind that reach a level, from which on looks tell nothing."""
+COUNTED = 20
+"""Identities of a kind that are enough to say so."""
 LEAST, MOST, MOST_OF_ALL = 0.9, 0.995, 0.999
 """Correlations between which levels lie; the last is the highest of the last of :data:`WAYS`, in whose few pixels more
 is alike."""
@@ -46,13 +50,14 @@ class Look:
         levels: Correlation from which it does, for each of :data:`WAYS`.
         expected: Share of pictures of unseen identities that do, at most, on average over audits.
         bound: The share that is not exceeded in this audit with the confidence asked for.
-        chance: The chance matches that do: score of each, and which share of all identities it stands for.
+        chance: The chance matches that do: score of each, which share of the identities of its kind it stands for, and
+            that kind ("" where there is one).
     """
 
     levels: tuple[float, ...] = (SAME,) + (inf,) * (len(WAYS) - 1)
     expected: float = 1.0
     bound: float = 1.0
-    chance: tuple[tuple[float, float], ...] = ()
+    chance: tuple[tuple[float, float, str], ...] = ()
 
     @property
     def blind(self) -> bool:
@@ -64,9 +69,19 @@ class Look:
         """The levels for JSON, which knows no infinity: None where that way of looking tells nothing."""
         return [level if level < inf else None for level in self.levels]
 
-    def beyond(self, threshold: float) -> float:
-        """Share of pictures of unseen identities that match by their looks alone, below this score."""
-        return sum(share for score, share in self.chance if score < threshold)
+    def beyond(self, calibration: Calibration, shares: Mapping[str, float]) -> float:
+        """Share of pictures of unseen identities that match by their looks alone, below the threshold of their kind.
+
+        Args:
+            calibration: The thresholds.
+            shares: Of all pictures that are judged, the share whose best match is of each kind.
+        """
+        found = dict.fromkeys(calibration.levels, 0.0)
+        for score, share, kind in self.chance:
+            below = score < calibration.levels.get(kind, calibration.highest)
+            found[kind] = found.get(kind, 0.0) + below * share
+        most = max(found.values(), default=0.0)
+        return sum(part * found.get(kind, most) for kind, part in shares.items())
 
     def copies(self, looks: np.ndarray) -> np.ndarray:
         """Which correlations ``[..., W]`` make a copy: as it is. Photos of one person can be laid over each other."""
@@ -85,7 +100,9 @@ BLIND = Look((inf,) * len(WAYS))
 """Where pictures cannot be looked at, or all look the same."""
 
 
-def measure_look(looks: np.ndarray, chance: Chance, confidence: float = CONFIDENCE) -> Look:
+def measure_look(
+    looks: np.ndarray, chance: Chance, confidence: float = CONFIDENCE, kinds: np.ndarray | None = None
+) -> Look:
     """Levels halfway between what chance matches reach and 1, so that looks add next to nothing to the scores' matches.
 
     The fewer identities there are, the less is known of what strangers can reach, and the nearer levels are to 1: of n
@@ -98,19 +115,24 @@ def measure_look(looks: np.ndarray, chance: Chance, confidence: float = CONFIDEN
         looks: Highest correlations ``[n, W]`` of chance matches with their best matches, for each of :data:`WAYS`.
         chance: The chance matches, with their scores.
         confidence: Of the bound.
+        kinds: Of what pictures each is like, ``[n]``: a way that tells nothing of one kind is not used at all. None
+            where there is one.
     """
     if not len(looks):
         return UNMEASURED
     usual = np.quantile(looks, USUAL, axis=0, method="lower")
     share = min(0.5 + chance.identities**-0.5, 1)
     levels = np.clip(usual + share * (1 - usual), LEAST, [MOST] * len(PAIRED) + [MOST_OF_ALL])
-    levels[chance.weights @ (looks >= levels) > BLUNT * chance.identities] = inf
-    levels[usual == -1] = inf  # never looked so: more than MOST pictures, or none that can be opened
+    kinds = np.full(len(looks), "") if kinds is None else kinds
+    people = pd.Series(chance.weights).groupby(kinds).sum()  # identities of each kind
+    alike = pd.DataFrame(chance.weights[:, None] * (looks >= levels)).groupby(kinds).sum().div(people, axis=0)
+    levels[(alike[people >= min(COUNTED, people.max())] > BLUNT).any().to_numpy()] = inf
+    levels[usual == -1] = inf  # never looked so: too many pictures, or none that can be opened
     look = Look(tuple(map(float, levels)))
     hit = look.hits(looks)
-    each = zip(chance.scores[hit], chance.growth * chance.weights[hit] / chance.identities, strict=True)
+    shares = chance.growth * chance.weights[hit] / people[kinds[hit]].to_numpy()
     hits = replace(chance, scores=hit.astype(float))
-    told = tuple((float(score), float(share)) for score, share in each)
+    told = tuple(zip(chance.scores[hit].tolist(), shares.tolist(), map(str, kinds[hit]), strict=True))
     return replace(look, expected=hits.expected(1), bound=hits.bound(1, confidence), chance=told)
 
 
@@ -143,7 +165,7 @@ def correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.
         real: As many.
 
     Returns:
-        ``[n, W]`` in [−1, 1], for each of :data:`WAYS`.
+        ``[n, 3]`` in [−1, 1], for each of :data:`PAIRED`.
     """
     threads = torch.get_num_threads()
     try:  # many small steps: several chunks at once use all cores, several cores for each step hardly gain anything

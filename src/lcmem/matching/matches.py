@@ -18,6 +18,9 @@ from lcmem.pictures.paths import split_slice
 from lcmem.scan import Best, scan
 from lcmem.stats.calibration import Calibration
 
+OTHERS = 3
+"""Real pictures that may have to be among the best matches of a picture for other reasons than its scores."""
+
 
 def best_matches(synthetic: FeatureSet, real: FeatureSet, detector: Detector, k: int, alike: np.ndarray) -> Best:
     """The k best real pictures of each synthetic one; one of equal content is always among them.
@@ -28,13 +31,20 @@ def best_matches(synthetic: FeatureSet, real: FeatureSet, detector: Detector, k:
         synthetic: Q pictures.
         real: The real set.
         detector: The model.
-        k: How many.
+        k: How many; the last :data:`OTHERS` may give way to others that are wanted.
         alike: Positions of real pictures that are to be among them as well, ``[Q]``; −1 for none.
     """
     best = compare(synthetic.blocks, real.blocks, detector, k=k, title="synthetic × real").best
-    for wanted in (alike, nearest_pictures(synthetic, real, detector), equal_pictures(synthetic, real)):
-        best = _including(best, wanted, synthetic, real, detector)
+    others = (alike, nearest_pictures(synthetic, real, detector), equal_pictures(synthetic, real))
+    for place, wanted in enumerate(others, 1):
+        best = _including(best, wanted, place, synthetic, real, detector)
     return best
+
+
+def nearest_kinds(best: Best, real: FeatureSet) -> np.ndarray:
+    """Dataset ``[Q]`` of the real picture with the highest score of each synthetic one."""
+    kinds: np.ndarray = real.kinds[best.positions[np.arange(len(best.logits)), best.logits.argmax(1)]]
+    return kinds
 
 
 def equal_pictures(queries: FeatureSet, gallery: FeatureSet) -> np.ndarray:
@@ -53,14 +63,16 @@ def nearest_pictures(queries: FeatureSet, gallery: FeatureSet, detector: Detecto
     return scan(queries.blocks, gallery.blocks, unsigned, title="nearest pictures").best.positions[:, 0]
 
 
-def _including(best: Best, wanted: np.ndarray, synthetic: FeatureSet, real: FeatureSet, detector: Detector) -> Best:
-    """The lists with the wanted positions ``[Q]`` (−1: none) in place of the last one where they are missing."""
+def _including(
+    best: Best, wanted: np.ndarray, place: int, synthetic: FeatureSet, real: FeatureSet, detector: Detector
+) -> Best:
+    """The lists with the wanted positions ``[Q]`` (−1: none) at this place from the end where they are missing."""
     rows = np.flatnonzero((wanted >= 0) & ~(best.positions == wanted[:, None]).any(1))
     if not len(rows):
         return best
     logits, positions = best.logits.copy(), best.positions.copy()
-    logits[rows, -1] = score_pairs(synthetic.blocks, rows, real.blocks, wanted[rows], detector)
-    positions[rows, -1] = wanted[rows]
+    logits[rows, -place] = score_pairs(synthetic.blocks, rows, real.blocks, wanted[rows], detector)
+    positions[rows, -place] = wanted[rows]
     return Best(logits, positions)
 
 
@@ -71,12 +83,13 @@ def match_table(
     calibration: Calibration,
     finder: CopyFinder,
     alike: Nearest,
+    kinds: np.ndarray,
 ) -> pd.DataFrame:
     """Every synthetic picture with its best real ones and a verdict on each pair: copies, other matches, the rest.
 
     The best matches are looked at (:mod:`lcmem.matching.looks`), and so is the real picture that looks most ``alike``
     (:mod:`lcmem.matching.overview`), unless a threshold was given, which then holds for copies too, but not for files
-    that are equal.
+    that are equal. ``kinds`` are the datasets ``[Q]`` that :func:`nearest_kinds` says, which name each one's threshold.
     """
     count, k = best.logits.shape
     query, position, score = np.repeat(np.arange(count), k), best.positions.ravel(), best.logits.ravel()
@@ -89,8 +102,7 @@ def match_table(
     small = np.flatnonzero((position == alike.positions[query]) & (alike.alike[query] >= finder.look.levels[-1]))
     seen[small] = True
     copies[small] |= finder.turned_copies(synthetic, query[small], real, position[small])
-    nearest = real.kinds[best.positions[np.arange(count), best.logits.argmax(1)]]
-    scored = score >= calibration.thresholds(nearest).repeat(k)
+    scored = score >= calibration.thresholds(kinds).repeat(k)
     reached = scored | seen
     if calibration.method == "given":
         copies &= reached

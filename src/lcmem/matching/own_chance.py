@@ -53,7 +53,8 @@ class OwnChance(NamedTuple):
         assert best is not None
         looks = finder.best_looks(real, rows, real, best.positions, (identities[rows], identities))
         chance = replace(self.chance, scores=self.matches.scores[rows], clusters=identities[rows])
-        return measure_look(looks, chance, confidence)
+        kinds = real.kinds[self.matches.partners[rows]] if self.chance.parts else None
+        return measure_look(looks, chance, confidence, kinds)
 
 
 def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None = None) -> OwnChance:
@@ -76,6 +77,7 @@ def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None 
     if identities.max() > 0:
         own = match_others(real, identities, finder, reconcile)
         twins = twin_table(TWO_IDENTITIES, real, own.copies[:, 0], real, own.copies[:, 1])
+        twins = twins[(twins["identity"] != "") & (twins["other_identity"] != "")].reset_index(drop=True)
         if own.identities.max() > 0:
             return OwnChance(_chance(own, real), "identities", twins, None, own)
     own = match_others(real, np.arange(len(identities)), finder, merge)
@@ -96,4 +98,4 @@ def _chance(own: OwnMatches, real: FeatureSet) -> Chance:
     known, kinds = own.identities >= 0, real.kinds
     growths = pd.Series(known).groupby(kinds).mean().rdiv(1).to_dict()
     chance = Chance(own.scores[known], own.identities[known], mutual=True, growth=len(known) / int(known.sum()))
-    return parted(chance, kinds[own.partners[known]], growths)
+    return parted(chance, kinds[own.partners[known]], kinds[known], growths)

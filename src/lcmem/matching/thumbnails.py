@@ -1,6 +1,6 @@
 """Whether two pictures are the same one, seen small: what decides between a copy and a look-alike."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -9,7 +9,6 @@ from lcmem.errors import PictureError
 from lcmem.matching.alignment import correlation
 from lcmem.pictures.image import PictureLike, load_levels
 from lcmem.pictures.loading import iterate_pictures
-from lcmem.progress import progress_bar
 
 SIDE = 64
 """Side of the grey thumbnails, in pixels."""
@@ -45,15 +44,21 @@ class Thumbnails:
             for at, picture in zip(batch.indices, batch.pictures.numpy(), strict=True):
                 self._known[new[at]] = grey(picture)
 
-    def each(self, pictures: Sequence[PictureLike]) -> list[np.ndarray | None]:
-        """Thumbnails of paths, which are kept, or of pictures in memory; None where one cannot be opened."""
+    def each(
+        self, pictures: Sequence[PictureLike], advance: Callable[[int], object] = lambda count: None
+    ) -> list[np.ndarray | None]:
+        """Thumbnails of paths, which are kept, or of pictures in memory; None where one cannot be opened.
+
+        Args:
+            pictures: Paths, or pictures.
+            advance: Is told how many more are done.
+        """
         found: list[np.ndarray | None] = []
-        with progress_bar("looking at all", len(pictures)) as advance:
-            for start in range(0, len(pictures), CHUNK):
-                part = pictures[start : start + CHUNK]
-                self.read(picture for picture in part if isinstance(picture, str))
-                found += [self._of(picture) for picture in part]
-                advance(len(part))
+        for start in range(0, len(pictures), CHUNK):
+            part = pictures[start : start + CHUNK]
+            self.read(picture for picture in part if isinstance(picture, str))
+            found += [self._of(picture) for picture in part]
+            advance(len(part))
         return found
 
     def pairs(

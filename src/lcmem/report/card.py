@@ -34,6 +34,7 @@ def audit_card(result: "AuditResult", review: "Review | None" = None) -> dict[st
         "thresholds": {
             "score": numbers["score"],
             "same_identity": numbers["threshold_logit"] if numbers["same_identity"] else None,
+            "by_dataset": {row["dataset"]: row["threshold_logit"] for row in numbers.get("by_dataset") or []},
             "copy": _finite(numbers["copy_threshold_logit"]),
             "method": numbers["threshold_method"],
             "expected_by_chance": numbers["false_positive_rate"],
@@ -57,6 +58,7 @@ def report_id(numbers: dict[str, Any]) -> str:
         numbers.get("threshold_logit"),
         numbers.get("copy_threshold_logit"),
         *(numbers.get("look_thresholds") or []),
+        *(row["threshold_logit"] for row in numbers.get("by_dataset") or []),
     ]
     rounded = [None if level is None else f"{level:.2f}" for level in levels]
     text = json.dumps([numbers.get("fingerprints"), numbers.get("model_fingerprint"), *rounded], sort_keys=True)

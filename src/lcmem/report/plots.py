@@ -21,17 +21,18 @@ def score_distributions(result: "AuditResult") -> str:
     sets = {name: result.scores[name] for name in LABELS if name in result.scores}
     finite = {name: values[np.isfinite(values)] for name, values in sets.items()}
     finite = {name: values for name, values in finite.items() if len(values)}
-    threshold = result.calibration.logit
-    known = np.concatenate([*finite.values(), [threshold] if np.isfinite(threshold) else []])
+    thresholds = sorted({*result.calibration.levels.values()} or {result.calibration.logit})
+    thresholds = [level for level in thresholds if np.isfinite(level)]
+    known = np.concatenate([*finite.values(), thresholds])
     edges = np.histogram_bin_edges(known, bins=BINS)
     shares = {name: np.histogram(values, edges)[0] / len(values) for name, values in finite.items()}
     plot = _Plot(edges, max(float(share.max()) for share in shares.values()))
     parts = [plot.steps(name, share) for name, share in shares.items()]
     parts += [plot.axes(f"{result.about.get('score', 'logit')} of the best match (right: more alike)")]
     legend = [(name, LABELS[name]) for name in shares]
-    if np.isfinite(threshold):
-        parts.append(plot.line(threshold))
-        legend.append(("threshold", "threshold (same identity)"))
+    parts += map(plot.line, thresholds)
+    if thresholds:
+        legend.append(("threshold", "threshold (same identity)" + ", of each dataset" * (len(thresholds) > 1)))
     items = "".join(f'<li class="{name}">{escape(text)}</li>' for name, text in legend)
     label = "Histogram: " + ", ".join(text for _, text in legend)
     body = "".join(parts)

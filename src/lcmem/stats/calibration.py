@@ -56,7 +56,7 @@ class Calibration:
 
     Attributes:
         logit: Pictures whose best match reaches it show the same identity; +∞ where that cannot be told from chance. Of
-            several kinds the highest of :attr:`levels` that is finite.
+            several kinds the highest; where each picture is judged by its own, the highest finite one of these.
         rate: At most this share of pictures of unseen identities is expected to match; None if that is not known.
         bound: The share that is not exceeded in this audit with 95 % confidence; None if that is not known.
         method: ``given``, or what chance matches were measured on: ``identities``, ``holdout`` or ``copy groups``.
@@ -77,8 +77,13 @@ class Calibration:
         return float(expit(self.logit))
 
     def thresholds(self, kinds: np.ndarray) -> np.ndarray:
-        """The threshold ``[n]`` of pictures whose best matches are of these kinds ``[n]``."""
-        return pd.Series(kinds, dtype=object).map(self.levels).fillna(self.logit).to_numpy(dtype=float)
+        """The threshold ``[n]`` of pictures whose best matches are of these kinds ``[n]``, the highest of others."""
+        return pd.Series(kinds, dtype=object).map(self.levels).fillna(self.highest).to_numpy(dtype=float)
+
+    @property
+    def highest(self) -> float:
+        """The threshold that is high enough for any kind."""
+        return max(self.levels.values(), default=self.logit)
 
 
 def calibrate(
@@ -101,16 +106,20 @@ def calibrate(
         shares: Of all pictures that are judged, the share whose best match is of each kind: what is stated is then of
             these pictures, by the threshold of each kind. None states what holds for any kind at the one threshold.
     """
-    parts = chance.parts or {"": chance}
-    counted = max(part.threshold(rate) for part in parts.values())
-    levels = {kind: _level(part, chance, rate, highest) for kind, part in parts.items()}
-    level = max((each for each in levels.values() if each < inf), default=inf)
+    parts = chance.distinct() or [([""], chance)]
+    counted = max(part.threshold(rate) for _, part in parts)
+    levels: dict[str, float] = {}
+    for kinds, part in parts:
+        levels |= dict.fromkeys(kinds, _level(part, chance, rate, highest))
+    several = shares is not None and bool(chance.parts)
+    shown = [levels[kind] for kind in shares or () if kind in levels and levels[kind] < inf]
+    level = max(shown if several and shown else levels.values())
     found = Calibration(level, None, None, method, "", levels if chance.parts else {})
-    if shares is None or not chance.parts:
-        each = [(part.expected(min(level, sure)), part.bound(min(level, sure))) for part in parts.values()]
-        expected, bound = (max(values) for values in zip(*each, strict=True))
-    else:
+    if shares is not None and several:
         expected, bound = _of_shares(found, chance, sure, shares)
+    else:
+        each = [(part.expected(min(level, sure)), part.bound(min(level, sure))) for _, part in parts]
+        expected, bound = (max(values) for values in zip(*each, strict=True))
     promise = (
         f"At most {expected:.2%} of pictures that show nobody of the real set are expected to match by chance, "
         f"and with 95 % confidence not more than {bound:.2%} do."
@@ -124,11 +133,11 @@ def calibrate(
             "model, larger pictures or a look at twins.csv, strangers.csv and the identities would help."
         )
     if chance.parts:
-        texts.append(_on_kinds(found, shares is not None))
+        texts.append(_on_kinds(found, chance, shares))
     texts.append(promise)
     if expected > rate + 1e-12:
-        needed = max(part.needed(rate) for part in parts.values())
-        texts.append(f"To show {rate:.2%} takes {needed} identities{' of each dataset' if chance.parts else ''}.")
+        needed = max(part.needed(rate) for _, part in parts)
+        texts.append(f"To show {rate:.2%} takes {needed} identities{' of each kind' if chance.parts else ''}.")
     if not chance.parts and inf > level > chance.threshold(rate):
         texts.append("The threshold lies above all chance matches, as far as their tail says for that rate.")
     if method == "copy groups":
@@ -152,46 +161,59 @@ def _of_shares(found: Calibration, chance: Chance, sure: float, shares: Mapping[
     """Expected rate and bound of pictures of which so many are most like each kind."""
     expected = bound = 0.0
     for kind, share in shares.items():
-        parts = [chance.parts[kind]] if kind in chance.parts else chance.parts.values()  # of another kind: any of them
-        level = min(found.levels.get(kind, found.logit), sure)
+        parts = [chance.parts[kind]] if kind in chance.parts else [part for _, part in chance.distinct()]
+        level = min(found.levels.get(kind, found.highest), sure)
         expected += share * max(part.expected(level) for part in parts)
         bound += share * max(part.bound(level) for part in parts)
     return min(expected, 1.0), min(bound, 1.0)
 
 
-def _on_kinds(found: Calibration, told: bool) -> str:
+def _on_kinds(found: Calibration, chance: Chance, shares: Mapping[str, float] | None) -> str:
     blind = sum(level == inf for level in found.levels.values())
-    text = f"The real set has {len(found.levels)} datasets (kinds of pictures), each with chance matches of its own"
-    if blind and found.logit < inf:
-        text += f" ({blind} of them without a threshold, since strangers there are as alike as copies)"
-    if told:
-        return f"{text} and so with a threshold of its own: what is stated is of the pictures as they are."
-    return f"{text}: the highest threshold counts, and what is stated holds for each."
+    parts = len(chance.distinct())
+    text = f"Chance matches are of {parts} kinds of pictures ({len(found.levels)} datasets), and each kind has its own"
+    if blind:
+        text += f" ({blind} datasets without a threshold, since strangers there are as alike as copies)"
+    if shares is None:
+        return f"{text}: the highest threshold counts, and what is stated holds for each."
+    text += ", and so a threshold of its own: what is stated is weighted by how the pictures divide over them."
+    if set(shares) - set(found.levels):
+        text += " For pictures that are most like one of another dataset the highest threshold counts."
+    return text
 
 
 def reached(chance: Chance, threshold: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Share of pictures of unseen identities that reach a threshold chosen beforehand, and its bound; of the kind where
     most do."""
-    parts = chance.parts.values() or (chance,)
+    parts = [part for _, part in chance.distinct()] or [chance]
     return max(part.share(threshold) for part in parts), max(part.bound(threshold, confidence) for part in parts)
 
 
-def given(threshold: float, shown: float, chance: Chance | None) -> Calibration:
+def given(
+    threshold: float, shown: float, chance: Chance | None, shares: Mapping[str, float] | None = None
+) -> Calibration:
     """A threshold that the user chose, and what it means on these pictures.
 
     Args:
         threshold: As a score.
         shown: As the user gave it.
         chance: Chance matches, where something is known about them.
+        shares: As of :func:`calibrate`.
     """
     text = f"The threshold {shown:g} was given."
     if chance is None:
         return Calibration(threshold, None, None, "given", text)
-    share, bound = reached(chance, threshold)
+    levels = dict.fromkeys(chance.parts, threshold)
+    if levels and shares is not None:
+        parts = [(share, chance.parts.get(kind)) for kind, share in shares.items()]
+        of_kinds = [(share, *(reached(part or chance, threshold))) for share, part in parts]
+        share, bound = (sum(row[0] * row[at] for row in of_kinds) for at in (1, 2))
+    else:
+        share, bound = reached(chance, threshold)
     text += (
         f" {share:.1%} of pictures that show nobody of the set they are compared with reach it by chance (up to "
         f"{bound:.1%}, with 95 % confidence)."
     )
-    if chance.parts:
-        text += " That is so in the dataset where most do."
-    return Calibration(threshold, share, bound, "given", text)
+    if levels:
+        text += " That is " + ("of the pictures as they are divided." if shares else "in the dataset where most do.")
+    return Calibration(threshold, share, bound, "given", text, levels)

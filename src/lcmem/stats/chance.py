@@ -29,6 +29,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_matrix, csgraph
 from scipy.stats import beta
 
 CONFIDENCE = 0.95
@@ -36,8 +37,9 @@ CONFIDENCE = 0.95
 ROUNDING = 1e-5
 """By so much, relatively, do the scores of a picture differ that is encoded twice, beside other pictures. A copy of the
 picture whose chance match sets the threshold would otherwise match by it or not."""
-PARTED = 50
-"""Identities from which on a kind of pictures has chance matches of its own; those with fewer share theirs."""
+PARTED, MIXED = 20, 0.2
+"""Identities from which on a kind of pictures has chance matches of its own, and the share of a dataset's chance
+matches that are with another one from which on both are of one kind (docs/mixed-kinds.md measures some)."""
 
 
 @dataclass(frozen=True)
@@ -131,27 +133,55 @@ class Chance:
 
     def against(self, times: float) -> "Chance":
         """The same for a new picture that is compared with so many times more pictures; fewer do not count as fewer."""
-        parts = {kind: part.against(times) for kind, part in self.parts.items()}
+        parts: dict[str, Chance] = {}
+        for kinds, part in self.distinct():
+            parts |= dict.fromkeys(kinds, part.against(times))
         return replace(self, growth=self.growth * max(times, 1.0), parts=parts)
 
+    def distinct(self) -> list[tuple[list[str], "Chance"]]:
+        """Each of the :attr:`parts` once, with the kinds that share it."""
+        shared: dict[int, tuple[list[str], Chance]] = {}
+        for kind, part in self.parts.items():
+            shared.setdefault(id(part), ([], part))[0].append(kind)
+        return list(shared.values())
 
-def parted(chance: Chance, kinds: np.ndarray, growths: Mapping[str, float] | None = None) -> Chance:
-    """The same chance matches with their :attr:`Chance.parts`: kinds of fewer than :data:`PARTED` identities share one.
+
+def parted(
+    chance: Chance,
+    kinds: np.ndarray,
+    own: np.ndarray | None = None,
+    growths: Mapping[str, float] | None = None,
+) -> Chance:
+    """The same chance matches with their :attr:`Chance.parts`.
+
+    Datasets between which a share of :data:`MIXED` of one's chance matches crosses, such as the same kind of pictures
+    from two places, are one kind and share their part. So do kinds of fewer than :data:`PARTED` identities.
 
     Args:
         chance: N chance matches.
-        kinds: Of the picture that each is most like, ``[N]``.
-        growths: As :attr:`Chance.growth`, by kind; None takes that of all.
+        kinds: Dataset of the picture that each is most like, ``[N]``.
+        own: Its own dataset, ``[N]``; None where it is of none of these.
+        growths: As :attr:`Chance.growth`, by dataset; None takes that of all.
     """
-    table = pd.DataFrame({"kind": kinds, "cluster": chance.clusters})
-    people = table.groupby("kind")["cluster"].nunique()
+    table = pd.DataFrame({"kind": kinds, "own": kinds if own is None else own, "cluster": chance.clusters})
+    names = sorted({*table["kind"], *table["own"]})
+    shares = pd.crosstab(table["own"], table["kind"], normalize="index").reindex(index=names, columns=names).fillna(0)
+    one, two = np.nonzero(shares.to_numpy() >= MIXED)
+    joined = csgraph.connected_components(coo_matrix((np.ones(len(one)), (one, two)), (len(names),) * 2), False)[1]
+    groups = dict(zip(names, joined, strict=True))
+    people = (
+        table.groupby(table["kind"].map(groups))["cluster"].nunique().reindex(range(joined.max() + 1), fill_value=0)
+    )
     if len(people) < 2 or people.max() < PARTED:
         return chance
-    few = set(people.index[people < PARTED])
+    number = np.where(people.to_numpy() < PARTED, -1, people.index.to_numpy())
+    groups = {name: int(number[group]) for name, group in groups.items()}
     parts: dict[str, Chance] = {}
-    for names in [few, *({kind} for kind in people.index if kind not in few)]:
-        rows = table["kind"].isin(names).to_numpy()
-        growth = max((growths.get(kind, 1.0) for kind in names), default=1.0) if growths else chance.growth
-        part = Chance(chance.scores[rows], chance.clusters[rows], chance.mutual, growth)
-        parts |= dict.fromkeys(names, part)
-    return replace(chance, parts=parts)
+    for group in sorted(set(groups.values())):
+        members = [name for name in names if groups[name] == group]
+        rows = table["kind"].isin(members).to_numpy()
+        if rows.any():
+            growth = max(growths.get(name, 1.0) for name in members) if growths else chance.growth
+            part = Chance(chance.scores[rows], chance.clusters[rows], chance.mutual, growth)
+            parts |= dict.fromkeys(members, part)
+    return replace(chance, parts=parts) if len({id(part) for part in parts.values()}) > 1 else chance
