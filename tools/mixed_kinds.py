@@ -23,7 +23,7 @@ from lcmem.matching.kinds import told_apart
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import ChunkedRows
 from lcmem.stats.calibration import calibrate
-from lcmem.stats.chance import Chance, parted
+from lcmem.stats.chance import MIXED, Chance, parted
 
 PAIRS = (
     ("celeba64", "lidc"),
@@ -34,6 +34,8 @@ PAIRS = (
     ("ham10000", "nih"),
 )
 """The common kind and the rarer one."""
+ALIKE = (("celeba", "celeba64"), ("pedcxr", "nih"))
+"""Faces of two sizes, and X-rays of children and of adults."""
 PEOPLE, RARE, RATES, AUDITS = 300, 100, (0.01, 0.05), 200
 DRAWS = 20
 """Sets of a row that are told apart."""
@@ -53,6 +55,14 @@ another one of the same identity, of both kinds.
 
 With one threshold the kind whose strangers are more alike matches several times as often by chance as is stated, and of
 the other kind little is found.
+
+## Datasets of one kind
+
+Datasets between which {mixed:.0%} of the chance matches of one of them cross count as one kind. Of {people} and {rare}
+identities ({draws} draws), the share of chance matches of the first that is with pictures of the second, and the other
+way round:
+
+{crossing}
 
 ## Without a column
 
@@ -97,6 +107,18 @@ def simulate(scores: np.ndarray, kinds: np.ndarray, who: np.ndarray, pair: tuple
             row["photos" + name] = others(scores, who, kinds, real, own, partners, calibration)
         rows.append(row)
     return pd.DataFrame(rows).mean().to_dict()
+
+
+def crossing(scores: np.ndarray, kinds: np.ndarray, who: np.ndarray, pair: tuple[str, str]) -> list[str]:
+    """How many chance matches of each of two datasets are with the other one."""
+    rng, shares = np.random.default_rng(0), []
+    for _ in range(DRAWS):
+        people = [rng.permutation(np.unique(who[kinds == kind])) for kind in pair]
+        chosen = np.concatenate([some[:count] for some, count in zip(people, (PEOPLE, RARE), strict=True)])
+        rows = np.flatnonzero(np.isin(who, chosen))
+        crossed = kinds[best(scores, who, rows, rows)[1]] != kinds[rows]
+        shares.append([crossed[kinds[rows] == kind].mean() for kind in pair])
+    return [" + ".join(pair), " / ".join(f"{share:.1%}" for share in np.mean(shares, axis=0))]
 
 
 def divided(found: FeatureSet, detector: LCMem, kinds: tuple[str, ...]) -> list[str]:
@@ -167,7 +189,9 @@ def main() -> None:
             print(row, flush=True)
     lines = markdown(list(rows[0]), [list(row.values()) for row in rows])
     told = [divided(found, detector, kinds) for kinds in [*((name,) for name in sorted(names)), *PAIRS]]
-    page = {"table": lines, "told": markdown(["datasets", "divided", "pictures of a wrong kind"], told)}
+    crossed = [crossing(scores, kinds, who, pair) for pair in ALIKE + PAIRS]
+    page = {"crossing": markdown(["datasets", "crossing"], crossed), "mixed": MIXED}
+    page |= {"table": lines, "told": markdown(["datasets", "divided", "pictures of a wrong kind"], told)}
     counts = {"audits": AUDITS, "people": PEOPLE, "rare": RARE, "pictures": PICTURES, "draws": DRAWS}
     write_text(PAGE.format(**counts, **page), arguments.out)
 
