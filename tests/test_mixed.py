@@ -8,14 +8,17 @@ import pytest
 from PIL import Image
 
 import lcmem
+from lcmem.cli.audit_summary import print_summary
 from lcmem.datasets import read_dataset
 from lcmem.detectors.registry import load_detector
+from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.calibrate import Asked, calibrate_pictures
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.features import extract_features
 from lcmem.matching.kinds import told_apart
 from lcmem.pictures.manifest import Manifest
+from lcmem.report import audit_card
 
 TEXTURES, FACES = 60, 80
 
@@ -155,3 +158,39 @@ def test_people_of_one_data_set_are_one_kind(data_pack, dataset, compact):
     table = table[(table["dataset"] == dataset) & (table["split"] == "val")].drop_duplicates("identity").head(200)
     found = extract_features(Manifest(table.assign(dataset="").reset_index(drop=True)), compact, None)
     assert told_apart(found, compact) is found
+
+
+def test_what_little_is_known_of_is_said(found, tables, orl, compact):
+    """Datasets without identities, with few, without a holdout, and unknown to a calibration."""
+    assert any("1 dataset without identities" in note for note in found.summary["notes"])
+    real = pd.read_csv(tables / "real.csv", keep_default_na=False)
+    few = pd.concat([real[real["dataset"] == "faces"], real[real["dataset"] == "textures"].head(45)])
+    others = Manifest(orl.table[orl.table["path"].str.endswith("9.pgm")].reset_index(drop=True))
+    result = lcmem.audit(
+        Manifest(few.assign(split="").reset_index(drop=True)), tables / "synthetic.csv", holdout=others, model=compact
+    )
+    notes = result.summary["notes"]
+    assert result.summary["by_dataset"], result.calibration.explanation
+    assert any("rest on fewer than 50 identities" in note for note in notes), notes
+    assert any("no control of these" in note for note in notes) and result.holdout.total == 40
+    real[real["dataset"] == "textures"].to_csv(tables / "only.csv", index=False)
+    calibrate_pictures(tables / "only.csv", load_detector("phash"), tables / "one.json", workers=0)
+    one = lcmem.audit(tables / "real.csv", tables / "synthetic.csv", model="phash", calibration=tables / "one.json")
+    assert any("knows one kind of pictures" in note for note in one.summary["notes"])
+
+
+def test_the_console_and_the_card_name_each_threshold(found, capsys):
+    print_summary(found)
+    shown = capsys.readouterr().out
+    for row in found.summary["by_dataset"]:
+        assert row["dataset"] in shown and f"{row['threshold_logit']:.3f}" in shown
+    levels = {row["dataset"]: row["threshold_logit"] for row in found.summary["by_dataset"]}
+    assert audit_card(found)["thresholds"]["by_dataset"] == levels
+
+
+def test_a_filter_judges_by_the_dataset_of_the_real_picture(found, tables):
+    privacy = PrivacyFilter("phash", tables / "real.csv")
+    assert privacy.thresholds.levels == pytest.approx(found.calibration.levels)
+    made = pd.read_csv(tables / "synthetic.csv")["path"].tolist()
+    refused = privacy(made).table["verdict"] != "no match"
+    assert refused.tolist() == found.to_frame()["match"].tolist(), "as an audit does"
