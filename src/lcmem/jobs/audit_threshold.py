@@ -115,8 +115,9 @@ def read_point(
         shares: As of :func:`operating_point`.
     """
     count = len(real.keys)
-    notes = file.remarks(data_fingerprint(real.keys))
-    if not file.chance.parts and len(set(real.kinds)) > 1:
+    fingerprint = data_fingerprint(real.keys)
+    notes = file.remarks(fingerprint)
+    if not file.made_on(fingerprint) and not file.chance.parts and len(set(real.kinds)) > 1:
         notes.append(
             f"The calibration knows one kind of pictures, the real set has {len(set(real.kinds))} datasets: for others "
             "than its own it does not hold. Calibrate on this real set."
