@@ -20,6 +20,7 @@ from lcmem.matching.kinds import told_apart
 from lcmem.pictures.manifest import Manifest
 from lcmem.report import audit_card
 
+pytestmark = pytest.mark.usefixtures("looks_once")
 TEXTURES, FACES = 60, 80
 
 

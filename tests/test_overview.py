@@ -11,7 +11,7 @@ from lcmem.matching.overview import Nearest, Overview, turned_correlation
 from lcmem.matching.thumbnails import SIDE, Thumbnails, grey
 from lcmem.pictures.image import load_levels
 
-EDITS = ("90", "180", "270", "noise", "blur")
+pytestmark = pytest.mark.usefixtures("looks_once")
 
 
 @pytest.fixture(scope="module")

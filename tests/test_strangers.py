@@ -11,6 +11,7 @@ from lcmem.jobs.audit_result import AuditResult
 from lcmem.matching.strangers import FEWEST, STRANGERS, split_people
 from lcmem.stats.chance import Chance
 
+pytestmark = pytest.mark.usefixtures("looks_once")
 TORN = ("s3", "s7", "s11")
 
 
