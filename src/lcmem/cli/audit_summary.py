@@ -1,6 +1,7 @@
 """The numbers of an audit, for a console."""
 
 import functools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,17 @@ def _threshold(numbers: dict[str, Any]) -> str:
         return "–"
     logit = "–" if numbers["threshold_logit"] is None else f"{numbers['threshold_logit']:.3f}"
     return logit if numbers["threshold"] is None else f"p = {numbers['threshold']:.4g} (logit {logit})"
+
+
+def _threshold_rows(numbers: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Rows of the table: the threshold, or that of each dataset with how many match there."""
+    rows = [] if numbers["threshold_method"] == "given" else numbers["by_dataset"]
+    yield "same identity from", "" if rows else _threshold(numbers), f"from: {numbers['threshold_method']}"
+    for row in rows[:DATASETS]:
+        level = "–" if row["threshold_logit"] is None else f"{numbers['score']} {row['threshold_logit']:.3f}"
+        yield f"  {row['dataset'] or 'no dataset'}", level, f"{row['match']} of {row['synthetic']} match"
+    if len(rows) > DATASETS:
+        yield f"  {len(rows) - DATASETS} more", "", "by_dataset in summary.json"
 
 
 def print_summary(result: "AuditResult") -> None:
@@ -42,14 +54,8 @@ def print_summary(result: "AuditResult") -> None:
     if numbers["false_positive_rate"] is not None:
         chance, bound = numbers["false_positive_rate"], numbers["false_positive_rate_bound"]
         table.add_row("expected by chance", f"{chance:.1%}", f"not more than {bound:.1%}")
-    rows = [] if numbers["threshold_method"] == "given" else numbers["by_dataset"]
-    table.add_row("same identity from", "" if rows else _threshold(numbers), f"from: {numbers['threshold_method']}")
-    for row in rows[:DATASETS]:
-        level = "–" if row["threshold_logit"] is None else f"{numbers['score']} {row['threshold_logit']:.3f}"
-        matched = f"{row['match']} of {row['synthetic']} match"
-        table.add_row(f"  {row['dataset'] or 'no dataset'}", level, matched)
-    if len(rows) > DATASETS:
-        table.add_row(f"  {len(rows) - DATASETS} more", "", "by_dataset in summary.json")
+    for row in _threshold_rows(numbers):
+        table.add_row(*row)
     console = Console()
     console.print(numbers["verdict_sentence"], style=f"bold {colours[numbers['verdict']]}", soft_wrap=True)
     warn = functools.partial(console.print, style="yellow", soft_wrap=True, highlight=False)

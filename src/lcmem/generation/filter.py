@@ -24,8 +24,8 @@ from lcmem.matching.compare import compare, given_score, probabilities
 from lcmem.matching.features import FeatureSet, data_fingerprint, extract_features, read_source
 from lcmem.matching.kinds import told_apart
 from lcmem.matching.looks import RANKS, WAYS, look_at
-from lcmem.matching.overview import SEARCHED, Nearest, Overview, turned_correlation
-from lcmem.matching.thumbnails import SAME, Thumbnails
+from lcmem.matching.overview import SEARCHED, Nearest, Overview, turned_copies
+from lcmem.matching.thumbnails import Thumbnails
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import PictureLike, load_levels
@@ -193,21 +193,13 @@ class PrivacyFilter:
         looks[rows] = look_at(self.thumbnails, [samples[row // k] for row in rows], paths)
         copies, hits = (each.reshape(positions.shape) for each in (look.copies(looks), look.hits(looks)))
         alike = (positions == small.positions[:, None]) & (small.alike >= look.levels[-1])[:, None]
-        hits, copies = hits | alike, copies | self._turned(samples, positions, alike)
+        row, rank = np.nonzero(alike)
+        both = [samples[at] for at in row.tolist()], self.real.paths_of(positions[row, rank])
+        hits[row, rank], copies[row, rank] = True, copies[row, rank] | turned_copies(self.thumbnails, *both, look.same)
         known = verdicts != NO_MATCH
         shown = np.select([copies.any(1), known, hits.any(1)], [copies.argmax(1), 0, hits.argmax(1)], 0)
         found = np.select([copies.any(1), known, hits.any(1)], [COPY, verdicts, SAME_IDENTITY], NO_MATCH)
         return found.astype(object), shown
-
-    def _turned(self, samples: Sequence[PictureLike], positions: np.ndarray, alike: np.ndarray) -> np.ndarray:
-        """Which of these pairs ``[n, k]`` are the same but for turns by quarters."""
-        assert self.thumbnails is not None
-        found, (rows, ranks) = np.zeros(alike.shape, dtype=bool), np.nonzero(alike)
-        paths = self.real.paths_of(positions[rows, ranks])
-        for at, *both in self.thumbnails.pairs([samples[int(row)] for row in rows], paths):
-            if len(at):
-                found[rows[at], ranks[at]] = turned_correlation(*both) >= max(self.thresholds.look.levels[0], SAME)
-        return found
 
     def verdicts(self, scores: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """The verdict of each score ``[n]`` with the real picture at a position ``[n]``."""

@@ -67,11 +67,9 @@ def dataset_notes(
         chance: The chance matches that thresholds come from.
         few: Identities that a rate should rest on at least.
     """
-    named = (real.manifest.table["identity"] != "").groupby(real.kinds)
-    bare = int((~named.any()).sum()) if named.any().any() else 0
     notes = []
-    if bare:
-        count = int((~named.transform("any")).sum())
+    if real.bare.any():
+        count, bare = int(real.bare.sum()), len(set(real.kinds[real.bare]))
         notes.append(
             f"{count} real pictures are of {_datasets(bare)} without identities, so each counts as a person of its "
             "own. Several pictures of one person raise the threshold there and hide matches: name identities, or take "

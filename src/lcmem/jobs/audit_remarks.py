@@ -53,8 +53,7 @@ def _people(found: FeatureSet) -> np.ndarray:
 def remarks(real: FeatureSet, found: Mapping[str, Separation | None], divided: bool) -> list[str]:
     """Warnings: few or unknown identities, a holdout from another source, synthetic pictures unlike real ones."""
     names = real.manifest.table["identity"]
-    partly = (names != "").groupby(real.kinds).transform("any")
-    unknown, known = int((partly & (names == "")).sum()), int(names[names != ""].nunique())
+    unknown, known = int((~real.bare & (names == "")).sum()), int(names[names != ""].nunique())
     notes = []
     if 0 < known < FEW:
         many = "1 identity" if known == 1 else f"{known} identities"

@@ -11,8 +11,8 @@ from lcmem.matching.compare import highest_score
 from lcmem.matching.copy_levels import ROUNDING, CopyLevels, measure_copies
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import UNMEASURED, WAYS, Look, look_at
-from lcmem.matching.overview import SEARCHED, Nearest, Overview, turned_correlation
-from lcmem.matching.thumbnails import SAME, Thumbnails
+from lcmem.matching.overview import SEARCHED, Nearest, Overview, turned_copies
+from lcmem.matching.thumbnails import Thumbnails
 from lcmem.progress import progress_bar
 from lcmem.store import Store
 
@@ -115,11 +115,7 @@ class CopyFinder:
 
     def turned_copies(self, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray) -> np.ndarray:
         """Which pairs are the same as they are, mirrored, or turned by quarters, ``[n]``."""
-        same = np.zeros(len(one), dtype=bool)
-        for at, *both in self.thumbnails.pairs(first.paths_of(one), second.paths_of(two)):
-            if len(at):
-                same[at] = turned_correlation(*both) >= max(self.look.levels[0], SAME)
-        return same
+        return turned_copies(self.thumbnails, first.paths_of(one), second.paths_of(two), self.look.same)
 
     def copies(
         self,

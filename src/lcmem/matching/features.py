@@ -73,6 +73,13 @@ class FeatureSet:
         """Name of the dataset of each picture, ``[N]`` strings."""
         return self.manifest.table["dataset"].to_numpy(dtype=object)
 
+    @cached_property
+    def bare(self) -> np.ndarray:
+        """Which pictures are of a dataset without any identity, where other datasets have some, ``[N]`` booleans."""
+        named = self.manifest.table["identity"] != ""
+        found: np.ndarray = (~named.groupby(self.kinds).transform("any") & named.any()).to_numpy()
+        return found
+
     def paths_of(self, rows: np.ndarray) -> list[str]:
         """Paths of the pictures at these positions ``[n]``."""
         return list(self.manifest.table["path"].iloc[rows])

@@ -83,9 +83,14 @@ class Look:
         most = max(found.values(), default=0.0)
         return sum(part * found.get(kind, most) for kind, part in shares.items())
 
+    @property
+    def same(self) -> float:
+        """Correlation from which two pictures, as they are, are the same one."""
+        return max(self.levels[0], SAME)
+
     def copies(self, looks: np.ndarray) -> np.ndarray:
         """Which correlations ``[..., W]`` make a copy: as it is. Photos of one person can be laid over each other."""
-        same: np.ndarray = looks[..., 0] >= max(self.levels[0], SAME)
+        same: np.ndarray = looks[..., 0] >= self.same
         return same
 
     def hits(self, looks: np.ndarray) -> np.ndarray:

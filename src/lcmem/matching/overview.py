@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lcmem.matching.alignment import FLAT, correlation, unit
-from lcmem.matching.thumbnails import SIDE
+from lcmem.matching.thumbnails import SIDE, Thumbnails
+from lcmem.pictures.image import PictureLike
 
 SMALL = 8
 """Side in pixels: noise and blur hardly change so few, and strangers still differ in them (docs/copies.md)."""
@@ -76,6 +77,24 @@ class Overview:
             found.positions[part] = np.where(best.values > -1, best.indices, -1)
             found.alike[part] = best.values.clamp(-1, 1).numpy()
         return found
+
+
+def turned_copies(
+    thumbnails: Thumbnails, pictures: Sequence[PictureLike], real: Sequence[str], level: float
+) -> np.ndarray:
+    """Which pairs ``[n]`` are the same picture, mirrored or turned by quarters as it may be.
+
+    Args:
+        thumbnails: Where those of the pictures are kept.
+        pictures: As of :meth:`lcmem.matching.thumbnails.Thumbnails.pairs`.
+        real: As of that.
+        level: Correlation from which two pictures are the same.
+    """
+    same = np.zeros(len(real), dtype=bool)
+    for at, *both in thumbnails.pairs(pictures, real):
+        if len(at):
+            same[at] = turned_correlation(*both) >= level
+    return same
 
 
 def turned_correlation(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.ndarray:

@@ -70,7 +70,7 @@ def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None 
     """
     if len(real.keys) < 3:
         raise LCMemError("fewer than 3 real pictures are too few to calibrate a threshold on; give --threshold")
-    identities = _identities(real.manifest.table)
+    identities = _identities(real)
     if listed is not None and len(listed) < len(identities):
         identities[listed] = -1
     twins = twin_table(TWO_IDENTITIES, real, np.empty(0, int), real, np.empty(0, int))
@@ -84,14 +84,12 @@ def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None 
     return OwnChance(_chance(own, real), "copy groups", twins, own.identities, own)
 
 
-def _identities(table: pd.DataFrame) -> np.ndarray:
+def _identities(real: FeatureSet) -> np.ndarray:
     """Numbers of the identities, ``[N]``; −1 where unknown. Where only some datasets of a set have identities, each
     picture of the others counts as one, as it would if these were audited alone."""
-    named = table["identity"] != ""
-    bare = ~named.groupby(table["dataset"]).transform("any") & named.any()
-    own = pd.Series(np.arange(len(table)), index=table.index)
-    names = table["identity"].astype(object).where(named, None).mask(bare, own)
-    return pd.factorize(names)[0].astype(np.int64)
+    names = real.manifest.table["identity"].astype(object)
+    own = pd.Series(np.arange(len(names)), index=names.index)
+    return pd.factorize(names.where(names != "", None).mask(real.bare, own))[0].astype(np.int64)
 
 
 def _chance(own: OwnMatches, real: FeatureSet) -> Chance:
