@@ -120,3 +120,20 @@ def test_an_atlas_is_checked_too(check, save_noise, tmp_path, compact):
     save_noise("set/ann/1.png", (40, 40))
     code, page, _ = check(tmp_path / "x.atlas")
     assert code == 1 and "has changed since it was encoded" in page
+
+
+def test_datasets_and_their_identities_are_named(check, save_noise, tmp_path):
+    rows = [
+        (kind, f"{kind}{who}" if kind != "stars" else "") for kind in ("faces", "x-rays", "stars") for who in range(4)
+    ]
+    paths = [save_noise(f"set/{kind}{at}.png").name for at, (kind, _) in enumerate(rows)]
+    table = pd.DataFrame(rows, columns=["dataset", "identity"]).assign(path=paths)
+    table.to_csv(tmp_path / "set" / "t.csv", index=False)
+    _, page, _ = check(tmp_path / "set" / "t.csv")
+    assert (
+        "each dataset has a threshold of its own; those of fewer than 20 identities share theirs (faces, x-rays)"
+        in page
+    )
+    assert "counts as a person (stars)" in page
+    table[table["dataset"] == "faces"].to_csv(tmp_path / "set" / "t.csv", index=False)
+    assert "each dataset" not in check(tmp_path / "set" / "t.csv")[1]

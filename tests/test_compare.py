@@ -57,13 +57,25 @@ def test_the_scale_is_that_of_all_pairs(people, compact):
     logits = compact.similarities(few.features, few.features).numpy()
     person = np.array(few.manifest.identities)
     apart = logits[np.triu(person[:, None] != person, 1)]
-    scale = measure_scale(few, compact)
+    scale = measure_scale(few, compact, few.features[:2])
     assert scale.pairs == len(apart)
     bin_width = 0.11  # of the histogram: the pairs above p = 0.5 need not be kept
     assert (apart >= bin_width).mean() <= scale.above_half <= (apart >= -bin_width).mean()
     assert (apart >= scale.threshold).mean() <= DEFAULT_RATE < (apart >= scale.threshold - 0.5).mean()
     unknown = extract_features(Manifest(people.rows(range(60)).table.assign(identity="")), compact, None, workers=0)
-    assert not measure_scale(unknown, compact).known and measure_scale(unknown, compact).pairs == 60 * 59 / 2
+    other = measure_scale(unknown, compact, few.features[:2])
+    assert not other.known and other.pairs == 60 * 59 / 2 and scale.kinds == other.kinds == []
+
+
+def test_the_scale_is_that_of_pictures_like_these(people, compact):
+    """A set of two datasets is compared with itself within that of the two pictures."""
+    table = people.rows(range(80)).table
+    kinds = np.repeat(["one", "two"], 40)
+    found = extract_features(Manifest(table.assign(dataset=kinds)), compact, None, workers=0)
+    for at, kind in ((0, "one"), (79, "two")):
+        scale = measure_scale(found, compact, found.features[[at, at]])
+        assert scale.kinds == [kind] and scale.pairs == 4 * 3 / 2 * 100
+    assert measure_scale(found, compact, found.features[[0, 79]]).kinds == []
 
 
 def test_a_card_says_how_many_strangers_lie_above_a_score(people, compact, monkeypatch):

@@ -66,6 +66,7 @@ def test_sets_of_faces_are_pointed_to_it(sface, compact, faces, save_noise, monk
     monkeypatch.setitem(compact.card, "metrics", [dict(zip(names, row, strict=True)) for row in rows])
     assert "measured on celeba," in module.face_hint(people, compact)
     assert "sface 0.990 / 0.70, compact 0.900 / 0.30" in module.face_hint(people, compact)
+    assert "no better" not in module.face_hint(people, compact)
     assert module.face_hint(people, sface) is None and module.face_hint([*people[:2], *noise], compact) is None
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     assert module.face_hint(people, compact) is None, "nothing is said where the extra is not installed"

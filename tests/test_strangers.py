@@ -9,6 +9,7 @@ import pytest
 import lcmem
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.matching.strangers import FEWEST, STRANGERS, split_people
+from lcmem.pictures.manifest import Manifest
 from lcmem.stats.chance import Chance
 
 pytestmark = pytest.mark.usefixtures("looks_once")
@@ -48,7 +49,26 @@ def test_the_folder_and_the_report_show_them(found, torn):
     pd.testing.assert_frame_equal(AuditResult.load(torn / "out").strangers, found.strangers)
     page = (torn / "out" / "index.html").read_text(encoding="utf-8")
     shown = page[page.index("two identities that are most alike") :]
+    level = found.strangers["threshold_without"][0]
+    assert found.strangers["threshold_without"][1:].isna().all() and f"<td>{level:.2f}</td>" in shown
     assert "again s" in shown and shown.count('class="stranger" src="data:image/jpeg') == 2 * min(len(table), 15)
+
+
+def test_the_threshold_without_the_first_pair(torn, orl, compact):
+    """It is about that of an audit with the right names; a note says what hangs on the pair."""
+    table = pd.read_csv(torn / "real.csv", index_col=0)
+    one = table.assign(identity=table["identity"].str.replace("again s[37]$", lambda m: m[0][6:], regex=True))
+    held = orl.table[orl.table["path"].str.endswith("/9.pgm") & orl.table["identity"].isin(set(one["identity"]))]
+    made = Manifest(held[~held["identity"].isin(TORN)].reset_index(drop=True))
+    found = lcmem.audit(Manifest(one.reset_index(drop=True)), made, model=compact, workers=0)
+    first = found.strangers.iloc[0]
+    assert {first["identity"], first["other_identity"]} == {"s11", "again s11"}
+    right = one.assign(identity=one["identity"].str.replace("again ", "")).reset_index(drop=True)
+    level = lcmem.audit(Manifest(right), made, model=compact, workers=0).calibration.logit
+    assert abs(first["threshold_without"] - level) < 0.2 * (found.calibration.logit - level)
+    more = int((found.scores["synthetic"] >= first["threshold_without"]).sum())
+    [note] = [note for note in found.summary["notes"] if note.startswith("Two identities alone")]
+    assert f"{more} instead of {found.memorization.count} pictures" in note and more >= 2 * found.memorization.count
 
 
 def test_a_private_audit_shows_no_stranger(torn, compact):

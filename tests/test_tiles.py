@@ -57,3 +57,20 @@ def test_empty_sets():
     none, some = np.empty((0, 2), dtype=np.float32), np.ones((3, 2), dtype=np.float32)
     assert scan_tiles(some, [none], shared, (-1.0, 0.0)).best.positions.tolist() == [[-1]] * 3
     assert scan_tiles(none, [some], shared, (-1.0, 0.0)).pairs == 0
+
+
+def test_of_equally_alike_pictures_those_of_the_lowest_rank_come_first(rng, monkeypatch):
+    monkeypatch.setattr(tiles, "GALLERY", 5)
+    features = rng.integers(0, 2, (17, 4), dtype=np.uint8)
+    people, ranks = np.arange(17) // 2, rng.permutation(17)
+    known = {"query_identities": people, "k": 3, "threshold": -0.25}
+    found = scan_tiles(features, None, shared, (-1.0, 0.0), gallery_ranks=ranks, **known)
+    scores = shared(torch.from_numpy(features), torch.from_numpy(features)).double().numpy()
+    for lane, compared in (("best", ~np.eye(17, dtype=bool)), ("different", people[:, None] != people)):
+        masked = np.where(compared, scores, -np.inf)
+        expected = [sorted(range(17), key=lambda at: (-row[at], ranks[at]))[:3] for row in masked]
+        assert getattr(found, lane).positions.tolist() == expected
+    plain = scan_tiles(features, None, shared, (-1.0, 0.0), **known)
+    assert found.matches().equals(plain.matches()) and found.best.positions.tolist() != plain.best.positions.tolist()
+    alone = scan_tiles(features[:1], features[:1], shared, (-1.0, 0.0), k=2, gallery_ranks=np.zeros(1, dtype=int))
+    assert alone.best.positions.tolist() == [[0, -1]], "a place without a match stays empty"

@@ -56,11 +56,12 @@ def check(
 def _page(manifest: "Manifest", source: str, workers: int | None, console: "Console") -> bool:
     """Print what there is to say about a set; whether anything is wrong with it."""
     from lcmem.errors import LCMemError
-    from lcmem.jobs.check import identity_advice, inspect_pictures, link_count
+    from lcmem.jobs.check import dataset_advice, identity_advice, inspect_pictures, link_count
     from lcmem.pictures.listing import described
 
     _print_counts(manifest, source, console)
-    console.print(identity_advice(manifest), markup=False)
+    for advice in filter(None, (identity_advice(manifest), dataset_advice(manifest))):
+        console.print(advice, markup=False)
     inspection = inspect_pictures(manifest.paths, workers=workers)
     common = Counter(inspection.sizes).most_common(5)
     sizes = ", ".join(f"{width}×{height} ({count})" for (width, height), count in common)

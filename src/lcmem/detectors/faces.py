@@ -206,14 +206,12 @@ def face_hint(paths: Sequence[str], detector: Detector) -> str | None:
     found = [_shows_face(paths[at]) for at in chosen]
     if sum(found) * 2 <= len(found):
         return None
-    return (
-        f"{sum(found)} of {len(found)} real pictures that were looked at show faces; --model sface compares faces "
-        f"and nothing else{_measured(detector)}"
-    )
+    shown = f"{sum(found)} of {len(found)} real pictures that were looked at show faces"
+    return f"{shown}; --model sface compares faces and nothing else{_measured(detector)}"
 
 
 def _measured(detector: Detector) -> str:
-    """What the detector's card says of both on the sets of faces where both were measured, best for SFace first."""
+    """What the detector's card says of both on the set of faces that SFace does best on, where both were measured."""
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     for row in getattr(detector, "card", {}).get("metrics", []):
         rows.setdefault(row["dataset"], {})[row["detector"]] = row
@@ -224,7 +222,9 @@ def _measured(detector: Detector) -> str:
         return ""
     name, measured = max(both.items(), key=lambda item: item[1][0]["auc"])
     theirs, mine = (f"{row['auc']:.3f} / {row['specificity_at_99_sensitivity']:.2f}" for row in measured)
-    return f" (measured on {name}, AUC / specificity at 99 % sensitivity: sface {theirs}, {detector.name} {mine})"
+    text = f" (measured on {name}, AUC / specificity at 99 % sensitivity: sface {theirs}, {detector.name} {mine})"
+    better = all(measured[1][score] >= measured[0][score] for score in ("auc", "specificity_at_99_sensitivity"))
+    return f"{text}: no better than {detector.name}" if better else text
 
 
 def _shows_face(path: str) -> bool:

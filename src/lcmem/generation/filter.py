@@ -236,7 +236,7 @@ class PrivacyFilter:
     def _search(self, features: np.ndarray) -> Best:
         k = min(RANKS, len(self.real.blocks)) if self.thumbnails is not None else 1
         if self.detector.head is None:
-            return compare(features, self.real.blocks, self.detector, k=k).best
+            return compare(features, self.real, self.detector, k=k).best
         return self._gallery.best(features, k)
 
     def _seen(self) -> Overview | None:

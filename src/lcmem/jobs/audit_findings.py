@@ -21,6 +21,7 @@ from lcmem.matching.grades import graded
 from lcmem.matching.looks import RANKS
 from lcmem.matching.matches import OTHERS, best_matches, match_clusters, match_table, nearest_kinds
 from lcmem.matching.overview import Nearest
+from lcmem.matching.strangers import hidden_by_one
 from lcmem.matching.twins import shared_files
 from lcmem.matching.verdicts import COPY
 from lcmem.report.verdict import holdout_note
@@ -65,6 +66,10 @@ def compare_sets(
     clusters = match_clusters(matches, synthetic, finder)
     memorization, copies = _rates(matches, clusters)
     held = point.control.rate(point.calibration, finder.levels.sure, point.look) if point.control else None
+    if point.chance is not None:
+        matched = matches.loc[matches["rank"] == 1, "match"].to_numpy()
+        doubts = hidden_by_one(point.strangers, point.chance, best.logits.max(1), kinds, matched)
+        point = replace(point, notes=point.notes + doubts)
     rows = by_dataset(matches, kinds, point.calibration, point.chance, finder.levels.sure)
     scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})
     result = AuditResult(

@@ -40,9 +40,10 @@ def read_parts(folder: Path, listed: bool) -> dict[str, Any]:
         )
         matches = pd.read_parquet(folder / "matches.parquet", filters=None if listed else [("rank", "==", 1)])
         scores = pd.read_parquet(folder / "scores.parquet")
-        names = dict.fromkeys(STRANGERS[:-1], str) | dict.fromkeys(("kind", "set", "reason"), str)
+        names = dict.fromkeys(STRANGERS[:-2], str) | dict.fromkeys(("kind", "set", "reason"), str)
+        empty = {"threshold_without": [""]}
         twins, skipped, strangers = (
-            pd.read_csv(folder / f"{name}.csv", dtype=names, keep_default_na=False)
+            pd.read_csv(folder / f"{name}.csv", dtype=names, keep_default_na=False, na_values=empty)
             for name in ("twins", "skipped", "strangers")
         )
         if missing := {"grade", "dataset", "found_by"} - set(matches):

@@ -61,7 +61,8 @@ class AuditResult:
         evidence: Where in the strongest pairs the evidence lies, as of :func:`lcmem.jobs.explain.explain_matches`.
         risk: Who is at risk, see :class:`lcmem.jobs.risk.Risk`; None of a result that was put together by hand.
         strangers: Real pictures of two identities that are most alike, which set the threshold: ``path, identity,
-            other, other_identity, logit``. A pair of one person hides matches: correct its identity.
+            other, other_identity, logit, threshold_without`` (what the threshold were without these two identities, of
+            the first pair of each dataset). A pair of one person hides matches: correct its identity.
     """
 
     matches: pd.DataFrame

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf
 
 import numpy as np
@@ -16,7 +17,7 @@ from lcmem.matching.features import FeatureSet, data_fingerprint
 from lcmem.matching.looks import UNMEASURED, WAYS, Look
 from lcmem.matching.own_chance import real_chance
 from lcmem.matching.strangers import STRANGERS, most_alike, split_people
-from lcmem.stats.calibration import WARNED, Calibration, calibrate, given
+from lcmem.stats.calibration import WARNED, Calibration, calibrate, given, level_of
 from lcmem.stats.chance import Chance
 
 
@@ -83,6 +84,10 @@ def operating_point(
     look, named = own.look(real, finder), basis.method == "identities"
     doubts = split_people(own.chance, basis.control) if named else []
     above = float(basis.control.scores.max()) if doubts and basis.control else inf
+    strangers = pd.DataFrame(columns=STRANGERS)
+    if named:
+        level = partial(level_of, rate=rate, highest=finder.levels.typical)
+        strangers = most_alike(real, own.matches, calibration, basis.chance, level, above)
     return OperatingPoint(
         _with_look(calibration, look, finder.levels, shares),
         basis.control,
@@ -92,7 +97,7 @@ def operating_point(
         basis.notes + doubts,
         own.groups,
         look,
-        most_alike(real, own.matches, calibration, above) if named else pd.DataFrame(columns=STRANGERS),
+        strangers,
     )
 
 

@@ -12,6 +12,7 @@ from lcmem.pictures.loading import decode
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.medical import PSEUDONYM
 from lcmem.progress import progress_bar
+from lcmem.stats.chance import PARTED
 
 
 @dataclass
@@ -71,6 +72,21 @@ def identity_advice(manifest: Manifest) -> str:
         return unknown
     proposal = propose_column(manifest.table) or propose_pattern(manifest.paths)
     return f"{unknown}. {proposal}" if proposal else unknown
+
+
+def dataset_advice(manifest: Manifest) -> str:
+    """What an audit makes of the datasets of a real set; "" of one dataset."""
+    table = manifest.table
+    people = table["identity"].where(table["identity"] != "").groupby(table["dataset"]).nunique()
+    if len(people) < 2:
+        return ""
+    text = "in an audit each dataset has a threshold of its own"
+    few, bare = people.index[people.between(1, PARTED - 1)], people.index[people == 0]
+    if len(few):
+        text += f"; those of fewer than {PARTED} identities share theirs ({', '.join(few)})"
+    if 0 < len(bare) < len(people):
+        text += f"; each picture of those without identities counts as a person ({', '.join(bare)})"
+    return text
 
 
 def link_count(manifest: Manifest) -> int:

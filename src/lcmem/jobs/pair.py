@@ -7,12 +7,14 @@ from math import isfinite
 import numpy as np
 import pandas as pd
 from scipy.special import expit
+from torch import Tensor
 
 from lcmem.detectors.base import Detector
 from lcmem.jobs.strangers import reached, usual_share
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score
 from lcmem.matching.features import FeatureSet
+from lcmem.matching.kinds import told_apart
 from lcmem.pictures.image import load_levels
 from lcmem.stats.calibration import DEFAULT_RATE
 
@@ -26,12 +28,14 @@ class Scale:
         pairs: How many there are.
         above_half: Share of them above p = 0.5, by their histogram; NaN if scores are not logits.
         known: Whether their identities are known to differ; else all pairs of different pictures were taken.
+        kinds: Of a set of several datasets, or kinds of pictures, those that were taken; else none.
     """
 
     threshold: float
     pairs: int
     above_half: float
     known: bool
+    kinds: list[str]
 
 
 @dataclass(frozen=True)
@@ -84,9 +88,10 @@ def compare_pair(
     """
     if calibration is not None:
         calibration.check(detector)
-    u, v = detector.features([a, b])[:, None]
+    both = detector.features([a, b])
+    u, v = both[:, None]
     score, highest = (float(detector.similarity(u, other)[0]) for other in (v, u))
-    scale = None if against is None else measure_scale(against, detector)
+    scale = None if against is None else measure_scale(against, detector, both)
     if threshold is None and calibration is not None:
         level, origin = _calibrated(calibration)
     else:
@@ -96,17 +101,31 @@ def compare_pair(
     return Comparison("identical" if _equal(a, b) else verdict, score, level, origin, highest, scale, usual)
 
 
-def measure_scale(found: FeatureSet, detector: Detector) -> Scale:
-    """All pairs of different identities of a set, or all pairs if none is known."""
-    numbers = pd.factorize(pd.Series(found.manifest.identities))[0] if found.manifest.labelled else None
+def measure_scale(found: FeatureSet, detector: Detector, like: Tensor) -> Scale:
+    """All pairs of different identities of a set, or all pairs if none is known.
+
+    Args:
+        found: N pictures.
+        detector: The model.
+        like: Features ``[n, D]`` of some pictures: where the set has several datasets, or kinds of pictures
+            (:mod:`lcmem.matching.kinds`), only those of their best matches are taken.
+    """
+    found = told_apart(found, detector)
+    best = compare(like.numpy(), found, detector, title="comparing").best.positions[:, 0]
+    kinds = sorted(set(found.kinds[best]))
+    rows = np.flatnonzero(np.isin(found.kinds, kinds))
+    numbers = None
+    if found.manifest.labelled:
+        numbers = pd.factorize(pd.Series(found.manifest.identities).iloc[rows])[0]
     # no threshold: the pairs above one would all be kept
-    result = compare(found.blocks, None, detector, query_identities=numbers, title="comparing")
+    result = compare(found.blocks.take(rows), None, detector, query_identities=numbers, title="comparing")
     kind = "unknown" if numbers is None else "different"
     below = np.cumsum([0, *result.histogram.counts[kind]])
     pairs = int(below[-1])
     above = pairs - float(np.interp(0, result.histogram.edges, below))
     half = above / pairs if pairs and detector.head is not None else np.nan
-    return Scale(reached(result.histogram, kind, DEFAULT_RATE), pairs, half, numbers is not None)
+    taken = kinds if len(rows) < len(found.kinds) else []
+    return Scale(reached(result.histogram, kind, DEFAULT_RATE), pairs, half, numbers is not None, taken)
 
 
 def _threshold(given: float | None, scale: Scale | None, detector: Detector) -> tuple[float | None, str]:
@@ -114,7 +133,8 @@ def _threshold(given: float | None, scale: Scale | None, detector: Detector) -> 
         return given_score(given, detector), "as given"
     if scale is not None:
         who = "different identities" if scale.known else "different pictures (their identities are unknown)"
-        return scale.threshold, f"at most {DEFAULT_RATE:.0%} of {scale.pairs:,} pairs of {who} reach it"
+        some = f", of those that are like these ({', '.join(map(repr, scale.kinds))})" if scale.kinds else ""
+        return scale.threshold, f"at most {DEFAULT_RATE:.0%} of {scale.pairs:,} pairs of {who} reach it{some}"
     if detector.head is None:
         return None, f"no threshold is known for {detector.name}; give --threshold, or pictures like these: --against"
     usual = usual_share(detector, 0.0)

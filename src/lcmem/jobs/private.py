@@ -24,7 +24,6 @@ NAMES = {"synthetic", "real", "path", "other", "identity", "other_identity", "da
 """Columns that may name a picture, an identity or a folder, where they hold text."""
 GROUPS = ("sex", "gender", "age", "race", "ethnicity", "site", "split", "view", "modality", "label", "class", "finding")
 """Columns of groups whose values stay: what another one is called, such as a name or a ward, is nobody's to read."""
-KIND = re.compile(r"kind \d+")
 KEPT_BACK = "kept back in a private report"
 
 
@@ -47,6 +46,7 @@ def without_names(result: AuditResult, sets: Mapping[str, FeatureSet]) -> AuditR
 
     A picture is named by the first digits of the sha256 of its file, so that who has the file finds it. An identity is
     named by a hash that depends on the contents of all real pictures, so that nobody without these can try out names.
+    Datasets are numbered, from that with the most real pictures on.
 
     Args:
         result: An audit.
@@ -57,9 +57,9 @@ def without_names(result: AuditResult, sets: Mapping[str, FeatureSet]) -> AuditR
     skipped = result.skipped.assign(path=result.skipped["path"].map(named.secret), reason=KEPT_BACK)
     risk = Risk(*(named.hide(getattr(result.risk, each.name)) for each in fields(Risk))) if result.risk else None
     about = {name: value for name, value in result.about.items() if name != "command"}
-    rows = [row | {"dataset": named.plain(row["dataset"])} for row in about["by_dataset"]]
-    about["by_dataset"] = sorted(rows, key=lambda row: row["dataset"])  # the order of names says something of them
-    levels = {named.plain(kind): level for kind, level in result.calibration.levels.items()}
+    rows = [row | {"dataset": named.dataset(row["dataset"])} for row in about["by_dataset"]]
+    about["by_dataset"] = sorted(rows, key=lambda row: (len(row["dataset"]), row["dataset"]))  # not by hidden names
+    levels = {named.dataset(kind): level for kind, level in result.calibration.levels.items()}
     calibration = replace(result.calibration, levels=levels)
     return replace(
         result,
@@ -88,6 +88,12 @@ class _Names:
             for found in sets.values()
             for path, key in zip(found.manifest.paths, found.keys, strict=True)
         }
+        sizes = sets["real"].manifest.table["dataset"].value_counts()
+        by_size = sorted(sizes.index, key=lambda kind: (-sizes[kind], self.secret(kind)))
+        numbered = {kind: kind and f"dataset {number}" for number, kind in enumerate(by_size, 1)}
+        self.datasets = (
+            {kind: kind for kind in by_size} if sets["real"].told_apart else numbered
+        )  # then numbers already
         self.people = {who for found in sets.values() for who in found.manifest.table["identity"]} - {""}
 
     def secret(self, name: str) -> str:
@@ -97,16 +103,18 @@ class _Names:
     def hide(self, table: pd.DataFrame) -> pd.DataFrame:
         """A table without names."""
         texts = [name for name in table if name in NAMES and not pd.api.types.is_numeric_dtype(table[name])]
-        hidden = {name: table[name].map(self.plain) for name in texts}
+        hidden = {name: table[name].map(self.dataset if name == "dataset" else self.plain) for name in texts}
         if "value" in hidden:
             groups = table["column"].str.lower().isin(GROUPS) & ~table["value"].isin(self.people)
             hidden["value"] = table["value"].where(groups, hidden["value"])
         return table.assign(**hidden)
 
+    def dataset(self, name: str) -> str:
+        """The number of a dataset of the real set; of one that only a calibration knows, a hash."""
+        return self.datasets.get(name) or (name and self.secret(name))
+
     def plain(self, name: str) -> str:
         """The hash of a picture's content, or of any other name; nothing of none."""
-        if KIND.fullmatch(name):  # what lcmem.matching.kinds calls kinds tells nothing
-            return name
         return self.pictures.get(name) or (name and self.secret(name))
 
 

@@ -70,10 +70,10 @@ def match_others(found: FeatureSet, identities: np.ndarray, finder: CopyFinder, 
 def _others(found: FeatureSet, rows: np.ndarray, identities: np.ndarray, detector: Detector) -> Best:
     """The best match of pictures ``rows`` of a set among those of other known identities."""
     if len(rows) == len(identities):
-        result = compare(found.blocks, None, detector, query_identities=identities, title="chance matches")
+        result = compare(found, None, detector, query_identities=identities, title="chance matches")
     else:
         queries, known = found.blocks.take(rows), {"gallery_identities": identities, "title": "chance matches"}
-        result = compare(queries, found.blocks, detector, query_identities=identities[rows], **known)
+        result = compare(queries, found, detector, query_identities=identities[rows], **known)
     assert result.different is not None
     return result.different
 

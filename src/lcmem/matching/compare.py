@@ -9,6 +9,7 @@ from scipy.special import expit, logit
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
+from lcmem.matching.features import FeatureSet
 from lcmem.scan import ChunkedRows, ScanResult, scan, scan_tiles
 from lcmem.scan.chunked import Features
 
@@ -16,19 +17,26 @@ CHUNK = 4096
 """Pairs whose features are in memory at once."""
 
 
-def compare(queries: Features, gallery: Features | None, detector: Detector, **options: Any) -> ScanResult:
+def compare(
+    queries: Features | FeatureSet, gallery: Features | FeatureSet | None, detector: Detector, **options: Any
+) -> ScanResult:
     """Compare all pairs: by the exact scan where the detector has a head, else in tiles of its similarities.
 
     Args:
         queries: Features ``[Q, D]``.
-        gallery: Features ``[G, D]``; None takes the queries themselves.
+        gallery: Features ``[G, D]``; None takes the queries themselves. Of pictures that are equally alike, as hashes
+            often are, those of a set come by their content, so that the order of its table decides nothing.
         detector: What made the features.
         **options: ``k, threshold, query_identities, gallery_identities, title`` as of a scan; with a head also ``out``
             and ``device``.
     """
+    asked, rows = (given.blocks if isinstance(given, FeatureSet) else given for given in (queries, gallery))
+    assert asked is not None
     if detector.head is not None:
-        return scan(queries, gallery, detector.head, **options)
-    return scan_tiles(queries, gallery, detector.similarities, detector.span, **options)
+        return scan(asked, rows, detector.head, **options)
+    among = queries if gallery is None else gallery
+    ranks = among.ranks if isinstance(among, FeatureSet) else None
+    return scan_tiles(asked, rows, detector.similarities, detector.span, gallery_ranks=ranks, **options)
 
 
 def score_pairs(

@@ -70,7 +70,7 @@ def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder, *,
         LCMemError: Every holdout picture is a real one.
     """
     k = min(RANKS, len(real.blocks))
-    best = compare(holdout.blocks, real.blocks, finder.detector, k=k, title="holdout × real").best
+    best = compare(holdout, real, finder.detector, k=k, title="holdout × real").best
     rows, partners = np.arange(len(holdout.keys)), best.positions[:, 0]
     nearest = nearest_pictures(holdout, real, finder.detector)
     for other in (nearest, equal_pictures(holdout, real)):

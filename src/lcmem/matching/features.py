@@ -69,6 +69,11 @@ class FeatureSet:
         return [key or f"gone: {path}" for key, path in zip(hashes, self.manifest.paths, strict=True)]
 
     @cached_property
+    def ranks(self) -> np.ndarray:
+        """Place of each picture in an order by content, ``[N]``."""
+        return np.argsort(np.argsort(np.array(self.keys, dtype=object), kind="stable"))
+
+    @cached_property
     def kinds(self) -> np.ndarray:
         """Name of the dataset of each picture, ``[N]`` strings."""
         return self.manifest.table["dataset"].to_numpy(dtype=object)

@@ -34,7 +34,7 @@ def best_matches(synthetic: FeatureSet, real: FeatureSet, detector: Detector, k:
         k: How many; the last :data:`OTHERS` may give way to others that are wanted.
         alike: Positions of real pictures that are to be among them as well, ``[Q]``; −1 for none.
     """
-    best = compare(synthetic.blocks, real.blocks, detector, k=k, title="synthetic × real").best
+    best = compare(synthetic, real, detector, k=k, title="synthetic × real").best
     others = (alike, nearest_pictures(synthetic, real, detector), equal_pictures(synthetic, real))
     for place, wanted in enumerate(others, 1):
         best = _including(best, wanted, place, synthetic, real, detector)

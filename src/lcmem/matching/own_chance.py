@@ -49,7 +49,7 @@ class OwnChance(NamedTuple):
             return UNMEASURED
         known = {"query_identities": identities[rows], "gallery_identities": identities, "title": "chance looks"}
         queries, k = real.blocks.take(rows), min(RANKS, len(identities))
-        best = compare(queries, real.blocks, finder.detector, k=k, **known).different
+        best = compare(queries, real, finder.detector, k=k, **known).different
         assert best is not None
         looks = finder.best_looks(real, rows, real, best.positions, (identities[rows], identities))
         chance = replace(self.chance, scores=self.matches.scores[rows], clusters=identities[rows])

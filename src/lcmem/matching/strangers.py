@@ -1,5 +1,6 @@
 """The real pictures of two identities that are most alike: what sets a threshold, unless both show one person."""
 
+from collections.abc import Callable
 from math import inf
 
 import numpy as np
@@ -12,26 +13,37 @@ from lcmem.matching.twins import TWINS
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.chance import Chance
 
-STRANGERS = ["dataset", *TWINS[1:], "logit"]
+STRANGERS = ["dataset", *TWINS[1:], "logit", "threshold_without"]
 FEWEST, MOST = 10, 100
 """Pairs that are listed: those that reach the threshold, so many of each kind in any case, and at most so many."""
 SURE = 0.05
 """How improbable it must be that a holdout of the same source is so much less alike to the real set."""
+TIMES, MORE = 2, 3
+"""A pair of identities hides matches where so many times as many pictures would match without it, and so many more."""
+
+Level = Callable[[Chance, Chance], float]
+"""Chance matches of a kind and of all kinds → its threshold."""
 
 
-def most_alike(real: FeatureSet, own: OwnMatches, calibration: Calibration, doubtful: float = inf) -> pd.DataFrame:
+def most_alike(
+    real: FeatureSet, own: OwnMatches, calibration: Calibration, chance: Chance, level: Level, doubtful: float = inf
+) -> pd.DataFrame:
     """Pairs of chance matches, each once, those that reach the threshold first, the most alike first.
 
     Args:
         real: N pictures.
         own: Their chance matches.
         calibration: The thresholds that were taken from these.
+        chance: The same chance matches by their kinds.
+        level: What makes a threshold of those of a kind.
         doubtful: Score from which pairs are listed in any case.
 
     Returns:
-        ``dataset, path, identity, other, other_identity, logit`` (dataset: of the other).
+        ``dataset, path, identity, other, other_identity, logit`` (dataset: whose threshold it is), and
+        ``threshold_without``, what that were without these two identities: of the first pair of each kind, else NaN.
     """
     rows = np.flatnonzero(own.partners >= 0)
+    rows = rows[np.argsort(real.ranks[rows])]  # of equally alike pairs those that come first by content
     scores, partners = own.scores[rows], own.partners[rows]
     kinds = real.kinds[partners]
     reached = scores >= np.minimum(calibration.thresholds(kinds), doubtful)
@@ -42,8 +54,48 @@ def most_alike(real: FeatureSet, own: OwnMatches, calibration: Calibration, doub
     table = table[first | table["reached"]].head(MOST)
     mine, theirs = (real.manifest.table.iloc[table[end]] for end in ("one", "two"))
     pair = (mine["path"], mine["identity"], theirs["path"], theirs["identity"])
-    columns = (theirs["dataset"], *pair, table["logit"])
+    columns = (table["kind"], *pair, table["logit"], _without(table, own.identities, chance, level))
     return pd.DataFrame(dict(zip(STRANGERS, (each.to_numpy() for each in columns), strict=True)))
+
+
+def _without(table: pd.DataFrame, identities: np.ndarray, chance: Chance, level: Level) -> pd.Series:
+    """The threshold without the two identities of the first pair of each kind, by the rows of a table."""
+    parts = table["kind"].map(lambda kind: id(chance.parts.get(kind, chance)))
+    found = pd.Series(np.nan, index=table.index)
+    for at in table.index[~parts.duplicated()]:
+        row = table.loc[at]
+        pair = identities[[row["one"], row["two"]]]
+        rest = chance.parts.get(row["kind"], chance).without(pair)
+        if rest.identities > 1:
+            found[at] = level(rest, chance.without(pair))
+    return found.where(found < inf)
+
+
+def hidden_by_one(
+    strangers: pd.DataFrame, chance: Chance, scores: np.ndarray, kinds: np.ndarray, matched: np.ndarray
+) -> list[str]:
+    """A note for each pair of identities without which far more synthetic pictures would match; without names.
+
+    Args:
+        strangers: As of :func:`most_alike`.
+        chance: Chance matches by their kinds.
+        scores: Highest score of each synthetic picture ``[Q]``.
+        kinds: Dataset of the real picture that it has it with ``[Q]``.
+        matched: Which of them match ``[Q]``.
+    """
+    notes = []
+    for row in strangers[strangers["threshold_without"].notna()].itertuples():
+        part = chance.parts.get(str(row.dataset), chance)
+        mine = np.array([chance.parts.get(kind, chance) is part for kind in kinds])
+        now = int(matched[mine].sum())
+        then = int((matched | (scores >= row.threshold_without))[mine].sum())
+        if then - now >= MORE and then >= TIMES * now:
+            notes.append(
+                f"Two identities alone hide matches: without the pair in row {row.Index + 1} of strangers.csv the "
+                f"threshold would be {row.threshold_without:.2f} and {then} instead of {now} pictures would match. "
+                "Does that pair show one person? Then give both one identity, and audit again."
+            )
+    return notes
 
 
 def split_people(chance: Chance, control: Control | None) -> list[str]:

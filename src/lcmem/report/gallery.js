@@ -14,8 +14,9 @@ function query() {
 
 function scoreText(row) {
   const parts = [`${source.unit} ${row.score.toFixed(2)}`];
-  if (row.p !== null && row.p !== undefined) parts.push(`p ${shortNumber(row.p)}`, `q ${shortNumber(row.q)}`);
-  if (row.by === 'looks') parts.push('found by its looks');
+  const scored = row.by !== 'looks' && row.by !== 'content'; // p and q say nothing of what was seen or is equal
+  if (scored && row.p !== null && row.p !== undefined) parts.push(`p ${shortNumber(row.p)}`, `q ${shortNumber(row.q)}`);
+  if (!scored) parts.push(row.by === 'looks' ? 'found by its looks' : 'the same file');
   return parts.join(' · ');
 }
 

@@ -33,6 +33,7 @@ def scan_tiles(
     threshold: float | None = None,
     query_identities: np.ndarray | None = None,
     gallery_identities: np.ndarray | None = None,
+    gallery_ranks: np.ndarray | None = None,
     title: str = "comparing",
 ) -> ScanResult:
     """Compare all pairs by any similarity. Slower than :func:`lcmem.scan.scan`, and not resumable.
@@ -47,6 +48,7 @@ def scan_tiles(
         threshold: Score from which a pair is a match; None looks for none.
         query_identities: Identities ``[Q]`` as integers, −1 where unknown.
         gallery_identities: The same for the gallery, ``[G]``.
+        gallery_ranks: Which of equally alike gallery pictures comes first, ``[G]``, a permutation; None: the first one.
         title: Title of the progress bar.
 
     Returns:
@@ -61,18 +63,24 @@ def scan_tiles(
     lanes = 1 if inputs.query_identities is None else 3
     state = ScanState.open(None, "", (len(inputs.queries), lanes, k), BINS)
     job = _Tiles(inputs, similarities, span, np.inf if threshold is None else threshold, state)
+    order = None if gallery_ranks is None else np.argsort(gallery_ranks)
     with progress_bar(title, len(inputs.queries) * len(inputs.gallery)) as advance:
-        for start, rows in _blocks(inputs.gallery, GALLERY):
+        for start, rows in _blocks(inputs.gallery, GALLERY, order):
+            theirs = np.arange(start, start + len(rows)) if order is None else order[start : start + len(rows)]
             for first, asked in _blocks(inputs.queries, QUERIES):
-                job.compare(first, asked, start, rows)
+                job.compare(first, asked, start, rows, theirs)
                 advance(len(asked) * len(rows))
+    if order is not None:
+        state.positions[:] = np.append(order, -1)[state.positions]  # so far places in this order; −1 stays
     counts = dict(zip(KINDS, state.counts, strict=True))
     return state.result(threshold, Histogram(np.linspace(*span, BINS + 1), counts, OUTSIDE))
 
 
-def _blocks(features: ChunkedRows, size: int) -> Iterator[tuple[int, Tensor]]:
+def _blocks(features: ChunkedRows, size: int, order: np.ndarray | None = None) -> Iterator[tuple[int, Tensor]]:
     for start in range(0, len(features), size):
-        yield start, torch.from_numpy(np.array(features[start : start + size]))  # copied: it may be a read-only map
+        part = slice(start, start + size)
+        rows = np.array(features[part]) if order is None else features.take(order[part])
+        yield start, torch.from_numpy(rows)  # copied: it may be a read-only map
 
 
 @dataclass(frozen=True)
@@ -83,10 +91,10 @@ class _Tiles:
     threshold: float
     state: ScanState
 
-    def compare(self, first: int, asked: Tensor, start: int, rows: Tensor) -> None:
-        """Compare queries from position ``first`` on with gallery rows from ``start`` on."""
+    def compare(self, first: int, asked: Tensor, start: int, rows: Tensor, positions: np.ndarray) -> None:
+        """Compare queries from position ``first`` on with gallery rows at ``positions``, in order from ``start`` on."""
         scores = self._scores(asked, rows)
-        mine, theirs = first + np.arange(len(asked))[:, None], start + np.arange(len(rows))[None]
+        mine, theirs = first + np.arange(len(asked))[:, None], positions[None]
         kinds = self._kinds(mine, theirs)
         compared = mine != theirs if self.inputs.itself else np.ones(scores.shape, dtype=bool)
         counted = theirs > mine if self.inputs.itself else compared
@@ -95,7 +103,7 @@ class _Tiles:
             allowed = compared if lane == 0 else compared & (kinds == lane)
             _update(lists[0][:, lane], lists[1][:, lane], np.where(allowed, scores, -np.inf), start)
         query, row = np.nonzero(counted & (scores >= self.threshold))
-        found = Matches(first + query, start + row, scores[query, row], kinds[query, row].astype(np.int8))
+        found = Matches(first + query, positions[row], scores[query, row], kinds[query, row].astype(np.int8))
         self.state.finish_chunk(found, self._counts(scores[counted], kinds[counted]), 0)
 
     def _scores(self, asked: Tensor, rows: Tensor) -> np.ndarray:

@@ -110,7 +110,7 @@ def calibrate(
     counted = max(part.threshold(rate) for _, part in parts)
     levels: dict[str, float] = {}
     for kinds, part in parts:
-        levels |= dict.fromkeys(kinds, _level(part, chance, rate, highest))
+        levels |= dict.fromkeys(kinds, level_of(part, chance, rate, highest))
     several = shares is not None and bool(chance.parts)
     shown = [levels[kind] for kind in shares or () if kind in levels and levels[kind] < inf]
     level = max(shown if several and shown else levels.values())
@@ -148,9 +148,16 @@ def calibrate(
     return replace(found, rate=expected, bound=bound, explanation=" ".join(texts))
 
 
-def _level(part: Chance, chance: Chance, rate: float, highest: float) -> float:
+def level_of(part: Chance, chance: Chance, rate: float, highest: float) -> float:
     """The threshold of one kind, +∞ where copies themselves would not reach it; of few identities not below that of
-    all."""
+    all.
+
+    Args:
+        part: Its chance matches.
+        chance: Those of all kinds.
+        rate: Share of pictures of unseen identities that may match.
+        highest: What copies typically reach.
+    """
     counted = part.threshold(rate)
     if part.identities < PARTED:
         counted = max(counted, chance.threshold(rate))

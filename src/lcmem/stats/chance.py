@@ -138,6 +138,11 @@ class Chance:
             parts |= dict.fromkeys(kinds, part.against(times))
         return replace(self, growth=self.growth * max(times, 1.0), parts=parts)
 
+    def without(self, clusters: np.ndarray) -> "Chance":
+        """The chance matches of all other clusters, as of one kind."""
+        kept = ~np.isin(self.clusters, clusters)
+        return replace(self, scores=self.scores[kept], clusters=self.clusters[kept], parts={})
+
     def distinct(self) -> list[tuple[list[str], "Chance"]]:
         """Each of the :attr:`parts` once, with the kinds that share it."""
         shared: dict[int, tuple[list[str], Chance]] = {}
