@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from population import read_people
 
-from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.tables import markdown
 from lcmem.files import write_text
-from lcmem.matching.features import FeatureSet, extract_features, open_features
+from lcmem.matching.features import FeatureSet
 from lcmem.matching.kinds import told_apart
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import ChunkedRows
@@ -165,13 +165,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/mixed-kinds.md"))
     arguments = parser.parse_args()
     detector = LCMem.load("compact")
-    table = pd.concat([read_dataset("open-pack", folder).table for folder in arguments.data], ignore_index=True)
     names = {name for pair in PAIRS for name in pair}
-    table = table[table["dataset"].isin(names) & table["split"].isin(["train", "val"]) & (table["identity"] != "")]
-    table = table.sort_values("path", kind="stable").groupby(["dataset", "identity"]).head(PICTURES)
-    number = table.groupby("dataset")["identity"].transform(lambda column: pd.factorize(column)[0])
-    manifest = Manifest(table[number < POPULATION].reset_index(drop=True))
-    found = extract_features(manifest, detector, open_features(arguments.cache, detector))
+    found = read_people(arguments.data, names, detector, arguments.cache, PICTURES, POPULATION)
     kinds, weighted = found.kinds, found.features * detector.head.weight.detach()
     scores = -torch.cdist(weighted, weighted, p=1).numpy()  # the bias moves all scores and thresholds alike
     who = pd.factorize(kinds + "/" + found.manifest.table["identity"].to_numpy(dtype=object))[0]

@@ -1,5 +1,6 @@
-"""People of a data pack whom simulated audits draw their sets from: four pictures of each, and scores between them."""
+"""People of a data pack whom simulated audits draw their sets from, and scores between their pictures."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,18 @@ def read_population(folders: list[Path], dataset: str, detector: LCMem, cache: P
     table = table.sort_values("path", kind="stable").groupby("identity", sort=True).head(EACH)
     table = table[table.groupby("identity")["path"].transform("size") == EACH].sort_values("identity", kind="stable")
     manifest = Manifest(table.head(POPULATION * EACH).reset_index(drop=True))
+    return extract_features(manifest, detector, open_features(cache, detector))
+
+
+def read_people(
+    folders: list[Path], datasets: Collection[str], detector: LCMem, cache: Path, pictures: int, people: int
+) -> FeatureSet:
+    """Up to so many pictures of up to so many identities of each dataset."""
+    table = pd.concat([read_dataset("open-pack", folder).table for folder in folders], ignore_index=True)
+    table = table[table["dataset"].isin(datasets) & table["split"].isin(["train", "val"]) & (table["identity"] != "")]
+    table = table.sort_values("path", kind="stable").groupby(["dataset", "identity"]).head(pictures)
+    number = table.groupby("dataset")["identity"].transform(lambda column: pd.factorize(column)[0])
+    manifest = Manifest(table[number < people].reset_index(drop=True))
     return extract_features(manifest, detector, open_features(cache, detector))
 
 

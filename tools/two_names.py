@@ -13,14 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from population import read_people
 
-from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.tables import markdown
 from lcmem.files import write_text
-from lcmem.matching.features import extract_features, open_features
 from lcmem.matching.strangers import MORE, TIMES, hidden_by_one
-from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import calibrate, level_of
 from lcmem.stats.chance import Chance
 
@@ -104,12 +102,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/two-names.md"))
     arguments = parser.parse_args()
     detector = LCMem.load("compact")
-    table = pd.concat([read_dataset("open-pack", folder).table for folder in arguments.data], ignore_index=True)
-    table = table[table["dataset"].isin(DATASETS) & table["split"].isin(["train", "val"]) & (table["identity"] != "")]
-    table = table.sort_values("path", kind="stable").groupby(["dataset", "identity"]).head(PICTURES)
-    number = table.groupby("dataset")["identity"].transform(lambda column: pd.factorize(column)[0])
-    manifest = Manifest(table[number < POPULATION].reset_index(drop=True))
-    found = extract_features(manifest, detector, open_features(arguments.cache, detector))
+    found = read_people(arguments.data, DATASETS, detector, arguments.cache, PICTURES, POPULATION)
     weighted, rows = found.features * detector.head.weight.detach(), []
     for dataset in DATASETS:
         mine = np.flatnonzero(found.kinds == dataset)
@@ -119,7 +112,7 @@ def main() -> None:
             if len(np.unique(who)) < people + HELD:
                 continue
             made = simulate(scores, who, people).groupby("named").mean()
-            row = {"dataset": dataset, "people": people}
+            row = {"dataset": dataset, "people": str(people)}
             for named in made.index:
                 each = made.loc[named]
                 row[f"{named}: other photos"] = f"{each['found']:.1f} of {each['others']:.1f}"
