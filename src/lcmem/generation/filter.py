@@ -18,19 +18,18 @@ from lcmem.detectors.registry import load_detector
 from lcmem.encoders import LatentEncoder
 from lcmem.errors import LCMemError
 from lcmem.generation.latent_filter import LatentFilter
+from lcmem.generation.sample_looks import SampleLooks
 from lcmem.generation.thresholds import Thresholds, calibrate_thresholds, read_thresholds
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score, probabilities
 from lcmem.matching.features import FeatureSet, data_fingerprint, extract_features, read_source
 from lcmem.matching.kinds import told_apart
-from lcmem.matching.looks import RANKS, WAYS, look_at
-from lcmem.matching.overview import SEARCHED, Nearest, Overview, turned_copies
-from lcmem.matching.thumbnails import Thumbnails
+from lcmem.matching.looks import RANKS
+from lcmem.matching.overview import Nearest
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import PictureLike, load_levels
 from lcmem.pictures.manifest import ManifestLike
-from lcmem.progress import progress_bar
 from lcmem.scan import Best
 from lcmem.scan.resident import ResidentGallery
 from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold
@@ -62,8 +61,7 @@ class PrivacyFilter:
 
     Attributes:
         thresholds: From which score on a sample is a match.
-        thumbnails: Of the real pictures that were looked at; None with a threshold that was given.
-        overview: All real pictures, very small, which samples are compared with; None where they are not.
+        looks: Looks at samples beside real pictures; None with a threshold that was given.
 
     Args:
         detector: The model, or its name.
@@ -108,8 +106,7 @@ class PrivacyFilter:
             self.real = told_apart(self.real, detector)
             calibration = calibrate_thresholds(self.real, detector, false_positive_rate)
         self.thresholds = calibration
-        self.thumbnails = None if threshold is not None else Thumbnails()
-        self.overview = self._seen()
+        self.looks = None if threshold is not None else SampleLooks(self.real, self.thresholds.look)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "PrivacyFilter":
         """Itself: it never changes, and what it holds is large."""
@@ -165,12 +162,12 @@ class PrivacyFilter:
             rows = torch.from_numpy(self.real.blocks.take(positions))
             best = Best(self.detector.similarity(features, rows).double().numpy()[:, None], positions[:, None])
         verdicts, at = self.verdicts(best.logits[:, 0], best.positions[:, 0]), np.zeros(len(features), dtype=np.int64)
-        if samples is not None and self.thumbnails is not None:
+        if samples is not None and self.looks is not None:
             small = Nearest.none(len(samples))
-            if against is None and self.overview is not None:
-                small = self.overview.nearest(self.thumbnails.each(samples))
+            if against is None:
+                small = self.looks.nearest(samples)
                 best = self._including(best, small.positions, features)
-            verdicts, at = self._looked(samples, best.positions, small, verdicts)
+            verdicts, at = self.looks.judge(samples, best.positions, small, verdicts)
         scores, positions = (np.take_along_axis(each, at[:, None], 1)[:, 0] for each in (best.logits, best.positions))
         found = self.real.manifest.table.iloc[positions]
         columns = {
@@ -179,27 +176,6 @@ class PrivacyFilter:
             "probability": probabilities(scores, self.detector),
         }
         return Verdicts(pd.DataFrame({**columns, "real": found["path"].array, "identity": found["identity"].array}))
-
-    def _looked(
-        self, samples: Sequence[PictureLike], positions: np.ndarray, small: Nearest, verdicts: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Verdicts ``[n]`` by looks as well, and which of the best matches ``[n, k]`` each is about."""
-        assert self.thumbnails is not None
-        k, look = positions.shape[1], self.thresholds.look
-        looks = np.full((positions.size, len(WAYS)), -1.0)
-        best = np.tile(np.arange(k) < RANKS, len(positions))
-        rows = np.flatnonzero(best & self.real.openable(positions.ravel()))
-        paths = self.real.paths_of(positions.ravel()[rows])
-        looks[rows] = look_at(self.thumbnails, [samples[row // k] for row in rows], paths)
-        copies, hits = (each.reshape(positions.shape) for each in (look.copies(looks), look.hits(looks)))
-        alike = (positions == small.positions[:, None]) & (small.alike >= look.levels[-1])[:, None]
-        row, rank = np.nonzero(alike)
-        both = [samples[at] for at in row.tolist()], self.real.paths_of(positions[row, rank])
-        hits[row, rank], copies[row, rank] = True, copies[row, rank] | turned_copies(self.thumbnails, *both, look.same)
-        known = verdicts != NO_MATCH
-        shown = np.select([copies.any(1), known, hits.any(1)], [copies.argmax(1), 0, hits.argmax(1)], 0)
-        found = np.select([copies.any(1), known, hits.any(1)], [COPY, verdicts, SAME_IDENTITY], NO_MATCH)
-        return found.astype(object), shown
 
     def verdicts(self, scores: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """The verdict of each score ``[n]`` with the real picture at a position ``[n]``."""
@@ -234,17 +210,10 @@ class PrivacyFilter:
         return Best(np.column_stack((best.logits, scores)), np.column_stack((best.positions, wanted)))
 
     def _search(self, features: np.ndarray) -> Best:
-        k = min(RANKS, len(self.real.blocks)) if self.thumbnails is not None else 1
+        k = min(RANKS, len(self.real.blocks)) if self.looks is not None else 1
         if self.detector.head is None:
             return compare(features, self.real, self.detector, k=k).best
         return self._gallery.best(features, k)
-
-    def _seen(self) -> Overview | None:
-        """All real pictures, very small; None where there are too many, or no level was measured for it."""
-        if self.thumbnails is None or len(self.real.keys) > SEARCHED or self.thresholds.look.levels[-1] == inf:
-            return None
-        with progress_bar("looking at all", len(self.real.keys)) as advance:
-            return Overview(self.thumbnails.each(self.real.manifest.paths, advance))
 
     @cached_property
     def _gallery(self) -> ResidentGallery:

@@ -1,0 +1,64 @@
+"""What samples look like beside real pictures, as an audit looks at generated ones (:mod:`lcmem.matching.looks`)."""
+
+from collections.abc import Sequence
+from math import inf
+
+import numpy as np
+
+from lcmem.matching.features import FeatureSet
+from lcmem.matching.looks import RANKS, WAYS, Look, look_at
+from lcmem.matching.overview import SEARCHED, Nearest, Overview, turned_copies
+from lcmem.matching.thumbnails import Thumbnails
+from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
+from lcmem.pictures.image import PictureLike
+from lcmem.progress import progress_bar
+
+
+class SampleLooks:
+    """Looks at samples beside their best matches, and very small beside all real pictures, unless these are too many.
+
+    Args:
+        real: The real pictures.
+        look: When a sample matches by its looks.
+    """
+
+    def __init__(self, real: FeatureSet, look: Look) -> None:
+        self.real, self.look, self.thumbnails = real, look, Thumbnails()
+        self.overview = None
+        if len(real.keys) <= SEARCHED and look.levels[-1] < inf:
+            with progress_bar("looking at all", len(real.keys)) as advance:
+                self.overview = Overview(self.thumbnails.each(real.manifest.paths, advance))
+
+    def nearest(self, samples: Sequence[PictureLike]) -> Nearest:
+        """The real picture that looks most like each sample, very small; none where these are not compared."""
+        if self.overview is None:
+            return Nearest.none(len(samples))
+        return self.overview.nearest(self.thumbnails.each(samples))
+
+    def judge(
+        self, samples: Sequence[PictureLike], positions: np.ndarray, small: Nearest, verdicts: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Verdicts ``[n]`` by looks as well, and which of the best matches ``[n, k]`` each is about.
+
+        Args:
+            samples: The pictures.
+            positions: Their best matches in the real set ``[n, k]``, and among these what they look most like.
+            small: As of :meth:`nearest`.
+            verdicts: By the scores with the first of these ``[n]``.
+        """
+        k = positions.shape[1]
+        looks = np.full((positions.size, len(WAYS)), -1.0)
+        best = np.tile(np.arange(k) < RANKS, len(positions))
+        rows = np.flatnonzero(best & self.real.openable(positions.ravel()))
+        paths = self.real.paths_of(positions.ravel()[rows])
+        looks[rows] = look_at(self.thumbnails, [samples[row // k] for row in rows], paths)
+        copies, hits = (each.reshape(positions.shape) for each in (self.look.copies(looks), self.look.hits(looks)))
+        alike = (positions == small.positions[:, None]) & (small.alike >= self.look.levels[-1])[:, None]
+        row, rank = np.nonzero(alike)
+        both = [samples[at] for at in row.tolist()], self.real.paths_of(positions[row, rank])
+        hits[row, rank] = True
+        copies[row, rank] |= turned_copies(self.thumbnails, *both, self.look.same)
+        known = verdicts != NO_MATCH
+        shown = np.select([copies.any(1), known, hits.any(1)], [copies.argmax(1), 0, hits.argmax(1)], 0)
+        found = np.select([copies.any(1), known, hits.any(1)], [COPY, verdicts, SAME_IDENTITY], NO_MATCH)
+        return found.astype(object), shown
