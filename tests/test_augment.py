@@ -19,10 +19,7 @@ def full(value):
 
 EDITS = {
     "rotate": (lambda x: edits.rotate(x, full(0)), lambda x: edits.rotate(x, full(20))),
-    "crop": (
-        lambda x: edits.crop(x, full(1), full(0), full(0)),
-        lambda x: edits.crop(x, full(0.5), full(0), full(1)),
-    ),
+    "crop": (lambda x: edits.crop(x, full(1), full(0), full(0)), lambda x: edits.crop(x, full(0.5), full(0), full(1))),
     "blur": (lambda x: edits.blur(x, full(0)), lambda x: edits.blur(x, full(4))),
     "noise": (lambda x: edits.noise(x, full(0)), lambda x: edits.noise(x, full(0.1))),
     "brightness": (lambda x: edits.brightness(x, full(1)), lambda x: edits.brightness(x, full(1.6))),

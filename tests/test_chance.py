@@ -165,8 +165,7 @@ def test_no_threshold_above_what_copies_reach():
 
 @pytest.mark.parametrize("draw", [np.random.Generator.normal, np.random.Generator.exponential])
 @pytest.mark.parametrize(
-    ("people", "pictures", "spread", "mutual"),
-    [(20, 10, 0.5, False), (33, 8, 1.0, True), (100, 1, 0.5, True)],
+    ("people", "pictures", "spread", "mutual"), [(20, 10, 0.5, False), (33, 8, 1.0, True), (100, 1, 0.5, True)]
 )
 def test_too_few_identities_for_a_rate_raise_the_threshold_as_their_tail_does(
     people, pictures, spread, mutual, draw, rng

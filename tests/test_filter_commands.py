@@ -31,10 +31,7 @@ def sets(people, tmp_path_factory):
         target = folder / "real" / identity / os.path.basename(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
-    for name, paths in (
-        ("synthetic", [*train.paths[:40:10], *test.paths[:40:5]]),
-        ("holdout", test.paths[40:]),
-    ):
+    for name, paths in (("synthetic", [*train.paths[:40:10], *test.paths[:40:5]]), ("holdout", test.paths[40:])):
         for number, path in enumerate(paths):
             target = folder / name / f"run{number % 2}" / f"{number:03d}.pgm"
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -12,13 +12,7 @@ from lcmem.errors import LCMemError
 from lcmem.generation.batches import Batches
 from lcmem.generation.conditions import STRATEGIES, Knowledge, conditions, label_matrix, learn
 from lcmem.generation.settings import Classifier, Generator, Unet
-from lcmem.generation.training import (
-    FINISHED,
-    LATEST,
-    DiffusionTraining,
-    draw_latents,
-    train_generator,
-)
+from lcmem.generation.training import FINISHED, LATEST, DiffusionTraining, draw_latents, train_generator
 from lcmem.latents import build_store
 from lcmem.training.fit import RunOptions
 

@@ -57,10 +57,7 @@ Workers = Annotated[
 RayWorkers = Annotated[
     int | None,
     typer.Option(
-        "--ray",
-        metavar="WORKERS",
-        min=1,
-        help="Workers of a Ray cluster to spread the work over (extra ray).",
+        "--ray", metavar="WORKERS", min=1, help="Workers of a Ray cluster to spread the work over (extra ray)."
     ),
 ]
 Encoder = Annotated[str, typer.Option(help="compact-autoencoder, a folder, sd-vae or a hub id.")]

@@ -14,12 +14,7 @@ app.add_typer(atlas_app, name="atlas", rich_help_panel=SEARCH)
 Place = Annotated[Path, typer.Argument(metavar="ATLAS", help="What lcmem index wrote.")]
 
 
-@atlas_app.command(
-    epilog=examples(
-        "lcmem atlas verify real.atlas",
-        "lcmem atlas verify real.atlas --pictures",
-    ),
-)
+@atlas_app.command(epilog=examples("lcmem atlas verify real.atlas", "lcmem atlas verify real.atlas --pictures"))
 def verify(
     atlas: Place,
     pictures: Annotated[bool, typer.Option("--pictures", help="Read the pictures too: has one changed?")] = False,
@@ -40,11 +35,7 @@ def verify(
         typer.echo("No picture is listed yet: lcmem index, given again, goes on where it was stopped.")
 
 
-@atlas_app.command(
-    epilog=examples(
-        "lcmem atlas merge real.atlas january.atlas february.atlas",
-    ),
-)
+@atlas_app.command(epilog=examples("lcmem atlas merge real.atlas january.atlas february.atlas"))
 def merge(
     atlas: Place,
     others: Annotated[list[Path], typer.Argument(metavar="OTHER...", help="Atlases of the same model; they stay.")],
@@ -57,11 +48,7 @@ def merge(
     typer.echo(f"{atlas}: {len(opened)} pictures")
 
 
-@atlas_app.command(
-    epilog=examples(
-        "lcmem atlas remove real.atlas real/patient07 real/patient08/1.png",
-    ),
-)
+@atlas_app.command(epilog=examples("lcmem atlas remove real.atlas real/patient07 real/patient08/1.png"))
 def remove(
     atlas: Place,
     pictures: Annotated[
@@ -86,9 +73,8 @@ def remove(
 
 @atlas_app.command(
     epilog=examples(
-        "lcmem atlas export real.atlas --format faiss-flat --out export",
-        "lcmem atlas export real.atlas --out table",
-    ),
+        "lcmem atlas export real.atlas --format faiss-flat --out export", "lcmem atlas export real.atlas --out table"
+    )
 )
 def export(
     atlas: Place,

@@ -6,15 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import (
-    AUDIT,
-    Device,
-    Download,
-    Model,
-    Workers,
-    app,
-    examples,
-)
+from lcmem.cli.app import AUDIT, Device, Download, Model, Workers, app, examples
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 from lcmem.cli.stopping import stopping
 

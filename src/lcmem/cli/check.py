@@ -19,10 +19,7 @@ LISTED = 20
 
 @app.command(
     rich_help_panel=AUDIT,
-    epilog=examples(
-        "lcmem check real/ synthetic/",
-        "lcmem check xrays/ --identity-pattern '([0-9]+)_'",
-    ),
+    epilog=examples("lcmem check real/ synthetic/", "lcmem check xrays/ --identity-pattern '([0-9]+)_'"),
 )
 @reading_options
 def check(

@@ -5,12 +5,7 @@ import typer
 from lcmem.cli.app import TRAIN, app, examples
 
 
-@app.command(
-    rich_help_panel=TRAIN,
-    epilog=examples(
-        "lcmem datasets",
-    ),
-)
+@app.command(rich_help_panel=TRAIN, epilog=examples("lcmem datasets"))
 def datasets() -> None:
     """List the known data sets: what has to lie in the folder, identities, splits, terms, and where to get them."""
     from rich.console import Console

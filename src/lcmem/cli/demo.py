@@ -7,13 +7,7 @@ import typer
 from lcmem.cli.app import AUDIT, Download, Model, Out, app, examples
 
 
-@app.command(
-    rich_help_panel=AUDIT,
-    epilog=examples(
-        "lcmem demo",
-        "lcmem demo --out try --model compact-latent",
-    ),
-)
+@app.command(rich_help_panel=AUDIT, epilog=examples("lcmem demo", "lcmem demo --out try --model compact-latent"))
 def demo(out: Out = Path("lcmem-demo"), model: Model = "compact", download: Download = False) -> None:
     """Audit real faces (extra: demo) where the truth is known, and say what was found and what was missed."""
     from rich.console import Console

@@ -3,12 +3,7 @@
 from lcmem.cli.app import MEASURE, app, examples
 
 
-@app.command(
-    rich_help_panel=MEASURE,
-    epilog=examples(
-        "lcmem detectors",
-    ),
-)
+@app.command(rich_help_panel=MEASURE, epilog=examples("lcmem detectors"))
 def detectors() -> None:
     """List the known detectors: what they see, how many features they make, their weights, sources and licences."""
     from rich.console import Console

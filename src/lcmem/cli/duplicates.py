@@ -6,16 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import (
-    SEARCH,
-    CalibrationOption,
-    Device,
-    Download,
-    Model,
-    Workers,
-    app,
-    examples,
-)
+from lcmem.cli.app import SEARCH, CalibrationOption, Device, Download, Model, Workers, app, examples
 from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
 
 if TYPE_CHECKING:
@@ -24,10 +15,7 @@ if TYPE_CHECKING:
 
 @app.command(
     rich_help_panel=SEARCH,
-    epilog=examples(
-        "lcmem duplicates real/ --out duplicates.csv",
-        "lcmem duplicates real.atlas --threshold 0.99",
-    ),
+    epilog=examples("lcmem duplicates real/ --out duplicates.csv", "lcmem duplicates real.atlas --threshold 0.99"),
 )
 @reading_options
 def duplicates(

@@ -5,18 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import (
-    TRAIN,
-    Device,
-    Download,
-    Encoder,
-    Out,
-    Size,
-    Workers,
-    app,
-    examples,
-    resumable,
-)
+from lcmem.cli.app import TRAIN, Device, Download, Encoder, Out, Size, Workers, app, examples, resumable
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 from lcmem.cli.stopping import held
 

@@ -5,17 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import (
-    SEARCH,
-    Device,
-    Download,
-    Model,
-    RayWorkers,
-    Workers,
-    app,
-    examples,
-    resumable,
-)
+from lcmem.cli.app import SEARCH, Device, Download, Model, RayWorkers, Workers, app, examples, resumable
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 from lcmem.cli.stopping import held
 

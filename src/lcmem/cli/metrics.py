@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 @app.command(
     rich_help_panel=MEASURE,
     epilog=examples(
-        "lcmem metrics real/ synthetic/",
-        "lcmem metrics real/ synthetic/ --holdout holdout/ --paired pairs.csv --json",
+        "lcmem metrics real/ synthetic/", "lcmem metrics real/ synthetic/ --holdout holdout/ --paired pairs.csv --json"
     ),
 )
 @reading_options

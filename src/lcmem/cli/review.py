@@ -9,8 +9,7 @@ from lcmem.cli.app import AUDIT, Device, app, examples
 
 
 @app.command(
-    rich_help_panel=AUDIT,
-    epilog=examples("lcmem review lcmem-audit", "lcmem review lcmem-audit --port 8080 --open"),
+    rich_help_panel=AUDIT, epilog=examples("lcmem review lcmem-audit", "lcmem review lcmem-audit --port 8080 --open")
 )
 def review(
     folder: Annotated[Path, typer.Argument(help="What lcmem audit wrote.")],

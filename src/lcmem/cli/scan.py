@@ -23,10 +23,7 @@ from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
 
 @app.command(
     rich_help_panel=SEARCH,
-    epilog=examples(
-        "lcmem scan synthetic/ real.atlas --out my-scan",
-        "lcmem scan real.atlas --threshold 0.95",
-    ),
+    epilog=examples("lcmem scan synthetic/ real.atlas --out my-scan", "lcmem scan real.atlas --threshold 0.95"),
 )
 @reading_options
 def scan(

@@ -5,16 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import (
-    SEARCH,
-    CalibrationOption,
-    Device,
-    Download,
-    Model,
-    Workers,
-    app,
-    examples,
-)
+from lcmem.cli.app import SEARCH, CalibrationOption, Device, Download, Model, Workers, app, examples
 from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
 
 if TYPE_CHECKING:
@@ -39,8 +30,7 @@ def compare(
         typer.Option(help="Pictures like these (folder, zip, table, atlas): how alike are strangers among them?"),
     ] = None,
     threshold: Annotated[
-        float | None,
-        typer.Option(help="Probability from which they match (similarity, if the model has no head)."),
+        float | None, typer.Option(help="Probability from which they match (similarity, if the model has no head).")
     ] = None,
     calibration: CalibrationOption = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 unless they match.")] = False,
@@ -105,8 +95,7 @@ def comparison_lines(found: "Comparison", detector: "Detector") -> list[str]:
 @app.command(
     rich_help_panel=SEARCH,
     epilog=examples(
-        "lcmem score pairs.csv --out scored.csv",
-        "lcmem score lcmem-benchmark/pairs.csv --data manifest.csv",
+        "lcmem score pairs.csv --out scored.csv", "lcmem score lcmem-benchmark/pairs.csv --data manifest.csv"
     ),
 )
 def score(

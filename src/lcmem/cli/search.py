@@ -10,10 +10,7 @@ from lcmem.cli.app import SEARCH, Device, Download, Model, app, examples
 
 @app.command(
     rich_help_panel=SEARCH,
-    epilog=examples(
-        "lcmem search real.atlas picture.png",
-        "lcmem search real.atlas a.png b.png --top-k 20 --json",
-    ),
+    epilog=examples("lcmem search real.atlas picture.png", "lcmem search real.atlas a.png b.png --top-k 20 --json"),
 )
 def search(
     atlas: Annotated[Path, typer.Argument(help="What lcmem index wrote.")],

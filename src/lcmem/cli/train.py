@@ -82,13 +82,7 @@ def _summary(folder: Path, target: Path) -> None:
     typer.echo(f"detector: {target}    use it: lcmem audit REAL SYNTHETIC --model {target}")
 
 
-@app.command(
-    rich_help_panel=TRAIN,
-    epilog=examples(
-        "lcmem recipes",
-        "lcmem recipes finetune > mine.toml",
-    ),
-)
+@app.command(rich_help_panel=TRAIN, epilog=examples("lcmem recipes", "lcmem recipes finetune > mine.toml"))
 def recipes(
     name: Annotated[str | None, typer.Argument(help="A preset or a TOML file to print. Default: a list.")] = None,
 ) -> None:

@@ -27,11 +27,7 @@ COLUMNS = ("detector", "device", "size", "dims", "images_per_second", "pairs_per
 
 
 def benchmark_speed(
-    detectors: Sequence[str],
-    out: str | os.PathLike[str],
-    *,
-    options: Options | None = None,
-    seconds: float = 2.0,
+    detectors: Sequence[str], out: str | os.PathLike[str], *, options: Options | None = None, seconds: float = 2.0
 ) -> pd.DataFrame:
     """Pictures embedded and pairs scored in a second, by random pictures: speed does not depend on what they show.
 

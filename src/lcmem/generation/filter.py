@@ -170,11 +170,7 @@ class PrivacyFilter:
             verdicts, at = self.looks.judge(samples, best.positions, small, verdicts)
         scores, positions = (np.take_along_axis(each, at[:, None], 1)[:, 0] for each in (best.logits, best.positions))
         found = self.real.manifest.table.iloc[positions]
-        columns = {
-            "verdict": verdicts,
-            "logit": scores,
-            "probability": probabilities(scores, self.detector),
-        }
+        columns = {"verdict": verdicts, "logit": scores, "probability": probabilities(scores, self.detector)}
         return Verdicts(pd.DataFrame({**columns, "real": found["path"].array, "identity": found["identity"].array}))
 
     def verdicts(self, scores: np.ndarray, positions: np.ndarray) -> np.ndarray:

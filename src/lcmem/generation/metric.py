@@ -47,12 +47,7 @@ class MemorizationRate(Metric):
     total: Tensor
 
     def __init__(
-        self,
-        detector: Detector | str,
-        real: Atlas | ManifestLike,
-        *,
-        threshold: float | None = None,
-        **options: Any,
+        self, detector: Detector | str, real: Atlas | ManifestLike, *, threshold: float | None = None, **options: Any
     ) -> None:
         super().__init__(**options)
         self.filter = PrivacyFilter(detector, real, threshold=threshold)

@@ -31,12 +31,7 @@ class PipelineSampler:
     """
 
     def __init__(
-        self,
-        pipeline: Any,
-        *,
-        latents: bool = False,
-        of_each: dict[str, Sequence[Any]] | None = None,
-        **options: Any,
+        self, pipeline: Any, *, latents: bool = False, of_each: dict[str, Sequence[Any]] | None = None, **options: Any
     ) -> None:
         known = inspect.signature(type(pipeline).__call__).parameters
         self.pipeline, self.latents, self.of_each, self.options = pipeline, latents, of_each or {}, options

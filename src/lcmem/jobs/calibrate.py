@@ -90,12 +90,7 @@ def calibrate_pictures(
 
 
 def _about(
-    sets: dict[str, FeatureSet],
-    basis: Basis,
-    look: Look,
-    finder: CopyFinder,
-    asked: Asked,
-    fit: ProbabilityFit | None,
+    sets: dict[str, FeatureSet], basis: Basis, look: Look, finder: CopyFinder, asked: Asked, fit: ProbabilityFit | None
 ) -> dict[str, Any]:
     detector, levels = finder.detector, finder.levels
     found = calibrate(basis.chance, asked.rate, basis.method, levels.typical, levels.sure)

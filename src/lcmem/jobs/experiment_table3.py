@@ -82,12 +82,7 @@ def _memorization(bench: Bench, samples: Samples) -> dict[str, Any]:
 
 
 def _redrawn(
-    bench: Bench,
-    name: str,
-    module: DiffusionTraining,
-    condition: np.ndarray,
-    samples: Samples,
-    quality: np.ndarray,
+    bench: Bench, name: str, module: DiffusionTraining, condition: np.ndarray, samples: Samples, quality: np.ndarray
 ) -> dict[str, Any]:
     """Reject and draw again, paired, at the paper's threshold: its price, and FD and IRS before and after."""
     if bench.detector.head is None:

@@ -150,12 +150,7 @@ def audit_pairs(
     )
 
 
-def pairs_of_audit(
-    source: Path,
-    folder: Path,
-    result: AuditResult,
-    settings: AuditSettings,
-) -> PairedResult:
+def pairs_of_audit(source: Path, folder: Path, result: AuditResult, settings: AuditSettings) -> PairedResult:
     """Score each pair of a table with the model, the features and the threshold of an audit, and write it beside it.
 
     Args:

@@ -118,12 +118,7 @@ class CopyFinder:
         return turned_copies(self.thumbnails, first.paths_of(one), second.paths_of(two), self.look.same)
 
     def copies(
-        self,
-        first: FeatureSet,
-        one: np.ndarray,
-        second: FeatureSet,
-        two: np.ndarray,
-        scores: np.ndarray,
+        self, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray, scores: np.ndarray
     ) -> np.ndarray:
         """Which pairs are copies: equal in content; or alike enough, and equal in features or in thumbnails.
 

@@ -64,11 +64,7 @@ EDITS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"jpeg-75": jpeg_copy, "h
 
 
 def measure_copies(
-    real: FeatureSet,
-    others: Sequence[FeatureSet],
-    detector: Detector,
-    store: Store | None,
-    thumbnails: Thumbnails,
+    real: FeatureSet, others: Sequence[FeatureSet], detector: Detector, store: Store | None, thumbnails: Thumbnails
 ) -> CopyLevels:
     """Make copies of some real pictures and see how alike the model finds them to their originals.
 

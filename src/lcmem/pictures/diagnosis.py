@@ -7,10 +7,7 @@ from PIL import UnidentifiedImageError
 from lcmem.pictures.paths import FORMATS, is_picture
 
 OTHERS = (
-    (
-        rb"\s*<(?:!doctype|html|\?xml|svg)",
-        "a web page or an SVG drawing; download it again, or export it as PNG",
-    ),
+    (rb"\s*<(?:!doctype|html|\?xml|svg)", "a web page or an SVG drawing; download it again, or export it as PNG"),
     (rb"%PDF", "a PDF document; export its pictures as PNG"),
     (rb"%!|\xc5\xd0\xd3\xc6", "a PostScript file; export it as PNG"),
     (rb"version https://git-lfs", "a placeholder of Git LFS; run git lfs pull"),

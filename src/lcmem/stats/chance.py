@@ -152,10 +152,7 @@ class Chance:
 
 
 def parted(
-    chance: Chance,
-    kinds: np.ndarray,
-    own: np.ndarray | None = None,
-    growths: Mapping[str, float] | None = None,
+    chance: Chance, kinds: np.ndarray, own: np.ndarray | None = None, growths: Mapping[str, float] | None = None
 ) -> Chance:
     """The same chance matches with their :attr:`Chance.parts`.
 

@@ -11,9 +11,7 @@ from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
 @group.command(
-    epilog=examples(
-        "lcmem benchmark ablation --data manifest.csv --recipes small,finetune --set stage1.epochs=5",
-    ),
+    epilog=examples("lcmem benchmark ablation --data manifest.csv --recipes small,finetune --set stage1.epochs=5")
 )
 @reading_options
 def ablation(

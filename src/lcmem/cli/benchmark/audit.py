@@ -10,12 +10,7 @@ from lcmem.cli.benchmark.group import Detectors, chosen_split, fail_without_numb
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
-@group.command(
-    name="audit",
-    epilog=examples(
-        "lcmem benchmark audit --data manifest.csv --detectors compact,sface",
-    ),
-)
+@group.command(name="audit", epilog=examples("lcmem benchmark audit --data manifest.csv --detectors compact,sface"))
 @reading_options
 def audit(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip with identities.")],

@@ -11,11 +11,7 @@ from lcmem.cli.pictures import AS_IS, Reading, reading_options
 from lcmem.cli.stopping import held
 
 
-@group.command(
-    epilog=examples(
-        "lcmem benchmark autoencoder --data manifest.csv --split test",
-    ),
-)
+@group.command(epilog=examples("lcmem benchmark autoencoder --data manifest.csv --split test"))
 @reading_options
 def autoencoder(
     data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet), folder or zip.")],

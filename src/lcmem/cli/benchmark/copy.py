@@ -11,9 +11,7 @@ from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
 @group.command(
-    epilog=examples(
-        "lcmem benchmark copy --data manifest.csv --detectors phash,compact --transforms blur,noise",
-    ),
+    epilog=examples("lcmem benchmark copy --data manifest.csv --detectors phash,compact --transforms blur,noise")
 )
 @reading_options
 def copy(

@@ -9,11 +9,7 @@ from lcmem.cli.app import examples
 from lcmem.cli.benchmark.group import group
 
 
-@group.command(
-    epilog=examples(
-        "lcmem benchmark joint --out lcmem-benchmark",
-    ),
-)
+@group.command(epilog=examples("lcmem benchmark joint --out lcmem-benchmark"))
 def joint(
     out: Annotated[Path, typer.Option(help="Folder with reid.csv and copy.csv; gets joint.csv, .png and .svg.")] = Path(
         "lcmem-benchmark"

@@ -11,10 +11,7 @@ from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
 @group.command(
-    name="one-vs-all",
-    epilog=examples(
-        "lcmem benchmark one-vs-all --data manifest.csv --threshold-split val",
-    ),
+    name="one-vs-all", epilog=examples("lcmem benchmark one-vs-all --data manifest.csv --threshold-split val")
 )
 @reading_options
 def one_vs_all(

@@ -23,9 +23,7 @@ SHOWN = {
 
 
 @group.command(
-    epilog=examples(
-        "lcmem benchmark reid --data manifest.csv --detectors mse,phash,compact,mine=runs/mine/stage2",
-    ),
+    epilog=examples("lcmem benchmark reid --data manifest.csv --detectors mse,phash,compact,mine=runs/mine/stage2")
 )
 @reading_options
 def reid(

@@ -10,11 +10,7 @@ from lcmem.cli.benchmark.group import fail_without_numbers, group
 from lcmem.cli.stopping import held
 
 
-@group.command(
-    epilog=examples(
-        "lcmem benchmark speed --detectors compact,phash,mse",
-    ),
-)
+@group.command(epilog=examples("lcmem benchmark speed --detectors compact,phash,mse"))
 def speed(
     detectors: Annotated[str, typer.Option(help="Comma-separated, see lcmem detectors; or all.")] = "all",
     device: Device = "cpu",
