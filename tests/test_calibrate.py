@@ -17,7 +17,7 @@ from lcmem.jobs.duplicates import find_duplicates
 from lcmem.jobs.pair import compare_pair
 from lcmem.jobs.scan_threshold import scan_threshold
 from lcmem.matching.calibration_file import CalibrationFile
-from lcmem.matching.features import extract_features
+from lcmem.matching.features import data_fingerprint, extract_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.chance import Chance
 from test_cli_help import all_commands
@@ -83,8 +83,14 @@ def test_an_audit_takes_the_same_threshold_from_it_and_cites_it(file, place, rea
 def test_the_other_commands_take_it_too(file, features, compact, faces):
     level = file.calibration(48).logit
     assert scan_threshold(features, compact, None, file=file).logit == min(level, file.levels.typical)
-    known, anew = read_thresholds(file, compact, 48), calibrate_thresholds(features, compact, 0.1)
-    assert (known.identity, known.copy) == (anew.identity, anew.copy) and file.citation in known.explanation
+    known = read_thresholds(file, compact, 48, data_fingerprint(features.keys))
+    anew = calibrate_thresholds(features, compact, 0.1)
+    assert (known.calibration.logit, known.copy) == (anew.calibration.logit, anew.copy)
+    assert file.citation in known.calibration.explanation and "other real pictures" not in known.calibration.explanation
+    assert "on other real pictures" in read_thresholds(file, compact, 48, "").calibration.explanation
+    assert (
+        known.calibration.rate == pytest.approx(anew.calibration.rate) and "seen small" in anew.calibration.explanation
+    )
     assert PrivacyFilter(compact, features, calibration=file).thresholds == known
     assert find_duplicates(features, compact, None, 0, file).threshold == min(level, file.levels.sure)
     found = compare_pair(str(faces / "s1" / "1.pgm"), str(faces / "s2" / "1.pgm"), compact, calibration=file)

@@ -19,7 +19,6 @@ from lcmem.evaluation.copy.sample import random_identities, random_pictures
 from lcmem.evaluation.copy.summary import strongest
 from lcmem.evaluation.copy.transforms import PAPER, TRANSFORMS
 from lcmem.evaluation.copy.variants import EditedCopies, Variant, edited_copy, variants_of
-from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.joint import COLOURS, joint
 from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.evaluation.tables import FAMILIES, by_family
@@ -210,10 +209,8 @@ def test_slow_detectors_compare_each_copy_with_two_strangers(people, tmp_path):
     part = CopyPart("faces", test, Calibration.of(val, "fixed"))
     found = {}
     for detector in (NCC(), SlowNCC()):
-        plain = part.plain(detector, FeatureCache(tmp_path), lambda _: None)
-        found[detector.exhaustive] = part.scores(
-            detector, FeatureCache(tmp_path), plain, Variant("noise", 0.1), lambda _: None
-        )
+        plain = part.plain(detector, tmp_path, lambda _: None)
+        found[detector.exhaustive] = part.scores(detector, tmp_path, plain, Variant("noise", 0.1), lambda _: None)
     every, few = found[True], found[False]
     np.testing.assert_allclose(few.own, every.own, atol=1e-5)
     assert len(every.others) == 18 * 15 and len(few.others) == 6 + 12, "of three pictures of one person, one and two"

@@ -17,6 +17,7 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.generation.filter import PrivacyFilter
+from lcmem.generation.metric import MemorizationRate
 from lcmem.generation.pipelines import PipelineSampler
 from lcmem.generation.regenerate import generate_private, try_seeds
 from lcmem.generation.thresholds import Thresholds
@@ -24,6 +25,7 @@ from lcmem.generation.tries import picture_of
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.model import NetworkSettings, SiameseNetwork
 from lcmem.pictures.image import load_levels, load_picture
+from lcmem.stats.calibration import given
 from lcmem.stats.chance import ROUNDING
 
 pytestmark = pytest.mark.usefixtures("looks_once")
@@ -77,8 +79,8 @@ def test_what_a_small_generator_remembers_is_found(privacy, real):
 def test_copies_people_and_strangers(privacy, real, strangers, compact):
     assert not privacy(real.paths).novel.any()
     assert privacy(strangers).novel.mean() >= 0.8, "six people of one unfamiliar kind can promise no small rate"
-    level = privacy.thresholds.identity
-    split = PrivacyFilter(compact, real, calibration=Thresholds(level, float(compact.bias) - 1e-3, "given"))
+    level = privacy.thresholds.calibration.logit
+    split = PrivacyFilter(compact, real, calibration=Thresholds(given(level, level, None), float(compact.bias) - 1e-3))
     assert set(split(real.paths[:5]).table["verdict"]) == {"copy"}
     other = [path for path in real.paths if path not in real.paths[:10]]
     alone = PrivacyFilter(compact, real.rows(range(10)), calibration=split.thresholds)
@@ -126,7 +128,7 @@ def test_a_detector_without_a_head_filters_too(real, strangers):
 
 def test_bad_thresholds(compact, real):
     with pytest.raises(LCMemError, match="not both"):
-        PrivacyFilter(compact, real, threshold=0.5, calibration=Thresholds(0.0, 1.0, ""))
+        PrivacyFilter(compact, real, threshold=0.5, calibration=Thresholds(given(0.0, 0.0, None), 1.0))
     with pytest.raises(LCMemError, match="between 0 and 1"):
         PrivacyFilter(compact, real, threshold=5)
     with pytest.raises(LCMemError, match="between 0 and 1"):
@@ -175,9 +177,9 @@ def test_a_sampler_that_only_gives_training_pictures_ends_with_a_report(privacy,
 
 def test_another_real_set_is_another_run(compact, privacy, real, safe, tmp_path):
     """Also where no score is too high for the same identity."""
-    few = PrivacyFilter(compact, real.rows([0, 1, 2]), calibration=Thresholds(np.inf, np.inf, ""))
+    few = PrivacyFilter(compact, real.rows([0, 1, 2]), calibration=Thresholds(given(np.inf, np.inf, None), np.inf))
     generate_private(drawer(real, safe), few, 2, out=tmp_path / "run")
-    other = PrivacyFilter(compact, real.rows([3, 4, 5]), calibration=Thresholds(np.inf, np.inf, ""))
+    other = PrivacyFilter(compact, real.rows([3, 4, 5]), calibration=Thresholds(given(np.inf, np.inf, None), np.inf))
     with pytest.raises(LCMemError, match="another"):
         generate_private(drawer(real, safe), other, 2, out=tmp_path / "run")
 
@@ -231,10 +233,10 @@ def test_a_picture_that_was_deleted_is_drawn_again(privacy, real, safe, tmp_path
     run = partial(generate_private, noted, privacy, 6, max_tries=4, out=tmp_path)
     before = run()
     pictures = {number: picture_of(path) for number, path in before.kept.items()}
-    for number in (2, 5):
-        before.kept[number].unlink()
+    before.kept[2].unlink()
+    before.kept[5].write_bytes(before.kept[5].read_bytes()[:-20])
     drawn.clear()
-    with pytest.warns(LCMemWarning, match=r"2 samples were deleted \(2, 5\); they are drawn again"):
+    with pytest.warns(LCMemWarning, match=r"2 samples are gone or damaged \(2, 5\); they are drawn again"):
         again = run()
     assert drawn == [2, 5], "the try that was kept, and no earlier one"
     pd.testing.assert_frame_equal(again.tries, before.tries, check_exact=False, atol=1e-4)
@@ -249,8 +251,57 @@ def test_bad_samplers_and_numbers(privacy):
         generate_private(lambda numbers, seeds: np.zeros((3, 8, 8, 3), np.uint8), privacy, 2)
     with pytest.raises(LCMemError, match="at least 1"):
         generate_private(lambda numbers, seeds: [], privacy, 0)
-    with pytest.raises(LCMemError, match="NaN"):
-        generate_private(lambda numbers, seeds: np.full((2, 3, 19, 19), np.nan, np.float32), privacy, 2)
+    with pytest.raises(LCMemError, match="seed at least 0"):
+        generate_private(lambda numbers, seeds: [], privacy, 1, seed=-1)
+
+
+@pytest.mark.parametrize("nothing", [0.0, 0.5, np.nan])
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_what_shows_nothing_is_drawn_again(privacy, safe, nothing, kind):
+    """Black pictures, such as a safety checker gives, and what is not a number; a rate does not count them either."""
+    pictures = np.stack([load_levels(path, 64) for path in safe[:2]]).astype(np.float32) / 255
+
+    def draw(numbers, seeds):
+        made = pictures[numbers].copy()
+        made[numbers > 0] = nothing
+        return kind(made)
+
+    found = generate_private(draw, privacy, 2, max_tries=2)
+    assert list(found.kept) == [0] and found.given_up == [1] and found.summary["showed_nothing"] == 2
+    assert found.summary["matches_at_first_try"] == 0
+    if nothing == nothing:
+        verdicts = privacy(draw(np.arange(2), None))
+        assert verdicts.table["verdict"].tolist() == ["no match", "shows nothing"] and not verdicts.matched.any()
+        rate = MemorizationRate(privacy.detector, privacy.real.manifest, threshold=0.5)
+        rate.update(torch.as_tensor(draw(np.arange(2), None)))
+        assert int(rate.total) == 1
+
+
+def test_samples_and_real_pictures_of_any_form(privacy, real, safe):
+    whole = privacy(safe[:3]).table
+    assert privacy(path for path in safe[:3]).table.equals(whole), "what a generator yields"
+    halves = torch.stack([torch.from_numpy(load_levels(path, 64)) for path in safe[:3]]).bfloat16() / 255
+    assert privacy(halves).table["verdict"].tolist() == privacy(halves.float()).table["verdict"].tolist()
+    listed = PrivacyFilter(privacy.detector, real.paths[:4], threshold=0.5)
+    assert listed.real.manifest.paths == real.paths[:4]
+    assert listed(safe[0], against=real.paths[1]).table["real"].tolist() == [real.paths[1]]
+    with pytest.raises(LCMemError, match="are files"):
+        PrivacyFilter(privacy.detector, [Image.new("RGB", (64, 64))], threshold=0.5)
+
+
+@pytest.mark.parametrize("detector", ["phash", "compact-latent"])
+def test_a_threshold_that_nothing_reaches_is_refused(real, detector):
+    with pytest.raises(LCMemError, match="no two pictures reach the threshold"):
+        PrivacyFilter(detector, real.rows(range(3)), threshold=0.99)
+
+
+def test_samples_go_to_a_folder_of_their_own(privacy, tmp_path):
+    (tmp_path / "real" / "ann").mkdir(parents=True)
+    (tmp_path / "file").write_text("x")
+    for place, words in (("real", "holds other files"), ("file", "a file")):
+        with pytest.raises(LCMemError, match=words):
+            generate_private(lambda numbers, seeds: [], privacy, 1, out=tmp_path / place)
+    assert list((tmp_path / "real").iterdir()) == [tmp_path / "real" / "ann"]
 
 
 def test_a_full_disk_loses_nothing(privacy, real, safe, tmp_path, monkeypatch):
@@ -337,7 +388,7 @@ def latent_detector(vae):
 
 
 def test_latents_are_judged_without_decoding(latent_pipeline, latent_detector, real):
-    privacy = PrivacyFilter(latent_detector, real.rows(range(5)), threshold=0.999999)
+    privacy = PrivacyFilter(latent_detector, real.rows(range(5)), threshold=0.9)
     options = {"prompt_embeds": torch.zeros(1, 4, 8), "guidance_scale": 1.0, "num_inference_steps": 2}
     sampler = PipelineSampler(latent_pipeline, latents=True, height=64, width=64, **options)
     on_latents = privacy.on_latents(latent_pipeline.vae)

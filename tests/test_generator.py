@@ -142,12 +142,12 @@ def known(rng):
 
 def test_the_five_strategies(known):
     own = known.predictions[known.fold[7], 7]
-    assert np.array_equal(STRATEGIES["Prediction"](known, 0)[7], own)
-    assert np.array_equal(STRATEGIES["Prediction + Label"](known, 0)[7], [*own, *known.labels[7]])
+    assert np.array_equal(STRATEGIES["Prediction"](known)[7], own)
+    assert np.array_equal(STRATEGIES["Prediction + Label"](known)[7], [*own, *known.labels[7]])
     mean = known.predictions[:, 7].mean(0)
-    np.testing.assert_allclose(STRATEGIES["Ensemble"](known, 0)[7], mean)
-    np.testing.assert_allclose(STRATEGIES["Ensemble + Label"](known, 0)[7], [*mean, *known.labels[7]])
-    noise = STRATEGIES["Label + Noise"](known, 0) - known.labels
+    np.testing.assert_allclose(STRATEGIES["Ensemble"](known)[7], mean)
+    np.testing.assert_allclose(STRATEGIES["Ensemble + Label"](known)[7], [*mean, *known.labels[7]])
+    noise = STRATEGIES["Label + Noise"](known) - known.labels
     wanted = np.median(np.linalg.norm(known.own - known.labels, axis=1))
     assert np.median(np.linalg.norm(noise, axis=1)) == pytest.approx(wanted, rel=0.03)
     for name in STRATEGIES:

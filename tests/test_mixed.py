@@ -193,7 +193,7 @@ def test_the_console_and_the_card_name_each_threshold(found, capsys):
 
 def test_a_filter_judges_by_the_dataset_of_the_real_picture(found, tables):
     privacy = PrivacyFilter("phash", tables / "real.csv")
-    assert privacy.thresholds.levels == pytest.approx(found.calibration.levels)
+    assert privacy.thresholds.calibration.levels == pytest.approx(found.calibration.levels)
     made = pd.read_csv(tables / "synthetic.csv")["path"].tolist()
     refused = privacy(made).table["verdict"] != "no match"
     assert refused.tolist() == found.to_frame()["match"].tolist(), "as an audit does"

@@ -87,7 +87,7 @@ def test_the_numbers_are_the_same_and_files_are_found_by_their_hash(sets, audits
 
 def test_the_same_folder_is_used_again_but_never_after_an_open_audit(sets, audits, compact):
     before = json.loads((sets / "private" / "made-by.json").read_text())["audit"]
-    assert all(place.startswith("sha256:") for place in before.values())
+    assert all(place.startswith("scrypt:") for place in before.values())
     options = {"holdout": sets / "holdouts", "model": compact, "workers": 0, "private": True}
     with pytest.raises(LCMemError, match="holds an audit with names and pictures"):
         lcmem.audit(sets / "reals", sets / "table.csv", out=sets / "open", **options)

@@ -10,7 +10,7 @@ import lcmem
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.matching.strangers import FEWEST, STRANGERS, split_people
 from lcmem.pictures.manifest import Manifest
-from lcmem.stats.chance import Chance
+from lcmem.stats.chance import Chance, parted
 
 pytestmark = pytest.mark.usefixtures("looks_once")
 TORN = ("s3", "s7", "s11")
@@ -49,8 +49,7 @@ def test_the_folder_and_the_report_show_them(found, torn):
     pd.testing.assert_frame_equal(AuditResult.load(torn / "out").strangers, found.strangers)
     page = (torn / "out" / "index.html").read_text(encoding="utf-8")
     shown = page[page.index("two identities that are most alike") :]
-    level = found.strangers["threshold_without"][0]
-    assert found.strangers["threshold_without"][1:].isna().all() and f"<td>{level:.2f}</td>" in shown
+    assert found.strangers["threshold_without"].isna().all(), "without the first pair there would be none either"
     assert "again s" in shown and shown.count('class="stranger" src="data:image/jpeg') == 2 * min(len(table), 15)
 
 
@@ -67,6 +66,11 @@ def test_the_threshold_without_the_first_pair(torn, orl, compact):
     level = lcmem.audit(Manifest(right), made, model=compact, workers=0).calibration.logit
     assert abs(first["threshold_without"] - level) < 0.2 * (found.calibration.logit - level)
     more = int((found.scores["synthetic"] >= first["threshold_without"]).sum())
+    page = found.save(torn / "two").read_text(encoding="utf-8")
+    assert (
+        f"<td>{first['threshold_without']:.2f}</td>" in page and found.strangers["threshold_without"][1:].isna().all()
+    )
+    assert AuditResult.load(torn / "two").strangers["threshold_without"][0] == pytest.approx(first["threshold_without"])
     [note] = [note for note in found.summary["notes"] if note.startswith("Two identities alone")]
     assert f"{more} instead of {found.memorization.count} pictures" in note and more >= 2 * found.memorization.count
 
@@ -89,11 +93,24 @@ def test_a_holdout_tells_of_people_with_two_names(rng, people):
             pairs = rng.normal(size=people // 2).repeat(2)  # best matches of one set come in mutual pairs
             pairs[: 2 * dirty] += 6
             held = rng.normal(size=people)
-            control = SimpleNamespace(scores=held, clusters=np.arange(len(held)))
-            notes.append(len(split_people(Chance(pairs, np.arange(people), mutual=True), control)))
+            control = SimpleNamespace(scores=held, clusters=np.arange(people), kinds=np.full(people, ""))
+            notes.append(len(split_people(Chance(pairs, np.arange(people), mutual=True), control)[0]))
         warned.append(np.mean(notes))
     assert warned[0] <= 0.08 and warned[1] > 0.95
-    assert split_people(Chance(pairs, np.arange(people), mutual=True), None) == []
+    assert split_people(Chance(pairs, np.arange(people), mutual=True), None) == ([], {})
+
+
+def test_each_kind_is_held_against_holdout_pictures_of_its_kind(rng):
+    """Strangers of one kind are more alike than those of another, of which the holdout is."""
+    scores = np.concatenate([rng.normal(size=100).repeat(2), 50 + rng.normal(size=100).repeat(2)])
+    kinds = np.repeat(["faces", "x-rays"], 200)
+    chance = parted(Chance(scores, np.arange(400), mutual=True), kinds)
+    held = SimpleNamespace(scores=rng.normal(size=200), clusters=np.arange(200), kinds=np.full(200, "faces"))
+    assert split_people(chance, held) == ([], {})
+    scores[:40] += 6
+    notes, highest = split_people(parted(Chance(scores, np.arange(400), mutual=True), kinds), held)
+    assert len(notes) == 1 and list(highest) == ["faces"] and highest["faces"] == held.scores.max()
+    assert split_people(parted(Chance(scores, np.arange(400), mutual=True), kinds), held, ["faces"]) == ([], {})
 
 
 def test_nothing_depends_on_the_order_of_the_tables(found, torn, compact):

@@ -106,12 +106,6 @@ def fill_module(module: torch.nn.Module, state: Mapping[str, Tensor], origin: st
     module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
 
 
-def write_weights(module: torch.nn.Module, target: Path, dtype: torch.dtype) -> None:
-    """Write a module's tensors as safetensors."""
-    state = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in module.state_dict().items()}
-    save_file(state, target, metadata={"format": "pt"})
-
-
 def save_checkpoint(
     folder: str | os.PathLike[str],
     module: torch.nn.Module,
@@ -145,8 +139,9 @@ def save_checkpoint(
 
 
 def _write_files(folder: Path, module: torch.nn.Module, card: dict[str, Any], dtype: torch.dtype, name: str) -> None:
+    state = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in module.state_dict().items()}
     with replacing(folder / WEIGHTS) as partial:
-        write_weights(module, partial, dtype)
+        save_file(state, partial, metadata={"format": "pt"})
     write_json(card, folder / name)
 
 

@@ -93,11 +93,12 @@ def downscale(pictures: Tensor, factor: float) -> Tensor:
 def jpeg(pictures: Tensor, quality: Tensor) -> Tensor:
     """Compress as JPEG with ``quality`` ``[B]`` (1 to 100)."""
     levels = (pictures * 255).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    coded = np.stack([_jpeg(picture, int(q)) for picture, q in zip(levels, quality, strict=True)])
+    coded = np.stack([jpeg_coded(picture, int(q)) for picture, q in zip(levels, quality, strict=True)])
     return torch.from_numpy(coded).permute(0, 3, 1, 2).contiguous().to(pictures.device, pictures.dtype).div_(255)
 
 
-def _jpeg(levels: np.ndarray, quality: int) -> np.ndarray:
+def jpeg_coded(levels: np.ndarray, quality: int) -> np.ndarray:
+    """A picture ``[H, W, 3]`` uint8 saved as JPEG and read again."""
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer))

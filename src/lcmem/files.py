@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,11 @@ def write_text(text: str, target: Path) -> None:
         partial.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
 
 
+def finite(value: float) -> float | None:
+    """A number for JSON, which knows no infinity: None in its place."""
+    return value if isfinite(value) else None
+
+
 def write_json(content: Any, target: Path) -> None:
     """Write a JSON file for people to read as well.
 
@@ -136,9 +142,10 @@ def write_plot(figure: "Figure", target: Path) -> None:
 
 
 def write_picture(levels: "np.ndarray", target: Path) -> None:
-    """Save a picture ``[3, H, W]`` uint8 as PNG."""
+    """Save a picture ``[3, H, W]`` uint8 as PNG, in a folder that is made where it is missing."""
     from PIL import Image
 
+    target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as partial:
         Image.fromarray(levels.transpose(1, 2, 0)).save(partial, format="PNG")
 

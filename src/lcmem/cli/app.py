@@ -1,12 +1,16 @@
 """The application that commands register with, and the options that several of them share."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lcmem.cli.stopping import CommandGroup, stopping
+
+if TYPE_CHECKING:
+    from lcmem.detectors.base import Detector
 
 AUDIT, SEARCH, TRAIN, MEASURE = "Audit", "Search", "Train", "Measure"
 """Titles in ``lcmem --help``, for ``rich_help_panel`` of each command."""
@@ -45,7 +49,8 @@ Device = Annotated[
 ]
 Holdout = Annotated[str | None, typer.Option(help="Real pictures of identities that the generator never saw.")]
 FalsePositiveRate = Annotated[
-    float, typer.Option(help="What to calibrate for: share of pictures of unseen identities that may match.")
+    float | None,
+    typer.Option(help="What to calibrate for: share of pictures of unseen identities that may match. Default: 0.01."),
 ]
 CalibrationOption = Annotated[
     Path | None,
@@ -71,6 +76,20 @@ Out = Annotated[Path, typer.Option(help="Folder to write to.")]
 def resumable() -> AbstractContextManager[None]:
     """For a long job that can be started again: whoever stops it is told so."""
     return stopping("; the same command goes on where it stopped")
+
+
+def open_detector(model: str, device: str, download: bool) -> "Detector":
+    """The detector that the options name."""
+    from lcmem.detectors.entry import Options
+    from lcmem.detectors.registry import load_detector
+
+    return load_detector(model, Options(device, download))
+
+
+def warn_skipped(skipped: Iterable[tuple[str, str]]) -> None:
+    """A line for each picture (path and reason) that could not be used."""
+    for _, reason in skipped:
+        typer.secho(f"skipped: {reason}", fg="yellow", err=True)
 
 
 def quiet_trainer() -> None:

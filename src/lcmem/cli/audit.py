@@ -20,7 +20,7 @@ from lcmem.cli.app import (
     examples,
     resumable,
 )
-from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
+from lcmem.cli.pictures import AS_IS, Reading, asked_rate, read_calibration, reading_options
 from lcmem.cli.stopping import held
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def audit(
             help="Probability from which a pair is a match (similarity, if the model has no head). Default: calibrated."
         ),
     ] = None,
-    false_positive_rate: FalsePositiveRate = 0.01,
+    false_positive_rate: FalsePositiveRate = None,
     calibration: CalibrationOption = None,
     paired: Annotated[
         Path | None,
@@ -106,19 +106,20 @@ def audit(
     from lcmem.jobs.audit_settings import AuditSettings
     from lcmem.jobs.doubts import doubtful_names
     from lcmem.jobs.gate import Gate
-    from lcmem.jobs.paired import pairs_of_audit, read_pairs
+    from lcmem.jobs.paired import COLUMNS, pairs_of_audit
+    from lcmem.pairs import read_pairs
     from lcmem.progress import silent
 
     settings = AuditSettings(
         model,
         threshold,
-        false_positive_rate,
+        asked_rate(false_positive_rate),
         top_k,
         device,
         workers,
         allow_download=download,
         command=shlex.join(sys.argv),
-        calibration=read_calibration(calibration, threshold),
+        calibration=read_calibration(calibration, threshold, false_positive_rate),
         explain=explain,
         private=private,
     )
@@ -126,7 +127,7 @@ def audit(
     if private and paired is not None:
         raise LCMemError("--paired names pictures, so it does not go with --private")
     if paired is not None:
-        read_pairs(paired)  # what is wrong with it is said before anything is computed
+        read_pairs(paired, columns=COLUMNS)  # what is wrong with it is said before anything is computed
     inputs = {"real": real, "synthetic": synthetic, "holdout": holdout}
     held(claim_audit(out, inputs, settings))
     for doubt in doubtful_names(inputs):

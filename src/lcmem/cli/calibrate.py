@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import AUDIT, Device, Download, Model, Workers, app, examples
+from lcmem.cli.app import AUDIT, Device, Download, Model, Workers, app, examples, open_detector
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 from lcmem.cli.stopping import stopping
 
@@ -42,8 +42,6 @@ def calibrate(
     download: Download = False,
 ) -> None:
     """Thresholds of both verdicts on your own pictures, with what they promise, for every command that decides."""
-    from lcmem.detectors.entry import Options
-    from lcmem.detectors.registry import load_detector
     from lcmem.jobs.calibrate import Asked, calibrate_pictures
     from lcmem.jobs.output import claim_file
 
@@ -52,7 +50,7 @@ def calibrate(
     pictures = reading.pictures(real)
     unseen = None if holdout is None else reading.pictures(holdout)
     with stopping("; nothing was kept, but an atlas from lcmem index keeps what is encoded, and can be calibrated"):
-        detector = load_detector(model, Options(device, download))
+        detector = open_detector(model, device, download)
         found = calibrate_pictures(pictures, detector, out, holdout=unseen, asked=asked, workers=workers)
     print_calibration(found, out)
 

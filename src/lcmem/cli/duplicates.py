@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import SEARCH, CalibrationOption, Device, Download, Model, Workers, app, examples
+from lcmem.cli.app import (
+    SEARCH,
+    CalibrationOption,
+    Device,
+    Download,
+    Model,
+    Workers,
+    app,
+    examples,
+    open_detector,
+    warn_skipped,
+)
 from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
 
 if TYPE_CHECKING:
@@ -36,8 +47,6 @@ def duplicates(
     download: Download = False,
 ) -> None:
     """Groups of pictures that are copies of each other or show the same identity."""
-    from lcmem.detectors.entry import Options
-    from lcmem.detectors.registry import load_detector
     from lcmem.jobs.duplicates import find_duplicates
     from lcmem.jobs.output import claim_file
     from lcmem.matching.compare import given_score
@@ -46,13 +55,12 @@ def duplicates(
     file = read_calibration(calibration, threshold)
     claim_file(out, {"pictures": pictures})
     source = reading.pictures(pictures)
-    detector = load_detector(model, Options(device, download))
+    detector = open_detector(model, device, download)
     level = None if threshold is None else given_score(threshold, detector)
     features = extract_features(source, detector, None, workers=workers)
     found = find_duplicates(features, detector, level, workers, file)
     found.write(out)
-    for _, reason in features.skipped:
-        typer.secho(f"skipped: {reason}", fg="yellow", err=True)
+    warn_skipped(features.skipped)
     print_duplicates(found, len(features.manifest), out)
     if file is not None:
         typer.echo(f"calibration: {file.citation}")

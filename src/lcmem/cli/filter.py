@@ -16,9 +16,10 @@ from lcmem.cli.app import (
     Workers,
     app,
     examples,
+    open_detector,
     resumable,
 )
-from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
+from lcmem.cli.pictures import AS_IS, Reading, asked_rate, read_calibration, reading_options
 
 if TYPE_CHECKING:
     from lcmem.pictures.manifest import Manifest
@@ -40,7 +41,7 @@ def filter(
         float | None,
         typer.Option(help="Probability from which a picture is a match. Default: calibrated on the real pictures."),
     ] = None,
-    false_positive_rate: FalsePositiveRate = 0.01,
+    false_positive_rate: FalsePositiveRate = None,
     calibration: CalibrationOption = None,
     files: Annotated[
         str, typer.Option(help="What to do with pictures that pass: copy, link (hard links) or none (only the table).")
@@ -52,28 +53,38 @@ def filter(
     download: Download = False,
 ) -> None:
     """Keep the synthetic pictures that neither copy a real one nor show one of the real identities."""
-    from lcmem.detectors.entry import Options
-    from lcmem.detectors.registry import load_detector
+    from lcmem.atlas.card import is_atlas
+    from lcmem.errors import LCMemError
     from lcmem.generation.filter import PrivacyFilter
-    from lcmem.jobs.filter import filter_pictures
+    from lcmem.jobs.filter import check_copyable, filter_pictures
     from lcmem.jobs.output import check_output
     from lcmem.pictures.set_depth import same_depth
 
-    file = read_calibration(calibration, threshold)
+    file = read_calibration(calibration, threshold, false_positive_rate)
     inputs = {"synthetic": synthetic, "against": against}
     check_output(out, "filter", inputs)
     real = reading.pictures(against)
-    sets = same_depth({"against": real, "synthetic": Reading(root=reading.root).manifest(synthetic)})
+    if is_atlas(synthetic):
+        raise LCMemError(f"{synthetic}: an atlas, but what is filtered are pictures; name their folder, zip or table")
+    sets = same_depth({"against": real, "synthetic": Reading(identities=False, root=reading.root).manifest(synthetic)})
     pictures = cast("Manifest", sets["synthetic"])
+    check_copyable(pictures, files)  # before anything is computed
     with resumable():
-        detector = load_detector(model, Options(device, download))
+        detector = open_detector(model, device, download)
         privacy = PrivacyFilter(
-            detector, real, threshold=threshold, calibration=file, false_positive_rate=false_positive_rate
+            detector, real, threshold=threshold, calibration=file, false_positive_rate=asked_rate(false_positive_rate)
         )
         summary = filter_pictures(pictures, privacy, out, files=files, inputs=inputs, workers=workers)
     rejected = ", ".join(f"{count} {name}" for name, count in summary["rejected"].items()) or "none rejected"
     typer.echo(f"{summary['kept']} of {summary['synthetic']} pictures pass; {rejected}")
     typer.echo(summary["threshold_explanation"])
+    if summary["real_not_here"]:
+        typer.secho(
+            f"{summary['real_not_here']} of {summary['real']} real pictures are not here, or not as they were: copies "
+            "of them are told by their score alone",
+            fg="yellow",
+            err=True,
+        )
     if summary["skipped"]:
         typer.secho(f"{summary['skipped']} pictures were skipped, see {out / 'skipped.csv'}", fg="yellow", err=True)
     typer.echo(f"table: {out / 'filter.csv'}" + ("" if files == "none" else f"    pictures: {out / 'kept'}"))

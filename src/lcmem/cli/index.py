@@ -5,7 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import SEARCH, Device, Download, Model, RayWorkers, Workers, app, examples, resumable
+from lcmem.cli.app import (
+    SEARCH,
+    Device,
+    Download,
+    Model,
+    RayWorkers,
+    Workers,
+    app,
+    examples,
+    open_detector,
+    resumable,
+    warn_skipped,
+)
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 from lcmem.cli.stopping import held
 
@@ -42,13 +54,11 @@ def index(
     """Make an atlas of pictures. Run again, it follows them: what is gone goes, only what is new is encoded."""
     from lcmem.atlas import Atlas, fill_atlas
     from lcmem.cluster.encode import encoded_distributed
-    from lcmem.detectors.entry import Options
-    from lcmem.detectors.registry import load_detector
     from lcmem.jobs.output import claim_store
 
     held(claim_store(out, "atlas", {"pictures": pictures}))
     manifest = reading.manifest(pictures)
-    detector = load_detector(model, Options(device, download))
+    detector = open_detector(model, device, download)
     atlas = Atlas.create(out, detector)
     with resumable():
         encode = None if ray_workers is None else encoded_distributed(detector, ray_workers)
@@ -64,5 +74,4 @@ def print_filling(done: "Filled") -> None:
     reused = len(done.stored) - done.encoded
     speed = f" at {done.encoded / done.seconds:.1f} a second" if done.encoded else ""
     typer.echo(f"{done.encoded} pictures encoded{speed}, {reused} reused, {len(done.skipped)} skipped")
-    for _, reason in done.skipped:
-        typer.secho(f"skipped: {reason}", fg="yellow", err=True)
+    warn_skipped(done.skipped)

@@ -16,8 +16,9 @@ from lcmem.cli.app import (
     app,
     examples,
     resumable,
+    warn_skipped,
 )
-from lcmem.cli.pictures import AS_IS, Reading, reading_options
+from lcmem.cli.pictures import AS_IS, Reading, asked_rate, reading_options
 from lcmem.cli.stopping import held, stopping
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def metrics(
     threshold: Annotated[
         float | None, typer.Option(help="Probability from which a pair is a match. Default: calibrated.")
     ] = None,
-    false_positive_rate: FalsePositiveRate = 0.01,
+    false_positive_rate: FalsePositiveRate = None,
     out: Annotated[Path | None, typer.Option(help="Folder for features, the audit and metrics.json.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     reading: Reading = AS_IS,
@@ -71,11 +72,12 @@ def metrics(
             holdout=None if holdout is None else reading.pictures(holdout),
             paired=paired,
             threshold=threshold,
-            false_positive_rate=false_positive_rate,
+            false_positive_rate=asked_rate(false_positive_rate),
             out=out,
             workers=workers,
         )
     print_metrics(found, json)
+    warn_skipped(found.skipped)
 
 
 def print_metrics(found: "Metrics", as_json: bool) -> None:

@@ -101,14 +101,26 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def read_calibration(place: Path | None, threshold: float | None = None) -> "CalibrationFile | None":
+def asked_rate(rate: float | None) -> float:
+    """The false positive rate that was asked for, or the usual one."""
+    from lcmem.stats.calibration import DEFAULT_RATE
+
+    return DEFAULT_RATE if rate is None else rate
+
+
+def read_calibration(
+    place: Path | None, threshold: float | None = None, rate: float | None = None
+) -> "CalibrationFile | None":
     """What ``--calibration`` names; None where it was not given.
 
     Raises:
-        LCMemError: It is missing, damaged, or something else; or a threshold was given as well.
+        LCMemError: It is missing, damaged, or something else; or a threshold or a rate was given as well.
     """
+    from lcmem.errors import LCMemError
     from lcmem.matching.calibration_file import CalibrationFile
     from lcmem.stats.calibration import check_one_threshold
 
     check_one_threshold(threshold, place)
+    if place is not None and rate is not None:
+        raise LCMemError("give a false positive rate or a calibration, not both: the file was made for a rate")
     return None if place is None else CalibrationFile.read(place)

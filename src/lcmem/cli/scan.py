@@ -16,6 +16,7 @@ from lcmem.cli.app import (
     Workers,
     app,
     examples,
+    open_detector,
     resumable,
 )
 from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
@@ -49,8 +50,6 @@ def scan(
     download: Download = False,
 ) -> None:
     """Score every pair, exactly: best matches, all matches, and the histogram of scores by identity."""
-    from lcmem.detectors.entry import Options
-    from lcmem.detectors.registry import load_detector
     from lcmem.jobs.output import check_output
     from lcmem.jobs.scan import scan_sets
     from lcmem.matching.compare import given_score
@@ -60,7 +59,7 @@ def scan(
     one = reading.pictures(queries)
     two = None if gallery is None else reading.pictures(gallery)
     with resumable():
-        detector = load_detector(model, Options(device, download))
+        detector = open_detector(model, device, download)
         if threshold is not None:
             given_score(threshold, detector)  # wrong before anything is encoded
         summary = scan_sets(

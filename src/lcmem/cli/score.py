@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import SEARCH, CalibrationOption, Device, Download, Model, Workers, app, examples
+from lcmem.cli.app import (
+    SEARCH,
+    CalibrationOption,
+    Device,
+    Download,
+    Model,
+    Workers,
+    app,
+    examples,
+    open_detector,
+    warn_skipped,
+)
 from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
 
 if TYPE_CHECKING:
@@ -45,8 +56,6 @@ def compare(
     download: Download = False,
 ) -> None:
     """Do two pictures show the same identity, or is one an edited copy of the other?"""
-    from lcmem.detectors.entry import Options
-    from lcmem.detectors.registry import load_detector
     from lcmem.jobs.output import claim_file
     from lcmem.jobs.pair import compare_pair
     from lcmem.matching.features import extract_features
@@ -55,7 +64,7 @@ def compare(
     file = read_calibration(calibration, threshold)
     target = None if explain is None else claim_file(explain, {"a": a, "b": b}, (".png",), "--explain")
     source = None if against is None else reading.pictures(against)
-    detector = load_detector(model, Options(device, download))
+    detector = open_detector(model, device, download)
     known = None if source is None else extract_features(source, detector, None, workers=workers)
     one, other = alike([a, b], source)
     found = compare_pair(one, other, detector, threshold=threshold, against=known, calibration=file)
@@ -111,8 +120,6 @@ def score(
     download: Download = False,
 ) -> None:
     """Add logit and probability (or similarity) to each pair of a table; unreadable pictures leave them empty."""
-    from lcmem.detectors.entry import Options
-    from lcmem.detectors.registry import load_detector
     from lcmem.jobs.output import claim_file
     from lcmem.jobs.score import score_table
     from lcmem.pictures.manifest import Manifest
@@ -121,8 +128,7 @@ def score(
     target = out or pairs.with_name(f"{pairs.stem}.scored{suffix}")
     claim_file(target, {"pairs": pairs, "data": data})
     manifest = None if data is None else Manifest.read(data)
-    detector = load_detector(model, Options(device, download))
+    detector = open_detector(model, device, download)
     scored, skipped = score_table(pairs, detector, target, data=manifest, workers=workers)
     typer.echo(f"{scored} pairs scored: {target}")
-    for _, reason in skipped:
-        typer.secho(f"skipped: {reason}", fg="yellow", err=True)
+    warn_skipped(skipped)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lcmem.cli.app import SEARCH, Device, Download, Model, app, examples
+from lcmem.cli.app import SEARCH, Device, Download, Model, app, examples, open_detector
 
 
 @app.command(
@@ -25,11 +25,9 @@ def search(
     import json
 
     import lcmem
-    from lcmem.detectors.entry import Options
-    from lcmem.detectors.registry import load_detector
     from lcmem.jobs.search import search_atlas
 
-    found = search_atlas(lcmem.Atlas.open(atlas), pictures, load_detector(model, Options(device, download)), top_k)
+    found = search_atlas(lcmem.Atlas.open(atlas), pictures, open_detector(model, device, download), top_k)
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:

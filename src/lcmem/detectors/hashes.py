@@ -20,6 +20,8 @@ class HashDetector(Detector):
         fingerprint: Names the function and its version.
     """
 
+    span = (-1.0, 0.0)
+
     def __init__(self, name: str, bits: Callable[[np.ndarray], np.ndarray], fingerprint: str) -> None:
         self.name, self.bits, self.fingerprint = name, bits, fingerprint
 

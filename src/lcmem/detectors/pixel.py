@@ -27,6 +27,7 @@ class NegativeMSE(_Pixels):
     """Minus the mean squared error of pixels in [0, 1]."""
 
     name = "mse"
+    span = (-1.0, 0.0)
 
     def similarity(self, u: Tensor, v: Tensor) -> Tensor:
         """``[N]`` float64, at most 0."""

@@ -13,7 +13,6 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from lcmem.detectors.each import OK
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
-from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.evaluation.tables import write_csv
 from lcmem.pairs import identity_pairs
@@ -91,7 +90,7 @@ def _measured(checkpoint: Path, tested: Manifest, cache: Path, recipe: Recipe, o
     detector = LCMem.load(checkpoint, device=options.device, allow_download=options.allow_download)
     detector.name = checkpoint.parent.name
     pictures = BenchmarkPictures.read(tested, cache, detector.size)
-    features = pictures.features(detector, FeatureCache(cache), np.arange(len(pictures)))
+    features = pictures.features(detector, cache, np.arange(len(pictures)))
     pairs = identity_pairs(pictures.manifest, protocol=recipe.pair_protocol)
     if not len(pairs):
         raise LCMemError("no identity has two pictures: nothing to classify")

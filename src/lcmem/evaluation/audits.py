@@ -139,7 +139,6 @@ def _levels(path: str) -> Tensor:
 
 
 def _save(picture: Tensor, folder: Path, number: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     write_picture(to_levels(picture)[0].numpy(), folder / f"{number:05}.png")
 
 

@@ -19,53 +19,53 @@ BATCH = 64
 KIND = "features"
 
 
-class FeatureCache:
-    """A folder with one store for each detector and variant of the pictures.
+def cached_features(
+    folder: Path,
+    detector: Detector,
+    variant: str,
+    keys: Sequence[str],
+    pictures: Callable[[np.ndarray], Tensor],
+    advance: Advance | None = None,
+) -> Tensor:
+    """Features of pictures, embedded only where they are not known.
 
     Args:
-        folder: Where; made when needed.
+        folder: Where they are kept, a store for each detector and variant; made when needed.
+        detector: Whose.
+        variant: What was done to the pictures, size included: part of the store's name.
+        keys: Content hash of each picture, ``[N]``.
+        pictures: Gives the uint8 pictures ``[B, 3, S, S]`` of some positions ``[B]``.
+        advance: Of a progress bar that counts all N; by default there is one of those that are embedded.
+
+    Returns:
+        ``[N, D]``.
+
+    Raises:
+        LCMemError: A feature is not finite.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def features(
-        self,
-        detector: Detector,
-        variant: str,
-        keys: Sequence[str],
-        pictures: Callable[[np.ndarray], Tensor],
-        advance: Advance | None = None,
-    ) -> Tensor:
-        """Features of pictures, embedded only where they are not known.
-
-        Args:
-            detector: Whose.
-            variant: What was done to the pictures, size included: part of the store's name.
-            keys: Content hash of each picture, ``[N]``.
-            pictures: Gives the uint8 pictures ``[B, 3, S, S]`` of some positions ``[B]``.
-            advance: Of a progress bar that counts all N; by default there is one of those that are embedded.
-
-        Returns:
-            ``[N, D]``.
-
-        Raises:
-            LCMemError: A feature is not finite.
-        """
-        place = self.folder / f"{detector.name}-{detector.fingerprint[:16]}-{variant}"
-        store = Store.open(place, KIND) if detector.fingerprint and (place / f"{KIND}.json").is_file() else None
-        known = np.zeros(len(keys), dtype=bool) if store is None else store.find(keys)[:, 0] >= 0
-        missing = np.flatnonzero(~known)
-        if advance is not None:
-            advance(len(keys) - len(missing))
-        bar = progress_bar(f"{detector.name}: {variant}", len(missing)) if advance is None else nullcontext(advance)
-        with bar as embedded:
-            batches = _embed(detector, missing, pictures, embedded)
-            if not detector.fingerprint:
-                return torch.cat([features for _, features in batches] or [torch.empty(0, 0)])
-            with alone_in(place):  # several benchmarks may share a cache
-                store = _keep(batches, keys, store, lambda row: Store.claim(place, _card(detector, variant, row)))
-        return torch.empty(0, 0) if store is None else torch.from_numpy(np.array(store.rows(store.find(keys))[:]))
+    place = folder / f"{detector.name}-{detector.fingerprint[:16]}-{variant}"
+    store = Store.open(place, KIND) if detector.fingerprint and (place / f"{KIND}.json").is_file() else None
+    known = np.zeros(len(keys), dtype=bool) if store is None else store.find(keys)[:, 0] >= 0
+    missing = np.flatnonzero(~known)
+    if advance is not None:
+        advance(len(keys) - len(missing))
+    bar = progress_bar(f"{detector.name}: {variant}", len(missing)) if advance is None else nullcontext(advance)
+    with bar as embedded:
+        batches = _embed(detector, missing, pictures, embedded)
+        if not detector.fingerprint:
+            return torch.cat([features for _, features in batches] or [torch.empty(0, 0)])
+        with alone_in(place):  # several benchmarks may share a cache
+            writer: Writer | None = None
+            for at, features in batches:
+                rows = features.numpy()
+                # the first row says how many features there are
+                store = store or Store.claim(place, _card(detector, variant, rows[0]))
+                writer = writer or store.writer()
+                writer.append([keys[position] for position in at], rows)
+    if store is None:
+        return torch.empty(0, 0)
+    store.reload()
+    return torch.from_numpy(np.array(store.rows(store.find(keys))[:]))
 
 
 def _embed(
@@ -79,24 +79,6 @@ def _embed(
             raise LCMemError(f"{detector.name}: features that are not finite (NaN)")
         yield at, features
         advance(len(at))
-
-
-def _keep(
-    batches: Iterator[tuple[np.ndarray, Tensor]],
-    keys: Sequence[str],
-    store: Store | None,
-    make: Callable[[np.ndarray], Store],
-) -> Store | None:
-    """Store features as they come; the store is made with the first row, which says how many features there are."""
-    writer: Writer | None = None
-    for at, features in batches:
-        rows = features.numpy()
-        store = store or make(rows[0])
-        writer = writer or store.writer()
-        writer.append([keys[position] for position in at], rows)
-    if store is not None:
-        store.reload()
-    return store
 
 
 def _card(detector: Detector, variant: str, row: np.ndarray) -> Card:

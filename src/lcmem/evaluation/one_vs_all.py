@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lcmem.detectors.base import Detector
 from lcmem.detectors.each import measure_each
 from lcmem.detectors.entry import Options
 from lcmem.errors import LCMemError
-from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
-from lcmem.evaluation.tables import write_csv, write_figure
+from lcmem.evaluation.tables import panels, write_csv, write_figure
 from lcmem.pictures.manifest import Manifest
 from lcmem.report.histogram import draw_histogram
 from lcmem.scan import ScanResult, scan
@@ -42,7 +40,7 @@ class _Set:
     datasets: np.ndarray
 
     @classmethod
-    def of(cls, pictures: BenchmarkPictures, detector: Detector, cache: FeatureCache) -> "_Set":
+    def of(cls, pictures: BenchmarkPictures, detector: Detector, cache: Path) -> "_Set":
         features = pictures.features(detector, cache, np.arange(len(pictures)))
         names = np.array(pictures.manifest.identities, dtype=object)
         identities = pd.factorize(names)[0].astype(np.int64)
@@ -103,14 +101,13 @@ def benchmark_one_vs_all(
     kept = cache or folder / "cache"
     pictures = BenchmarkPictures.read(test, kept, size)
     calibration = None if val is None else BenchmarkPictures.read(val, kept, size)
-    store = FeatureCache(kept)
     datasets = [*pictures.datasets, ALL] if len(pictures.datasets) > 1 else pictures.datasets
 
     def measure(detector: Detector) -> list[dict[str, Any]]:
         if detector.head is None:
             raise LCMemError(f"{detector.name}: the scan engine compares weighted L1 distances only")
-        tested = _Set.of(pictures, detector, store)
-        known = None if calibration is None else _Set.of(calibration, detector, store)
+        tested = _Set.of(pictures, detector, kept)
+        known = None if calibration is None else _Set.of(calibration, detector, kept)
         rows: list[dict[str, Any]] = []
         results: dict[str, ScanResult] = {}
         for dataset in datasets:
@@ -176,15 +173,10 @@ def _row(
 
 def _plot(results: dict[str, ScanResult], target: Path) -> None:
     """A panel for each dataset."""
-    columns = min(3, len(results))
-    lines = -(-len(results) // columns)
-    figure = Figure(figsize=(4 * columns, 2.3 * lines), layout="constrained")
-    panels = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes, (dataset, found) in zip(panels, results.items(), strict=False):
+    figure, every = panels(len(results), 3, (4, 2.3))
+    for axes, (dataset, found) in zip(every, results.items(), strict=True):
         draw_histogram(axes, found.histogram, 0)
         axes.set_title(dataset, fontsize=9)
         axes.set_yticks([])
-    for axes in panels[len(results) :]:
-        axes.axis("off")
     figure.supxlabel("logit (right: more alike)", fontsize=9)
     write_figure(figure, target)

@@ -1,13 +1,14 @@
 """Scores of pairs of pictures, from features that are kept or made again when they are needed."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
-from lcmem.evaluation.features import FeatureCache
+from lcmem.evaluation.features import cached_features
 from lcmem.progress import Advance
 
 BLOCK = 64
@@ -29,7 +30,7 @@ class Features:
     def __init__(
         self,
         detector: Detector,
-        cache: FeatureCache,
+        cache: Path,
         variant: str,
         keys: Sequence[str],
         pictures: Callable[[np.ndarray], Tensor],
@@ -38,7 +39,7 @@ class Features:
         self.detector, self.pictures, self.count = detector, pictures, len(keys)
         self.held = None
         if detector.fingerprint:
-            self.held = cache.features(detector, variant, keys, pictures, advance)
+            self.held = cached_features(cache, detector, variant, keys, pictures, advance)
         else:
             advance(len(keys))
 

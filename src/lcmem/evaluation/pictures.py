@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
-from lcmem.evaluation.features import FeatureCache
+from lcmem.evaluation.features import cached_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.store import StoredRows
 from lcmem.store.pictures import decode_pictures
@@ -73,7 +73,7 @@ class BenchmarkPictures:
         """The pictures at some positions ``[B]``, as uint8 ``[B, 3, S, S]``."""
         return torch.from_numpy(self.pixels[rows])
 
-    def features(self, detector: Detector, cache: FeatureCache, rows: np.ndarray) -> Tensor:
+    def features(self, detector: Detector, cache: Path, rows: np.ndarray) -> Tensor:
         """A detector's features of the pictures at some positions ``[B]``: ``[B, D]``."""
         keys = [self.keys[row] for row in rows]
-        return cache.features(detector, f"{self.size}px", keys, lambda at: self.at(rows[at]))
+        return cached_features(cache, detector, f"{self.size}px", keys, lambda at: self.at(rows[at]))

@@ -10,6 +10,7 @@ from lcmem.detectors.registry import REGISTRY
 from lcmem.files import replacing, write_table
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FAMILIES = {
@@ -56,6 +57,38 @@ def ranked(values: Sequence[float]) -> list[str]:
     best = sorted({value for value in rounded if value == value}, reverse=True)[:2]
     marks = dict(zip(best, ("**{:.3f}**", "<u>{:.3f}</u>"), strict=False))
     return ["–" if value != value else marks.get(value, "{:.3f}").format(value) for value in rounded]
+
+
+def panels(
+    count: int,
+    columns: int,
+    side: tuple[float, float],
+    margin: tuple[float, float] = (0, 0),
+    sharex: bool = False,
+    sharey: bool = False,
+) -> "tuple[Figure, list[Axes]]":
+    """A figure of so many panels, in rows of at most so many.
+
+    Args:
+        count: Panels.
+        columns: Panels of a row at most.
+        side: Width and height of a panel in inches.
+        margin: What the figure has beside them.
+        sharex: Whether all have one axis.
+        sharey: The same of the other.
+    """
+    from matplotlib.figure import Figure
+
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    size = (side[0] * columns + margin[0], side[1] * rows + margin[1])
+    figure = Figure(figsize=size, layout="constrained")
+    every = list(figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey).ravel())
+    for axes in every:
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in every[count:]:
+        axes.set_visible(False)
+    return figure, every[:count]
 
 
 def write_figure(figure: "Figure", target: Path) -> None:

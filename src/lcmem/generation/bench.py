@@ -197,8 +197,7 @@ def embedded(detector: Detector, pictures: Tensor) -> Tensor:
 
 def features_of(manifest: Manifest, detector: Detector, folder: Path) -> FeatureSet:
     """Features of pictures, kept below ``folder``."""
-    store = open_features(folder / f"features-{detector.name}", detector) if detector.fingerprint else None
-    return extract_features(manifest, detector, store)
+    return extract_features(manifest, detector, open_features(folder / f"features-{detector.name}", detector))
 
 
 def read_data(sources: list[str], datasets: list[str]) -> Manifest:

@@ -47,49 +47,29 @@ class Knowledge:
         return found
 
 
-def label_noise(known: Knowledge, seed: int) -> np.ndarray:
+def label_noise(known: Knowledge) -> np.ndarray:
     """Label + noise drawn once: as far from the label as predictions are, in the median."""
     count = known.labels.shape[1]
     distance = np.median(np.linalg.norm(known.own - known.labels, axis=1))
     scale = distance / np.sqrt(chi2.ppf(0.5, count))
-    noisy: np.ndarray = known.labels + scale * np.random.default_rng(seed).standard_normal(known.labels.shape)
+    noisy: np.ndarray = known.labels + scale * np.random.default_rng(0).standard_normal(known.labels.shape)
     return noisy
 
 
-def prediction(known: Knowledge, seed: int) -> np.ndarray:
-    """What the classifier says that did not train on the picture."""
-    return known.own
-
-
-def prediction_label(known: Knowledge, seed: int) -> np.ndarray:
-    """That and the label."""
-    return np.concatenate([known.own, known.labels], axis=1)
-
-
-def ensemble(known: Knowledge, seed: int) -> np.ndarray:
-    """The mean of all five classifiers."""
-    mean: np.ndarray = known.predictions.mean(0)
-    return mean
-
-
-def ensemble_label(known: Knowledge, seed: int) -> np.ndarray:
-    """That and the label."""
-    return np.concatenate([ensemble(known, seed), known.labels], axis=1)
-
-
-STRATEGIES: dict[str, Callable[[Knowledge, int], np.ndarray]] = {
+STRATEGIES: dict[str, Callable[[Knowledge], np.ndarray]] = {
     "Label + Noise": label_noise,
-    "Prediction": prediction,
-    "Prediction + Label": prediction_label,
-    "Ensemble": ensemble,
-    "Ensemble + Label": ensemble_label,
+    "Prediction": lambda known: known.own,
+    "Prediction + Label": lambda known: np.hstack((known.own, known.labels)),
+    "Ensemble": lambda known: known.predictions.mean(0),
+    "Ensemble + Label": lambda known: np.hstack((known.predictions.mean(0), known.labels)),
 }
-"""In the order of table 3."""
+"""In the order of table 3; the prediction is that of the classifier that did not train on the picture, the ensemble the
+mean of all five."""
 
 
-def conditions(strategy: str, known: Knowledge, seed: int = 0) -> np.ndarray:
+def conditions(strategy: str, known: Knowledge) -> np.ndarray:
     """Conditions ``[N, K]`` float32 of a strategy, each scaled to the length √K."""
-    values = STRATEGIES[strategy](known, seed)
+    values = STRATEGIES[strategy](known)
     length = np.linalg.norm(values, axis=1, keepdims=True)
     return (values / np.maximum(length, 1e-12) * values.shape[1] ** 0.5).astype(np.float32)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -26,15 +26,16 @@ from lcmem.matching.features import FeatureSet, data_fingerprint, extract_featur
 from lcmem.matching.kinds import told_apart
 from lcmem.matching.looks import RANKS
 from lcmem.matching.overview import Nearest
-from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
+from lcmem.matching.verdicts import COPY, NO_MATCH, NOTHING, SAME_IDENTITY
 from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import PictureLike, load_levels
-from lcmem.pictures.manifest import ManifestLike
+from lcmem.pictures.information import shows_little
+from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.scan import Best
 from lcmem.scan.resident import ResidentGallery
-from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold
+from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold, given
 
-Against = Sequence[int] | Sequence[str] | np.ndarray
+Against = Sequence[int] | Sequence[str] | np.ndarray | str
 """Which real picture each sample is compared with: positions, or paths."""
 
 
@@ -43,17 +44,28 @@ class Verdicts:
     """What became of some samples.
 
     Attributes:
-        table: A row for each: ``verdict`` (``copy``, ``same identity`` or ``no match``), ``logit``, ``probability``
-            and the real picture that decided it: ``real`` (path), ``identity`` ("" where unknown). Of a detector
-            without a head ``logit`` is its similarity and ``probability`` is empty.
+        table: A row for each: ``verdict`` (``copy``, ``same identity``, ``no match``, or ``shows nothing`` of a picture
+            in memory in which nearly all pixels have one colour), ``found_by`` (``score``, ``looks`` or nothing),
+            ``logit``, ``probability`` and the real picture that decided it: ``real`` (path), ``identity`` ("" where
+            unknown), ``dataset``. Of a detector without a head ``logit`` is its similarity and ``probability`` empty.
     """
 
     table: pd.DataFrame
 
     @property
     def novel(self) -> np.ndarray:
-        """``[n]`` booleans: neither a copy of a real picture nor somebody of the real set."""
+        """``[n]`` booleans: neither a copy of a real picture nor somebody of the real set, nor nothing at all."""
         return self.table["verdict"].to_numpy() == NO_MATCH
+
+    @property
+    def matched(self) -> np.ndarray:
+        """``[n]`` booleans: a copy of a real picture, or somebody of the real set."""
+        return self.table["verdict"].isin([COPY, SAME_IDENTITY]).to_numpy()
+
+    def without(self, nothing: np.ndarray) -> "Verdicts":
+        """The same, but of some ``[n]`` (booleans) that they show nothing."""
+        found = self.table.assign(verdict=self.table["verdict"].mask(nothing, NOTHING))
+        return Verdicts(found.assign(found_by=found["found_by"].mask(nothing, "")))
 
 
 class PrivacyFilter:
@@ -65,7 +77,8 @@ class PrivacyFilter:
 
     Args:
         detector: The model, or its name.
-        real: An atlas of the model, its features, or pictures, which are then encoded here.
+        real: An atlas of the model, its features, or pictures, which are then encoded here: a folder, a zip file, a
+            table, a manifest, or a list of paths.
         threshold: Probability from which a sample is a match, 0.5 in the paper (of a detector without a head: its
             similarity); all matches then count as the same identity.
         calibration: A file that ``lcmem calibrate`` wrote, or thresholds.
@@ -79,7 +92,7 @@ class PrivacyFilter:
     def __init__(
         self,
         detector: Detector | str,
-        real: Atlas | ManifestLike | FeatureSet,
+        real: Atlas | ManifestLike | FeatureSet | Sequence[str | os.PathLike[str]],
         *,
         threshold: float | None = None,
         calibration: str | os.PathLike[str] | CalibrationFile | Thresholds | None = None,
@@ -88,20 +101,26 @@ class PrivacyFilter:
         check_one_threshold(threshold, calibration)
         detector = load_detector(detector)
         self.detector = detector
-        self.real: FeatureSet = (
-            real
-            if isinstance(real, FeatureSet)
-            else extract_features(read_source(real), detector, None, title="encoding real")
-        )
+        if isinstance(real, list | tuple):
+            if not all(isinstance(each, str | os.PathLike) for each in real):
+                raise LCMemError(
+                    "the real pictures of a filter are files: paths, a folder, a zip file, a table, an atlas"
+                )
+            real = Manifest.of(os.path.abspath(each) for each in real)
+        if not isinstance(real, FeatureSet):
+            source = read_source(cast("Atlas | ManifestLike", real))
+            real = extract_features(source, detector, None, title="encoding real")
+        self.real = real
         self.real.check_usable("real")
         if isinstance(calibration, str | os.PathLike):
             calibration = CalibrationFile.read(calibration)
         if isinstance(calibration, CalibrationFile):
-            if calibration.made_on(data_fingerprint(self.real.keys)):
+            fingerprint = data_fingerprint(self.real.keys)
+            if calibration.made_on(fingerprint):
                 self.real = told_apart(self.real, detector)
-            calibration = read_thresholds(calibration, detector, len(self.real.manifest))
+            calibration = read_thresholds(calibration, detector, len(self.real.manifest), fingerprint)
         if threshold is not None:
-            calibration = Thresholds(given_score(threshold, detector), inf, f"The threshold {threshold:g} was given.")
+            calibration = Thresholds(given(given_score(threshold, detector), threshold, None), inf)
         if calibration is None:
             self.real = told_apart(self.real, detector)
             calibration = calibrate_thresholds(self.real, detector, false_positive_rate)
@@ -120,14 +139,17 @@ class PrivacyFilter:
         """Judge pictures.
 
         Args:
-            samples: A picture or several, as :func:`lcmem.pictures.batch.split_batch` takes them.
+            samples: A picture or several, as :func:`lcmem.pictures.batch.split_batch` takes them. Those in memory may
+                show nothing; of files that is an error.
             against: Of each sample the real picture that it is compared with; None compares it with all.
 
         Raises:
             PictureError: One of them cannot be read.
             LCMemError: ``against`` does not fit.
         """
-        return self.judge(self.detector.features(samples), against, split_batch(samples))
+        pictures = split_batch(samples)
+        found = self.judge(self.detector.features(pictures), against, pictures)
+        return found.without(np.array([_shows_nothing(each) for each in pictures], dtype=bool))
 
     def pictures(self, samples: Any) -> list[np.ndarray]:
         """The samples as pictures ``[3, H, W]`` uint8."""
@@ -162,20 +184,24 @@ class PrivacyFilter:
             rows = torch.from_numpy(self.real.blocks.take(positions))
             best = Best(self.detector.similarity(features, rows).double().numpy()[:, None], positions[:, None])
         verdicts, at = self.verdicts(best.logits[:, 0], best.positions[:, 0]), np.zeros(len(features), dtype=np.int64)
+        found_by = np.where(verdicts == NO_MATCH, "", "score").astype(object)
         if samples is not None and self.looks is not None:
             small = Nearest.none(len(samples))
             if against is None:
                 small = self.looks.nearest(samples)
                 best = self._including(best, small.positions, features)
-            verdicts, at = self.looks.judge(samples, best.positions, small, verdicts)
+            verdicts, at, looked = self.looks.judge(samples, best.positions, small, verdicts)
+            found_by[looked] = "looks"
         scores, positions = (np.take_along_axis(each, at[:, None], 1)[:, 0] for each in (best.logits, best.positions))
         found = self.real.manifest.table.iloc[positions]
-        columns = {"verdict": verdicts, "logit": scores, "probability": probabilities(scores, self.detector)}
-        return Verdicts(pd.DataFrame({**columns, "real": found["path"].array, "identity": found["identity"].array}))
+        columns = {"verdict": verdicts, "found_by": found_by, "logit": scores}
+        columns["probability"] = probabilities(scores, self.detector)
+        names = {"real": "path", "identity": "identity", "dataset": "dataset"}
+        return Verdicts(pd.DataFrame(columns | {name: found[column].array for name, column in names.items()}))
 
     def verdicts(self, scores: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """The verdict of each score ``[n]`` with the real picture at a position ``[n]``."""
-        identity = self.thresholds.of_kinds(self.real.kinds[positions])
+        identity = self.thresholds.calibration.thresholds(self.real.kinds[positions])
         known = [scores >= self.thresholds.copy, scores >= identity]
         return np.select(known, [COPY, SAME_IDENTITY], NO_MATCH).astype(object)
 
@@ -185,6 +211,8 @@ class PrivacyFilter:
         Raises:
             LCMemError: Another number than samples, a path that is not there, or a position outside.
         """
+        if isinstance(against, str | os.PathLike):
+            against = [os.fspath(against)]
         if len(against) != count:
             raise LCMemError(f"{len(against)} real pictures for {count} samples; give one for each")
         wanted = np.asarray(against)
@@ -215,3 +243,8 @@ class PrivacyFilter:
     def _gallery(self) -> ResidentGallery:
         assert self.detector.head is not None
         return ResidentGallery(self.real.blocks, self.detector.head)
+
+
+def _shows_nothing(sample: PictureLike) -> bool:
+    """Whether a picture in memory does, such as what a safety checker blacks out; of files that was an error before."""
+    return not isinstance(sample, str | os.PathLike) and shows_little(load_levels(sample))

@@ -33,6 +33,8 @@ class LatentFilter:
         Raises:
             LCMemError: Latents of another shape, or not finite.
         """
+        if not isinstance(samples, Tensor):
+            raise LCMemError(f"latents are a tensor [n, {self.shape}], not a {type(samples).__name__}")
         if samples.ndim != 4 or tuple(samples.shape[1:]) != self.shape:
             raise LCMemError(f"latents of shape {tuple(samples.shape)}; the detector takes [n, {self.shape}]")
         if not bool(samples.isfinite().all()):

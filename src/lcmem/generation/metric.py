@@ -55,7 +55,7 @@ class MemorizationRate(Metric):
         self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, images: Tensor) -> None:
-        """Count the matches of pictures ``[N, 3, H, W]``, uint8 or in [0, 1].
+        """Count the matches of pictures ``[N, 3, H, W]``, uint8 or in [0, 1]; those that show nothing do not count.
 
         Raises:
             LCMemError: Another shape.
@@ -63,9 +63,9 @@ class MemorizationRate(Metric):
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise LCMemError(f"pictures of shape {tuple(images.shape)}; the metric takes [N, 3, H, W]")
-        novel = self.filter(images.detach().cpu()).novel
-        self.matched += int((~novel).sum())
-        self.total += len(novel)
+        found = self.filter(images.detach().cpu())
+        self.matched += int(found.matched.sum())
+        self.total += int((found.matched | found.novel).sum())
 
     def compute(self) -> Tensor:
         """The share of all pictures since the last reset, a scalar; NaN without any."""

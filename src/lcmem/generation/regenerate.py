@@ -2,17 +2,21 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from torch import Tensor
 
 from lcmem.errors import LCMemError
+from lcmem.files import alone_in
 from lcmem.generation.filter import Against, PrivacyFilter
 from lcmem.generation.latent_filter import LatentFilter
-from lcmem.generation.tries import PrivateSamples, TryRecord
+from lcmem.generation.tries import PrivateSamples, TryRecord, check_folder
 from lcmem.matching.features import data_fingerprint
+from lcmem.pictures.information import shows_little
 from lcmem.progress import progress_bar
 
 
@@ -52,34 +56,39 @@ def generate_private(
             keeps the pictures in memory.
 
     Returns:
-        The novel samples, and what they cost. Samples of which every try matched are named, never among the pictures.
+        The novel samples, and what they cost. What is not a number, or shows nothing, is drawn again, too. Samples of
+        which no try was novel are named, never among the pictures.
 
     Raises:
         LCMemError: The sampler fails or gives something else than n samples, or the folder holds another run.
     """
-    if count < 1 or max_tries < 1 or batch_size < 1:
-        raise LCMemError(f"count, max_tries and batch_size must be at least 1, not {count}, {max_tries}, {batch_size}")
+    if min(count, max_tries, batch_size) < 1 or seed < 0:
+        given = f"{count}, {max_tries}, {batch_size}, {seed}"
+        raise LCMemError(f"count, max_tries and batch_size must be at least 1 and seed at least 0, not {given}")
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        check_folder(folder)
     base = privacy.base if isinstance(privacy, LatentFilter) else privacy
+    levels = base.thresholds.calibration
     places = None if against is None else base.positions(against, count)
     settings = {
         "count": count,
         "max_tries": max_tries,
         "seed": seed,
         "detector": base.detector.fingerprint,
-        "thresholds": [
-            str(level) for level in (base.thresholds.identity, base.thresholds.copy, *base.thresholds.levels.items())
-        ],
+        "thresholds": [str(level) for level in (levels.logit, base.thresholds.copy, *levels.levels.items())],
         "real": data_fingerprint(base.real.keys),
         "against": None if places is None else [base.real.manifest.paths[at] for at in places],
     }
-    record = TryRecord(None if out is None else Path(out), settings)
-    loop = _Loop(sampler, privacy, places, seed, record)
-    with progress_bar("drawing", count, done=record.finished(max_tries)) as advance:
-        for attempt in range(1, max_tries + 1):
-            for numbers in _batches(record.open(count, attempt), batch_size):
-                kept = loop.draw(numbers, attempt)
-                advance(len(numbers) if attempt == max_tries else kept)
-    return record.result(count)
+    with nullcontext() if folder is None else alone_in(folder):
+        record = TryRecord(folder, settings)
+        loop = _Loop(sampler, privacy, places, seed, record)
+        with progress_bar("drawing", count, done=record.finished(max_tries)) as advance:
+            for attempt in range(1, max_tries + 1):
+                for numbers in _batches(record.open(count, attempt), batch_size):
+                    kept = loop.draw(numbers, attempt)
+                    advance(len(numbers) if attempt == max_tries else kept)
+        return record.result(count)
 
 
 def _batches(numbers: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -104,13 +113,14 @@ class _Loop:
     def draw(self, numbers: np.ndarray, attempt: int) -> int:
         """Draw, judge and record; return how many are novel."""
         seeds = try_seeds(self.seed, numbers, attempt)
-        samples = self._sampled(numbers, seeds, attempt)
+        samples, broken = _numbers_only(self._sampled(numbers, seeds, attempt))
         against = None if self.places is None else self.places[numbers]
-        verdicts = self.privacy(samples, against=against)
-        novel = np.flatnonzero(verdicts.novel)
-        if len(novel):
+        verdicts = self.privacy(samples, against=against).without(broken)
+        if verdicts.novel.any():
             pictures = self.privacy.pictures(samples)
-            self.record.keep({int(numbers[at]): pictures[at] for at in novel})
+            verdicts = verdicts.without(np.array([shows_little(picture) for picture in pictures]))
+            self.record.keep({int(numbers[at]): pictures[at] for at in np.flatnonzero(verdicts.novel)})
+        novel = np.flatnonzero(verdicts.novel)
         self.record.add(numbers, attempt, seeds, verdicts)
         return len(novel)
 
@@ -128,3 +138,14 @@ class _Loop:
         if found != len(numbers):
             raise LCMemError(f"the sampler gave {found} samples for {len(numbers)} numbers at {where}")
         return samples
+
+
+def _numbers_only(samples: Any) -> tuple[Any, np.ndarray]:
+    """Samples with 0 in the place of those with NaN or infinite values, and which these are ``[n]``."""
+    if isinstance(samples, Tensor) and samples.is_floating_point():
+        broken = ~samples.flatten(1).isfinite().all(1)
+        return samples.masked_fill(broken.view(-1, *[1] * (samples.ndim - 1)), 0), broken.cpu().numpy()
+    if isinstance(samples, np.ndarray) and samples.dtype.kind == "f":
+        wrong = np.array([not np.isfinite(sample).all() for sample in samples], dtype=bool)
+        return np.where(wrong.reshape(-1, *[1] * (samples.ndim - 1)), 0, samples), wrong
+    return samples, np.zeros(len(samples), dtype=bool)

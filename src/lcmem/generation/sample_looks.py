@@ -6,8 +6,8 @@ from math import inf
 import numpy as np
 
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.looks import RANKS, WAYS, Look, look_at
-from lcmem.matching.overview import SEARCHED, Nearest, Overview, turned_copies
+from lcmem.matching.looks import Look, by_looks
+from lcmem.matching.overview import SEARCHED, Nearest, Overview
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.pictures.image import PictureLike
@@ -37,8 +37,8 @@ class SampleLooks:
 
     def judge(
         self, samples: Sequence[PictureLike], positions: np.ndarray, small: Nearest, verdicts: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Verdicts ``[n]`` by looks as well, and which of the best matches ``[n, k]`` each is about.
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Verdicts by looks as well, which of the best matches each is about, and whether looks decided: ``[n]`` each.
 
         Args:
             samples: The pictures.
@@ -46,19 +46,9 @@ class SampleLooks:
             small: As of :meth:`nearest`.
             verdicts: By the scores with the first of these ``[n]``.
         """
-        k = positions.shape[1]
-        looks = np.full((positions.size, len(WAYS)), -1.0)
-        best = np.tile(np.arange(k) < RANKS, len(positions))
-        rows = np.flatnonzero(best & self.real.openable(positions.ravel()))
-        paths = self.real.paths_of(positions.ravel()[rows])
-        looks[rows] = look_at(self.thumbnails, [samples[row // k] for row in rows], paths)
-        copies, hits = (each.reshape(positions.shape) for each in (self.look.copies(looks), self.look.hits(looks)))
-        alike = (positions == small.positions[:, None]) & (small.alike >= self.look.levels[-1])[:, None]
-        row, rank = np.nonzero(alike)
-        both = [samples[at] for at in row.tolist()], self.real.paths_of(positions[row, rank])
-        hits[row, rank] = True
-        copies[row, rank] |= turned_copies(self.thumbnails, *both, self.look.same)
+        hits, copies = by_looks(self.look, self.thumbnails, samples, self.real, positions, small)
         known = verdicts != NO_MATCH
-        shown = np.select([copies.any(1), known, hits.any(1)], [copies.argmax(1), 0, hits.argmax(1)], 0)
-        found = np.select([copies.any(1), known, hits.any(1)], [COPY, verdicts, SAME_IDENTITY], NO_MATCH)
-        return found.astype(object), shown
+        cases = [copies.any(1), known, hits.any(1)]
+        shown = np.select(cases, [copies.argmax(1), 0, hits.argmax(1)], 0)
+        found = np.select(cases, [COPY, verdicts, SAME_IDENTITY], NO_MATCH)
+        return found.astype(object), shown, (cases[0] & (verdicts != COPY)) | (cases[2] & ~known)

@@ -87,7 +87,7 @@ class Experiment(Settings):
     Attributes:
         encoder: Autoencoder of the latents.
         size: Side in pixels of the pictures.
-        pictures: Maximum number of training pictures; the first by content hash.
+        pictures: Maximum number of training pictures; the first by a hash of their dataset and file name.
         holdout: Maximum number of pictures of the split ``test``.
         generator: Of every generator.
         classifier: Of the conditionings.

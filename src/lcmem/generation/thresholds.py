@@ -1,9 +1,6 @@
 """From which score on a sample gives a real picture away."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from lcmem.detectors.base import Detector
 from lcmem.matching.calibration_file import CalibrationFile
@@ -11,7 +8,7 @@ from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import UNMEASURED, Look
 from lcmem.matching.own_chance import real_chance
-from lcmem.stats.calibration import calibrate, check_share
+from lcmem.stats.calibration import Calibration, calibrate, check_share
 
 
 @dataclass(frozen=True)
@@ -19,40 +16,34 @@ class Thresholds:
     """Scores (logits, of a detector without a head similarities) that the verdicts begin at.
 
     Attributes:
-        identity: From here on a sample shows the identity of a real picture, of whatever kind; infinite where that
-            cannot be told.
+        calibration: From where on a sample shows the identity of a real picture.
         copy: From here on it is a copy of the picture; infinite where copies are not told apart.
-        explanation: Where both come from, in a sentence.
         look: When a sample matches by its looks.
-        levels: Where that begins for real pictures of each dataset, if there are several.
     """
 
-    identity: float
+    calibration: Calibration
     copy: float
-    explanation: str
     look: Look = UNMEASURED
-    levels: Mapping[str, float] = field(default_factory=dict)
-
-    def of_kinds(self, kinds: np.ndarray) -> np.ndarray:
-        """From where on samples show the identity of real pictures of these datasets ``[n]``."""
-        return np.array([self.levels.get(kind, self.identity) for kind in kinds])
 
 
-def read_thresholds(file: CalibrationFile, detector: Detector, pictures: int) -> Thresholds:
+def read_thresholds(file: CalibrationFile, detector: Detector, pictures: int, fingerprint: str) -> Thresholds:
     """Those of a calibration that was made before.
 
     Args:
         file: The calibration.
         detector: The model.
         pictures: How many real pictures samples are compared with.
+        fingerprint: Of these, as of :func:`lcmem.matching.features.data_fingerprint`.
 
     Raises:
         LCMemError: The calibration is another model's.
     """
     file.check(detector)
     typical = file.levels.typical
-    found = file.calibration(pictures, typical)
-    return Thresholds(found.logit, typical, found.explanation, file.look_among(pictures), found.levels)
+    look = file.look_among(pictures)
+    found = look.stated(file.calibration(pictures, typical, {}), file.levels, {})
+    doubts = " ".join(file.remarks(fingerprint))
+    return Thresholds(replace(found, explanation=f"{found.explanation} {doubts}".strip()), typical, look)
 
 
 def calibrate_thresholds(real: FeatureSet, detector: Detector, rate: float) -> Thresholds:
@@ -71,5 +62,5 @@ def calibrate_thresholds(real: FeatureSet, detector: Detector, rate: float) -> T
     typical = finder.levels.typical
     own = real_chance(real, finder)
     # a sample is in memory and of any size, so its score alone says whether it is a copy: as of half of all test copies
-    found = calibrate(own.chance, rate, own.method, typical, typical)
-    return Thresholds(found.logit, typical, found.explanation, own.look(real, finder), found.levels)
+    found, look = calibrate(own.chance, rate, own.method, typical, typical, {}), own.look(real, finder)
+    return Thresholds(look.stated(found, finder.levels, {}), typical, look)

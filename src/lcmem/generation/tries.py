@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from lcmem.errors import LCMemError, LCMemWarning
-from lcmem.files import read_json, read_table, write_json, write_picture, write_table
+from lcmem.files import LOCK, read_json, read_table, write_json, write_picture, write_table
 from lcmem.generation.filter import Verdicts
-from lcmem.matching.verdicts import NO_MATCH
+from lcmem.matching.verdicts import COPY, NO_MATCH, NOTHING, SAME_IDENTITY
 from lcmem.pictures.image import load_levels
 
 TRIES, RUN, SAMPLES = "tries.csv", "run.json", "samples"
@@ -34,7 +34,7 @@ class PrivateSamples:
 
     @property
     def given_up(self) -> list[int]:
-        """Samples of which every try was a match: there is no picture of them."""
+        """Samples of which no try was novel: there is no picture of them."""
         return [number for number in range(self.count) if number not in self.kept]
 
     @property
@@ -47,7 +47,8 @@ class PrivateSamples:
             "given_up": len(self.given_up),
             "drawn": len(self.tries),
             "drawn_for_each_kept": len(self.tries) / len(self.kept) if self.kept else None,
-            "matches_at_first_try": int((first["verdict"] != NO_MATCH).sum()),
+            "matches_at_first_try": int(first["verdict"].isin([COPY, SAME_IDENTITY]).sum()),
+            "showed_nothing": int((self.tries["verdict"] == NOTHING).sum()),
             "most_tries": int(self.tries["attempt"].max()) if len(self.tries) else 0,
         }
 
@@ -57,7 +58,7 @@ class PrivateSamples:
         if not lost:
             return price
         shown = ", ".join(map(str, lost[:5])) + (", …" if len(lost) > 5 else "")
-        return f"{price}; given up, as every try matched a real picture: {len(lost)} ({shown})"
+        return f"{price}; given up, as no try was novel: {len(lost)} ({shown})"
 
 
 class TryRecord:
@@ -85,10 +86,14 @@ class TryRecord:
 
     def _read(self, folder: Path) -> None:
         numbers = {"sample": int, "attempt": int, "seed": int, "logit": float, "probability": float}
-        table = read_table(folder / TRIES, numbers, keep_default_na=False, na_values={"probability": [""]})
-        table = table.astype(numbers)
+        columns = [*numbers, "verdict"]
+        table = read_table(folder / TRIES, columns, keep_default_na=False, na_values={"probability": [""]})
+        try:
+            table = table.astype(numbers)
+        except ValueError as error:
+            raise LCMemError(f"{folder / TRIES}: damaged ({error}); delete the folder, or choose another") from error
         novel = table["verdict"] == NO_MATCH
-        gone = novel & ~table["sample"].map(lambda number: self._file(folder, number).is_file()).astype(bool)
+        gone = novel & ~table["sample"].map(lambda number: _is_whole(self._file(folder, number))).astype(bool)
         if gone.any():
             _warn_of_deleted(folder, [*table["sample"][gone]])
         self.rows = [table[~gone]]
@@ -139,10 +144,28 @@ class TryRecord:
         return PrivateSamples(count, tries, dict(sorted(self.kept.items())))
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder for samples that holds other files, such as the real pictures.
+
+    Raises:
+        LCMemError: It does, or is a file.
+    """
+    if folder.is_file():
+        raise LCMemError(f"{folder}: a file, but samples go to a folder; name a new one")
+    held = sorted(path.name for path in folder.iterdir() if path.name != LOCK) if folder.is_dir() else []
+    if held and RUN not in held:
+        raise LCMemError(f"{folder}: holds other files ({', '.join(held[:3])}, …); choose a new folder for the samples")
+
+
+def _is_whole(picture: Path) -> bool:
+    """Whether a file ends as a PNG does."""
+    return picture.is_file() and picture.read_bytes()[-8:-4] == b"IEND"
+
+
 def _warn_of_deleted(folder: Path, numbers: list[int]) -> None:
     shown = ", ".join(map(str, numbers[:5])) + (", …" if len(numbers) > 5 else "")
     warnings.warn(
-        f"{folder / SAMPLES}: the pictures of {len(numbers)} samples were deleted ({shown}); they are drawn again",
+        f"{folder / SAMPLES}: pictures of {len(numbers)} samples are gone or damaged ({shown}); they are drawn again",
         LCMemWarning,
         stacklevel=5,
     )

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from lcmem.detectors.base import Detector
 from lcmem.detectors.faces import face_hint
 from lcmem.detectors.lcmem import LCMem
@@ -32,7 +30,6 @@ from lcmem.matching.features import FeatureSet, data_fingerprint, extract_sets, 
 from lcmem.matching.kinds import told_apart
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.stats.calibration import DEFAULT_RATE
-from lcmem.store import Store
 
 
 def audit(
@@ -94,7 +91,7 @@ def audit(
         workers,
         allow_download,
         command,
-        _read(calibration),
+        None if calibration is None else CalibrationFile.read(calibration),
         explain,
         private,
     )
@@ -140,7 +137,7 @@ def run_audit(
     with on_disk(inputs, None if settings.private else out) as found:
         sources = read_sources(found)
         doubts = doubtful_names(inputs) + doubtful_identities(sources)
-        store = _store(out, detector)
+        store = open_features(None if out is None else Path(out) / "features", detector)
         sets = extract_sets(sources, detector, store, workers=settings.workers, named=not settings.private)
         file = settings.calibration
         if file is None or file.made_on(data_fingerprint(sets["real"].keys)):  # kinds of others are not called the same
@@ -166,22 +163,13 @@ def run_audit(
     return result
 
 
-def _read(calibration: str | os.PathLike[str] | None) -> CalibrationFile | None:
-    return None if calibration is None else CalibrationFile.read(calibration)
-
-
-def _store(out: str | os.PathLike[str] | None, detector: Detector) -> Store | None:
-    stored = out is not None and detector.fingerprint
-    return open_features(Path(out) / "features", detector) if out is not None and stored else None
-
-
 def _about(detector: Detector, sets: dict[str, FeatureSet]) -> dict[str, Any]:
     encoded = sum(found.encoded for found in sets.values())
     busy = sum(found.seconds for found in sets.values())
     real = sets["real"].manifest
     return {
         "n_real": len(real),
-        "n_real_identities": int(pd.Series(real.identities).nunique()) if real.labelled else 0,
+        "n_real_identities": len(set(real.table["identity"]) - {""}),
         "model": detector.name,
         "model_fingerprint": detector.fingerprint,
         "score": "similarity" if detector.head is None else "logit",

@@ -1,11 +1,11 @@
 """What an audit says of each dataset of a real set that mixes several kinds of pictures."""
 
-from math import inf
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lcmem.files import finite
 from lcmem.matching.control import Control
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.verdicts import COPY
@@ -43,7 +43,7 @@ def by_dataset(
         rows.append(
             {
                 "dataset": kind,
-                "threshold_logit": level if level < inf else None,
+                "threshold_logit": finite(level),
                 "identities": part.identities if part else None,
                 "false_positive_rate": rate(part, min(level, sure)) if part else None,
                 "false_positive_rate_bound": part.bound(min(level, sure)) if part else None,

@@ -156,7 +156,13 @@ def _findings(
         "copy_threshold_logit": min(levels.candidate, levels.sure),
         "copy_method": levels.method,
     }
-    notes = _doubts(sets) + _closed(sets) + point.notes + remarks(sets["real"], told, bool(rows))
+    notes = (
+        _doubts(sets)
+        + _overlap(sets, point.control)
+        + _closed(sets)
+        + point.notes
+        + remarks(sets["real"], told, bool(rows))
+    )
     notes += dataset_notes(rows, sets["real"], point.control, point.chance, FEW)
     return as_json(told) | known | {"notes": notes}
 
@@ -168,6 +174,15 @@ def _closed(sets: dict[str, FeatureSet]) -> list[str]:
         f"{count} of {len(sets[name].keys)} {name} pictures are not what their atlas was made of, or not there any "
         "more: they are not shown, and copies of them are told by their score alone."
         for name, count in counts.items()
+    ]
+
+
+def _overlap(sets: dict[str, FeatureSet], control: Control | None) -> list[str]:
+    if control is None or not control.left_out:
+        return []
+    return [
+        f"{control.left_out} of {len(sets['holdout'].keys)} holdout pictures are real ones as well, or show people of "
+        "such pictures, and are left out: did the generator really never see the others?"
     ]
 
 

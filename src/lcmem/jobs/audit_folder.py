@@ -13,19 +13,9 @@ from lcmem.matching.strangers import STRANGERS
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.rates import excess, proportion
 
-_INTERVALS = ("memorization_rate", "copy_rate", "holdout_rate", "excess")
-_DERIVED = {
-    "n_synthetic", "n_holdout", "n_memorized", "n_copies", "n_same_identity", "n_holdout_matches", "n_twins", "n_close",
-    "same_identity", "threshold", "threshold_logit", "threshold_method", "threshold_explanation",
-    "false_positive_rate", "false_positive_rate_bound", "n_synthetic_independent", "n_copies_independent",
-    "n_holdout_independent", "skipped", "excess_p_value", "verdict", "verdict_sentence",
-    *(name + end for name in _INTERVALS for end in ("", "_low", "_high")),
-}  # fmt: skip
-"""Numbers of a summary that follow from the other attributes of a result."""
-
 
 def read_parts(folder: Path, listed: bool) -> dict[str, Any]:
-    """The attributes of a result, by name.
+    """The attributes of a result, by name; ``about`` has all numbers of its summary.
 
     Args:
         folder: The audit's.
@@ -71,7 +61,7 @@ def read_parts(folder: Path, listed: bool) -> dict[str, Any]:
         strangers=strangers,
         skipped=skipped,
         scores={str(name): rows["logit"].to_numpy() for name, rows in scores.groupby("set", sort=False)},
-        about={key: numbers[key] for key in numbers if key not in _DERIVED},
+        about=numbers,
         evidence=evidence,
         risk=risk,
     )

@@ -2,15 +2,15 @@
 
 import json
 import os
-from dataclasses import dataclass, field
-from math import inf, isfinite
+from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lcmem.files import write_json, write_table, write_text
+from lcmem.files import finite, write_json, write_table, write_text
 from lcmem.jobs.audit_folder import read_parts
 from lcmem.jobs.risk import Risk
 from lcmem.matching.strangers import STRANGERS
@@ -121,13 +121,12 @@ class AuditResult:
         return frame[~frame["match"]].drop(columns="match")
 
     @property
-    def summary(self) -> dict[str, Any]:
-        """All numbers, JSON-ready."""
+    def _counted(self) -> dict[str, Any]:
+        """The numbers that follow from the other attributes than ``about``."""
         calibration = self.calibration
         logits = self.about.get("score", "logit") == "logit"
         numbers: dict[str, Any] = {
             "n_synthetic": self.memorization.total,
-            "n_real": self.about.get("n_real"),
             "n_holdout": self.holdout.total if self.holdout else 0,
             "n_memorized": self.memorization.count,
             "n_copies": self.copies.count,
@@ -137,7 +136,7 @@ class AuditResult:
             "n_twins": len(self.twins),
             "same_identity": calibration.logit < inf or calibration.method == "given",
             "threshold": calibration.probability if logits else None,
-            "threshold_logit": calibration.logit if isfinite(calibration.logit) else None,
+            "threshold_logit": finite(calibration.logit),
             "threshold_method": calibration.method,
             "threshold_explanation": calibration.explanation,
             "false_positive_rate": calibration.rate,
@@ -152,7 +151,13 @@ class AuditResult:
         numbers["n_synthetic_independent"] = self.memorization.effective
         numbers["n_copies_independent"] = self.copies.effective
         numbers["n_holdout_independent"] = self.holdout.effective if self.holdout else 0
-        numbers |= {"skipped": len(self.skipped)} | self.about
+        numbers["skipped"] = len(self.skipped)
+        return numbers
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """All numbers, JSON-ready."""
+        numbers = self._counted | self.about
         verdict = judge(numbers)
         return {"verdict": verdict.level, "verdict_sentence": verdict.sentence} | numbers
 
@@ -208,4 +213,6 @@ class AuditResult:
         Raises:
             LCMemError: A file is missing or damaged.
         """
-        return cls(**read_parts(Path(folder), listed))
+        found = cls(**read_parts(Path(folder), listed))
+        derived = {"verdict", "verdict_sentence", *found._counted}
+        return replace(found, about={name: value for name, value in found.about.items() if name not in derived})

@@ -1,9 +1,8 @@
 """The threshold of an audit, given, calibrated or read from a file, with what the user should know about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from math import inf
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,8 @@ from lcmem.matching.basis import calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import Control
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.copy_levels import CopyLevels
 from lcmem.matching.features import FeatureSet, data_fingerprint
-from lcmem.matching.looks import UNMEASURED, WAYS, Look
+from lcmem.matching.looks import UNMEASURED, Look
 from lcmem.matching.own_chance import real_chance
 from lcmem.matching.strangers import STRANGERS, most_alike, split_people
 from lcmem.stats.calibration import WARNED, Calibration, calibrate, given, level_of
@@ -82,14 +80,13 @@ def operating_point(
     own = basis.own
     calibration = calibrate(basis.chance, rate, basis.method, finder.levels.typical, finder.levels.sure, shares)
     look, named = own.look(real, finder), basis.method == "identities"
-    doubts = split_people(own.chance, basis.control) if named else []
-    above = float(basis.control.scores.max()) if doubts and basis.control else inf
+    doubts, doubtful = split_people(own.chance, basis.control, set(real.kinds[real.bare])) if named else ([], {})
     strangers = pd.DataFrame(columns=STRANGERS)
     if named:
         level = partial(level_of, rate=rate, highest=finder.levels.typical)
-        strangers = most_alike(real, own.matches, calibration, basis.chance, level, above)
+        strangers = most_alike(real, own.matches, calibration, basis.chance, level, doubtful)
     return OperatingPoint(
-        _with_look(calibration, look, finder.levels, shares),
+        look.stated(calibration, finder.levels, shares),
         basis.control,
         own.chance.scores,
         basis.chance,
@@ -135,30 +132,8 @@ def read_point(
             notes.append("The calibration used another holdout; pictures of both may have set the threshold.")
     chance = file.chance_among(count)
     look = file.look_among(count)
-    calibration = _with_look(file.calibration(count, shares=shares), look, file.levels, shares)
+    calibration = look.stated(file.calibration(count, shares=shares), file.levels, shares)
     return OperatingPoint(calibration, control, chance.scores, chance, pd.DataFrame(), notes, look=look)
-
-
-def _with_look(calibration: Calibration, look: Look, levels: CopyLevels, shares: Mapping[str, float]) -> Calibration:
-    """With the look in what is stated, where pictures can be opened."""
-    if levels.candidate == inf:
-        return calibration
-    if look.blind:
-        text = (
-            f"{calibration.explanation} Pictures of this set look so much alike, seen small, that no look can tell "
-            "copies from others: only scores decide."
-        )
-        return replace(calibration, explanation=text)
-    assert calibration.rate is not None and calibration.bound is not None
-    more = look.beyond(calibration, shares)
-    reached = [f"{level:.3f} {way}" for level, way in zip(look.levels, WAYS, strict=True) if level < inf]
-    text = (
-        f"{calibration.explanation} A picture also matches where it looks like one of its best matches, seen small, "
-        f"with a correlation of at least {' or '.join(reached)}; at most {look.expected:.2%} are expected to do so "
-        "by chance."
-    )
-    rate, bound = min(calibration.rate + more, 1), min(calibration.bound + more, 1)
-    return replace(calibration, explanation=text, rate=rate, bound=bound)
 
 
 def _warning(share: float) -> list[str]:

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pandas as pd
 
 from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
+from lcmem.files import finite
 from lcmem.matching.basis import Basis, calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile, levels_as_json, look_as_json
 from lcmem.matching.compare import score_pairs
@@ -100,7 +100,7 @@ def _about(
         "asked": {"rate": asked.rate, "confidence": asked.confidence},
         "real": _data(sets["real"]),
         "holdout": _data(sets["holdout"]) if "holdout" in sets else None,
-        "same_identity": {"threshold": found.logit if isfinite(found.logit) else None}
+        "same_identity": {"threshold": finite(found.logit)}
         | _promise(basis, found, min(found.logit, levels.sure), asked),
         "look": look_as_json(look),
         "copy": levels_as_json(levels),

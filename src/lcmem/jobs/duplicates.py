@@ -14,6 +14,7 @@ from lcmem.matching.compare import compare
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.groups import connected_components
+from lcmem.matching.kinds import told_apart
 from lcmem.matching.own_chance import real_chance
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.pictures.content import linked_to
@@ -112,7 +113,7 @@ def _identity_threshold(found: FeatureSet, finder: CopyFinder) -> float:
     """The score that 1 % of pictures reach with another identity by chance; +∞ where identities are not known."""
     if len(set(found.manifest.table["identity"]) - {""}) < 2:
         return inf
-    own = real_chance(found, finder)
+    own = real_chance(told_apart(found, finder.detector), finder)
     if own.method != "identities":
         return inf
     return calibrate(own.chance, DEFAULT_RATE, own.method, finder.levels.typical).logit

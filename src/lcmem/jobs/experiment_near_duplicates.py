@@ -87,7 +87,7 @@ def _flagged(
         agreeing = (hit.all(1) | ~hit.any(1)).mean()
         rows.append(
             {"set": title, "sigma": sigma, "flagged": hit.mean(), "low": low, "high": high, "agreeing": agreeing}
-            | {"originals": shape[0], "repeats": shape[1], "threshold": privacy.thresholds.identity}
+            | {"originals": shape[0], "repeats": shape[1], "threshold": privacy.thresholds.calibration.logit}
         )
     return rows
 

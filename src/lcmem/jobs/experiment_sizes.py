@@ -43,7 +43,7 @@ def _by_size(bench: Bench, store: LatentStore, samples: Samples, name: str) -> d
     judged = privacy.judge(torch.from_numpy(samples.matching), samples=pictures)
     held_out = torch.from_numpy(np.array(bench.control.blocks[:]))
     control = privacy.judge(held_out, samples=bench.control.manifest.paths)
-    row: dict[str, Any] = {"threshold": privacy.thresholds.identity}
+    row: dict[str, Any] = {"threshold": privacy.thresholds.calibration.logit}
     for title, found in (("samples", judged), ("holdout", control)):
         row |= proportion(int((~found.novel).sum()), len(found.novel)).columns(title)
     at = judged.table["logit"].nlargest(SHOWN).index.to_numpy()

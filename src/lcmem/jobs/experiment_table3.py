@@ -66,7 +66,7 @@ def _memorization(bench: Bench, samples: Samples) -> dict[str, Any]:
     """The paired rate (equation 4), and one-versus-all with the holdout's pictures as the control."""
     privacy, detector = bench.privacy, bench.detector
     scores = detector.similarity(torch.from_numpy(samples.matching), bench.real.features).double().numpy()
-    threshold = privacy.thresholds.identity
+    threshold = privacy.thresholds.calibration.logit
     paired = paired_rates(scores, {"calibrated": threshold}, logits=detector.head is not None)
     row = {"threshold": threshold} | paired["calibrated"].columns("paired_calibrated")
     if PAPER in paired:

@@ -11,7 +11,7 @@ import torch
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
-from lcmem.files import replacing, write_json, write_table
+from lcmem.files import finite, replacing, write_json, write_table
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.output import claim_output
 from lcmem.matching.features import extract_features, open_features
@@ -42,8 +42,8 @@ def filter_pictures(
         synthetic: The generated pictures.
         privacy: The filter.
         out: Folder for ``kept/``, with the pictures that pass below the names that they have, for ``filter.csv``
-            (``path, verdict, logit, probability, real, identity``), ``skipped.csv``, ``summary.json`` and the features:
-            the same call, given again, goes on where it was.
+            (``path`` and the columns of :class:`lcmem.generation.filter.Verdicts`), ``skipped.csv``, ``summary.json``
+            and the features: the same call, given again, goes on where it was.
         files: One of :data:`WAYS`.
         inputs: What the folder is claimed for, as of :func:`lcmem.jobs.output.claim_output`.
         workers: Decoding processes.
@@ -55,9 +55,7 @@ def filter_pictures(
         LCMemError: None of the pictures can be read, slices of volumes are to be copied, or the folder holds something
             else.
     """
-    if files not in WAYS:
-        raise LCMemError(f"unknown way {files!r} to keep files; known: {', '.join(WAYS)}")
-    _check_copyable(synthetic, files)
+    check_copyable(synthetic, files)
     with claim_output(out, "filter", inputs or {"synthetic": synthetic}) as target:
         table, skipped = _judged(synthetic, privacy, target, workers)
         write_table(pd.DataFrame(skipped, columns=["path", "reason"]), target / "skipped.csv")
@@ -71,7 +69,14 @@ def filter_pictures(
         return summary
 
 
-def _check_copyable(synthetic: Manifest, files: str) -> None:
+def check_copyable(synthetic: Manifest, files: str) -> None:
+    """Whether the pictures that pass can be collected so.
+
+    Raises:
+        LCMemError: ``files`` is none of :data:`WAYS`, or slices of volumes are to be copied.
+    """
+    if files not in WAYS:
+        raise LCMemError(f"unknown way {files!r} to keep files; known: {', '.join(WAYS)}")
     slices = [path for path in synthetic.paths if split_slice(path)[1] is not None]
     if slices and files != "none":
         raise LCMemError(
@@ -83,7 +88,7 @@ def _judged(
     synthetic: Manifest, privacy: PrivacyFilter, folder: Path, workers: int | None
 ) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
     detector = privacy.detector
-    store = open_features(folder / "features", detector) if detector.fingerprint else None
+    store = open_features(folder / "features", detector)
     found = extract_features(synthetic, detector, store, title="encoding synthetic", workers=workers)
     found.check_usable("synthetic")
     parts, count = [], len(found.blocks)
@@ -128,7 +133,7 @@ def _keep(file: str, place: Path, link: bool) -> None:
 
 
 def _summary(table: pd.DataFrame, skipped: int, privacy: PrivacyFilter, detector: Detector) -> dict[str, Any]:
-    counts, levels = table["verdict"].value_counts(), privacy.thresholds
+    counts, levels, closed = table["verdict"].value_counts(), privacy.thresholds, privacy.real.closed
     return {
         "synthetic": len(table),
         "kept": int(counts.get(NO_MATCH, 0)),
@@ -137,8 +142,10 @@ def _summary(table: pd.DataFrame, skipped: int, privacy: PrivacyFilter, detector
         "real": len(privacy.real.manifest),
         "model": detector.name,
         "fingerprint": detector.fingerprint,
-        "threshold_identity": levels.identity if np.isfinite(levels.identity) else str(levels.identity),
-        "threshold_copy": levels.copy if np.isfinite(levels.copy) else str(levels.copy),
+        "real_not_here": 0 if closed is None else int(closed.sum()),
+        "threshold_identity": finite(levels.calibration.logit),
+        "thresholds_by_dataset": {kind: finite(level) for kind, level in levels.calibration.levels.items()},
+        "threshold_copy": finite(levels.copy),
         "thresholds_look": [level for level in levels.look.levels if np.isfinite(level)],
-        "threshold_explanation": levels.explanation,
+        "threshold_explanation": levels.calibration.explanation,
     }

@@ -61,8 +61,8 @@ class Gate:
         anything pass.
 
         **Fail**: the lower end of the 95 % interval of the rate lies above the limit, and chance does not explain
-        that: copies alone do it; or at most the limit is expected by chance; or the lower end also lies above the rate
-        of chance matches that is not exceeded with 95 % confidence.
+        that: copies alone do it; or the lower end also lies above the rate of chance matches that is not exceeded with
+        95 % confidence.
 
         **Pass**: the upper end is at most the limit, and the audit could have found what the limit is about: for
         copies, edited copies are told from look-alikes; for the same identity, a threshold was set.
@@ -78,10 +78,8 @@ class Gate:
         return Decision(PASS, f"{self._interval(rate)} lies at or below {self.limit:.2%} as a whole")
 
     def _exceeds(self, rate: Rate, result: AuditResult) -> bool:
-        expected, bound = result.calibration.rate, result.calibration.bound
-        if expected is None or bound is None:
-            return False
-        return rate.low > (self.limit if expected <= self.limit else max(bound, self.limit))
+        bound = result.calibration.bound
+        return bound is not None and rate.low > max(bound, self.limit)
 
     def _lacking(self, rate: Rate, result: AuditResult) -> str:
         """What keeps an audit that does not fail from passing; "" if nothing does."""

@@ -61,7 +61,6 @@ def _source(source: Source, folder: Path, name: str) -> ManifestLike | Atlas:
         raise LCMemError(f"{name}: no pictures")
     if not in_memory(source):
         return Manifest.of(os.path.abspath(str(each)) for each in source)
-    folder.mkdir(parents=True, exist_ok=True)
     return Manifest.of(_written(each, folder / f"{at:06d}.png") for at, each in enumerate(split_batch(source)))
 
 

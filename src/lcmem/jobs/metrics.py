@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
-from lcmem.files import write_json
+from lcmem.files import finite, write_json, write_table
 from lcmem.generation.distances import Distances, frechet_distance, kernel_distance, with_floor
 from lcmem.generation.irs import RetrievalScore, retrieval_score
 from lcmem.jobs.audit import audit
-from lcmem.jobs.paired import CALIBRATED, PairedResult, audit_pairs, read_pairs
+from lcmem.jobs.paired import CALIBRATED, COLUMNS, PairedResult, audit_pairs
 from lcmem.matching.features import FeatureSet, extract_sets, open_features, read_sources
+from lcmem.pairs import read_pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.stats.rates import Difference, Rate
@@ -33,6 +35,7 @@ class Metrics:
         retrieval_matched: Of the synthetic pictures, but of as many as there are held-out ones; None without.
         rates: One-versus-all: share of synthetic pictures with a match, the holdout's share and the difference.
         paired: Rates of pairs; None without a table of pairs.
+        skipped: Path and reason of the pictures that could not be used.
         about: Model, threshold, counts.
     """
 
@@ -44,6 +47,7 @@ class Metrics:
     retrieval_matched: RetrievalScore | None
     rates: dict[str, Rate | Difference]
     paired: PairedResult | None
+    skipped: list[tuple[str, str]]
     about: dict[str, Any]
 
     @property
@@ -83,7 +87,7 @@ class Metrics:
 
     def summary(self) -> dict[str, Any]:
         """All numbers, JSON-ready."""
-        return {"metrics": self.rows()} | self.about
+        return {"metrics": self.rows(), "skipped": len(self.skipped)} | self.about
 
 
 def _row(metric: str, value: float, low: float | None, high: float | None, interval: str, note: str) -> dict[str, Any]:
@@ -122,7 +126,7 @@ def measure(
         LCMemError: Sets that are too small or cannot be read, or an atlas, which holds the features of one model only.
     """
     if paired is not None:
-        read_pairs(paired)  # what is wrong with it is said before anything is computed
+        read_pairs(paired, columns=COLUMNS)  # what is wrong with it is said before anything is computed
     given = {"real": real, "synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout})
     sources = read_sources(given)
     sets = _features(sources, extractor, out, workers)
@@ -144,7 +148,7 @@ def measure(
     about = {
         "extractor": extractor.name,
         "model": model.name,
-        "threshold": level if np.isfinite(level) else str(level),
+        "threshold": finite(level),
         "threshold_method": result.calibration.method,
         "n_real": len(sets["real"].blocks),
         "n_synthetic": len(sets["synthetic"].blocks),
@@ -152,6 +156,7 @@ def measure(
     found = _measured(sets, extractor.name, rates, pairs, about)
     if out is not None:
         write_json(found.summary(), Path(out) / "metrics.json")
+        write_table(pd.DataFrame(found.skipped, columns=["path", "reason"]), Path(out) / "skipped.csv")
     return found
 
 
@@ -163,9 +168,8 @@ def _features(
         name: Manifest(source.manifest.table) if isinstance(source, Atlas) else source
         for name, source in sources.items()
     }
-    place = Path(out) / f"features-{extractor.name}" if out is not None and extractor.fingerprint else None
-    store = None if place is None else open_features(place, extractor)
-    return extract_sets(pictures, extractor, store, workers=workers)
+    place = None if out is None else Path(out) / f"features-{extractor.name}"
+    return extract_sets(pictures, extractor, open_features(place, extractor), workers=workers)
 
 
 def _measured(
@@ -190,5 +194,6 @@ def _measured(
         retrieval_matched=ours,
         rates=rates,
         paired=pairs,
+        skipped=[item for each in sets.values() for item in each.skipped],
         about=about,
     )

@@ -12,7 +12,7 @@ from lcmem.files import alone_in, read_json, write_json
 
 MARK = "made-by.json"
 """In a folder of results: the commands that wrote there, each with its inputs."""
-HIDDEN = "sha256:"
+HIDDEN = "scrypt:"
 """How an input begins there of which only a hash is written."""
 FILES = {".csv", ".tsv", ".parquet", ".json", ".html", ".txt", ".png", ".jpg", ".zip"}
 """Suffixes of what is meant to be a file."""
@@ -35,7 +35,8 @@ def check_output(out: str | os.PathLike[str], command: str, inputs: Mapping[str,
     if _results(target) and not any(name.split()[0] == kind for name in made):
         holds = f"the results of lcmem {next(iter(made))}" if made else "other files"
         raise LCMemError(f"{target}: holds {holds}; choose another folder for those of lcmem {command}, with --out")
-    if made.get(command, given) not in (given, _hidden(given)):
+    known = made.get(command, given)
+    if known != given and known != _hidden(given):
         before = ", ".join(f"{name} {source}" for name, source in made[command].items())
         raise LCMemError(
             f"{target}: holds the results of lcmem {command} of other pictures ({before}); choose another folder "
@@ -182,7 +183,11 @@ def _described(inputs: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _hidden(given: Mapping[str, str]) -> dict[str, str]:
-    return {name: HIDDEN + hashlib.sha256(place.encode()).hexdigest() for name, place in given.items()}
+    """Slow hashes, since paths can be tried out: a tenth of a second for each."""
+    return {
+        name: HIDDEN + hashlib.scrypt(place.encode(), salt=name.encode(), n=2**15, r=8, p=1, maxmem=2**26).hex()
+        for name, place in given.items()
+    }
 
 
 def _check_parents(target: Path) -> None:

@@ -10,17 +10,18 @@ import pandas as pd
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
-from lcmem.files import read_table, write_json, write_table
+from lcmem.files import finite, write_json, write_table
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.matching.compare import probabilities, score_pairs
 from lcmem.matching.features import extract_features, open_features
+from lcmem.pairs import read_pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.set_depth import same_depth
 from lcmem.stats.rates import Rate, proportion
 from lcmem.store import Store
 
-COLUMNS = ["synthetic", "real"]
+COLUMNS = ("synthetic", "real")
 PAPER = "p > 0.5"
 """The paper's threshold: a logit above 0."""
 CALIBRATED = "threshold of the audit"
@@ -49,7 +50,7 @@ class PairedResult:
         """All numbers, JSON-ready."""
         return {
             name: {
-                "threshold": level if np.isfinite(level) else str(level),
+                "threshold": finite(level),
                 "n_memorized": (rate := self.rates[name]).count,
                 "n_pairs": rate.total,
                 "rate": rate.value,
@@ -77,22 +78,6 @@ class PairedResult:
         write_table(self.pairs, folder / "paired.csv")
         write_json(self.summary | {"pairs_left_out": self.left_out}, folder / "paired.json")
         write_table(pd.DataFrame(self.skipped, columns=["path", "reason"]), folder / "paired-skipped.csv")
-
-
-def read_pairs(source: Path) -> pd.DataFrame:
-    """A table of pairs, each of which names two pictures.
-
-    Raises:
-        LCMemError: The table is missing, damaged or empty, lacks a column, or a row names one picture only.
-    """
-    table = read_table(source, COLUMNS)
-    if table.empty:
-        raise LCMemError(f"{source}: no pairs in it")
-    half = table[COLUMNS].isna().any(axis=1)
-    if half.any():
-        row = int(half.to_numpy().argmax()) + 1
-        raise LCMemError(f"{source}: row {row} names one picture only; complete it or leave it out")
-    return table
 
 
 def paired_rates(scores: np.ndarray, thresholds: Mapping[str, float], *, logits: bool) -> dict[str, Rate]:
@@ -127,9 +112,8 @@ def audit_pairs(
     Raises:
         LCMemError: The table is missing or damaged, lacks a column, or none of its pairs can be scored.
     """
-    table = read_pairs(source)
-    root = source.absolute().parent
-    named = table[COLUMNS].astype(str).map(lambda name: str(root / name))
+    listed = read_pairs(source, columns=COLUMNS)
+    named = pd.DataFrame(listed.paths, columns=COLUMNS)
     # scaled alike, as the two sets of an audit are
     sets = same_depth({end: Manifest.of(pd.unique(named[end])) for end in COLUMNS})
     scaled = {end: dict(zip(pd.unique(named[end]), sets[end].paths, strict=True)) for end in COLUMNS}
@@ -143,7 +127,9 @@ def audit_pairs(
         raise LCMemError(f"{source}: no pair can be scored, for example {found.skipped[0][1]}")
     scores = score_pairs(found.blocks, first[usable], found.blocks, second[usable], detector)
     known = detector.head is not None
-    pairs = table[usable].assign(logit=scores, probability=probabilities(scores, detector)).reset_index(drop=True)
+    pairs = (
+        listed.table[usable].assign(logit=scores, probability=probabilities(scores, detector)).reset_index(drop=True)
+    )
     rates = paired_rates(scores, thresholds, logits=known)
     return PairedResult(
         pairs, rates, ({PAPER: 0.0} if known else {}) | dict(thresholds), found.skipped, int((~usable).sum())
@@ -163,7 +149,7 @@ def pairs_of_audit(source: Path, folder: Path, result: AuditResult, settings: Au
         LCMemError: As of :func:`audit_pairs`.
     """
     detector = settings.detector()
-    store = open_features(folder / "features", detector) if detector.fingerprint else None
+    store = open_features(folder / "features", detector)
     found = audit_pairs(source, detector, {CALIBRATED: result.calibration.logit}, store=store, workers=settings.workers)
     found.save(folder)
     return found

@@ -22,7 +22,7 @@ DIGITS = 16
 """Hexadecimal digits of a hash in tables."""
 NAMES = {"synthetic", "real", "path", "other", "identity", "other_identity", "dataset", "value"}
 """Columns that may name a picture, an identity or a folder, where they hold text."""
-GROUPS = ("sex", "gender", "age", "race", "ethnicity", "site", "split", "view", "modality", "label", "class", "finding")
+GROUPS = ("sex", "gender", "age", "race", "ethnicity", "split", "view", "modality", "label", "class", "finding")
 """Columns of groups whose values stay: what another one is called, such as a name or a ward, is nobody's to read."""
 KEPT_BACK = "kept back in a private report"
 
@@ -105,8 +105,9 @@ class _Names:
         texts = [name for name in table if name in NAMES and not pd.api.types.is_numeric_dtype(table[name])]
         hidden = {name: table[name].map(self.dataset if name == "dataset" else self.plain) for name in texts}
         if "value" in hidden:
-            groups = table["column"].str.lower().isin(GROUPS) & ~table["value"].isin(self.people)
+            groups = table["column"].str.lower().isin(GROUPS) & ~table["value"].isin({*self.people, *self.datasets})
             hidden["value"] = table["value"].where(groups, hidden["value"])
+            hidden["value"] = hidden["value"].mask(table["column"] == "dataset", table["value"].map(self.dataset))
         return table.assign(**hidden)
 
     def dataset(self, name: str) -> str:

@@ -1,6 +1,5 @@
 """What a scan found, as tables and as a summary."""
 
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lcmem.detectors.base import Detector
-from lcmem.files import replacing
+from lcmem.files import finite, replacing
 from lcmem.matching.compare import probabilities
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan.result import Histogram, ScanResult
@@ -64,7 +63,7 @@ def summary(
         "gallery": len(gallery),
         "pairs": result.pairs,
         "threshold": None if detector.head is None else calibration.probability,
-        "threshold_logit": calibration.logit if isfinite(calibration.logit) else None,
+        "threshold_logit": finite(calibration.logit),
         "threshold_method": calibration.method,
         "threshold_explanation": calibration.explanation,
         "false_positive_rate": calibration.rate,

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import inf, isfinite
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
-from lcmem.files import write_json
+from lcmem.files import finite, write_json
 from lcmem.matching.copy_levels import CopyLevels
 from lcmem.matching.looks import WAYS, Look
 from lcmem.stats.calibration import Calibration, calibrate
@@ -187,7 +187,7 @@ def _chance(kept: dict[str, Any], mutual: bool) -> Chance:
 def levels_as_json(levels: CopyLevels) -> dict[str, Any]:
     """What copies reach; JSON has no infinity."""
     numbers = {"candidate": levels.candidate, "sure": levels.sure, "typical": levels.typical}
-    return {name: value if isfinite(value) else None for name, value in numbers.items()} | {"method": levels.method}
+    return {name: finite(value) for name, value in numbers.items()} | {"method": levels.method}
 
 
 def look_as_json(look: Look) -> dict[str, Any]:

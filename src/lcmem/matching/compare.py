@@ -1,6 +1,6 @@
 """All pairs of two sets, or chosen ones, with whatever a detector compares by."""
 
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from lcmem.scan.chunked import Features
 
 CHUNK = 4096
 """Pairs whose features are in memory at once."""
+ROUNDING = 1e-5
+"""By so much a score may lie above the highest one that there is."""
 
 
 def compare(
@@ -66,12 +68,22 @@ def given_score(threshold: float, detector: Detector) -> float:
     """The score that a threshold of the user's stands for: the logit of a probability, or a similarity as it is.
 
     Raises:
-        LCMemError: The detector has a head and this is no probability, or it is not finite.
+        LCMemError: The detector has a head and this is no probability, or it is not finite, or nothing reaches it.
     """
-    if detector.head is None:
+    head, highest = detector.head, detector.span[1]
+    if head is None:
         if not isfinite(threshold):
             raise LCMemError(f"the threshold is a similarity of {detector.name}, not {threshold}")
-        return threshold
-    if not 0 <= threshold <= 1:
-        raise LCMemError(f"the threshold is a probability between 0 and 1, not {threshold}")
-    return float(logit(threshold))
+        score = threshold
+    else:
+        if not 0 <= threshold <= 1:
+            raise LCMemError(f"the threshold is a probability between 0 and 1, not {threshold}")
+        score = float(logit(threshold))
+        highest = inf if bool((head.weight < 0).any()) else float(head.bias.detach())
+    if score > highest + ROUNDING:
+        most = f"similarity {highest:g}" if head is None else f"p {expit(highest):.9g}"
+        raise LCMemError(
+            f"no two pictures reach the threshold {threshold:g}: by {detector.name} one has {most} with itself; give a "
+            "lower one, or none, and it is calibrated where there are pictures to do so"
+        )
+    return score

@@ -33,6 +33,7 @@ class Control:
         looks: How alike its thumbnail and those of its best matches are, ``[H, W]`` as of
             :func:`lcmem.matching.looks.correlate`; −1 where best matches are not looked at.
         twins: Rows of the table of twins.
+        left_out: Holdout pictures that are real ones, or show people of such pictures.
     """
 
     scores: np.ndarray
@@ -41,6 +42,7 @@ class Control:
     kinds: np.ndarray
     looks: np.ndarray
     twins: pd.DataFrame
+    left_out: int = 0
 
     def divided(self) -> tuple[Chance, "Control"]:
         """One half of the clusters to calibrate on, the other to control with, by content."""
@@ -94,4 +96,4 @@ def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder, *,
         groups = copy_groups(holdout, finder)
     marks = pd.Series(holdout.keys).groupby(groups).transform("min").to_numpy(dtype=object)
     kinds = real.kinds[best.positions[kept, 0]]
-    return Control(best.logits[kept, 0], groups[kept], marks[kept], kinds, looks[kept], twins)
+    return Control(best.logits[kept, 0], groups[kept], marks[kept], kinds, looks[kept], twins, int(gone.sum()))

@@ -11,7 +11,7 @@ from lcmem.matching.compare import highest_score
 from lcmem.matching.copy_levels import ROUNDING, CopyLevels, measure_copies
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import UNMEASURED, WAYS, Look, look_at
-from lcmem.matching.overview import SEARCHED, Nearest, Overview, turned_copies
+from lcmem.matching.overview import SEARCHED, Nearest, Overview
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.progress import progress_bar
 from lcmem.store import Store
@@ -112,10 +112,6 @@ class CopyFinder:
                 pictures = self.thumbnails.each(first.paths_of(rows[part]), advance)
                 found.positions[part], found.alike[part] = overview.nearest(pictures, apart)
         return found
-
-    def turned_copies(self, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray) -> np.ndarray:
-        """Which pairs are the same as they are, mirrored, or turned by quarters, ``[n]``."""
-        return turned_copies(self.thumbnails, first.paths_of(one), second.paths_of(two), self.look.same)
 
     def copies(
         self, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray, scores: np.ndarray

@@ -1,7 +1,6 @@
 """What copies of the real set's own pictures reach."""
 
 import hashlib
-import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ import torch
 from PIL import Image
 
 from lcmem.detectors.base import Detector
+from lcmem.edits import jpeg_coded
 from lcmem.errors import PictureError
 from lcmem.matching.compare import highest_score
 from lcmem.matching.features import FeatureSet
@@ -48,9 +48,7 @@ class CopyLevels:
 
 def jpeg_copy(levels: np.ndarray) -> np.ndarray:
     """A picture ``[3, H, W]`` uint8 saved as JPEG of quality 75: ``[H, W, 3]``."""
-    buffer = io.BytesIO()
-    Image.fromarray(levels.transpose(1, 2, 0)).save(buffer, "JPEG", quality=75)
-    return np.asarray(Image.open(buffer))
+    return jpeg_coded(levels.transpose(1, 2, 0), 75)
 
 
 def half_copy(levels: np.ndarray) -> np.ndarray:

@@ -140,13 +140,14 @@ def read_sources(sources: Mapping[str, ManifestLike | Atlas]) -> dict[str, Manif
     return same_depth({name: read_source(source) for name, source in sources.items()})
 
 
-def open_features(folder: Path, detector: Detector) -> Store:
-    """Where a job keeps the features of all pictures that it is given.
+def open_features(folder: Path | None, detector: Detector) -> Store | None:
+    """Where a job keeps the features of all pictures that it is given; None where it keeps none, or those of a detector
+    without a fingerprint, which could not be known again.
 
     Raises:
         LCMemError: The folder holds another model's features, or something else.
     """
-    return Store.claim(folder, feature_card(detector, KIND))
+    return Store.claim(folder, feature_card(detector, KIND)) if folder and detector.fingerprint else None
 
 
 def extract_sets(

@@ -17,7 +17,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lcmem.files import finite
 from lcmem.matching.alignment import aligned_correlation, correlation
+from lcmem.matching.copy_levels import CopyLevels
+from lcmem.matching.features import FeatureSet
+from lcmem.matching.overview import Nearest, turned_copies
 from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.image import PictureLike
 from lcmem.stats.calibration import Calibration
@@ -66,22 +70,50 @@ class Look:
 
     @property
     def shown(self) -> list[float | None]:
-        """The levels for JSON, which knows no infinity: None where that way of looking tells nothing."""
-        return [level if level < inf else None for level in self.levels]
+        """The levels for JSON: None where that way of looking tells nothing."""
+        return [*map(finite, self.levels)]
 
     def beyond(self, calibration: Calibration, shares: Mapping[str, float]) -> float:
         """Share of pictures of unseen identities that match by their looks alone, below the threshold of their kind.
 
         Args:
             calibration: The thresholds.
-            shares: Of all pictures that are judged, the share whose best match is of each kind.
+            shares: Of all pictures that are judged, the share whose best match is of each kind; none: of the kind with
+                the most.
         """
         found = dict.fromkeys(calibration.levels, 0.0)
         for score, share, kind in self.chance:
             below = score < calibration.levels.get(kind, calibration.highest)
             found[kind] = found.get(kind, 0.0) + below * share
         most = max(found.values(), default=0.0)
-        return sum(part * found.get(kind, most) for kind, part in shares.items())
+        return sum(part * found.get(kind, most) for kind, part in shares.items()) if shares else most
+
+    def stated(self, calibration: Calibration, levels: CopyLevels, shares: Mapping[str, float]) -> Calibration:
+        """A calibration with the look in what is stated, where pictures can be opened.
+
+        Args:
+            calibration: Of the scores.
+            levels: What copies reach.
+            shares: As of :meth:`beyond`.
+        """
+        if levels.candidate == inf:
+            return calibration
+        if self.blind:
+            text = (
+                f"{calibration.explanation} Pictures of this set look so much alike, seen small, that no look can tell "
+                "copies from others: only scores decide."
+            )
+            return replace(calibration, explanation=text)
+        assert calibration.rate is not None and calibration.bound is not None
+        more = self.beyond(calibration, shares)
+        reached = [f"{level:.3f} {way}" for level, way in zip(self.levels, WAYS, strict=True) if level < inf]
+        text = (
+            f"{calibration.explanation} A picture also matches where it looks like one of its best matches, seen "
+            f"small, with a correlation of at least {' or '.join(reached)}; at most {self.expected:.2%} are expected "
+            "to do so by chance."
+        )
+        rate, bound = min(calibration.rate + more, 1), min(calibration.bound + more, 1)
+        return replace(calibration, explanation=text, rate=rate, bound=bound)
 
     @property
     def same(self) -> float:
@@ -160,6 +192,38 @@ def look_at(
         found[at, : len(PAIRED)] = correlate(pictures, real)
         advance(len(at))
     return found
+
+
+def by_looks(
+    look: Look,
+    thumbnails: Thumbnails,
+    pictures: Sequence[PictureLike],
+    real: FeatureSet,
+    positions: np.ndarray,
+    small: Nearest,
+    advance: Callable[[int], object] = lambda count: None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which pictures match some of their best matches by their looks, and of which they are copies: both ``[n, k]``.
+
+    Args:
+        look: When they do.
+        thumbnails: Where those of the pictures are kept.
+        pictures: As of :meth:`lcmem.matching.thumbnails.Thumbnails.pairs`.
+        real: The real set.
+        positions: Their best matches in it ``[n, k]``; the first :data:`RANKS` are looked at.
+        small: What they look most like, very small; that is looked at where it is among these.
+        advance: Is told how many more pairs are done.
+    """
+    looks = np.full((*positions.shape, len(WAYS)), -1.0)
+    row, rank = np.nonzero(real.openable(positions.ravel()).reshape(positions.shape)[:, :RANKS] & (not look.blind))
+    paths = real.paths_of(positions[row, rank])
+    looks[row, rank] = look_at(thumbnails, [pictures[at] for at in row.tolist()], paths, advance)
+    hits, copies = look.hits(looks), look.copies(looks)
+    row, rank = np.nonzero((positions == small.positions[:, None]) & (small.alike >= look.levels[-1])[:, None])
+    both = [pictures[at] for at in row.tolist()], real.paths_of(positions[row, rank])
+    hits[row, rank] = True
+    copies[row, rank] |= turned_copies(thumbnails, *both, look.same)
+    return hits, copies
 
 
 def correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.ndarray:

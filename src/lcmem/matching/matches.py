@@ -10,11 +10,12 @@ from lcmem.matching.compare import compare, probabilities, score_pairs
 from lcmem.matching.copies import CopyFinder, equal_content
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.groups import connected_components
-from lcmem.matching.looks import RANKS
+from lcmem.matching.looks import RANKS, by_looks
 from lcmem.matching.overview import Nearest
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.model import LinearHead
 from lcmem.pictures.paths import split_slice
+from lcmem.progress import progress_bar
 from lcmem.scan import Best, scan
 from lcmem.stats.calibration import Calibration
 
@@ -93,15 +94,14 @@ def match_table(
     """
     count, k = best.logits.shape
     query, position, score = np.repeat(np.arange(count), k), best.positions.ravel(), best.logits.ravel()
-    looked = np.flatnonzero(np.tile(np.arange(k) < RANKS, count) & (calibration.method != "given"))
-    looks = finder.looks(synthetic, query[looked], real, position[looked])
     copies = (score >= finder.levels.sure) | finder.copies(synthetic, query, real, position, score)
     seen = np.zeros(len(score), dtype=bool)
-    seen[looked] = finder.look.hits(looks)
-    copies[looked] |= finder.look.copies(looks)
-    small = np.flatnonzero((position == alike.positions[query]) & (alike.alike[query] >= finder.look.levels[-1]))
-    seen[small] = True
-    copies[small] |= finder.turned_copies(synthetic, query[small], real, position[small])
+    if calibration.method != "given":
+        with progress_bar("looking at matches", count * min(k, RANKS)) as advance:
+            paths = synthetic.manifest.paths
+            looks = by_looks(finder.look, finder.thumbnails, paths, real, best.positions, alike, advance)
+        seen, same = (each.ravel() for each in looks)
+        copies |= same
     scored = score >= calibration.thresholds(kinds).repeat(k)
     reached = scored | seen
     if calibration.method == "given":

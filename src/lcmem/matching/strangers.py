@@ -1,6 +1,6 @@
 """The real pictures of two identities that are most alike: what sets a threshold, unless both show one person."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from math import inf
 
 import numpy as np
@@ -15,7 +15,7 @@ from lcmem.stats.chance import Chance
 
 STRANGERS = ["dataset", *TWINS[1:], "logit", "threshold_without"]
 FEWEST, MOST = 10, 100
-"""Pairs that are listed: those that reach the threshold, so many of each kind in any case, and at most so many."""
+"""Pairs that are listed: so many of each kind, and of the others those that reach it, up to so many in all."""
 SURE = 0.05
 """How improbable it must be that a holdout of the same source is so much less alike to the real set."""
 TIMES, MORE = 2, 3
@@ -26,7 +26,12 @@ Level = Callable[[Chance, Chance], float]
 
 
 def most_alike(
-    real: FeatureSet, own: OwnMatches, calibration: Calibration, chance: Chance, level: Level, doubtful: float = inf
+    real: FeatureSet,
+    own: OwnMatches,
+    calibration: Calibration,
+    chance: Chance,
+    level: Level,
+    doubtful: Mapping[str, float],
 ) -> pd.DataFrame:
     """Pairs of chance matches, each once, those that reach the threshold first, the most alike first.
 
@@ -36,7 +41,7 @@ def most_alike(
         calibration: The thresholds that were taken from these.
         chance: The same chance matches by their kinds.
         level: What makes a threshold of those of a kind.
-        doubtful: Score from which pairs are listed in any case.
+        doubtful: Score from which pairs are listed in any case, by dataset.
 
     Returns:
         ``dataset, path, identity, other, other_identity, logit`` (dataset: whose threshold it is), and
@@ -46,12 +51,15 @@ def most_alike(
     rows = rows[np.argsort(real.ranks[rows])]  # of equally alike pairs those that come first by content
     scores, partners = own.scores[rows], own.partners[rows]
     kinds = real.kinds[partners]
-    reached = scores >= np.minimum(calibration.thresholds(kinds), doubtful)
-    pairs = np.sort(np.stack((rows, partners), 1), axis=1)
+    listed = pd.Series(kinds, dtype=object).map(doubtful).fillna(inf).to_numpy(dtype=float)
+    reached = scores >= np.minimum(calibration.thresholds(kinds), listed)
+    pairs = np.stack((rows, partners), 1)
+    pairs = np.take_along_axis(pairs, np.argsort(real.ranks[pairs], axis=1), 1)
     table = pd.DataFrame(pairs, columns=["one", "two"]).assign(logit=scores, reached=reached, kind=kinds)
     table = table.sort_values(["reached", "logit"], ascending=False, kind="stable").drop_duplicates(["one", "two"])
     first = table.groupby("kind", sort=False).cumcount() < FEWEST  # of each kind, whether or not it has a threshold
-    table = table[first | table["reached"]].head(MOST)
+    others = table["reached"] & ~first
+    table = table[first | (others & (others.cumsum() <= MOST - first.sum()))]
     mine, theirs = (real.manifest.table.iloc[table[end]] for end in ("one", "two"))
     pair = (mine["path"], mine["identity"], theirs["path"], theirs["identity"])
     columns = (table["kind"], *pair, table["logit"], _without(table, own.identities, chance, level))
@@ -98,8 +106,10 @@ def hidden_by_one(
     return notes
 
 
-def split_people(chance: Chance, control: Control | None) -> list[str]:
-    """A note where many identities of the real set are more alike to others of it than any of the holdout is.
+def split_people(
+    chance: Chance, control: Control | None, unnamed: Collection[str] = ()
+) -> tuple[list[str], dict[str, float]]:
+    """Notes where many identities are more alike to others of the real set than any of the holdout is, kind by kind.
 
     Of n identities and H of a holdout of the same source, the k most alike are all of the real set with a probability
     of about (n / (n + H))^k, or half that power, since best matches of one set come in mutual pairs; of pictures in
@@ -108,17 +118,29 @@ def split_people(chance: Chance, control: Control | None) -> list[str]:
     Args:
         chance: Of the real set's own pictures.
         control: The holdout.
+        unnamed: Datasets whose pictures have no identities.
+
+    Returns:
+        The notes, without names, and the score that no holdout picture reaches, by the datasets that they are about.
     """
+    notes: list[str] = []
+    highest: dict[str, float] = {}
     if control is None:
-        return []
-    people, held = chance.identities, len(np.unique(control.clusters))
-    highest = pd.Series(chance.scores).groupby(chance.clusters).max()
-    above = int((highest > control.scores.max()).sum())
-    share = max(people / (people + held), len(chance.scores) / (len(chance.scores) + len(control.scores)))
-    if share ** (above / 2) > SURE:
-        return []
-    return [
-        f"{above} identities of the real set are more alike to another of it than any of the {held} of the holdout is. "
-        "Some may be people who are filed under two names, which raises the threshold and hides matches: look at the "
-        "pairs in strangers.csv. Or the holdout comes from another source."
-    ]
+        return notes, highest
+    for kinds, part in chance.distinct() or [(sorted(set(control.kinds)), chance)]:
+        mine = np.isin(control.kinds, kinds)
+        if not mine.any() or set(kinds) <= set(unnamed):
+            continue
+        scores, held = control.scores[mine], len(np.unique(control.clusters[mine]))
+        best = pd.Series(part.scores).groupby(part.clusters).max()
+        above, people = int((best > scores.max()).sum()), part.identities
+        share = max(people / (people + held), len(part.scores) / (len(part.scores) + len(scores)))
+        if share ** (above / 2) > SURE:
+            continue
+        highest |= dict.fromkeys(kinds, float(scores.max()))
+        notes.append(
+            f"{above} identities of the real set are more alike to another of it than any of the {held} of the holdout "
+            "is. Some may be people who are filed under two names, which raises the threshold and hides matches: look "
+            "at the pairs in strangers.csv. Or the holdout comes from another source."
+        )
+    return notes, highest

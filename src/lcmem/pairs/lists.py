@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lcmem.datasets.layout import read_csv
 from lcmem.datasets.lfw import read_lfw_pairs
 from lcmem.errors import LCMemError
-from lcmem.files import write_table
+from lcmem.files import read_table, write_table
 from lcmem.pairs.drawing import Pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.paths import split_bits
@@ -38,7 +37,7 @@ class PairList:
 
     Attributes:
         source: The file.
-        table: As it is in the file: ``path_a``, ``path_b`` and whatever else.
+        table: As it is in the file: the columns that name the pictures, and whatever else.
         paths: Where the pictures are, ``[P, 2]`` strings.
     """
 
@@ -64,24 +63,27 @@ class PairList:
         return Pairs(ends[:, 0], ends[:, 1], same.to_numpy(dtype=bool), fold)
 
 
-def read_pairs(source: Path, manifest: Manifest | None = None) -> PairList:
+def read_pairs(
+    source: Path, manifest: Manifest | None = None, columns: tuple[str, str] = ("path_a", "path_b")
+) -> PairList:
     """Read a list of pairs.
 
     Args:
-        source: CSV or Parquet with the columns ``path_a`` and ``path_b``, such as :func:`write_pairs` writes, or LFW's
-            official ``pairs.txt``.
+        source: CSV or Parquet such as :func:`write_pairs` writes, or LFW's official ``pairs.txt``.
         manifest: Its pictures are found by the end of their path, as much of it as the list gives. None: the paths of
             the list are taken as they are, relative ones from the list's folder.
+        columns: Where a table names the two pictures.
 
     Raises:
         LCMemError: Not such a list, or a picture is not in the manifest, or more than one fits.
     """
     if not source.is_file():
         raise LCMemError(f"{source}: no such file")
-    table = _read_table(source)
+    lfw = source.suffix.lower() == ".txt"
+    table = read_lfw_pairs(source) if lfw else read_table(source, columns, keep_default_na=False)
     if table.empty:
         raise LCMemError(f"{source}: no pairs in it")
-    names = table[["path_a", "path_b"]].apply(lambda column: as_text(column).str.strip()).to_numpy(dtype=object)
+    names = table[list(columns)].apply(lambda column: as_text(column).str.strip()).to_numpy(dtype=object)
     blank = (names == "").any(1)
     if blank.any():
         raise LCMemError(f"{source}: row {int(blank.argmax()) + 1} names one picture only; complete it or leave it out")
@@ -90,10 +92,6 @@ def read_pairs(source: Path, manifest: Manifest | None = None) -> PairList:
         return PairList(source, table, np.array([[str(root / name) for name in row] for row in names], dtype=object))
     found = np.array(manifest.paths, dtype=object)[_positions(source, names.ravel(), manifest)]
     return PairList(source, table, found.reshape(-1, 2))
-
-
-def _read_table(source: Path) -> pd.DataFrame:
-    return read_lfw_pairs(source) if source.suffix.lower() == ".txt" else read_csv(source, {"path_a", "path_b"})
 
 
 def _positions(source: Path, names: Iterable[str], manifest: Manifest) -> list[int]:

@@ -40,7 +40,10 @@ def split_batch(pictures: PictureLike | Batch) -> list[Any]:
 
 def _oriented(picture: Any) -> np.ndarray:
     """``[H, W, 3]`` for integers, ``[3, H, W]`` for floats, as :func:`lcmem.pictures.image.load_picture` wants it."""
-    array = np.asarray(picture.detach().cpu() if hasattr(picture, "detach") else picture)
+    if hasattr(picture, "detach"):
+        picture = picture.detach().cpu()
+        picture = picture.float() if picture.is_floating_point() else picture  # NumPy knows no bfloat16
+    array = np.asarray(picture)
     if array.dtype.kind not in "biuf":
         raise PictureError(f"{type(picture).__name__} is no picture: paths, PIL pictures, arrays and tensors are")
     whole = array.dtype in (np.uint8, np.uint16)

@@ -4,6 +4,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from lcmem.files import finite
+
 if TYPE_CHECKING:
     from lcmem.jobs.audit_result import AuditResult
     from lcmem.jobs.marks import Review
@@ -35,7 +37,7 @@ def audit_card(result: "AuditResult", review: "Review | None" = None) -> dict[st
             "score": numbers["score"],
             "same_identity": numbers["threshold_logit"] if numbers["same_identity"] else None,
             "by_dataset": {row["dataset"]: row["threshold_logit"] for row in numbers.get("by_dataset") or []},
-            "copy": _finite(numbers["copy_threshold_logit"]),
+            "copy": finite(numbers["copy_threshold_logit"]),
             "method": numbers["threshold_method"],
             "expected_by_chance": numbers["false_positive_rate"],
             "chance_bound_95": numbers["false_positive_rate_bound"],
@@ -80,7 +82,3 @@ def _interval(numbers: dict[str, Any], name: str) -> dict[str, float] | None:
     if numbers[name] is None:
         return None
     return {"value": numbers[name], "low": numbers[f"{name}_low"], "high": numbers[f"{name}_high"]}
-
-
-def _finite(level: float) -> float | None:
-    return level if abs(level) < float("inf") else None

@@ -150,8 +150,8 @@ def _risk(result: "AuditResult", root: str) -> dict[str, list[dict[str, Any]]]:
     if result.risk is None:
         return {}
     tables = {each.name: getattr(result.risk, each.name).head(RISKS) for each in fields(result.risk)}
-    for table in (tables["pictures"], tables["duplicates"]):
-        table["path"] = [shown_name(path, root) for path in table["path"]]
+    for name in ("pictures", "duplicates"):
+        tables[name] = tables[name].assign(path=[shown_name(path, root) for path in tables[name]["path"]])
     return {name: table.to_dict("records") for name, table in tables.items() if len(table)}
 
 

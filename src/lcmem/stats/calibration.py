@@ -104,7 +104,8 @@ def calibrate(
             than copies could not be found any more, so none is set and only copies are reported.
         sure: Score from which a pair is a copy without a look at the pictures.
         shares: Of all pictures that are judged, the share whose best match is of each kind: what is stated is then of
-            these pictures, by the threshold of each kind. None states what holds for any kind at the one threshold.
+            these pictures, by the threshold of each kind. Without any, what is stated holds for pictures of each kind.
+            None states what holds for any kind at the one threshold.
     """
     parts = chance.distinct() or [([""], chance)]
     counted = max(part.threshold(rate) for _, part in parts)
@@ -130,7 +131,8 @@ def calibrate(
             f"At {rate:.2%} chance matches the model cannot tell other photos of a person from strangers here: the "
             f"threshold would be {counted:.2f}, and copies of real pictures themselves typically reach "
             f"{highest:.2f}. So no score shows the same identity. A larger rate (--false-positive-rate), another "
-            "model, larger pictures or a look at twins.csv, strangers.csv and the identities would help."
+            "model, larger pictures or a look at the identities would help (an audit lists doubtful ones in twins.csv "
+            "and strangers.csv)."
         )
     if chance.parts:
         texts.append(_on_kinds(found, chance, shares))
@@ -164,8 +166,17 @@ def level_of(part: Chance, chance: Chance, rate: float, highest: float) -> float
     return max(counted, min(tail_threshold(part, rate), highest)) if counted <= highest else inf
 
 
+def _own(found: Calibration, chance: Chance, sure: float) -> list[tuple[float, Chance]]:
+    """From which score on pictures of each kind match, and its chance matches."""
+    return [(min(found.levels[kinds[0]], sure), part) for kinds, part in chance.distinct()]
+
+
 def _of_shares(found: Calibration, chance: Chance, sure: float, shares: Mapping[str, float]) -> tuple[float, float]:
     """Expected rate and bound of pictures of which so many are most like each kind."""
+    if not shares:
+        each = [(part.expected(level), part.bound(level)) for level, part in _own(found, chance, sure)]
+        expected, bound = (max(values) for values in zip(*each, strict=True))
+        return expected, bound
     expected = bound = 0.0
     for kind, share in shares.items():
         parts = [chance.parts[kind]] if kind in chance.parts else [part for _, part in chance.distinct()]
@@ -183,6 +194,8 @@ def _on_kinds(found: Calibration, chance: Chance, shares: Mapping[str, float] | 
         text += f" ({blind} datasets without a threshold, since strangers there are as alike as copies)"
     if shares is None:
         return f"{text}: the highest threshold counts, and what is stated holds for each."
+    if not shares:
+        return f"{text}, and so a threshold of its own: what is stated holds for the pictures of each."
     text += ", and so a threshold of its own: what is stated is weighted by how the pictures divide over them."
     if set(shares) - set(found.levels):
         text += " For pictures that are most like one of another dataset the highest threshold counts."

@@ -67,7 +67,10 @@ def _tail(chance: Chance) -> tuple[Any, float] | None:
     met = np.sort(np.unique(clusters, return_index=True)[1])  # where each identity is met first, from the highest down
     people = min(PEOPLE, (len(met) + 1) // 2)
     number = max(FEWEST, int(TAIL * len(known)), int(met[people - 1]) + 1)
-    if number == len(known) or known[0] == known[number]:
+    if number >= len(known) or known[0] == known[number]:
+        return None
+    number = int(np.searchsorted(-known, -known[number - 1], side="right"))  # with all that are equal to the last
+    if number == len(known):
         return None
     shape, scale = fit_tail(known[:number] - known[number], len(np.unique(clusters[:number])))
     return genpareto(shape, loc=known[number], scale=scale), float(known[0])

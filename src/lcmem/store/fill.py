@@ -89,19 +89,24 @@ def fill(
     contents = content_table(paths, store.index.known(paths) if keys is None else _known(paths, keys))
     wanted = contents[contents["reason"] == ""].drop_duplicates("sha256")
     missing = wanted[store.find(wanted["sha256"])[:, 0] < 0].reset_index(drop=True)
-    failures: dict[str, str] = {}
+    failures: dict[str, tuple[str, str]] = {}
     writer = store.writer()
     try:
         with progress_bar(title, len(wanted), done=len(wanted) - len(missing)) as advance:
             for batch in encode(list(missing["path"])) if len(missing) else ():
                 _store(batch, missing, store, writer)
-                failures |= {missing["sha256"][at]: reason for at, reason in batch.failures}
+                failures |= {missing["sha256"][at]: (missing["path"][at], reason) for at, reason in batch.failures}
                 advance(len(batch.at) + len(batch.failures))
     finally:
         store.reload()
-    reasons = zip(contents["reason"], contents["sha256"], strict=True)
-    contents["reason"] = [reason or failures.get(sha256, "") for reason, sha256 in reasons]
+    rows = zip(contents["reason"], contents["sha256"], contents["path"], strict=True)
+    contents["reason"] = [reason or _reason(path, *failures.get(sha256, ("", ""))) for reason, sha256, path in rows]
     return Filled(contents, len(missing) - len(failures), time.perf_counter() - began)
+
+
+def _reason(path: str, tried: str, reason: str) -> str:
+    """Why a picture cannot be used, of which another file of the same content was tried."""
+    return path + reason.removeprefix(tried) if tried and reason.startswith(tried) else reason
 
 
 def _known(paths: list[str], keys: Sequence[str]) -> dict[tuple[str, str], str]:

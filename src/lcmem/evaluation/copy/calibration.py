@@ -1,13 +1,13 @@
 """The pairs of the validation split that a dataset's thresholds are taken from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.evaluation.copy.variants import MIX, EditedCopies
-from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pairing import Features, pair_scores
 from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.pairs import Pairs, copy_pairs, identity_pairs
@@ -59,7 +59,7 @@ class Calibration:
         return len(self.pictures) * (1 + self.edited)
 
     def thresholds(
-        self, detector: Detector, cache: FeatureCache, plain: Features, protocol: str, advance: Advance
+        self, detector: Detector, cache: Path, plain: Features, protocol: str, advance: Advance
     ) -> dict[str, float]:
         """The threshold of each rule; ``plain`` are the features of the pictures."""
         second = plain

@@ -10,7 +10,7 @@ from lcmem.evaluation.copy.summary import strongest
 from lcmem.evaluation.copy.transforms import PAPER, TRANSFORMS
 from lcmem.evaluation.copy.variants import Variant, edited_copy
 from lcmem.evaluation.pictures import SIZE
-from lcmem.evaluation.tables import title
+from lcmem.evaluation.tables import panels, title
 from lcmem.pictures.image import PictureLike, load_levels
 
 if TYPE_CHECKING:
@@ -50,16 +50,12 @@ def strongest_figure(table: pd.DataFrame) -> "Figure":
 def strengths_figure(table: pd.DataFrame) -> "Figure":
     """Figure 5: recall (full lines) and false positive rate (dashed) by strength, a panel for each transform."""
     from matplotlib import colormaps
-    from matplotlib.figure import Figure
 
     chosen = table[(table["dataset"] == "macro") & (table["threshold_rule"] == "specificity-50")]
     names = [name for name in PAPER if name in set(chosen["transform"])]
     detectors = list(chosen["detector"].unique())
-    columns = min(3, len(names))
-    lines = -(-len(names) // columns)
-    figure = Figure(figsize=(3.6 * columns, 2.8 * lines + 0.8), layout="constrained")
-    grid = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
-    for axes, name in zip(grid, names, strict=False):
+    figure, grid = panels(len(names), 3, (3.6, 2.8), (0, 0.8), sharey=True)
+    for axes, name in zip(grid, names, strict=True):
         for place, detector in enumerate(detectors):
             part = chosen[(chosen["transform"] == name) & (chosen["detector"] == detector)]
             colour = colormaps["tab20"](place % 20)
@@ -67,9 +63,6 @@ def strengths_figure(table: pd.DataFrame) -> "Figure":
             axes.plot(range(len(part)), part["false_positive_rate"], "--", lw=0.8, alpha=0.7, color=colour)
             axes.set_xticks(range(len(part)), [f"{strength:g}" for strength in part["strength"]])
         axes.set(title=name, ylim=(-0.04, 1.04))
-        axes.spines[["top", "right"]].set_visible(False)
-    for axes in grid[len(names) :]:
-        axes.set_visible(False)
     grid[0].set_ylabel("recall (dashed: false positives)")
     _finish(figure, grid[0], table, 4)
     return figure

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ from sklearn.metrics import average_precision_score
 from lcmem.detectors.base import Detector
 from lcmem.evaluation.copy.calibration import Calibration
 from lcmem.evaluation.copy.variants import EditedCopies, Variant
-from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pairing import Features, all_scores, pair_scores
 from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.progress import Advance
@@ -117,7 +117,7 @@ class CopyPart:
         return identities[:, None] != identities[None, :]
 
     def scores(
-        self, detector: Detector, cache: FeatureCache, plain: tuple[Features, Features], variant: Variant, tell: Advance
+        self, detector: Detector, cache: Path, plain: tuple[Features, Features], variant: Variant, tell: Advance
     ) -> CopyScores:
         """Scores of one variant; ``plain`` are the features of the originals and of the background."""
         copies = EditedCopies(self.test, variant, self.calibration.pictures)
@@ -145,7 +145,7 @@ class CopyPart:
             table[second, first] = pair_scores(detector, originals, edited, first, second)
         return CopyScores(table, self.strangers, float("nan"), float("nan"))
 
-    def plain(self, detector: Detector, cache: FeatureCache, tell: Advance) -> tuple[Features, Features]:
+    def plain(self, detector: Detector, cache: Path, tell: Advance) -> tuple[Features, Features]:
         """Features of the originals and of the validation pictures."""
         originals, background = (
             Features(detector, cache, f"{pictures.size}px", pictures.keys, pictures.at, tell)

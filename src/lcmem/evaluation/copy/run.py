@@ -19,7 +19,6 @@ from lcmem.evaluation.copy.sample import content_hashes, random_identities, rand
 from lcmem.evaluation.copy.summary import STRONGEST, strongest, summary
 from lcmem.evaluation.copy.transforms import PAPER, TRANSFORMS
 from lcmem.evaluation.copy.variants import Variant, variants_of
-from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pairing import Features
 from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
 from lcmem.evaluation.tables import write_csv, write_figure
@@ -101,7 +100,7 @@ def benchmark_copy(
     with progress_bar("copies", work * len(detectors)) as advance:
 
         def measure(detector: Detector) -> list[dict[str, Any]]:
-            return _measure(detector, parts, variants, FeatureCache(cache), protocol, advance)
+            return _measure(detector, parts, variants, cache, protocol, advance)
 
         rows = measure_each(detectors, [MACRO], measure, options)
     table = pd.DataFrame(rows).assign(protocol=protocol)
@@ -140,7 +139,7 @@ def _measure(
     detector: Detector,
     parts: Sequence[CopyPart],
     variants: Sequence[Variant],
-    cache: FeatureCache,
+    cache: Path,
     protocol: str,
     advance: Advance,
 ) -> list[dict[str, Any]]:
@@ -200,7 +199,7 @@ def _thresholds(
     detector: Detector,
     parts: Sequence[CopyPart],
     plain: Sequence[tuple[Features, Features]],
-    cache: FeatureCache,
+    cache: Path,
     protocol: str,
     advance: Advance,
 ) -> list[dict[str, float]]:

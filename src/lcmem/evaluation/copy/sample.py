@@ -9,8 +9,8 @@ from lcmem.pictures.manifest import Manifest
 def random_pictures(manifest: Manifest, count: int) -> Manifest:
     """At most ``count`` different pictures, as evenly over the datasets as their sizes allow."""
     table = _shuffled(manifest)
-    rank = table.groupby("dataset").cumcount()
-    return Manifest(_in_order(table.assign(rank=rank).sort_values(["rank", "dataset"]).head(count)))
+    ranks = pd.DataFrame({"rank": table.groupby("dataset").cumcount(), "dataset": table["dataset"]})
+    return Manifest(_in_order(table.loc[ranks.sort_values(["rank", "dataset"]).index[:count]]))
 
 
 def random_identities(manifest: Manifest, count: int) -> Manifest:
@@ -19,7 +19,8 @@ def random_identities(manifest: Manifest, count: int) -> Manifest:
     named = table["identity"] != ""
     own = table.loc[named].groupby(["dataset", "identity"])["sha256"].transform("min")
     first = own.reindex(table.index).fillna(table["sha256"])
-    table = table.assign(first=first).sort_values(["first", "sha256"])
+    order = pd.DataFrame({"first": first, "key": table["sha256"]}).sort_values(["first", "key"]).index
+    table = table.loc[order]
     return Manifest(_in_order(table[table.groupby("dataset").cumcount() < count]))
 
 
@@ -38,5 +39,4 @@ def _shuffled(manifest: Manifest) -> pd.DataFrame:
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:
-    extra = [name for name in ("rank", "first") if name in table]
-    return table.drop(columns=extra).sort_values(["dataset", "sha256"]).reset_index(drop=True)
+    return table.sort_values(["dataset", "sha256"]).reset_index(drop=True)

@@ -8,7 +8,7 @@ import pandas as pd
 from lcmem.detectors.each import OK
 from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.evaluation.reid.task import MIN_IDENTITIES
-from lcmem.evaluation.tables import by_family, markdown, ranked, title, write_figure
+from lcmem.evaluation.tables import by_family, markdown, panels, ranked, title, write_figure
 from lcmem.files import write_text
 
 HOW_DRAWN = {
@@ -113,16 +113,12 @@ def _number(value: float) -> str:
 
 def plot(table: pd.DataFrame, folder: Path) -> None:
     """AUC of each detector with its interval, one panel for each dataset: ``reid.png`` and ``reid.svg``."""
-    from matplotlib.figure import Figure
-
     table = without_repeats(table)
     datasets = list(dict.fromkeys(table["dataset"]))
     names = [name for _, group in by_family(list(dict.fromkeys(table["detector"]))) for name in group]
-    columns = min(COLUMNS, len(datasets))
-    rows = -(-len(datasets) // columns)
-    figure = Figure(figsize=(2 + 2.4 * columns, rows * (1 + 0.28 * len(names))), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    for panel, dataset in zip(panels, datasets, strict=False):
+    side = (2.4, 1 + 0.28 * len(names))
+    figure, every = panels(len(datasets), COLUMNS, side, (2, 0), sharex=True, sharey=True)
+    for panel, dataset in zip(every, datasets, strict=True):
         part = table[table["dataset"] == dataset].set_index("detector").loc[names]
         places = range(len(names))
         panel.hlines(places, part["auc_low"], part["auc_high"], color="#2471a3", lw=1.5)
@@ -131,10 +127,7 @@ def plot(table: pd.DataFrame, folder: Path) -> None:
         panel.set_title(dataset, fontsize=10)
         panel.set_yticks(places, [title(name) for name in names])
         panel.grid(axis="x", alpha=0.3)
-        panel.spines[["top", "right"]].set_visible(False)
-    for panel in panels[len(datasets) :]:
-        panel.set_visible(False)
-    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    every[0].set_ylim(len(names) - 0.5, -0.5)
     figure.supxlabel(f"AUC, 95 % intervals over identities; protocol {table['protocol'].iloc[0]}", fontsize=10)
     write_figure(figure, folder / "reid")
 
@@ -146,26 +139,18 @@ def plot_reliability(rows: list[dict[str, Any]], folder: Path) -> None:
         rows: With ``dataset``, ``detector`` and ``curve``; those without a curve are left out.
         folder: Where; nothing is written if there is no curve.
     """
-    from matplotlib.figure import Figure
-
     known = [row for row in rows if row.get("curve") is not None]
     datasets = list(dict.fromkeys(row["dataset"] for row in known))
     if not known:
         return
-    columns = min(COLUMNS, len(datasets))
-    lines = -(-len(datasets) // columns)
-    figure = Figure(figsize=(2.6 * columns, 2.6 * lines + 0.5), layout="constrained")
-    panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    for panel, dataset in zip(panels, datasets, strict=False):
+    figure, every = panels(len(datasets), COLUMNS, (2.6, 2.6), (0, 0.5), sharex=True, sharey=True)
+    for panel, dataset in zip(every, datasets, strict=True):
         panel.plot((0, 1), (0, 1), color="#7f8c8d", lw=1, ls=":")
         for row in known:
             if row["dataset"] == dataset:
                 panel.plot(row["curve"].probability, row["curve"].share, "o-", ms=3, lw=1, label=title(row["detector"]))
         panel.set_title(dataset, fontsize=10)
         panel.legend(frameon=False, fontsize=7)
-        panel.spines[["top", "right"]].set_visible(False)
-    for panel in panels[len(datasets) :]:
-        panel.set_visible(False)
     figure.supxlabel("probability of a match (10 bins of equal mass)", fontsize=10)
     figure.supylabel("share of positive pairs, both kinds weighted to one half", fontsize=9)
     write_figure(figure, folder / "reliability")

@@ -12,7 +12,6 @@ from lcmem.detectors.base import Detector
 from lcmem.detectors.each import measure_each
 from lcmem.detectors.entry import Options
 from lcmem.errors import LCMemError
-from lcmem.evaluation.features import FeatureCache
 from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
 from lcmem.evaluation.reid.all_pairs import RATES, count_impostors
 from lcmem.evaluation.reid.report import plot, plot_reliability, write_markdown
@@ -95,9 +94,7 @@ def benchmark_reid(
         for name, at in split_by_dataset(pictures.manifest, compared)
     ]
     sizes = _sizes(tasks)
-    rows = measure_each(
-        detectors, [*sizes], lambda detector: _measure(detector, tasks, pictures, FeatureCache(cache)), options
-    )
+    rows = measure_each(detectors, [*sizes], lambda detector: _measure(detector, tasks, pictures, cache), options)
     table = _table(rows, sizes, protocol)
     write_csv(table, folder / "reid.csv")
     write_pairs(pictures.manifest, compared, folder / "pairs.csv")
@@ -128,9 +125,7 @@ def _total(tasks: list[Task]) -> dict[str, int]:
     return total | {"n_identities": len(people), "in_macro": False}
 
 
-def _measure(
-    detector: Detector, tasks: list[Task], pictures: BenchmarkPictures, cache: FeatureCache
-) -> list[dict[str, Any]]:
+def _measure(detector: Detector, tasks: list[Task], pictures: BenchmarkPictures, cache: Path) -> list[dict[str, Any]]:
     impostors = sum(count_impostors(task.identities) for task in tasks)
     keep = 1 + int(np.ceil(max(RATES.values()) * impostors))  # as many as the rates need of all datasets together
     outcomes = [task.compare(detector, pictures.features(detector, cache, task.rows), keep) for task in tasks]
