@@ -96,6 +96,14 @@ def test_a_card_says_how_many_strangers_lie_above_a_score(people, compact, monke
     assert usual_share(compact, 0.0) == ""
 
 
+def test_a_turned_picture_is_the_same_picture(faces, tmp_path):
+    Image.open(faces / "s1" / "1.pgm").transpose(Image.Transpose.ROTATE_180).save(tmp_path / "turned.jpg", quality=80)
+    done = run(faces / "s1" / "1.pgm", tmp_path / "turned.jpg", "--threshold", 0.9999, "--exit-code")
+    assert done.exit_code == 0 and done.output.startswith("match: the same picture"), done.output
+    other = run(faces / "s1" / "2.pgm", tmp_path / "turned.jpg", "--threshold", 0.9999, "--exit-code")
+    assert other.exit_code == 1 and other.output.startswith("no match"), "another photo of the same person is not"
+
+
 def test_a_detector_without_probabilities(faces):
     a, b = faces / "s1" / "1.pgm", faces / "s1" / "2.pgm"
     undecided = run(a, b, "--model", "mse", "--exit-code")

@@ -87,12 +87,15 @@ def test_copies_under_another_name_are_found(orl, compact, tmp_path):
 
 
 def test_without_identities_copies_are_found_and_nothing_else(orl, compact, tmp_path):
-    """Ten photos of a person are no copies of each other; a re-saved one and a mirror image are."""
+    """Ten photos of a person are no copies of each other; a re-saved one, a mirror image and turned ones are."""
     sources = [path for path in orl.paths if "/s3/" in path or "/s4/" in path]
     for number, source in enumerate(sources):
         Image.open(source).save(tmp_path / f"{number}.png")
     Image.open(sources[0]).save(tmp_path / "resaved.jpg", quality=75)
     Image.open(sources[5]).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirrored.png")
+    Image.open(sources[7]).transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png")
+    Image.open(sources[7]).transpose(Image.Transpose.ROTATE_180).save(tmp_path / "upside-down.jpg", quality=80)
     found = find_duplicates(extract_features(Manifest.read(tmp_path), compact, None, workers=0), compact, workers=0)
     groups = found.table.groupby("group")["path"].apply(lambda paths: {path.rsplit("/", 1)[1] for path in paths})
-    assert sorted(map(sorted, groups)) == [["0.png", "resaved.jpg"], ["5.png", "mirrored.png"]]
+    expected = [["0.png", "resaved.jpg"], ["5.png", "mirrored.png"], ["7.png", "turned.png", "upside-down.jpg"]]
+    assert sorted(map(sorted, groups)) == expected

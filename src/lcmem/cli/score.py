@@ -75,13 +75,14 @@ def compare(
 
         draw_evidence(one, other, detector, lines[:-1], target)
         typer.echo(f"evidence: {target}")
-    if exit_code and found.verdict not in ("identical", "match"):
+    if exit_code and found.verdict not in ("identical", "match", "same picture"):
         raise typer.Exit(1)
 
 
 VERDICTS = {
     "identical": "identical: the same picture",
     "match": "match: the same identity, or one is an edited copy of the other",
+    "same picture": "match: the same picture, seen small, mirrored or turned as it may be",
     "no match": "no match",
     "undecided": "undecided",
 }

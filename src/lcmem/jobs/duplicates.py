@@ -10,13 +10,15 @@ import pandas as pd
 from lcmem.detectors.base import Detector
 from lcmem.files import write_table
 from lcmem.matching.calibration_file import CalibrationFile
-from lcmem.matching.compare import compare
+from lcmem.matching.compare import compare, score_pairs
 from lcmem.matching.copies import CopyFinder
+from lcmem.matching.copy_levels import MOST_PAIRS
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.groups import connected_components
 from lcmem.matching.kinds import told_apart
+from lcmem.matching.overview import turned_copies
 from lcmem.matching.own_chance import real_chance
-from lcmem.matching.thumbnails import Thumbnails
+from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.content import linked_to
 from lcmem.stats.calibration import DEFAULT_RATE, calibrate
 
@@ -55,8 +57,9 @@ def find_duplicates(
 ) -> Duplicates:
     """Compare every picture with every other, and join those that belong together.
 
-    Without a threshold these are copies, and where identities are known also pictures that are more alike than 1 % of
-    the set's pictures are to any of another identity by chance (copies left out, as in an audit).
+    Without a threshold these are copies, turned by quarters as they may be, and where identities are known also
+    pictures that are more alike than 1 % of the set's pictures are to any of another identity by chance (copies left
+    out, as in an audit).
 
     Args:
         found: N pictures and their features.
@@ -106,7 +109,21 @@ def _joined(found: FeatureSet, finder: CopyFinder, identity: float) -> tuple[pd.
     one, two = (rows[below] for rows in ends)
     kept = scores >= level
     kept[below] = finder.copies(found, one, found, two, scores[below])
-    return pairs[kept], level
+    return pd.concat((pairs[kept], _turned(found, finder)), ignore_index=True), level
+
+
+def _turned(found: FeatureSet, finder: CopyFinder) -> pd.DataFrame:
+    """Pictures and what they look most like, where both are the same picture, mirrored or turned by quarters."""
+    rows = np.arange(len(found.keys))
+    nearest = finder.nearest(found, rows, found, (rows, rows))
+    one = np.flatnonzero(nearest.alike >= SAME)
+    two = nearest.positions[one]
+    same = turned_copies(finder.thumbnails, found.paths_of(one), found.paths_of(two), SAME)
+    if same.sum() > MOST_PAIRS * len(rows):  # forms of one layout, or digits: all look alike
+        same[:] = False
+    one, two = one[same], two[same]
+    scores = score_pairs(found.blocks, one, found.blocks, two, finder.detector)
+    return pd.DataFrame({"query": one, "gallery": two, "logit": scores})
 
 
 def _identity_threshold(found: FeatureSet, finder: CopyFinder) -> float:

@@ -15,6 +15,8 @@ from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.kinds import told_apart
+from lcmem.matching.overview import turned_copies
+from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.image import load_levels
 from lcmem.stats.calibration import DEFAULT_RATE
 
@@ -43,7 +45,8 @@ class Comparison:
     """A verdict and what it rests on.
 
     Attributes:
-        verdict: ``identical``, ``match``, ``no match`` or ``undecided`` (no threshold is known).
+        verdict: ``identical``, ``match``, ``same picture`` (by its looks, mirrored or turned by quarters as it may be,
+            whatever the score), ``no match`` or ``undecided`` (no threshold is known).
         score: A logit, or a similarity if the detector has no head.
         threshold: From which score on pictures match; None if none is known.
         origin: Where that comes from, in a sentence.
@@ -96,9 +99,8 @@ def compare_pair(
         level, origin = _calibrated(calibration)
     else:
         level, origin = _threshold(threshold, scale, detector)
-    verdict = "undecided" if level is None else "match" if score >= level else "no match"
     usual = usual_share(detector, score)
-    return Comparison("identical" if _equal(a, b) else verdict, score, level, origin, highest, scale, usual)
+    return Comparison(_verdict(a, b, score, level), score, level, origin, highest, scale, usual)
 
 
 def measure_scale(found: FeatureSet, detector: Detector, like: Tensor) -> Scale:
@@ -152,6 +154,16 @@ def _calibrated(file: CalibrationFile) -> tuple[float | None, str]:
         f"calibration {file.citation}: at most {found.rate:.2%} of searches among {count} pictures reach it by chance"
     )
     return (found.logit, origin) if isfinite(found.logit) else (None, f"calibration {file.citation} could set none")
+
+
+def _verdict(a: str, b: str, score: float, level: float | None) -> str:
+    if _equal(a, b):
+        return "identical"
+    if level is not None and score >= level:
+        return "match"
+    if turned_copies(Thumbnails(0), [a], [b], SAME)[0]:
+        return "same picture"
+    return "undecided" if level is None else "no match"
 
 
 def _equal(a: str, b: str) -> bool:
