@@ -165,7 +165,7 @@ def test_people_of_one_data_set_are_one_kind(data_pack, dataset, compact):
 
 def test_what_little_is_known_of_is_said(found, tables, orl, compact):
     """Datasets without identities, with few, without a holdout, and unknown to a calibration."""
-    assert any("1 dataset without identities" in note for note in found.summary["notes"])
+    assert any("1 dataset (faces) without identities" in note for note in found.summary["notes"])
     real = pd.read_csv(tables / "real.csv", keep_default_na=False)
     few = pd.concat([real[real["dataset"] == "faces"], real[real["dataset"] == "textures"].head(45)])
     others = Manifest(orl.table[orl.table["path"].str.endswith("9.pgm")].reset_index(drop=True))

@@ -56,9 +56,9 @@ def by_dataset(
 
 
 def dataset_notes(
-    rows: list[dict[str, Any]], real: FeatureSet, control: Control | None, chance: Chance | None, few: int
+    rows: list[dict[str, Any]], real: FeatureSet, control: Control | None, chance: Chance | None, few: int, named: bool
 ) -> list[str]:
-    """What to know of datasets of which little is known; without names, for private audits as well.
+    """What to know of datasets of which little is known.
 
     Args:
         rows: As of :func:`by_dataset`.
@@ -66,12 +66,13 @@ def dataset_notes(
         control: The holdout.
         chance: The chance matches that thresholds come from.
         few: Identities that a rate should rest on at least.
+        named: Whether to name them.
     """
     notes = []
     if real.bare.any():
-        count, bare = int(real.bare.sum()), len(set(real.kinds[real.bare]))
+        bare = _datasets(sorted(set(real.kinds[real.bare])), named)
         notes.append(
-            f"{count} real pictures are of {_datasets(bare)} without identities, so each counts as a person of its "
+            f"{int(real.bare.sum())} real pictures are of {bare} without identities, so each counts as a person of its "
             "own. Several pictures of one person raise the threshold there and hide matches: name identities, or take "
             "one picture of each."
         )
@@ -79,25 +80,33 @@ def dataset_notes(
     if small:
         share = sum(row["synthetic"] * row["false_positive_rate"] for row in small)
         notes.append(
-            f"{_datasets(len(small))} with {sum(row['synthetic'] for row in small)} of the synthetic pictures rest on "
-            f"fewer than {few} identities: {share:.1f} of the matches that are expected by chance at most are there."
+            f"{_rows(small, named)} rest on fewer than {few} identities: {share:.1f} of the matches that are expected "
+            "by chance at most are there."
         )
     unknown = [row for row in rows if not row["identities"] and row["synthetic"]]
     if unknown:
         notes.append(
-            f"No chance matches are known of {_datasets(len(unknown))} with {sum(row['synthetic'] for row in unknown)} "
-            "of the synthetic pictures: the highest threshold counts there, and what is stated may not hold."
+            f"No chance matches are known of {_rows(unknown, named)}: the highest threshold counts there, and what is "
+            "stated may not hold."
         )
     if control is not None and chance is not None and rows:
         seen = {kind for kinds, _ in chance.distinct() if {*kinds} & {*control.kinds} for kind in kinds}
         missed = [row for row in rows if row["dataset"] not in seen and row["match"]]
         if missed:
+            where = _datasets([row["dataset"] for row in missed], named)
             notes.append(
-                f"The holdout has no pictures like those of {_datasets(len(missed))}, where "
-                f"{sum(row['match'] for row in missed)} of the matches lie: it is no control of these."
+                f"The holdout has no pictures like those of {where}, where {sum(row['match'] for row in missed)} of the "
+                "matches lie: it is no control of these."
             )
     return notes
 
 
-def _datasets(count: int) -> str:
-    return "1 dataset" if count == 1 else f"{count} datasets"
+def _rows(rows: list[dict[str, Any]], named: bool) -> str:
+    count = sum(row["synthetic"] for row in rows)
+    return f"{_datasets([row['dataset'] for row in rows], named)} with {count} of the synthetic pictures"
+
+
+def _datasets(names: list[str], named: bool) -> str:
+    count = "1 dataset" if len(names) == 1 else f"{len(names)} datasets"
+    shown = ", ".join(name or "(none)" for name in names[:3]) + (", …" if len(names) > 3 else "")
+    return f"{count} ({shown})" if named else count

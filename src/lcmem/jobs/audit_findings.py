@@ -83,7 +83,7 @@ def compare_sets(
         skipped=_skipped(sets),
         scores=scores if point.own is None else scores | {"chance": point.own},
         about=about
-        | _findings(sets, finder, clusters, point, rows)
+        | _findings(sets, finder, clusters, point, rows, not settings.private)
         | {"by_dataset": rows}
         | {"seconds": time.perf_counter() - began},
         strangers=point.strangers,
@@ -147,8 +147,9 @@ def _findings(
     clusters: np.ndarray,
     point: OperatingPoint,
     rows: list[dict[str, Any]],
+    named: bool,
 ) -> dict[str, Any]:
-    """What a summary says of copies and of the sets."""
+    """What a summary says of copies and of the sets, with or without the names of datasets."""
     told, levels = separations(sets, clusters), finder.levels
     known = {
         "look_thresholds": point.look.shown,
@@ -163,7 +164,7 @@ def _findings(
         + point.notes
         + remarks(sets["real"], told, bool(rows))
     )
-    notes += dataset_notes(rows, sets["real"], point.control, point.chance, FEW)
+    notes += dataset_notes(rows, sets["real"], point.control, point.chance, FEW, named)
     return as_json(told) | known | {"notes": notes}
 
 
