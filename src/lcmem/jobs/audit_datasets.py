@@ -95,8 +95,8 @@ def dataset_notes(
         if missed:
             where = _datasets([row["dataset"] for row in missed], named)
             notes.append(
-                f"The holdout has no pictures like those of {where}, where {sum(row['match'] for row in missed)} of the "
-                "matches lie: it is no control of these."
+                f"The holdout has no pictures like those of {where}, where {sum(row['match'] for row in missed)} of "
+                "the matches lie: it is no control of these."
             )
     return notes
 

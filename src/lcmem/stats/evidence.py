@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.stats import expon, false_discovery_control, genpareto
 
 from lcmem.stats.chance import Chance
@@ -64,15 +65,14 @@ def _tail(chance: Chance) -> tuple[Any, float] | None:
     known, clusters = chance.scores[finite][order], chance.clusters[finite][order]
     if len(known) < 2 * FEWEST:
         return None
-    met = np.sort(np.unique(clusters, return_index=True)[1])  # where each identity is met first, from the highest down
-    people = min(PEOPLE, (len(met) + 1) // 2)
-    number = max(FEWEST, int(TAIL * len(known)), int(met[people - 1]) + 1)
+    best = np.sort(pd.Series(known).groupby(clusters).max())[::-1]  # of each identity, from the highest down
+    people = min(PEOPLE, (len(best) + 1) // 2)
+    # by values alone: of equal ones, as hashes have them, the order is an accident
+    number = max(FEWEST, int(TAIL * len(known)), int((known > best[people - 1]).sum()) + 1)
     if number >= len(known) or known[0] == known[number]:
         return None
-    number = int(np.searchsorted(-known, -known[number - 1], side="right"))  # with all that are equal to the last
-    if number == len(known):
-        return None
-    shape, scale = fit_tail(known[:number] - known[number], len(np.unique(clusters[:number])))
+    independent = len(np.unique(clusters[known >= known[number - 1]]))
+    shape, scale = fit_tail(known[:number] - known[number], independent)
     return genpareto(shape, loc=known[number], scale=scale), float(known[0])
 
 
