@@ -132,7 +132,7 @@ class AuditResult:
             "n_copies": self.copies.count,
             "n_same_identity": self.memorization.count - self.copies.count,
             "n_holdout_matches": self.holdout.count if self.holdout else 0,
-            "n_close": int((self.to_frame()["grade"] == CLOSE).sum()),
+            "n_close": int((self.matches["grade"][self.matches["rank"] == 1] == CLOSE).sum()),
             "n_twins": len(self.twins),
             "same_identity": calibration.logit < inf or calibration.method == "given",
             "threshold": calibration.probability if logits else None,
