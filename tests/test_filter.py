@@ -246,11 +246,13 @@ def test_a_picture_that_was_deleted_is_drawn_again(privacy, real, safe, tmp_path
     assert len(run().kept) == 6 and drawn == [2, 5]
 
 
-def test_bad_samplers_and_numbers(privacy):
+def test_bad_samplers_and_numbers(privacy, safe):
     with pytest.raises(LCMemError, match="3 samples for 2"):
         generate_private(lambda numbers, seeds: np.zeros((3, 8, 8, 3), np.uint8), privacy, 2)
     with pytest.raises(LCMemError, match="at least 1"):
         generate_private(lambda numbers, seeds: [], privacy, 0)
+    alone = generate_private(lambda numbers, seeds: Image.open(safe[0]), privacy, 1)
+    assert list(alone.kept) == [0], "a picture instead of a list of one"
     with pytest.raises(LCMemError, match="seed at least 0"):
         generate_private(lambda numbers, seeds: [], privacy, 1, seed=-1)
 

@@ -113,7 +113,7 @@ class _Loop:
     def draw(self, numbers: np.ndarray, attempt: int) -> int:
         """Draw, judge and record; return how many are novel."""
         seeds = try_seeds(self.seed, numbers, attempt)
-        samples, broken = _numbers_only(self._sampled(numbers, seeds, attempt))
+        samples, broken = _numbers_only(self._sampled(numbers, seeds, attempt), len(numbers))
         against = None if self.places is None else self.places[numbers]
         verdicts = self.privacy(samples, against=against).without(broken)
         if verdicts.novel.any():
@@ -140,12 +140,12 @@ class _Loop:
         return samples
 
 
-def _numbers_only(samples: Any) -> tuple[Any, np.ndarray]:
-    """Samples with 0 in the place of those with NaN or infinite values, and which these are ``[n]``."""
+def _numbers_only(samples: Any, count: int) -> tuple[Any, np.ndarray]:
+    """Samples with 0 in the place of those with NaN or infinite values, and which of so many these are ``[n]``."""
     if isinstance(samples, Tensor) and samples.is_floating_point():
         broken = ~samples.flatten(1).isfinite().all(1)
         return samples.masked_fill(broken.view(-1, *[1] * (samples.ndim - 1)), 0), broken.cpu().numpy()
     if isinstance(samples, np.ndarray) and samples.dtype.kind == "f":
         wrong = np.array([not np.isfinite(sample).all() for sample in samples], dtype=bool)
         return np.where(wrong.reshape(-1, *[1] * (samples.ndim - 1)), 0, samples), wrong
-    return samples, np.zeros(len(samples), dtype=bool)
+    return samples, np.zeros(count, dtype=bool)
