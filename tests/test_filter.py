@@ -258,7 +258,7 @@ def test_bad_samplers_and_numbers(privacy, safe):
 
 
 @pytest.mark.parametrize("nothing", [0.0, 0.5, np.nan])
-@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, list])
 def test_what_shows_nothing_is_drawn_again(privacy, safe, nothing, kind):
     """Black pictures, such as a safety checker gives, and what is not a number; a rate does not count them either."""
     pictures = np.stack([load_levels(path, 64) for path in safe[:2]]).astype(np.float32) / 255
@@ -275,7 +275,7 @@ def test_what_shows_nothing_is_drawn_again(privacy, safe, nothing, kind):
         verdicts = privacy(draw(np.arange(2), None))
         assert verdicts.table["verdict"].tolist() == ["no match", "shows nothing"] and not verdicts.matched.any()
         rate = MemorizationRate(privacy.detector, privacy.real.manifest, threshold=0.5)
-        rate.update(torch.as_tensor(draw(np.arange(2), None)))
+        rate.update(torch.as_tensor(np.array(draw(np.arange(2), None))))
         assert int(rate.total) == 1
 
 

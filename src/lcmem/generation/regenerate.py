@@ -142,10 +142,17 @@ class _Loop:
 
 def _numbers_only(samples: Any, count: int) -> tuple[Any, np.ndarray]:
     """Samples with 0 in the place of those with NaN or infinite values, and which of so many these are ``[n]``."""
-    if isinstance(samples, Tensor) and samples.is_floating_point():
-        broken = ~samples.flatten(1).isfinite().all(1)
-        return samples.masked_fill(broken.view(-1, *[1] * (samples.ndim - 1)), 0), broken.cpu().numpy()
-    if isinstance(samples, np.ndarray) and samples.dtype.kind == "f":
-        wrong = np.array([not np.isfinite(sample).all() for sample in samples], dtype=bool)
-        return np.where(wrong.reshape(-1, *[1] * (samples.ndim - 1)), 0, samples), wrong
-    return samples, np.zeros(count, dtype=bool)
+    several = isinstance(samples, Tensor | np.ndarray | list | tuple)
+    broken = np.array([_is_broken(sample) for sample in samples] if several else [False] * count, dtype=bool)
+    if not broken.any():
+        return samples, broken
+    whole: Any = samples.clone() if isinstance(samples, Tensor) else list(samples)
+    for at in np.flatnonzero(broken):
+        whole[at] = 0 if isinstance(whole, Tensor) else np.zeros(samples[at].shape, np.float32)
+    return whole, broken
+
+
+def _is_broken(sample: Any) -> bool:
+    if isinstance(sample, Tensor):
+        return not bool(sample.isfinite().all())
+    return isinstance(sample, np.ndarray) and sample.dtype.kind == "f" and not bool(np.isfinite(sample).all())
