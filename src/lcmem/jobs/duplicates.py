@@ -113,12 +113,17 @@ def _joined(found: FeatureSet, finder: CopyFinder, identity: float) -> tuple[pd.
 
 
 def _turned(found: FeatureSet, finder: CopyFinder) -> pd.DataFrame:
-    """Pictures and what they look most like, where both are the same picture, mirrored or turned by quarters."""
+    """Pictures and what they look most like, where both are the same picture turned by quarters.
+
+    Those that are the same as they are do not count: neighbouring slices are, and scores tell them from copies.
+    """
     rows = np.arange(len(found.keys))
     nearest = finder.nearest(found, rows, found, (rows, rows))
     one = np.flatnonzero(nearest.alike >= SAME)
     two = nearest.positions[one]
     same = turned_copies(finder.thumbnails, found.paths_of(one), found.paths_of(two), SAME)
+    for at, as_it_is in finder.thumbnails.same(found.paths_of(one), found.paths_of(two)):
+        same[at] &= ~np.array(as_it_is, dtype=bool)
     if same.sum() > MOST_PAIRS * len(rows):  # forms of one layout, or digits: all look alike
         same[:] = False
     one, two = one[same], two[same]
