@@ -6,14 +6,12 @@ Each DATA is a folder in the layout ``open-pack``. Real sets are drawn from the 
 two datasets in each; the rest are strangers. Features are computed once, in CACHE.
 """
 
-import argparse
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from population import read_people
+from population import read_arguments, read_people
 
 from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.tables import markdown
@@ -159,11 +157,7 @@ def others(scores, who, kinds, real, own, partners, calibration) -> float:
 
 def main() -> None:
     """Parse, simulate, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="+")
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("docs/mixed-kinds.md"))
-    arguments = parser.parse_args()
+    arguments = read_arguments(__doc__, "docs/mixed-kinds.md")
     detector = LCMem.load("compact")
     names = {name for pair in PAIRS for name in pair}
     found = read_people(arguments.data, names, detector, arguments.cache, PICTURES, POPULATION)

@@ -1,5 +1,6 @@
 """People of a data pack whom simulated audits draw their sets from, and scores between their pictures."""
 
+import argparse
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,15 @@ EACH = 4
 """Pictures of each of them."""
 PICTURES = (1, 4)
 """So many of these an audit has of each."""
+
+
+def read_arguments(description: str | None, page: str) -> argparse.Namespace:
+    """Data packs, the folder that features are kept in, and the page to write."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="+")
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path(page))
+    return parser.parse_args()
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,12 @@ Each DATA is a folder in the layout ``open-pack``. Real sets are drawn from the 
 Features are computed once, in CACHE.
 """
 
-import argparse
 from math import inf
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from population import read_people
+from population import read_arguments, read_people
 
 from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.tables import markdown
@@ -96,11 +94,7 @@ def audit(scores: np.ndarray, names: np.ndarray, best: np.ndarray) -> tuple[np.n
 
 def main() -> None:
     """Parse, simulate, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="+")
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("docs/two-names.md"))
-    arguments = parser.parse_args()
+    arguments = read_arguments(__doc__, "docs/two-names.md")
     detector = LCMem.load("compact")
     found = read_people(arguments.data, DATASETS, detector, arguments.cache, PICTURES, POPULATION)
     weighted, rows = found.features * detector.head.weight.detach(), []

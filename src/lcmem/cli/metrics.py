@@ -15,6 +15,7 @@ from lcmem.cli.app import (
     Workers,
     app,
     examples,
+    open_detector,
     resumable,
     warn_skipped,
 )
@@ -55,20 +56,17 @@ def metrics(
     download: Download = False,
 ) -> None:
     """Fréchet and kernel distance, retrieval score and memorization rate, each with an interval and a floor."""
-    from lcmem.detectors.entry import Options
-    from lcmem.detectors.registry import load_detector
     from lcmem.jobs.metrics import measure
     from lcmem.jobs.output import claim_output
 
     if out is not None:
         held(claim_output(out, "metrics", {"real": real, "synthetic": synthetic, "holdout": holdout}))
-    options = Options(device, download)
     with stopping("; with --out the same command goes on where it stopped") if out is None else resumable():
         found = measure(
             reading.pictures(real),
             reading.beside(synthetic),
-            extractor=load_detector(features, options),
-            model=load_detector(model, options),
+            extractor=open_detector(features, device, download),
+            model=open_detector(model, device, download),
             holdout=None if holdout is None else reading.pictures(holdout),
             paired=paired,
             threshold=threshold,

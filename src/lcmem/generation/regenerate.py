@@ -118,7 +118,8 @@ class _Loop:
         verdicts = self.privacy(samples, against=against).without(broken)
         if verdicts.novel.any():
             pictures = self.privacy.pictures(samples)
-            verdicts = verdicts.without(np.array([shows_little(picture) for picture in pictures]))
+            pairs = zip(verdicts.novel, pictures, strict=True)  # of latents only now is seen what they show
+            verdicts = verdicts.without(np.array([novel and shows_little(picture) for novel, picture in pairs]))
             self.record.keep({int(numbers[at]): pictures[at] for at in np.flatnonzero(verdicts.novel)})
         novel = np.flatnonzero(verdicts.novel)
         self.record.add(numbers, attempt, seeds, verdicts)

@@ -68,12 +68,12 @@ def most_alike(
 
 def _without(table: pd.DataFrame, identities: np.ndarray, chance: Chance, level: Level) -> pd.Series:
     """The threshold without the two identities of the first pair of each kind, by the rows of a table."""
-    parts = table["kind"].map(lambda kind: id(chance.parts.get(kind, chance)))
+    parts = table["kind"].map(lambda kind: id(chance.part(kind)))
     found = pd.Series(np.nan, index=table.index)
     for at in table.index[~parts.duplicated()]:
         row = table.loc[at]
         pair = identities[[row["one"], row["two"]]]
-        rest = chance.parts.get(row["kind"], chance).without(pair)
+        rest = chance.part(row["kind"]).without(pair)
         if rest.identities > 1:
             found[at] = level(rest, chance.without(pair))
     return found.where(found < inf)
@@ -93,8 +93,8 @@ def hidden_by_one(
     """
     notes = []
     for row in strangers[strangers["threshold_without"].notna()].itertuples():
-        part = chance.parts.get(str(row.dataset), chance)
-        mine = np.array([chance.parts.get(kind, chance) is part for kind in kinds])
+        part = chance.part(str(row.dataset))
+        mine = np.array([chance.part(kind) is part for kind in kinds])
         now = int(matched[mine].sum())
         then = int((matched | (scores >= row.threshold_without))[mine].sum())
         if then - now >= MORE and then >= TIMES * now:

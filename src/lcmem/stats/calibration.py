@@ -225,8 +225,7 @@ def given(
         return Calibration(threshold, None, None, "given", text)
     levels = dict.fromkeys(chance.parts, threshold)
     if levels and shares is not None:
-        parts = [(share, chance.parts.get(kind)) for kind, share in shares.items()]
-        of_kinds = [(share, *(reached(part or chance, threshold))) for share, part in parts]
+        of_kinds = [(share, *reached(chance.part(kind), threshold)) for kind, share in shares.items()]
         share, bound = (sum(row[0] * row[at] for row in of_kinds) for at in (1, 2))
     else:
         share, bound = reached(chance, threshold)

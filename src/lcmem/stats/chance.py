@@ -138,6 +138,10 @@ class Chance:
             parts |= dict.fromkeys(kinds, part.against(times))
         return replace(self, growth=self.growth * max(times, 1.0), parts=parts)
 
+    def part(self, kind: str) -> "Chance":
+        """The chance matches of a kind; all of them where it has none of its own."""
+        return self.parts.get(kind, self)
+
     def without(self, clusters: np.ndarray) -> "Chance":
         """The chance matches of all other clusters, as of one kind."""
         kept = ~np.isin(self.clusters, clusters)
