@@ -217,8 +217,30 @@ def test_killed_or_failing_it_goes_on_to_the_same_result(privacy, real, safe, tm
     for number, path in again.kept.items():
         np.testing.assert_array_equal(picture_of(path), picture_of(fresh.kept[number]))
     assert len(run(failing).tries) == len(fresh.tries), "a finished run draws nothing"
-    with pytest.raises(LCMemError, match="another count"):
-        generate_private(draw, privacy, 13, max_tries=4, out=tmp_path / "run")
+
+
+def test_more_samples_and_more_tries_of_the_same_run(privacy, real, safe, tmp_path):
+    """Only what is new is drawn, and all of it is as if it had been asked for at once."""
+    drawn = []
+    draw = drawer(real, safe, lambda number, attempt: attempt <= number % 3)
+
+    def noted(numbers, seeds):
+        drawn.extend(map(int, numbers))
+        return draw(numbers, seeds)
+
+    def run(sampler=noted, out=tmp_path / "run", **changes):
+        asked = {"count": 6, "max_tries": 2, "against": real.paths[:6]} | changes
+        return generate_private(sampler, privacy, out=out, **asked)
+
+    assert run().given_up == [2, 5]
+    drawn.clear()
+    more = {"count": 8, "max_tries": 3, "against": real.paths[:8]}
+    grown = run(**more)
+    assert sorted(drawn) == [2, 5, 6, 7, 7] and not grown.given_up
+    pd.testing.assert_frame_equal(grown.tries, run(draw, None, **more).tries, atol=1e-4)
+    for other in ({"count": 7, "against": real.paths[:7]}, more | {"max_tries": 2}, {"against": real.paths[1:9]}):
+        with pytest.raises(LCMemError, match="more samples or tries"):
+            run(**(more | other))
 
 
 def test_a_picture_that_was_deleted_is_drawn_again(privacy, real, safe, tmp_path):
@@ -274,7 +296,7 @@ def test_what_shows_nothing_is_drawn_again(privacy, safe, nothing, kind):
     if nothing == nothing:
         verdicts = privacy(draw(np.arange(2), None))
         assert verdicts.table["verdict"].tolist() == ["no match", "shows nothing"] and not verdicts.matched.any()
-        rate = MemorizationRate(privacy.detector, privacy.real.manifest, threshold=0.5)
+        rate = MemorizationRate(privacy.detector, privacy.real.manifest, calibration=privacy.thresholds)
         rate.update(torch.as_tensor(np.array(draw(np.arange(2), None))))
         assert int(rate.total) == 1
 

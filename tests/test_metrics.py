@@ -142,7 +142,7 @@ def test_right_probabilities_show_an_error_where_pairs_are_few(rng):
         probabilities = rng.random(60)
         same = rng.random(60) < probabilities
         errors.append(reliability(probabilities, same).error)
-        limits.append(chance_error(probabilities, same, draws=60))
+        limits.append(chance_error(probabilities, same))
     assert 0.05 < np.median(errors) < np.median(limits) and np.mean(np.array(errors) <= limits) > 0.85
     probabilities = rng.random(4000)
     same = rng.random(4000) < probabilities

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from lcmem.errors import LCMemError
-from lcmem.matching.groups import connected_components
 from lcmem.scan import Best, engine, exact, inputs, scan, state
 from lcmem.scan.result import ScanResult
+from lcmem.stats.groups import connected_components
 from scan_reference import BACKENDS, assert_is_reference, head, masks, reference, use
 
 CASES = {

@@ -14,9 +14,9 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.matching.compare import score_pairs
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet, extract_features, open_features
-from lcmem.matching.groups import connected_components
 from lcmem.model import Head, LinearHead
 from lcmem.pictures.manifest import Manifest
+from lcmem.stats.groups import connected_components
 
 POPULATION = 1200
 """People of a dataset at most."""

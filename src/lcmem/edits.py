@@ -11,6 +11,9 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+WORD = "sample"
+"""What is written over pictures."""
+
 
 def rotate(pictures: Tensor, degrees: Tensor) -> Tensor:
     """Rotate about the centre by ``degrees`` ``[B]``; the corners repeat the border."""
@@ -104,26 +107,26 @@ def jpeg_coded(levels: np.ndarray, quality: int) -> np.ndarray:
     return np.asarray(Image.open(buffer))
 
 
-def overlay_text(pictures: Tensor, height: Tensor, x: Tensor, y: Tensor, words: str = "sample") -> Tensor:
-    """Write white ``words`` with a black rim; ``height`` ``[B]`` as a share of the side, at ``x``, ``y`` in [0, 1]."""
+def overlay_text(pictures: Tensor, height: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Write a white word with a black rim; ``height`` ``[B]`` as a share of the side, at ``x``, ``y`` in [0, 1]."""
     written = pictures.clone()
     for picture, share, across, down in zip(written, height.tolist(), x.tolist(), y.tolist(), strict=True):
-        letters, rim = _lettering(words, picture.shape[-2], picture.shape[-1], share, across, down)
+        letters, rim = _lettering(picture.shape[-2], picture.shape[-1], share, across, down)
         picture[:, rim] = 0
         picture[:, letters] = 1
     return written
 
 
-def _lettering(words: str, rows: int, columns: int, share: float, x: float, y: float) -> list[Tensor]:
+def _lettering(rows: int, columns: int, share: float, x: float, y: float) -> list[Tensor]:
     """Which pixels ``[rows, columns]`` are letters, and which are letters or their rim."""
     font = ImageFont.load_default(max(1, round(share * rows)))
     rim = max(1, round(share * rows / 12))
-    left, top, right, bottom = font.getbbox(words, stroke_width=rim)
+    left, top, right, bottom = font.getbbox(WORD, stroke_width=rim)
     place = x * max(0, columns - (right - left)) - left, y * max(0, rows - (bottom - top)) - top
     masks = []
     for stroke in (0, rim):
         canvas = Image.new("1", (columns, rows))
-        ImageDraw.Draw(canvas).text(place, words, fill=1, font=font, stroke_width=stroke)
+        ImageDraw.Draw(canvas).text(place, WORD, fill=1, font=font, stroke_width=stroke)
         masks.append(torch.from_numpy(np.array(canvas)))
     return masks
 

@@ -151,7 +151,7 @@ def write_picture(levels: "np.ndarray", target: Path) -> None:
 
 
 def read_table(source: Path, columns: Collection[str] = (), **options: Any) -> "pd.DataFrame":
-    """Read a Parquet or CSV file, by its suffix; all columns of a CSV file are read as strings.
+    """Read a Parquet or CSV file, by its suffix; a CSV file's cells are read as strings, "" where they are empty.
 
     Cells of a CSV file may be separated by commas, semicolons or tabs; blanks around the names of columns are dropped,
     and empty cells behind the last column.
@@ -196,7 +196,7 @@ def _read_csv(source: Path, options: dict[str, Any]) -> "pd.DataFrame":
     if ours:
         names = list(pd.read_csv(source, nrows=0))
         options["sep"] = next((sign for sign in "\t;" if len(names) == 1 and sign in names[0]), ",")
-    table = pd.read_csv(source, dtype=str, **options)
+    table = pd.read_csv(source, dtype=str, keep_default_na=False, **options)
     if ours and not isinstance(table.index, pd.RangeIndex):
         # each row has more cells than the head, so pandas took the first ones for labels
         count = table.index.nlevels

@@ -43,7 +43,6 @@ def fill_atlas(
     detector: Detector,
     atlas: Atlas,
     *,
-    title: str = "encoding",
     workers: int | None = None,
     encode: Callable[[list[str]], Iterable[Encoded]] | None = None,
     keep_missing: bool = False,
@@ -58,7 +57,6 @@ def fill_atlas(
         manifest: The pictures.
         detector: The model.
         atlas: Where to look first and to store; of this model.
-        title: Of the progress bar.
         workers: Decoding processes.
         encode: What makes the features; by default :func:`encoded`.
         keep_missing: Whether pictures that are not in the manifest stay, to put several sets into one atlas.
@@ -67,7 +65,7 @@ def fill_atlas(
         LCMemError: Another model's atlas, or none of the pictures can be read; the atlas stays what it was.
     """
     atlas.check(detector)
-    done = fill(atlas.store, manifest.paths, encode or encoded(detector, workers), title=title)
+    done = fill(atlas.store, manifest.paths, encode or encoded(detector, workers), title="encoding")
     done.contents["reason"] = [reason and manifest.below(reason) for reason in done.contents["reason"]]
     if not len(done.stored):
         raise LCMemError(f"none of the {len(manifest)} pictures can be used, for example {done.skipped[0][1]}")

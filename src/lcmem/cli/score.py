@@ -44,7 +44,9 @@ def compare(
         float | None, typer.Option(help="Probability from which they match (similarity, if the model has no head).")
     ] = None,
     calibration: CalibrationOption = None,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 unless they match.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 3 if they do not match, with 4 if that cannot be told.")
+    ] = False,
     explain: Annotated[
         Path | None,
         typer.Option(metavar="OUT.png", help="PNG to write: both pictures, and where in them the evidence lies."),
@@ -75,8 +77,8 @@ def compare(
 
         draw_evidence(one, other, detector, lines[:-1], target)
         typer.echo(f"evidence: {target}")
-    if exit_code and found.verdict not in ("identical", "match", "same picture"):
-        raise typer.Exit(1)
+    if exit_code:
+        raise typer.Exit({"no match": 3, "undecided": 4}.get(found.verdict, 0))
 
 
 VERDICTS = {

@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from lcmem.datasets.assembly import assemble
-from lcmem.datasets.layout import DatasetInfo, index_pictures, read_csv, require_table
+from lcmem.datasets.layout import DatasetInfo, index_pictures, require_table
+from lcmem.files import read_table
 from lcmem.pictures.manifest import Manifest
 
 
@@ -21,7 +22,7 @@ def read_imagenet_lt(root: Path) -> Manifest:
     parts = []
     for split in ("train", "val", "test"):
         path = require_table(root, IMAGENET_LT, f"ImageNet_LT_{split}.txt")
-        part = read_csv(path, set(), sep=" ", header=None, names=["listed", "class"])
+        part = read_table(path, sep=" ", header=None, names=["listed", "class"])
         parts.append(part.assign(split=split))
     table = pd.concat(parts, ignore_index=True)
     folders = table["listed"].str.split("/")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from lcmem.datasets.assembly import assemble
-from lcmem.datasets.layout import DatasetInfo, find_table, index_pictures, read_csv, require_table
+from lcmem.datasets.layout import DatasetInfo, find_table, index_pictures, require_table
+from lcmem.files import read_table
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.splits import hash_splits
 
@@ -19,10 +20,10 @@ def read_isic2020(root: Path) -> Manifest:
         LCMemError: ``root`` is not laid out like that.
     """
     tables = [f"ISIC_2020_Training_GroundTruth{version}.csv" for version in ("_v2", "")]
-    truth = read_csv(require_table(root, ISIC2020, *tables, "train.csv"), {"image_name", "patient_id"})
+    truth = read_table(require_table(root, ISIC2020, *tables, "train.csv"), {"image_name", "patient_id"})
     duplicates = find_table(root, "ISIC_2020_Training_Duplicates.csv")
     if duplicates is not None:
-        repeated = read_csv(duplicates, {"image_name_1", "image_name_2"})["image_name_2"]
+        repeated = read_table(duplicates, {"image_name_1", "image_name_2"})["image_name_2"]
         truth = truth[~truth["image_name"].isin(repeated)]
     known = truth["patient_id"] != ""
     table = pd.DataFrame({"file": truth["image_name"], "identity": ("isic_" + truth["patient_id"]).where(known, "")})

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.files import read_table
 from lcmem.pictures.manifest import Manifest
 
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -67,15 +66,6 @@ def wrong_layout(root: Path, info: DatasetInfo, missing: str) -> LCMemError:
     entries = sorted(os.listdir(root))
     found = ", ".join(entries[:8]) + (f", … ({len(entries)} entries)" if len(entries) > 8 else "")
     return LCMemError(f"{root}: {missing}. The layout {info.name} expects {info.expects}; found {found or 'nothing'}")
-
-
-def read_csv(path: Path, columns: set[str], **options: object) -> pd.DataFrame:
-    """Read a table of strings, "" where a cell is empty.
-
-    Raises:
-        LCMemError: Not a table, or a column is missing.
-    """
-    return read_table(path, columns, keep_default_na=False, **options)
 
 
 def index_pictures(root: Path, suffixes: tuple[str, ...] = PICTURES, *, within: str = "") -> pd.Series:

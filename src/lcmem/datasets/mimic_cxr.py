@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from lcmem.datasets.assembly import assemble, join_labels
-from lcmem.datasets.layout import DatasetInfo, find_table, index_pictures, read_csv, require_table
+from lcmem.datasets.layout import DatasetInfo, find_table, index_pictures, require_table
+from lcmem.files import read_table
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.splits import hash_splits
 
@@ -24,7 +25,7 @@ def read_mimic_cxr(root: Path) -> Manifest:
     listing = require_table(
         root, MIMIC_CXR, "mimic-cxr-*-metadata.csv*", "cxr-record-list.csv*", "mimic-cxr-*-split.csv*"
     )
-    table = read_csv(listing, IDS)
+    table = read_table(listing, IDS)
     table["view"] = table.get("ViewPosition", "")
     table = table[[*sorted(IDS), "view"]]
     table["identity"] = "mimic_" + table["subject_id"]
@@ -39,12 +40,12 @@ def read_mimic_cxr(root: Path) -> Manifest:
 def _splits(table: pd.DataFrame, official: Path | None) -> pd.Series:
     if official is None:
         return hash_splits(table["identity"])
-    splits = read_csv(official, {"dicom_id", "split"}).drop_duplicates("dicom_id").set_index("dicom_id")["split"]
+    splits = read_table(official, {"dicom_id", "split"}).drop_duplicates("dicom_id").set_index("dicom_id")["split"]
     return table["dicom_id"].map(splits.replace("validate", "val")).fillna("")
 
 
 def _labels(path: Path) -> pd.DataFrame:
-    table = read_csv(path, {"subject_id", "study_id"})
+    table = read_table(path, {"subject_id", "study_id"})
     findings = [column for column in table.columns if column not in ("subject_id", "study_id")]
     label = join_labels(table, findings, "1.0")  # -1.0 is uncertain, 0.0 is denied
     return table[["subject_id", "study_id"]].assign(label=label).drop_duplicates(["subject_id", "study_id"])

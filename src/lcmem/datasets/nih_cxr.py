@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from lcmem.datasets.assembly import assemble, join_labels
-from lcmem.datasets.layout import DatasetInfo, index_pictures, read_csv, require_table
+from lcmem.datasets.layout import DatasetInfo, index_pictures, require_table
+from lcmem.files import read_table
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.splits import hash_splits
 
@@ -17,7 +18,7 @@ def read_nih_cxr(root: Path) -> Manifest:
         LCMemError: ``root`` is not laid out like that.
     """
     path = require_table(root, NIH_CXR, "Data_Entry_2017*.csv")
-    entries = read_csv(path, {"Image Index", "Finding Labels", "Patient ID"})
+    entries = read_table(path, {"Image Index", "Finding Labels", "Patient ID"})
     table = pd.DataFrame({"file": _stem(entries["Image Index"])})
     table["identity"] = "nih_" + entries["Patient ID"].str.zfill(8)
     table["split"] = _splits(root, table)
@@ -49,7 +50,7 @@ def read_nih_cxr_lt(root: Path) -> Manifest:
     parts = []
     for split, endings in {"train": ["train"], "val": ["balanced?val"], "test": ["test", "balanced?test"]}.items():
         path = require_table(root, NIH_CXR_LT, *(f"nih-cxr-lt_single-label_{ending}.csv" for ending in endings))
-        part = read_csv(path, {"id", "subject_id"})
+        part = read_table(path, {"id", "subject_id"})
         labels = [column for column in part.columns if column not in ("id", "subject_id")]
         identity = "nih_" + part["subject_id"].str.zfill(8)
         label = join_labels(part, labels, "1")

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from lcmem.datasets.layout import DatasetInfo, read_csv, require_table
+from lcmem.datasets.layout import DatasetInfo, require_table
 from lcmem.errors import LCMemError
+from lcmem.files import read_table
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.tables import COLUMNS
 
@@ -27,7 +28,7 @@ def read_open_pack(root: Path) -> Manifest:
         LCMemError: ``root`` is not laid out like that.
     """
     index = require_table(root, OPEN_PACK, "manifest.csv")
-    names = read_csv(index, {"dataset", "path", "identity", "split"})["dataset"].unique()
+    names = read_table(index, {"dataset", "path", "identity", "split"})["dataset"].unique()
     absent = [name for name in names if not (index.parent / f"{name}.zip").is_file()]
     if absent:
         raise LCMemError(f"{index.parent}: {absent[0]}.zip is listed in manifest.csv but not there")

@@ -77,9 +77,7 @@ class Distances:
     floor: Estimate
 
 
-def with_floor(
-    real: np.ndarray, synthetic: np.ndarray, distance: Distance, *, replicates: int = REPLICATES, seed: int = 0
-) -> Distances:
+def with_floor(real: np.ndarray, synthetic: np.ndarray, distance: Distance) -> Distances:
     """A distance with interval and floor, all at the size of half of the smaller set.
 
     Half samples without replacement scatter as the whole sample does (the delete-half jackknife; Shao and Wu 1989),
@@ -89,8 +87,6 @@ def with_floor(
         real: Features ``[N, D]``.
         synthetic: Features ``[M, D]``.
         distance: :func:`frechet_distance` or :func:`kernel_distance`.
-        replicates: Pairs of half samples.
-        seed: Random seed of the halves.
 
     Raises:
         LCMemError: Fewer than 4 pictures in a set.
@@ -98,9 +94,9 @@ def with_floor(
     size = min(len(real), len(synthetic)) // 2
     if size < 2:
         raise LCMemError(f"{len(real)} real and {len(synthetic)} synthetic pictures: distances need at least 4 of each")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     apart, among = [], []
-    for _ in range(replicates):
+    for _ in range(REPLICATES):
         order, others = rng.permutation(len(real)), rng.permutation(len(synthetic))
         half = real[order[:size]]
         apart.append(distance(half, synthetic[others[:size]]))

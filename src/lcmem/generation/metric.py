@@ -1,5 +1,6 @@
 """A metric for training loops: how much of what a generator makes gives a real picture away."""
 
+import os
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError, extra
 from lcmem.generation.filter import PrivacyFilter
+from lcmem.generation.thresholds import Thresholds
+from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.pictures.manifest import ManifestLike
 from lcmem.stats.rates import Rate, proportion
 
@@ -33,7 +36,8 @@ class MemorizationRate(Metric):
     Args:
         detector: A model, or its name.
         real: The training pictures, or an atlas of them.
-        threshold: As of :class:`lcmem.PrivacyFilter`; None calibrates one on the real pictures.
+        threshold: As of :class:`lcmem.PrivacyFilter`.
+        calibration: The same; with neither, thresholds are calibrated on the real pictures.
         **options: Of :class:`torchmetrics.Metric`.
 
     Raises:
@@ -47,10 +51,16 @@ class MemorizationRate(Metric):
     total: Tensor
 
     def __init__(
-        self, detector: Detector | str, real: Atlas | ManifestLike, *, threshold: float | None = None, **options: Any
+        self,
+        detector: Detector | str,
+        real: Atlas | ManifestLike,
+        *,
+        threshold: float | None = None,
+        calibration: str | os.PathLike[str] | CalibrationFile | Thresholds | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.filter = PrivacyFilter(detector, real, threshold=threshold)
+        self.filter = PrivacyFilter(detector, real, threshold=threshold, calibration=calibration)
         self.add_state("matched", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
 

@@ -52,8 +52,8 @@ def generate_private(
         against: Of each sample the real picture that it is compared with (paper, equation 4); None: with all.
         batch_size: Samples drawn at once.
         seed: Random seed of all draws.
-        out: Folder for the novel samples (PNG) and the table of all tries; a run that was killed goes on there. None
-            keeps the pictures in memory.
+        out: Folder for the novel samples (PNG) and the table of all tries; a run that was killed goes on there, as does
+            one of more samples or tries. None keeps the pictures in memory.
 
     Returns:
         The novel samples, and what they cost. What is not a number, or shows nothing, is drawn again, too. Samples of

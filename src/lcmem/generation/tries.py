@@ -15,6 +15,8 @@ from lcmem.matching.verdicts import COPY, NO_MATCH, NOTHING, SAME_IDENTITY
 from lcmem.pictures.image import load_levels
 
 TRIES, RUN, SAMPLES = "tries.csv", "run.json", "samples"
+GROWING = ("count", "max_tries")
+"""Of which a run that goes on may want more than before."""
 
 
 @dataclass(frozen=True)
@@ -74,20 +76,19 @@ class TryRecord:
         if folder is None:
             return
         (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
-        if not (folder / RUN).is_file():
-            write_json(settings, folder / RUN)
-        elif read_json(folder / RUN) != settings:
+        if (folder / RUN).is_file() and not _continues(settings, read_json(folder / RUN)):
             raise LCMemError(
-                f"{folder}: holds a run with another count, seed, filter or number of tries; choose another folder, or "
-                "delete this one"
+                f"{folder}: holds a run with another seed or filter, or of more samples or tries; choose another "
+                "folder, or delete this one"
             )
+        write_json(settings, folder / RUN)
         if (folder / TRIES).is_file():
             self._read(folder)
 
     def _read(self, folder: Path) -> None:
         numbers = {"sample": int, "attempt": int, "seed": int, "logit": float, "probability": float}
         columns = [*numbers, "verdict"]
-        table = read_table(folder / TRIES, columns, keep_default_na=False, na_values={"probability": [""]})
+        table = read_table(folder / TRIES, columns, na_values={"probability": [""]})
         try:
             table = table.astype(numbers)
         except ValueError as error:
@@ -155,6 +156,13 @@ def check_folder(folder: Path) -> None:
     held = sorted(path.name for path in folder.iterdir() if path.name != LOCK) if folder.is_dir() else []
     if held and RUN not in held:
         raise LCMemError(f"{folder}: holds other files ({', '.join(held[:3])}, …); choose a new folder for the samples")
+
+
+def _continues(now: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Whether a run is an earlier one, or the same with more samples or tries."""
+    first = None if now["against"] is None else now["against"][: before["count"]]
+    grown = {"count": before["count"], "max_tries": before["max_tries"], "against": first}
+    return now | grown == before and all(now[name] >= before[name] for name in GROWING)
 
 
 def _is_whole(picture: Path) -> bool:

@@ -14,13 +14,13 @@ from lcmem.matching.compare import compare, score_pairs
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.copy_levels import MOST_PAIRS
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.groups import connected_components
 from lcmem.matching.kinds import told_apart
 from lcmem.matching.overview import turned_copies
 from lcmem.matching.own_chance import real_chance
 from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.content import linked_to
 from lcmem.stats.calibration import DEFAULT_RATE, calibrate
+from lcmem.stats.groups import connected_components
 
 
 @dataclass(frozen=True)

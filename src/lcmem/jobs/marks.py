@@ -82,7 +82,7 @@ def read_marks(source: Path) -> dict[str, str]:
     Raises:
         LCMemError: The file is missing or damaged, or holds a mark that is none.
     """
-    table = read_table(source, ("synthetic", "mark"), keep_default_na=False)
+    table = read_table(source, ("synthetic", "mark"))
     marks = table["mark"].astype(str).str.strip().str.lower()
     for row, mark in enumerate(marks, 2):
         if mark not in MARKS:

@@ -10,8 +10,8 @@ from lcmem.detectors.base import Detector
 from lcmem.matching.compare import compare
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.groups import connected_components
 from lcmem.scan import Best
+from lcmem.stats.groups import connected_components
 
 Settle = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Identities ``[N]`` and pairs of copies ``[P, 2]`` across them → identities that no pair crosses."""

@@ -8,8 +8,8 @@ import pandas as pd
 from lcmem.detectors.base import Detector
 from lcmem.matching.compare import compare
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.groups import connected_components
 from lcmem.stats.chance import PARTED
+from lcmem.stats.groups import connected_components
 
 SAMPLE = 2000
 """Identities, with a picture each, among which kinds are looked for, at most."""

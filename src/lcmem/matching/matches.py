@@ -9,7 +9,6 @@ from lcmem.matching.chance import copy_groups
 from lcmem.matching.compare import compare, probabilities, score_pairs
 from lcmem.matching.copies import CopyFinder, equal_content
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.groups import connected_components
 from lcmem.matching.looks import RANKS, by_looks
 from lcmem.matching.overview import Nearest
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
@@ -18,6 +17,7 @@ from lcmem.pictures.paths import split_slice
 from lcmem.progress import progress_bar
 from lcmem.scan import Best, scan
 from lcmem.stats.calibration import Calibration
+from lcmem.stats.groups import connected_components
 
 OTHERS = 3
 """Real pictures that may have to be among the best matches of a picture for other reasons than its scores."""

@@ -133,20 +133,19 @@ def _negative_pairs(pool: pd.DataFrame, count: int) -> np.ndarray:
     return np.concatenate(found)
 
 
-def copy_pairs(count: int, datasets: np.ndarray, seed: int = 0) -> Pairs:
+def copy_pairs(count: int, datasets: np.ndarray) -> Pairs:
     """Each of ``count`` pictures with its own edited copy, and with the copy of another picture of its dataset.
 
     Args:
         count: Pictures; the copies have the same positions.
         datasets: Dataset of each picture, ``[count]``.
-        seed: Changes which other picture.
     """
     own = np.arange(count)
     other = own.copy()
     for name in np.unique(datasets):
         members = np.flatnonzero(datasets == name)
         if len(members) > 1:
-            rng = np.random.default_rng([seed, zlib.crc32(str(name).encode())])  # whatever other datasets there are
+            rng = np.random.default_rng([0, zlib.crc32(str(name).encode())])  # whatever other datasets there are
             other[members] = np.roll(members, rng.integers(1, len(members)))
     has_other = other != own
     first, second = np.concatenate((own, own[has_other])), np.concatenate((own, other[has_other]))

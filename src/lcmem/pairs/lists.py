@@ -80,7 +80,7 @@ def read_pairs(
     if not source.is_file():
         raise LCMemError(f"{source}: no such file")
     lfw = source.suffix.lower() == ".txt"
-    table = read_lfw_pairs(source) if lfw else read_table(source, columns, keep_default_na=False)
+    table = read_lfw_pairs(source) if lfw else read_table(source, columns)
     if table.empty:
         raise LCMemError(f"{source}: no pairs in it")
     names = table[list(columns)].apply(lambda column: as_text(column).str.strip()).to_numpy(dtype=object)

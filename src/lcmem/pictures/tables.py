@@ -32,8 +32,7 @@ def read_listing(path: Path, identity_column: str, root: Path | None = None) -> 
     Raises:
         LCMemError: It can't be read, a column is missing, none of its pictures is there, or one has two identities.
     """
-    text = {} if path.suffix.lower() == ".parquet" else {"keep_default_na": False, "skipinitialspace": True}
-    table = read_table(path, {"path", identity_column} - {"identity"}, **text)
+    table = read_table(path, {"path", identity_column} - {"identity"}, skipinitialspace=True)
     if identity_column in table.columns:
         table["identity"] = table[identity_column]
     for column in COLUMNS:  # a blank is no name

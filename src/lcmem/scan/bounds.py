@@ -72,6 +72,10 @@ class QueryBlock:
         return np.stack([own[:, 0], np.maximum(own[:, 0], own[:, SAME]), np.maximum(own[:, 0], own[:, DIFFERENT])], 1)
 
 
+MOST_BINS = 1024
+"""Of the histogram of all scores."""
+
+
 @dataclass(frozen=True)
 class Bins:
     """Bins of a histogram over distances in levels: a pair is counted in bin ``(levels − low) >> shift``."""
@@ -81,11 +85,11 @@ class Bins:
     count: int
 
     @classmethod
-    def over(cls, span: tuple[int, int], most: int = 1024) -> "Bins":
-        """At most ``most`` bins, a power of two wide, over the levels that can occur."""
+    def over(cls, span: tuple[int, int]) -> "Bins":
+        """At most :data:`MOST_BINS` bins, a power of two wide, over the levels that can occur."""
         low, high = span
         shift = 0
-        while ((high - low) >> shift) + 1 > most:
+        while ((high - low) >> shift) + 1 > MOST_BINS:
             shift += 1
         return cls(low, shift, ((high - low) >> shift) + 1)
 

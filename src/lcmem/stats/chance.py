@@ -29,8 +29,9 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_matrix, csgraph
 from scipy.stats import beta
+
+from lcmem.stats.groups import connected_components
 
 CONFIDENCE = 0.95
 
@@ -173,7 +174,7 @@ def parted(
     names = sorted({*table["kind"], *table["own"]})
     shares = pd.crosstab(table["own"], table["kind"], normalize="index").reindex(index=names, columns=names).fillna(0)
     one, two = np.nonzero(shares.to_numpy() >= MIXED)
-    joined = csgraph.connected_components(coo_matrix((np.ones(len(one)), (one, two)), (len(names),) * 2), False)[1]
+    joined = connected_components(np.stack((one, two), 1), len(names))
     groups = dict(zip(names, joined, strict=True))
     people = (
         table.groupby(table["kind"].map(groups))["cluster"].nunique().reindex(range(joined.max() + 1), fill_value=0)

@@ -160,4 +160,4 @@ def read_skipped(folder: Path) -> pd.DataFrame:
     """The same."""
     path = folder / SKIPPED
     empty = pd.DataFrame(columns=["path", "reason"], dtype=str)
-    return read_table(path, keep_default_na=False) if path.is_file() else empty
+    return read_table(path) if path.is_file() else empty

@@ -13,6 +13,9 @@ from lcmem.model.head import MetricHead
 from lcmem.pairs import split_by_dataset
 from lcmem.training.validation import ValidationList
 
+DECAY = 0.005
+"""Penalty on the squared weights of the gain."""
+
 
 @dataclass(frozen=True)
 class LabelledPairs:
@@ -54,9 +57,7 @@ def labelled_pairs(network: SiameseNetwork, pairs: ValidationList) -> dict[str, 
     }
 
 
-def fit_head(
-    network: SiameseNetwork, datasets: Sequence[LabelledPairs], *, shares: Sequence[float], decay: float = 0.005
-) -> float:
+def fit_head(network: SiameseNetwork, datasets: Sequence[LabelledPairs], *, shares: Sequence[float]) -> float:
     """Fit the head's bias and scale, and the gain, by logistic regression; every dataset counts alike.
 
     How much each part counts is given, not fitted: the identities at hand are of the domains that the network was
@@ -66,7 +67,6 @@ def fit_head(
         network: A network with parts and a metric head; changed in place.
         datasets: Pairs of each dataset.
         shares: Of each part in the distance; they add up to 1.
-        decay: Penalty on the squared weights of the gain.
 
     Returns:
         The loss that was reached.
@@ -80,21 +80,16 @@ def fit_head(
     share = torch.cat([torch.full((size,), part / size) for size, part in zip(parts, shares, strict=True)])
     scale = torch.tensor(4.0, requires_grad=True)
     line = [network.head.bias, scale]
-    losses = [_minimise(network, datasets, share, scale, line, decay)]
+    losses = [_minimise(network, datasets, share, scale, line)]
     if network.gain is not None:  # from the best line: together at once they can end worse
-        losses.append(_minimise(network, datasets, share, scale, [*line, *network.gain.parameters()], decay))
+        losses.append(_minimise(network, datasets, share, scale, [*line, *network.gain.parameters()]))
     with torch.no_grad():
         network.head.set_weight(share * scale.exp())
     return losses[-1]
 
 
 def _minimise(
-    network: SiameseNetwork,
-    datasets: Sequence[LabelledPairs],
-    share: Tensor,
-    scale: Tensor,
-    parameters: list[Tensor],
-    decay: float,
+    network: SiameseNetwork, datasets: Sequence[LabelledPairs], share: Tensor, scale: Tensor, parameters: list[Tensor]
 ) -> float:
     for parameter in parameters:
         parameter.requires_grad_(True)  # averaged weights have none
@@ -105,7 +100,7 @@ def _minimise(
         losses = [part.loss(_logits(network, part, share * scale.exp())) for part in datasets]
         loss = torch.stack(losses).mean()
         if network.gain is not None:
-            loss = loss + decay * network.settings.parts[-1] * network.gain.weight.square().sum()
+            loss = loss + DECAY * network.settings.parts[-1] * network.gain.weight.square().sum()
         loss.backward()
         return loss
 

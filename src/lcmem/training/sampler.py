@@ -1,6 +1,7 @@
 """Which pairs make a batch: identities drawn evenly, small datasets oversampled, negatives from the same domain."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.pictures.manifest import Manifest
+from lcmem.stats.groups import connected_components
 from lcmem.training.stage import Stage
 
 T = TypeVar("T")
@@ -25,20 +27,12 @@ def domains(manifest: Manifest, named: Named) -> np.ndarray:
         manifest: The pictures.
         named: Datasets that are one domain whatever they share.
     """
-    names = sorted(manifest.table["dataset"].unique())
-    parent = {name: name for name in names}
-
-    def root(name: str) -> str:
-        return name if parent[name] == name else root(parent[name])
-
+    names = pd.Index(sorted(manifest.table["dataset"].unique()))
     known = manifest.table.loc[manifest.table["identity"] != "", ["identity", "dataset"]].drop_duplicates()
     shared = known[known["identity"].duplicated(keep=False)].groupby("identity")["dataset"].unique()
-    present = ([name for name in group if name in parent] for group in named.values())
-    for first, *others in [*shared, *filter(None, present)]:
-        for other in others:
-            parent[root(other)] = root(first)
-    roots = manifest.table["dataset"].map(root)
-    return pd.factorize(roots, sort=True)[0]
+    groups = [*shared, *([name for name in group if name in names] for group in named.values())]
+    pairs = [pair for group in groups for pair in pairwise(names.get_indexer(group))]
+    return connected_components(np.array(pairs), len(names))[names.get_indexer(manifest.table["dataset"])]
 
 
 def by_domain(values: Mapping[str, T], manifest: Manifest, named: Named) -> dict[int, T]:

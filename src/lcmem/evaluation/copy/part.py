@@ -170,9 +170,9 @@ class CopyPart:
         ]
 
 
-def nearest_mean(scores: np.ndarray, count: int = NEAREST) -> np.ndarray:
+def nearest_mean(scores: np.ndarray) -> np.ndarray:
     """The mean of each row's highest scores, ``[N, M]`` to ``[N]``: how alike a query is to just anything."""
-    return np.sort(scores, axis=1)[:, -count:].mean(1)
+    return np.sort(scores, axis=1)[:, -NEAREST:].mean(1)
 
 
 def micro_average_precision(table: np.ndarray, strangers: np.ndarray) -> float:
