@@ -94,9 +94,9 @@ def looks_once():
 
     What is found of two thumbnails depends on nothing but them; ``test_looks.py`` is about that.
     """
-    from lcmem.matching import looks
+    from lcmem.matching import looking
 
-    known, correlate = {}, looks.correlate
+    known, correlate = {}, looking.correlate
 
     def digest(thumbnail):
         return hashlib.blake2b(np.ascontiguousarray(thumbnail), digest_size=16).digest()
@@ -106,10 +106,10 @@ def looks_once():
         new = [at for at, pair in enumerate(pairs) if pair not in known]
         found = correlate([pictures[at] for at in new], [real[at] for at in new])
         known.update(zip((pairs[at] for at in new), found, strict=True))
-        return np.array([known[pair] for pair in pairs]).reshape(-1, len(looks.PAIRED))
+        return np.array([known[pair] for pair in pairs]).reshape(-1, len(looking.PAIRED))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(looks, "correlate", remembered)
+        patch.setattr(looking, "correlate", remembered)
         yield
 
 

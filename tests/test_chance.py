@@ -8,7 +8,8 @@ from scipy.spatial import cKDTree
 from scipy.stats import binomtest
 
 from lcmem.jobs.scan_threshold import at_most
-from lcmem.matching.looks import WAYS, measure_look
+from lcmem.matching.looking import WAYS
+from lcmem.matching.looks import measure_look
 from lcmem.stats.calibration import Calibration, calibrate, given
 from lcmem.stats.chance import ROUNDING, Chance, parted
 from lcmem.stats.evidence import tail_threshold

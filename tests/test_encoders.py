@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lcmem.encoders import CompactAutoencoder, load_encoder, save_compact
+from lcmem.encoders.base import psnr
 from lcmem.errors import CheckpointError, LCMemError
 
 BLOCKS = {
@@ -96,7 +97,6 @@ def test_altered_card_is_refused(tmp_path):
 
 def test_bundled_autoencoder_keeps_real_faces(faces):
     from lcmem.pictures.image import load_picture
-    from lcmem.stats.roc import psnr
 
     encoder = load_encoder()
     pictures = torch.stack([torch.from_numpy(load_picture(faces / f"s{k}" / "1.pgm", 256)) for k in range(1, 9)])

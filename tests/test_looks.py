@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 import lcmem
 from lcmem.augment import Augmentation
 from lcmem.generation.filter import PrivacyFilter
-from lcmem.matching.looks import PAIRED, correlate
+from lcmem.matching.looking import PAIRED, correlate
 from lcmem.matching.thumbnails import SIDE, grey
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest

@@ -5,9 +5,10 @@ import pytest
 import torch
 from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
+from lcmem.encoders.base import psnr
 from lcmem.stats.bootstrap import Resampling, interval, measure
 from lcmem.stats.reliability import chance_error, reliability
-from lcmem.stats.roc import Roc, auc, fnmr_at_fmr, fold_accuracies, psnr
+from lcmem.stats.roc import Roc, auc, fnmr_at_fmr, fold_accuracies
 
 
 @pytest.fixture(params=[1, 6], ids=["ties", "no ties"])

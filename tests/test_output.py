@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import lcmem
-from lcmem import files
+from lcmem import locks
 from lcmem.atlas import Atlas
 from lcmem.cli.app import app
 from lcmem.errors import LCMemError
@@ -134,9 +134,9 @@ def test_an_atlas_is_added_to(sets, compact):
 @pytest.mark.parametrize("command", ["audit", "scan", "index", "encode", "reid"])
 def test_one_command_at_a_time_in_a_folder(sets, command, monkeypatch):
     """And another one may begin as soon as the first has ended, however it ended."""
-    monkeypatch.setattr(files, "PATIENCE", 0.05)
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
     (sets / "out").mkdir()
-    with files.alone_in(sets / "out"):
+    with locks.alone_in(sets / "out"):
         assert "another lcmem command is at work" in refused([*COMMANDS[command], "--out", "out"])
     (sets / "real" / "ann" / "1.png").write_text("no picture")
     (sets / "real" / "bob" / "1.png").write_text("no picture")
@@ -145,10 +145,10 @@ def test_one_command_at_a_time_in_a_folder(sets, command, monkeypatch):
 
 
 def test_one_experiment_at_a_time_in_a_folder(sets, monkeypatch):
-    monkeypatch.setattr(files, "PATIENCE", 0.05)
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
     (sets / "out").mkdir()
     command = ["experiment", "size-curve", "--data", "nowhere.csv", "--out", "out"]
-    with files.alone_in(sets / "out"):
+    with locks.alone_in(sets / "out"):
         assert "another lcmem command is at work" in refused(command)
         monkeypatch.setenv("LOCAL_RANK", "1")
         assert "nowhere.csv" in refused(command), "the second process of a command is the same command"

@@ -17,8 +17,8 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.registry import load_detector
 from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
-from lcmem.files import alone_in
 from lcmem.latents import build_store
+from lcmem.locks import alone_in
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest
 from lcmem.training.batches import PairBatches
@@ -89,7 +89,7 @@ def test_a_teacher_is_asked_once_for_each_content(store, tmp_path):
 
 
 def test_two_runs_do_not_ask_into_one_folder_at_once(store, tmp_path, monkeypatch):
-    monkeypatch.setattr("lcmem.files.PATIENCE", 0)
+    monkeypatch.setattr("lcmem.locks.PATIENCE", 0)
     teacher, rows = load_detector("pdq"), np.arange(5)
     ask(teacher, store, rows, tmp_path, fresh=True)
     (place,) = tmp_path.iterdir()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lcmem import files
+from lcmem import locks
 from lcmem.augment import Augmentation
 from lcmem.cli.stopping import Terminated
 from lcmem.datasets import hash_split
@@ -151,8 +151,8 @@ def test_a_folder_holds_one_run(run, people, monkeypatch):
         train(SMALL.with_settings([*TINY, "stage1.lr=0.5"]), people, run[0])
     with pytest.raises(LCMemError, match="other pictures, identities or splits"):
         train(SMALL.with_settings(TINY), people.rows(range(340)), run[0])
-    monkeypatch.setattr(files, "PATIENCE", 0.05)
-    with files.alone_in(run[0]), pytest.raises(LCMemError, match="another lcmem command is at work"):
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    with locks.alone_in(run[0]), pytest.raises(LCMemError, match="another lcmem command is at work"):
         train(SMALL.with_settings(TINY), people, run[0])
 
 

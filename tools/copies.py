@@ -18,7 +18,8 @@ from lcmem.encoders import load_encoder
 from lcmem.evaluation.tables import markdown
 from lcmem.files import write_text
 from lcmem.matching.compare import compare
-from lcmem.matching.looks import LEAST, MOST, MOST_OF_ALL, RANKS, Look, correlate, measure_look
+from lcmem.matching.looking import RANKS, correlate
+from lcmem.matching.looks import LEAST, MOST, MOST_OF_ALL, Look, measure_look
 from lcmem.matching.overview import SMALL, Overview
 from lcmem.matching.thumbnails import SAME, SIDE, grey
 from lcmem.pictures.image import load_levels

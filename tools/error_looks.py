@@ -8,7 +8,8 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.tables import markdown
 from lcmem.matching.copy_levels import EDITS
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.looks import RANKS, correlate, measure_look
+from lcmem.matching.looking import RANKS, correlate
+from lcmem.matching.looks import measure_look
 from lcmem.matching.overview import Overview
 from lcmem.matching.thumbnails import SIDE, grey
 from lcmem.model import Head

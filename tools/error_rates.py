@@ -23,7 +23,8 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.files import write_table, write_text
 from lcmem.matching.control import FEWEST, Control
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.looks import UNMEASURED, WAYS
+from lcmem.matching.looking import WAYS
+from lcmem.matching.looks import UNMEASURED
 from lcmem.matching.matches import joined_by_match
 from lcmem.matching.thumbnails import SIDE
 from lcmem.stats.calibration import calibrate

@@ -66,8 +66,8 @@ def experiment(
         from lcmem.training.fit import RunOptions
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import check_name, load_detector
-    from lcmem.files import alone_in
     from lcmem.generation.bench import Bench, read_data
+    from lcmem.locks import alone_in
 
     for name in [] if detectors == "all" else split_names(detectors):
         check_name(name)

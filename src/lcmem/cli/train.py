@@ -41,7 +41,7 @@ def train(
 ) -> None:
     """Train a detector (or the autoencoder) on your pictures. The same command goes on where it stopped."""
     from lcmem.errors import extra
-    from lcmem.files import follows
+    from lcmem.locks import follows
 
     with extra("train", "training needs more packages"):
         from lcmem.training.fit import RunOptions

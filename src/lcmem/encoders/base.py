@@ -68,3 +68,8 @@ def weights_sha256(module: nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def psnr(reconstruction: Tensor, pictures: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB of each picture, ``[B]``; both ``[B, 3, H, W]`` in [0, 1]."""
+    return -10 * (reconstruction - pictures).square().mean((1, 2, 3)).clamp_min(1e-10).log10()

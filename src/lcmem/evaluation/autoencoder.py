@@ -9,11 +9,11 @@ import pandas as pd
 import torch
 
 from lcmem.encoders import LatentEncoder
+from lcmem.encoders.base import psnr
 from lcmem.files import write_table
 from lcmem.pictures.loading import to_float
 from lcmem.pictures.manifest import Manifest
 from lcmem.progress import progress_bar
-from lcmem.stats.roc import psnr
 from lcmem.store.pictures import decode_pictures
 
 BATCH = 32

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
-from lcmem.files import alone_in
+from lcmem.locks import alone_in
 from lcmem.progress import Advance, progress_bar
 from lcmem.store import Card, Store
 from lcmem.store.shards import Writer

@@ -24,7 +24,7 @@ from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score, probabilities
 from lcmem.matching.features import FeatureSet, data_fingerprint, extract_features, read_source
 from lcmem.matching.kinds import told_apart
-from lcmem.matching.looks import RANKS
+from lcmem.matching.looking import RANKS
 from lcmem.matching.overview import Nearest
 from lcmem.matching.verdicts import COPY, NO_MATCH, NOTHING, SAME_IDENTITY
 from lcmem.pictures.batch import split_batch

@@ -11,10 +11,10 @@ import numpy as np
 from torch import Tensor
 
 from lcmem.errors import LCMemError
-from lcmem.files import alone_in
 from lcmem.generation.filter import Against, PrivacyFilter
 from lcmem.generation.latent_filter import LatentFilter
 from lcmem.generation.tries import PrivateSamples, TryRecord, check_folder
+from lcmem.locks import alone_in
 from lcmem.matching.features import data_fingerprint
 from lcmem.pictures.information import shows_little
 from lcmem.progress import progress_bar

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from lcmem.errors import LCMemError, LCMemWarning
-from lcmem.files import LOCK, read_json, read_table, write_json, write_picture, write_table
+from lcmem.files import read_json, read_table, write_json, write_picture, write_table
 from lcmem.generation.filter import Verdicts
+from lcmem.locks import LOCK
 from lcmem.matching.verdicts import COPY, NO_MATCH, NOTHING, SAME_IDENTITY
 from lcmem.pictures.image import load_levels
 

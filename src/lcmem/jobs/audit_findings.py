@@ -18,7 +18,7 @@ from lcmem.matching.control import Control, control_scores
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.grades import graded
-from lcmem.matching.looks import RANKS
+from lcmem.matching.looking import RANKS
 from lcmem.matching.matches import OTHERS, best_matches, match_clusters, match_table, nearest_kinds
 from lcmem.matching.overview import Nearest
 from lcmem.matching.strangers import hidden_by_one

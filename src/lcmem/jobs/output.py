@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lcmem.errors import LCMemError
-from lcmem.files import alone_in, read_json, write_json
+from lcmem.files import read_json, write_json
+from lcmem.locks import alone_in
 
 MARK = "made-by.json"
 """In a folder of results: the commands that wrote there, each with its inputs."""

@@ -15,7 +15,8 @@ from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import finite, write_json
 from lcmem.matching.copy_levels import CopyLevels
-from lcmem.matching.looks import WAYS, Look
+from lcmem.matching.looking import WAYS
+from lcmem.matching.looks import Look
 from lcmem.stats.calibration import Calibration, calibrate
 from lcmem.stats.chance import Chance
 

@@ -10,7 +10,8 @@ from lcmem.matching.chance import copy_groups
 from lcmem.matching.compare import compare
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.looks import RANKS, WAYS, Look
+from lcmem.matching.looking import RANKS, WAYS
+from lcmem.matching.looks import Look
 from lcmem.matching.matches import equal_pictures, nearest_pictures
 from lcmem.matching.twins import IN_HOLDOUT, twin_table
 from lcmem.stats.calibration import Calibration
@@ -31,7 +32,7 @@ class Control:
         marks: A content hash of each picture's cluster, the same whatever else is in the holdout, ``[H]``.
         kinds: Dataset of the best match of each picture, ``[H]``.
         looks: How alike its thumbnail and those of its best matches are, ``[H, W]`` as of
-            :func:`lcmem.matching.looks.correlate`; −1 where best matches are not looked at.
+            :func:`lcmem.matching.looking.correlate`; −1 where best matches are not looked at.
         twins: Rows of the table of twins.
         left_out: Holdout pictures that are real ones, or show people of such pictures.
     """

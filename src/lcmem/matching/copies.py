@@ -10,7 +10,8 @@ from lcmem.detectors.base import Detector
 from lcmem.matching.compare import highest_score
 from lcmem.matching.copy_levels import ROUNDING, CopyLevels, measure_copies
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.looks import UNMEASURED, WAYS, Look, look_at
+from lcmem.matching.looking import WAYS, look_at
+from lcmem.matching.looks import UNMEASURED, Look
 from lcmem.matching.overview import SEARCHED, Nearest, Overview
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.progress import progress_bar
@@ -62,7 +63,7 @@ class CopyFinder:
         """How alike the thumbnails of pairs (one[i], two[i]) are.
 
         Returns:
-            ``[n, W]`` as of :func:`lcmem.matching.looks.correlate`; −1 where one cannot be opened.
+            ``[n, W]`` as of :func:`lcmem.matching.looking.correlate`; −1 where one cannot be opened.
         """
         found = np.full((len(one), len(WAYS)), -1.0)
         rows = np.flatnonzero((two >= 0) & first.openable(one) & second.openable(two))

@@ -8,31 +8,22 @@ depends on the set, so it is measured on the set's own chance matches.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from math import inf
 
 import numpy as np
 import pandas as pd
-import torch
 
 from lcmem.files import finite
-from lcmem.matching.alignment import aligned_correlation, correlation
 from lcmem.matching.copy_levels import CopyLevels
 from lcmem.matching.features import FeatureSet
+from lcmem.matching.looking import PAIRED, RANKS, WAYS, look_at
 from lcmem.matching.overview import Nearest, turned_copies
 from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.image import PictureLike
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.chance import CONFIDENCE, Chance
 
-PAIRED = ("as it is", "laid over it", "in its details laid over it")
-"""How a picture is compared with its best matches: in 32×32 grey pixels, then twice in 64×64."""
-WAYS = (*PAIRED, "very small and turned, of all real pictures")
-"""All ways of looking: the last is in 8×8 pixels (:mod:`lcmem.matching.overview`)."""
-RANKS = 5
-"""Best matches of each picture that are looked at."""
 USUAL = 0.995
 """Share of chance matches that levels are taken from."""
 BLUNT = 0.05
@@ -42,8 +33,6 @@ COUNTED = 20
 LEAST, MOST, MOST_OF_ALL = 0.9, 0.995, 0.999
 """Correlations between which levels lie; the last is the highest of the last of :data:`WAYS`, in whose few pixels more
 is alike."""
-CHUNK = 64
-"""Pairs that are laid over each other at once."""
 
 
 @dataclass(frozen=True)
@@ -173,27 +162,6 @@ def measure_look(
     return replace(look, expected=hits.expected(1), bound=hits.bound(1, confidence), chance=told)
 
 
-def look_at(
-    thumbnails: Thumbnails,
-    first: Sequence[PictureLike],
-    second: Sequence[str],
-    advance: Callable[[int], object] = lambda count: None,
-) -> np.ndarray:
-    """How alike pairs of pictures look, ``[n, W]`` as of :func:`correlate`; −1 where one cannot be opened.
-
-    Args:
-        thumbnails: Where those of the pictures are kept.
-        first: As of :meth:`lcmem.matching.thumbnails.Thumbnails.pairs`.
-        second: As of that.
-        advance: Is told how many more pairs are done.
-    """
-    found = np.full((len(second), len(WAYS)), -1.0)
-    for at, pictures, real in thumbnails.pairs(first, second):
-        found[at, : len(PAIRED)] = correlate(pictures, real)
-        advance(len(at))
-    return found
-
-
 def by_looks(
     look: Look,
     thumbnails: Thumbnails,
@@ -224,29 +192,3 @@ def by_looks(
     hits[row, rank] = True
     copies[row, rank] |= turned_copies(thumbnails, *both, look.same)
     return hits, copies
-
-
-def correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.ndarray:
-    """How alike small pictures are to others, or their mirror images.
-
-    Args:
-        pictures: ``[SIDE, SIDE]`` uint8, n of them.
-        real: As many.
-
-    Returns:
-        ``[n, 3]`` in [−1, 1], for each of :data:`PAIRED`.
-    """
-    threads = torch.get_num_threads()
-    try:  # many small steps: several chunks at once use all cores, several cores for each step hardly gain anything
-        with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1)) as pool:
-            chunks = pool.map(partial(_correlate, pictures, real), range(0, len(real), CHUNK))
-            return np.concatenate([np.empty((0, len(PAIRED))), *chunks])
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray], start: int) -> np.ndarray:
-    """:func:`correlate`, of one chunk."""
-    one, two = (torch.from_numpy(np.stack(each[start : start + CHUNK])).float() for each in (pictures, real))
-    found: np.ndarray = torch.column_stack((correlation(one, two), aligned_correlation(one, two))).numpy()
-    return found

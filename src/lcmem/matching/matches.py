@@ -9,7 +9,8 @@ from lcmem.matching.chance import copy_groups
 from lcmem.matching.compare import compare, probabilities, score_pairs
 from lcmem.matching.copies import CopyFinder, equal_content
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.looks import RANKS, by_looks
+from lcmem.matching.looking import RANKS
+from lcmem.matching.looks import by_looks
 from lcmem.matching.overview import Nearest
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.model import LinearHead

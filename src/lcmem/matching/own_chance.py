@@ -12,7 +12,8 @@ from lcmem.matching.chance import OwnMatches, match_others, merge, reconcile
 from lcmem.matching.compare import compare
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.looks import BLIND, RANKS, UNMEASURED, Look, measure_look
+from lcmem.matching.looking import RANKS
+from lcmem.matching.looks import BLIND, UNMEASURED, Look, measure_look
 from lcmem.matching.twins import TWO_IDENTITIES, twin_table
 from lcmem.stats.chance import CONFIDENCE, Chance, parted
 

@@ -1,9 +1,8 @@
-"""Numbers that say how well scores separate pairs, and how well a picture survives a round trip."""
+"""Numbers that say how well scores separate pairs."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,3 @@ def fold_accuracies(scores: np.ndarray, same: np.ndarray, fold: np.ndarray) -> n
         threshold = thresholds[np.argmax(np.append(0, roc.true - roc.false))]
         found.append(((scores[test] > threshold) == same[test]).mean())
     return np.array(found)
-
-
-def psnr(reconstruction: Tensor, pictures: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB of each picture, ``[B]``; both ``[B, 3, H, W]`` in [0, 1]."""
-    return -10 * (reconstruction - pictures).square().mean((1, 2, 3)).clamp_min(1e-10).log10()

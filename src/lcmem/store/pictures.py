@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lcmem.files import alone_in
+from lcmem.locks import alone_in
 from lcmem.pictures.loading import iterate_pictures
 from lcmem.pictures.manifest import Manifest
 from lcmem.store.card import Card

@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 from lcmem.checkpoints import CARD
 from lcmem.devices import usable_device
 from lcmem.encoders import CompactAutoencoder, save_compact
+from lcmem.encoders.base import psnr
 from lcmem.errors import LCMemError
-from lcmem.files import alone_in
+from lcmem.locks import alone_in
 from lcmem.pictures.loading import to_float
 from lcmem.pictures.manifest import Manifest
-from lcmem.stats.roc import psnr
 from lcmem.store import StoredRows
 from lcmem.store.pictures import decode_pictures
 from lcmem.training.callbacks import LatestCheckpoint

@@ -15,8 +15,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from lcmem.errors import LCMemError
-from lcmem.files import follows
 from lcmem.latents import LatentStore
+from lcmem.locks import follows
 from lcmem.progress import check_stop
 from lcmem.training.batches import Batch, PairBatches
 from lcmem.training.callbacks import LatestCheckpoint, LearningCurves

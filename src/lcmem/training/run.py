@@ -15,9 +15,9 @@ from lcmem.checkpoints import CARD
 from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import LatentEncoder, load_encoder
-from lcmem.files import alone_in, follows
 from lcmem.latents import CARD as STORE
 from lcmem.latents import LatentStore, build_store
+from lcmem.locks import alone_in, follows
 from lcmem.model import SiameseNetwork
 from lcmem.pictures.manifest import Manifest
 from lcmem.store.index import SKIPPED

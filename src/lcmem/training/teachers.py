@@ -19,8 +19,8 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.module import ModuleDetector
 from lcmem.detectors.registry import load_detector
 from lcmem.errors import LCMemError
-from lcmem.files import alone_in
 from lcmem.latents import LatentStore
+from lcmem.locks import alone_in
 from lcmem.model import SiameseNetwork
 from lcmem.pictures.manifest import Manifest
 from lcmem.store import Store, fill

@@ -1,0 +1,68 @@
+"""Looking at pairs of pictures: how alike they are, seen small, in several ways."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import torch
+
+from lcmem.matching.alignment import aligned_correlation, correlation
+from lcmem.matching.thumbnails import Thumbnails
+from lcmem.pictures.image import PictureLike
+
+PAIRED = ("as it is", "laid over it", "in its details laid over it")
+"""How a picture is compared with its best matches: in 32×32 grey pixels, then twice in 64×64."""
+WAYS = (*PAIRED, "very small and turned, of all real pictures")
+"""All ways of looking: the last is in 8×8 pixels (:mod:`lcmem.matching.overview`)."""
+RANKS = 5
+"""Best matches of each picture that are looked at."""
+CHUNK = 64
+"""Pairs that are laid over each other at once."""
+
+
+def look_at(
+    thumbnails: Thumbnails,
+    first: Sequence[PictureLike],
+    second: Sequence[str],
+    advance: Callable[[int], object] = lambda count: None,
+) -> np.ndarray:
+    """How alike pairs of pictures look, ``[n, W]`` as of :func:`correlate`; −1 where one cannot be opened.
+
+    Args:
+        thumbnails: Where those of the pictures are kept.
+        first: As of :meth:`lcmem.matching.thumbnails.Thumbnails.pairs`.
+        second: As of that.
+        advance: Is told how many more pairs are done.
+    """
+    found = np.full((len(second), len(WAYS)), -1.0)
+    for at, pictures, real in thumbnails.pairs(first, second):
+        found[at, : len(PAIRED)] = correlate(pictures, real)
+        advance(len(at))
+    return found
+
+
+def correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.ndarray:
+    """How alike small pictures are to others, or their mirror images.
+
+    Args:
+        pictures: ``[SIDE, SIDE]`` uint8, n of them.
+        real: As many.
+
+    Returns:
+        ``[n, 3]`` in [−1, 1], for each of :data:`PAIRED`.
+    """
+    threads = torch.get_num_threads()
+    try:  # many small steps: several chunks at once use all cores, several cores for each step hardly gain anything
+        with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1)) as pool:
+            chunks = pool.map(partial(_correlate, pictures, real), range(0, len(real), CHUNK))
+            return np.concatenate([np.empty((0, len(PAIRED))), *chunks])
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray], start: int) -> np.ndarray:
+    """:func:`correlate`, of one chunk."""
+    one, two = (torch.from_numpy(np.stack(each[start : start + CHUNK])).float() for each in (pictures, real))
+    found: np.ndarray = torch.column_stack((correlation(one, two), aligned_correlation(one, two))).numpy()
+    return found
