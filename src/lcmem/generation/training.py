@@ -21,8 +21,8 @@ from lcmem.generation.edm import STEPS, Denoiser, denoise, guided, loss_of, nois
 from lcmem.generation.network import ConditionalUnet
 from lcmem.generation.settings import Generator
 from lcmem.latents import LatentStore
-from lcmem.training.callbacks import LatestCheckpoint, read_metrics
-from lcmem.training.fit import RunOptions, stoppable
+from lcmem.training.callbacks import read_metrics
+from lcmem.training.fit import RunOptions, fit_resumable
 from lcmem.training.start import precision_for
 
 LATEST, FINISHED = "latest.ckpt", "generator.safetensors"
@@ -157,26 +157,20 @@ def _fit(
 ) -> None:
     settings = module.settings
     version = len([*(folder / "logs").glob("version_*")])
-    trainer = L.Trainer(
-        **where.placed,
+    fit_resumable(
+        module,
+        _Data(store, condition, module),
+        folder / LATEST,
+        where,
+        callbacks=[_Looks(folder, settings.look_every, draw)],
         use_distributed_sampler=False,
         max_epochs=1,
         max_steps=settings.steps,
         limit_train_batches=settings.steps,
         precision=precision_for(settings.precision, where.device),
-        gradient_clip_val=1.0,
-        callbacks=[
-            LatestCheckpoint(folder / LATEST, where.checkpoint_every),
-            _Looks(folder, settings.look_every, draw),
-        ],
         logger=CSVLogger(folder, "logs", version=version),
         log_every_n_steps=min(10, settings.steps),
-        enable_model_summary=False,
     )
-    latest = folder / LATEST
-    data = _Data(store, condition, module)
-    with stoppable():
-        trainer.fit(module, datamodule=data, ckpt_path=latest if latest.is_file() else None, weights_only=True)
 
 
 @torch.inference_mode()

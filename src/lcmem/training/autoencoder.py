@@ -24,8 +24,7 @@ from lcmem.pictures.loading import to_float
 from lcmem.pictures.manifest import Manifest
 from lcmem.store import StoredRows
 from lcmem.store.pictures import decode_pictures
-from lcmem.training.callbacks import LatestCheckpoint
-from lcmem.training.fit import RunOptions, stoppable
+from lcmem.training.fit import RunOptions, fit_resumable
 from lcmem.training.recipe import AutoencoderRecipe
 from lcmem.training.record import USED, claim, training_data, warn_of_skipped
 from lcmem.training.start import precision_for
@@ -152,21 +151,19 @@ def _train(manifest: Manifest, folder: Path, recipe: AutoencoderRecipe, options:
     )
     precision = precision_for(recipe.precision, options.device)
     LOG.info("autoencoder: precision %s on %s", precision, options.device)
-    latest = folder / "resume" / "latest.ckpt"
-    trainer = L.Trainer(
-        **options.placed,
+    module = AutoencoderTraining(recipe)
+    trainer = fit_resumable(
+        module,
+        loader,
+        folder / "resume" / "latest.ckpt",
+        options,
+        validation=validation,
         max_steps=recipe.steps,
         val_check_interval=max(1, min(500, recipe.steps // 5)),
         precision=precision,
-        gradient_clip_val=1.0,
-        callbacks=[LatestCheckpoint(latest, options.checkpoint_every)],
         logger=CSVLogger(folder, "logs", version=0),
         log_every_n_steps=20,
-        enable_model_summary=False,
     )
-    module = AutoencoderTraining(recipe)
-    with stoppable():
-        trainer.fit(module, loader, validation, ckpt_path=latest if latest.is_file() else None, weights_only=True)
     scores = trainer.validate(module, validation, verbose=False)[0]
     card: dict[str, object] = {
         "name": "compact-autoencoder",

@@ -1,7 +1,7 @@
 """Lightning's trainer for one stage: checkpoints, early stopping, logs, devices."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,6 @@ from lcmem.progress import check_stop
 from lcmem.training.batches import Batch, PairBatches
 from lcmem.training.callbacks import LatestCheckpoint, LearningCurves
 from lcmem.training.module import StageTraining
-from lcmem.training.recipe import Arithmetic
 from lcmem.training.sampler import PairSampler
 from lcmem.training.start import precision_for
 
@@ -70,8 +69,41 @@ class RunOptions:
         }
 
 
+def fit_resumable(
+    module: L.LightningModule,
+    data: Any,
+    latest: Path,
+    options: RunOptions,
+    *,
+    validation: Any = None,
+    callbacks: Sequence[L.Callback] = (),
+    **settings: Any,
+) -> L.Trainer:
+    """Train by Lightning, from the last whole state on where there is one.
+
+    Args:
+        module: What is trained.
+        data: A data module, or a loader.
+        latest: The file of that state.
+        options: Where, and how often it is written.
+        validation: Beside a loader, that for validation.
+        callbacks: Beside the one that writes it.
+        **settings: Of :class:`lightning.Trainer`.
+    """
+    trainer = L.Trainer(
+        **options.placed,
+        gradient_clip_val=1.0,
+        callbacks=[*callbacks, LatestCheckpoint(latest, options.checkpoint_every)],
+        enable_model_summary=False,
+        **settings,
+    )
+    with _stoppable():
+        trainer.fit(module, data, validation, ckpt_path=latest if latest.is_file() else None, weights_only=True)
+    return trainer
+
+
 @contextmanager
-def stoppable() -> Iterator[None]:
+def _stoppable() -> Iterator[None]:
     """Hand Ctrl-C and SIGTERM on to the caller: Lightning ends the whole program on them."""
     try:
         yield
@@ -130,11 +162,28 @@ def fit(
         LOG.info("stage %d: precision %s on %s", number, precision, options.device)
     resume = folder / "resume" / f"stage{number}"
     best = ModelCheckpoint(resume, "best", monitor="val_score", mode="max", enable_version_counter=False)
-    trainer = _trainer(module, number, folder, options, precision, best)
-    latest = resume / "latest.ckpt"
-    data = PairData(store, sampler, module, options.workers)
-    with stoppable():
-        trainer.fit(module, datamodule=data, ckpt_path=latest if latest.is_file() else None, weights_only=True)
+    logs, name = folder / "logs", f"stage{number}"
+    version = len([*(logs / name).glob("version_*")])
+    trainer = fit_resumable(
+        module,
+        PairData(store, sampler, module, options.workers),
+        resume / "latest.ckpt",
+        options,
+        callbacks=[
+            EarlyStopping("val_score", mode="max", patience=module.stage.patience),
+            best,
+            LearningCurves(folder),
+        ],
+        sync_batchnorm=options.devices > 1 and not module.recipe.network.frozen_norm,
+        use_distributed_sampler=False,
+        max_epochs=module.stage.epochs,
+        limit_train_batches=module.steps_per_epoch,
+        precision=precision,
+        logger=[CSVLogger(logs, name, version=version), TensorBoardLogger(logs, name, version=version)],
+        log_every_n_steps=min(10, module.steps_per_epoch),
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+    )
     state = torch.load(resume / "best.ckpt", weights_only=True)
     module.load_state_dict(state["state_dict"])
     score = None if best.best_model_score is None else float(best.best_model_score)
@@ -144,33 +193,6 @@ def fit(
         "best_epoch": int(state["epoch"]),
         "val_score": score,
     }
-
-
-def _trainer(
-    module: StageTraining, number: int, folder: Path, options: RunOptions, precision: Arithmetic, best: ModelCheckpoint
-) -> L.Trainer:
-    logs, name = folder / "logs", f"stage{number}"
-    version = len([*(logs / name).glob("version_*")])
-    return L.Trainer(
-        **options.placed,
-        sync_batchnorm=options.devices > 1 and not module.recipe.network.frozen_norm,
-        use_distributed_sampler=False,
-        max_epochs=module.stage.epochs,
-        limit_train_batches=module.steps_per_epoch,
-        precision=precision,
-        gradient_clip_val=1.0,
-        callbacks=[
-            EarlyStopping("val_score", mode="max", patience=module.stage.patience),
-            best,
-            LatestCheckpoint(folder / "resume" / name / "latest.ckpt", options.checkpoint_every),
-            LearningCurves(folder),
-        ],
-        logger=[CSVLogger(logs, name, version=version), TensorBoardLogger(logs, name, version=version)],
-        log_every_n_steps=min(10, module.steps_per_epoch),
-        reload_dataloaders_every_n_epochs=1,
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-    )
 
 
 def _check_shared(module: StageTraining, options: RunOptions) -> None:
