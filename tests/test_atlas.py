@@ -111,6 +111,20 @@ def test_a_changed_picture_is_forgotten_and_a_moved_one_is_not(tmp_path, compact
     torch.testing.assert_close(torch.from_numpy(found.features(np.array(at))), expected, atol=1e-5, rtol=0)
 
 
+def test_other_pictures_do_not_replace_an_atlas(tmp_path, compact, save_noise):
+    for name in ("one/a.png", "one/b.png", "two/a.png"):
+        save_noise(name)
+    made = Atlas.create(tmp_path / "atlas", compact)
+    fill_atlas(Manifest.read(tmp_path / "one"), compact, made, workers=0)
+    with pytest.raises(LCMemError, match=r"holds 2 other pictures, and none of these.*--keep-missing"):
+        fill_atlas(Manifest.read(tmp_path / "two"), compact, made, workers=0)
+    assert len(Atlas.open(tmp_path / "atlas")) == 2
+    shutil.move(tmp_path / "one", tmp_path / "moved")
+    assert fill_atlas(Manifest.read(tmp_path / "moved"), compact, made, workers=0).moved == 2, "the same elsewhere"
+    fill_atlas(Manifest.read(tmp_path / "two"), compact, made, workers=0, keep_missing=True)
+    assert len(Atlas.open(tmp_path / "atlas")) == 3
+
+
 def test_a_path_is_there_once(stored, files):
     stored.append(pictures(files[3:5], "bob"), vectors(files[3:5]))
     check(stored.folder, files)

@@ -19,6 +19,7 @@ from lcmem.atlas import Atlas, fill_atlas
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.jobs import audit_remarks
 from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.calibrate import calibrate_pictures
 from lcmem.jobs.gate import FAIL, Gate
 from lcmem.jobs.output import claim_output
 from lcmem.matching import copies, copy_levels
@@ -246,6 +247,15 @@ def test_a_holdout_never_sets_and_controls_the_threshold(sets, orl, compact, peo
     assert ["control it" in note for note in result.about["notes"]].count(True) == 1
     if method == "holdout":
         assert result.calibration.rate == pytest.approx(max(0.01, 1 / (len(table) - total + 1)))
+
+
+def test_one_real_picture_has_copies_and_no_strangers(orl, compact, tmp_path):
+    Image.open(orl.paths[0]).save(tmp_path / "copy.jpg", quality=60)
+    result = lcmem.audit(orl.rows([0]), [tmp_path / "copy.jpg", orl.paths[20]], model=compact, workers=0)
+    assert result.copies.count == result.memorization.count == 1 and result.calibration.logit == float("inf")
+    assert "nobody else to compare with" in result.calibration.explanation
+    with pytest.raises(LCMemError, match="nobody to be compared with"):
+        calibrate_pictures(orl.rows([0]), compact, tmp_path / "c.json", workers=0)
 
 
 def test_a_holdout_of_the_same_people_explains_nothing(orl, compact, tmp_path):

@@ -76,6 +76,15 @@ def test_a_detector_that_is_no_checkpoint_is_loaded_otherwise():
             lcmem.load(name)
 
 
+@pytest.mark.parametrize(("name", "value"), [("size", "x"), ("network", {"features": "many"}), ("network", {"no": 1})])
+def test_a_card_that_describes_no_detector(folder, name, value):
+    card = json.loads((folder / "card.json").read_text())
+    value = card[name] | value if isinstance(value, dict) else value
+    (folder / "card.json").write_text(json.dumps(card | {name: value}))
+    with pytest.raises(CheckpointError, match=r"its card describes no detector .*; copy it again"):
+        lcmem.load(folder)
+
+
 def test_a_card_that_says_too_little(folder):
     (folder / "card.json").write_text('{"kind": "detector", "name": "x"}')
     with pytest.raises(CheckpointError, match=r"card\.json: damaged \(it does not say network, sha256,"):

@@ -41,6 +41,6 @@ def test_identities_from_names(xrays, tmp_path):
 def test_a_table_without_identities_is_said_loudly(xrays, tmp_path):
     pd.DataFrame({"path": sorted(map(str, xrays.iterdir())), "patient": list("aabbccdd")}).to_csv(tmp_path / "t.csv")
     options = ["--data", tmp_path / "t.csv", "--detectors", "mse", "--size", 32, "--out", tmp_path / "out"]
-    assert "no identities are known" in run("one-vs-all", *options).output
+    assert "--identity-column patient would give 4 identities" in run("one-vs-all", *options).output
     done = run("reid", *options, "--identity-column", "patient", "--bootstrap", 10)
-    assert done.exit_code == 0 and "no identities" not in done.output
+    assert done.exit_code == 0 and "identities unknown" not in done.output

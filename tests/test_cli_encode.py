@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from commands import lcmem
-from lcmem.latents import LatentStore
+from lcmem.encoders import load_encoder
+from lcmem.latents import LatentStore, build_store
 from test_cli import LCMEM
 
 
@@ -85,3 +86,10 @@ def test_interrupted_and_started_again(orl, tmp_path):
     assert done.returncode == 0, done.stderr
     assert f"{120 - kept} encoded, {kept} reused" in done.stdout and 1 <= kept < 120
     assert len(pd.read_parquet(tmp_path / "store/index.parquet")) == 120
+
+
+def test_latents_have_their_own_identities(tmp_path, people, counting):
+    build_store(people.rows(range(30)), load_encoder(), 64, tmp_path / "latents")
+    done = lcmem("train", "small", "--data", "latents", "--no-identities", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "latents have their own identities; give these options to lcmem encode" in done.stderr

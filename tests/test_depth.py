@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 import lcmem
+from commands import lcmem as run_lcmem
 from lcmem.errors import LCMemWarning
 from lcmem.pictures import set_depth
 from lcmem.pictures.content import content_table
@@ -240,3 +241,24 @@ def test_pages_of_one_deep_file_are_audited_and_kept(tmp_path, rng):
     audited = lcmem.audit(tmp_path / "real.csv", tmp_path / "synthetic.csv", out=tmp_path / "audit", workers=0)
     assert audited.memorization.count == 1 and not len(audited.skipped)
     assert audited.memorization.effective == pytest.approx(1), "pages of one file are no independent pictures"
+
+
+def test_a_picture_that_is_spelt_with_its_depth_and_without_is_one(tmp_path, faces, weights):
+    for name, top in (("a.png", 4000), ("b.png", 3000)):
+        save(tmp_path / name, ramp(top))
+    (tmp_path / "m.csv").write_text("path,identity\na.png,ann\na.png#bits=12,ann\nb.png,bob\n")
+    with pytest.warns(LCMemWarning, match="1 rows list a picture again"):
+        found = Manifest.read(tmp_path / "m.csv", show_ids=True)
+    assert found.paths == [f"{tmp_path}/{name}#bits=12" for name in ("a.png", "b.png")]
+    (tmp_path / "pairs.csv").write_text("path_a,path_b\na.png,b.png\nb.png,a.png#bits=12\n")
+    done = run_lcmem("score", "pairs.csv", "--model", weights, "--workers", 0, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    scored = pd.read_csv(tmp_path / "pairs.scored.csv")["logit"]
+    assert scored[0] == pytest.approx(scored[1]), "the same two"
+
+
+def test_a_folder_whose_name_ends_like_a_depth_is_a_folder(tmp_path):
+    for name in ("ann", "a#bits=12"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        Image.fromarray(ramp(255).astype(np.uint8)).save(tmp_path / "set" / name / "1.png")
+    assert sorted(Manifest.read(tmp_path / "set").identities) == ["a#bits=12", "ann"], "kept, since nothing is medical"

@@ -8,8 +8,9 @@ import sys
 import pandas as pd
 import pytest
 
+from commands import lcmem
 from lcmem.datasets import read_dataset
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.pictures.manifest import Manifest
 
 
@@ -77,13 +78,6 @@ def test_blanks_name_nobody(folder, tmp_path):
     rows = "".join(f"{path},{name}\n" for path, name in zip(Manifest.read(folder).paths, (" ", " x", ""), strict=True))
     (tmp_path / "table.csv").write_text("path,identity\n" + rows)
     assert list(Manifest.read(tmp_path / "table.csv").table["identity"]) == ["", "x", ""]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep names as Unicode")
-def test_a_file_name_that_is_no_text_is_named(save_noise, tmp_path):
-    save_noise("a/1.png").rename(os.fsdecode(bytes(tmp_path) + b"/a/M\xfcller.png"))
-    with pytest.raises(LCMemError, match=r"M.xfcller.png.*rename"):
-        Manifest.read(tmp_path / "a")
 
 
 def test_no_identities(folder):
@@ -168,3 +162,40 @@ def test_the_root_of_a_set_is_worked_out_once(monkeypatch):
     manifest = Manifest.of([f"/data/faces/{number}.png" for number in range(3)])
     assert [manifest.below(f"{path}: gone") for path in manifest.paths] == ["0.png: gone", "1.png: gone", "2.png: gone"]
     assert len(calls) == 1
+
+
+def test_rows_without_a_picture_are_counted(save_noise, tmp_path):
+    save_noise("a.png")
+    (tmp_path / "m.csv").write_text("path,identity\na.png,ann\n,bob\n ,eve\n")
+    with pytest.warns(LCMemWarning, match=r"m\.csv: 2 rows name no picture and are left out"):
+        assert Manifest.read(tmp_path / "m.csv").identities == ["ann"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep names as Unicode")
+def test_file_names_that_no_table_can_hold_are_left_out_and_said(folder):
+    odd = os.fsencode(folder / "train" / "ann") + b"/lat\xfcin.png"
+    shutil.copy(folder / "train/ann/1.png", odd)
+    with pytest.warns(LCMemWarning, match=r"names of 1 files are not UTF-8, and these are left out.*lat\\xfcin\.png"):
+        assert len(Manifest.read(folder)) == 3
+
+
+def test_a_link_to_a_folder_above_brings_nothing_in(folder, save_noise):
+    save_noise("synthetic/1.png")
+    (folder / "train" / "ann" / "loop").symlink_to(folder.parent)
+    assert len(Manifest.read(folder)) == 3
+
+
+def test_what_is_written_down_is_said(save_noise, tmp_path):
+    names = [save_noise(f"{number}.png").name for number in range(24)]
+    table = pd.DataFrame({"path": names, "patient": [f"p{number // 2}" for number in range(24)]})
+    table.to_csv(tmp_path / "bare.csv", index=False)
+    torn = lcmem("manifest", "bare.csv", "--split", "--out", "torn.csv", cwd=tmp_path)
+    assert "--identity-column patient would give 12 identities for 24 pictures" in torn.stderr
+    assert "those of one person may have come into several splits" in torn.stderr
+    whole = lcmem("manifest", "bare.csv", "--identity-column", "patient", "--split", "--out", "whole.csv", cwd=tmp_path)
+    assert not whole.stderr and "test 4 pictures of 2 identities, train 16 pictures of 8 identities" in whole.stdout
+    again = lcmem("manifest", "whole.csv", "--split", "--out", "again.csv", cwd=tmp_path)
+    assert again.returncode == 1 and "has splits already (test 4 pictures" in again.stderr
+    assert not (tmp_path / "again.csv").exists()
+    with pytest.raises(LCMemError, match=r"found: ''\); lcmem manifest --split divides them"):
+        Manifest.read(tmp_path / "bare.csv").select(split="train")

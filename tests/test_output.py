@@ -114,6 +114,14 @@ def test_a_command_that_never_wrote_anything_does_not_block_a_folder(sets):
     assert json.loads((sets / "out" / MARK).read_text())["audit"]["real"] == str(sets / "real")
 
 
+def test_a_benchmark_that_measured_nothing_does_not_block_a_folder(sets):
+    (claimed("out", "benchmark reid", {"data": "real"}) / "cache").mkdir()
+    claimed("out", "benchmark reid", {"data": "other"})
+    (sets / "mine" / "cache").mkdir(parents=True)
+    with pytest.raises(LCMemError, match="holds other files"):
+        claimed("mine", "benchmark reid", {"data": "other"})
+
+
 def test_benchmarks_share_a_folder(sets):
     for command in ("reid", "copy", "reid"):
         out = claimed("out", f"benchmark {command}", {"data": "real"})

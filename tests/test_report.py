@@ -148,6 +148,9 @@ def test_the_filter_by_dataset(faces, opened, tmp_path):
 
 def test_keys_and_views(report, opened):
     page = opened(report)
+    page.keyboard.press("1")
+    assert page.inner_text("#marked") == "nothing marked yet", "as long as no card is seen to be selected"
+    assert page.evaluate("[...document.querySelectorAll('#cards button')].indexOf(document.activeElement)") == 0
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     assert page.inner_text("#pair-title") == "copy: 2 of 30"

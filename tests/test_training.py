@@ -21,13 +21,14 @@ from lcmem.pairs import identity_pairs
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.roc import auc
-from lcmem.training.autoencoder import train_autoencoder
+from lcmem.training.autoencoder import AutoencoderTraining, train_autoencoder
 from lcmem.training.batches import PairBatches
 from lcmem.training.callbacks import read_metrics
 from lcmem.training.fit import RunOptions, fit
 from lcmem.training.module import StageTraining
 from lcmem.training.presets import load_recipe
 from lcmem.training.recipe import AutoencoderRecipe
+from lcmem.training.record import check_splits
 from lcmem.training.run import train
 from lcmem.training.sampler import PairSampler, domains
 from lcmem.training.stage import Stage
@@ -368,6 +369,30 @@ def test_autoencoder_learns(people, tmp_path, monkeypatch):
     assert encoder.encode(torch.rand(1, 3, 64, 64)).shape == (1, 4, 8, 8)
 
 
+def test_autoencoder_stopped_goes_on_to_the_same_weights(people, tmp_path, monkeypatch):
+    recipe = AutoencoderRecipe(size=64, crop=32, steps=12, batch_size=8)
+    options, bare = RunOptions(checkpoint_every=5), Manifest(people.table.assign(split=""))
+    whole = train_autoencoder(bare, tmp_path / "whole", recipe, options)
+    step = AutoencoderTraining.training_step
+
+    def stopped(self, batch, index):
+        if self.global_step == 7:
+            raise KeyboardInterrupt
+        return step(self, batch, index)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(AutoencoderTraining, "training_step", stopped)
+        train_autoencoder(bare, tmp_path / "stopped", recipe, options)
+    latest = tmp_path / "stopped" / "resume" / "latest.ckpt"
+    state = latest.read_bytes()
+    latest.write_bytes(state[: len(state) // 2])
+    with pytest.raises(LCMemError, match=r"latest\.ckpt: damaged; delete it"):
+        train_autoencoder(bare, tmp_path / "stopped", recipe, options)
+    latest.write_bytes(state)
+    gone_on = train_autoencoder(bare, tmp_path / "stopped", recipe, options)
+    assert (gone_on / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
 @pytest.mark.parametrize("name", ["siamese", "ntxent", "ntxent-unsupervised"])
 def test_the_papers_baselines_train(people, tmp_path, name):
     """With a small ResNet in place of the large one. (Without identities it takes more than 40 steps to see a gain.)"""
@@ -398,6 +423,19 @@ def test_layout_keeps_weights_and_features():
     torch.testing.assert_close(network(latents), before, atol=1e-5, rtol=1e-5)
     with torch.autocast("cpu", torch.bfloat16):
         assert network.backbone.stages[0].blocks[0].conv_dw(torch.randn(1, 64, 8, 8)).dtype == torch.float32
+
+
+def test_what_is_not_used_or_not_known_is_said(orl):
+    some = orl.table.assign(
+        split=["train", "train", "val", "", "test"] * 80, identity="", patient=orl.table["identity"]
+    )
+    with pytest.warns(LCMemWarning) as said:
+        assert check_splits(Manifest(some)).counts.startswith("no split 80 pictures, test 80 pictures, train 160")
+    assert [str(each.message) for each in said] == [
+        "80 pictures have no split and are not used",
+        "identities unknown: each picture stands for itself. --identity-column patient would give 40 identities for "
+        "400 pictures",
+    ]
 
 
 def test_pictures_without_splits_are_divided(orl, tmp_path):

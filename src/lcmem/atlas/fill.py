@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from lcmem.atlas.atlas import Atlas
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
+from lcmem.pictures.content import content_table
 from lcmem.pictures.manifest import Manifest
 from lcmem.store import Encoded, Filled, fill
 
@@ -62,9 +63,12 @@ def fill_atlas(
         keep_missing: Whether pictures that are not in the manifest stay, to put several sets into one atlas.
 
     Raises:
-        LCMemError: Another model's atlas, or none of the pictures can be read; the atlas stays what it was.
+        LCMemError: Another model's atlas, one of which no picture would stay, or none of the pictures can be read; the
+            atlas stays what it was.
     """
     atlas.check(detector)
+    if len(atlas) and not keep_missing:
+        _check_follows(atlas, manifest)
     done = fill(atlas.store, manifest.paths, encode or encoded(detector, workers), title="encoding")
     done.contents["reason"] = [reason and manifest.below(reason) for reason in done.contents["reason"]]
     if not len(done.stored):
@@ -74,3 +78,15 @@ def fill_atlas(
     moved = int(gone["sha256"].isin(kept["sha256"]).sum())
     atlas.record(manifest.rows(done.stored), kept, keep_missing=keep_missing)
     return FilledAtlas(done.contents, done.encoded, done.seconds, moved, len(gone) - moved)
+
+
+def _check_follows(atlas: Atlas, manifest: Manifest) -> None:
+    """Refuse to replace an atlas by pictures none of which it holds: another folder was meant."""
+    if atlas.table["path"].isin(manifest.paths).any():
+        return
+    contents = content_table(manifest.paths, {})["sha256"]
+    if not atlas.table["sha256"].isin(contents[contents != ""]).any():
+        raise LCMemError(
+            f"{atlas.folder}: holds {len(atlas)} other pictures, and none of these; choose another folder with --out, "
+            "add these to it with --keep-missing, or delete it"
+        )

@@ -48,5 +48,6 @@ def _run() -> None:
 
 def _said(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == ENOSPC:
-        return f"{error.filename or 'the disk'}: no space left; make some, and the same command goes on"
+        place = error.filename2 or error.filename or "the disk"  # of a file that was moved there, the second
+        return f"{place}: no space left; make some, and the same command goes on"
     return str(error)

@@ -142,6 +142,8 @@ def audit(
         _print_json(result, pairs, gate, decision)
     elif not quiet:
         _print_text(result, pairs, decision, out)
+    elif decision is not None and decision.code:
+        typer.secho(f"{decision.outcome}: {decision.reason}", fg="red", err=True)
     if decision is not None:
         raise typer.Exit(decision.code)
 

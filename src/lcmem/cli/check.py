@@ -1,5 +1,6 @@
 """``lcmem check``: open everything before a long job."""
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from lcmem.pictures.manifest import Manifest
 
 LISTED = 20
+SLICE = re.compile(r"#slice=\d+(?=: )")
 
 
 @app.command(
@@ -53,7 +55,8 @@ def check(
 def _page(manifest: "Manifest", source: str, workers: int | None, console: "Console") -> bool:
     """Print what there is to say about a set; whether anything is wrong with it."""
     from lcmem.errors import LCMemError
-    from lcmem.jobs.check import dataset_advice, identity_advice, inspect_pictures, link_count
+    from lcmem.jobs.check import dataset_advice, inspect_pictures, link_count
+    from lcmem.pictures.hints import identity_advice
     from lcmem.pictures.listing import described
 
     _print_counts(manifest, source, console)
@@ -102,7 +105,9 @@ def _print_reasons(inspection: "Inspection", manifest: "Manifest", console: "Con
     ):
         if reasons:
             console.print(f"{len(reasons)} {title}:", style=colour)
-        for reason in reasons[:LISTED]:
-            console.print(f"  {manifest.below(reason)}", markup=False)
-        if len(reasons) > LISTED:
-            console.print(f"  … and {len(reasons) - LISTED} more")
+        files = Counter(SLICE.sub("", reason) for reason in reasons)  # of a damaged volume it is that of every slice
+        for reason in [*files][:LISTED]:
+            slices = f" ({files[reason]} slices)" if files[reason] > 1 else ""
+            console.print(f"  {manifest.below(reason)}{slices}", markup=False)
+        if len(files) > LISTED:
+            console.print(f"  … and {len(files) - LISTED} more files")

@@ -35,11 +35,18 @@ def manifest(
 ) -> None:
     """List pictures with identity, split and dataset in a table that every other command reads."""
     from lcmem.datasets import read_dataset
+    from lcmem.errors import LCMemError
     from lcmem.jobs.output import claim_file
+    from lcmem.pictures.hints import identity_advice
 
     claim_file(out, {"source": source})
     found = reading.manifest(source) if layout is None else read_dataset(layout, Path(source))
+    if split and (found.table["split"] != "").any():
+        raise LCMemError(f"{source}: has splits already ({found.counts}); leave --split or that column out")
     if split:
         found = found.with_splits()
     found.write(out)
-    typer.echo(f"{len(found)} pictures: {out}")
+    typer.echo(f"{found.counts}: {out}")
+    if not found.labelled:
+        torn = ", and those of one person may have come into several splits" if split else ""
+        typer.secho(f"{identity_advice(found)}{torn}", fg="yellow", err=True)

@@ -40,7 +40,7 @@ def train(
     download: Download = False,
 ) -> None:
     """Train a detector (or the autoencoder) on your pictures. The same command goes on where it stopped."""
-    from lcmem.errors import extra
+    from lcmem.errors import LCMemError, extra
     from lcmem.locks import follows
 
     with extra("train", "training needs more packages"):
@@ -57,10 +57,14 @@ def train(
 
             typer.echo(f"checkpoint: {train_autoencoder(reading.manifest(data), folder, chosen, options)}")
             return
+        from lcmem.latents import LatentStore
         from lcmem.training.run import read_data
         from lcmem.training.run import train as run
 
-        target = run(chosen, read_data(data, reading.manifest), folder, options)
+        pictures = read_data(data, reading.manifest)
+        if isinstance(pictures, LatentStore) and reading != AS_IS:
+            raise LCMemError(f"{data}: latents have their own identities; give these options to lcmem encode instead")
+        target = run(chosen, pictures, folder, options)
     if not follows():
         _summary(folder, target)
 

@@ -19,7 +19,7 @@ from lcmem.detectors.base import Detector
 from lcmem.devices import batch_size as suited
 from lcmem.devices import usable_devices
 from lcmem.encoders import LatentEncoder, load_encoder, weights_sha256
-from lcmem.errors import CheckpointError
+from lcmem.errors import CheckpointError, LCMemError
 from lcmem.hub import hub_folder
 from lcmem.model import Head, NetworkSettings, SiameseNetwork, pair_logits
 from lcmem.model.fused import fused
@@ -83,7 +83,12 @@ class LCMem(Detector):
         first, *others = usable_devices(device)
         folder = checkpoints.resolve_folder(source)
         card = checkpoints.read_card(folder, KIND, ("network", "sha256", "encoder", "size", "name"))
-        network = SiameseNetwork(NetworkSettings(**card["network"]))
+        try:
+            network = SiameseNetwork(NetworkSettings(**card["network"]))
+            if not (isinstance(card["size"], int) and card["size"] > 0):
+                raise ValueError(f"size is {card['size']!r}")
+        except (TypeError, ValueError, RuntimeError, LCMemError) as error:  # whatever timm and torch make of it
+            raise CheckpointError(f"{folder}: its card describes no detector ({error}); copy it again") from error
         checkpoints.load_weights(folder, network)
         if weights_sha256(network) != card["sha256"]:
             raise CheckpointError(f"{folder}: the weights are not those of its card")

@@ -55,7 +55,7 @@ def calibrate_thresholds(real: FeatureSet, detector: Detector, rate: float) -> T
         rate: Share of pictures of unseen identities that may match one of the real pictures by chance.
 
     Raises:
-        LCMemError: Too few real pictures, or a rate outside (0, 1).
+        LCMemError: A rate outside (0, 1).
     """
     check_share("false positive rate", rate)
     finder = CopyFinder.of(real, detector)

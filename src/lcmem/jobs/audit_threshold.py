@@ -65,12 +65,7 @@ def operating_point(
         chosen: A threshold that the user gave: as a score, and as given; None calibrates.
         rate: Share of pictures of unseen identities that may match.
         shares: Of the synthetic pictures, the share whose best match is of each dataset.
-
-    Raises:
-        LCMemError: Too few real pictures.
     """
-    if chosen is not None and len(real.keys) < 3:
-        return OperatingPoint(given(*chosen, None), control, None, None, pd.DataFrame(), [])
     if chosen is not None:
         own = real_chance(real, finder, listed)
         calibration = given(*chosen, own.chance, shares)

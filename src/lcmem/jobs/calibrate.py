@@ -10,6 +10,7 @@ import pandas as pd
 
 from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
+from lcmem.errors import LCMemError
 from lcmem.files import finite
 from lcmem.matching.basis import Basis, calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile, levels_as_json, look_as_json
@@ -68,11 +69,13 @@ def calibrate_pictures(
         workers: Decoding processes.
 
     Raises:
-        LCMemError: Too few pictures, or none that can be used.
+        LCMemError: Fewer than two pictures that can be used.
     """
     wanted = asked or Asked()
     given = {"real": real} | ({} if holdout is None else {"holdout": holdout})
     sets = extract_sets(read_sources(given), detector, None, workers=workers)
+    if len(sets["real"].keys) < 2:
+        raise LCMemError("one real picture has nobody to be compared with; a calibration takes two at least")
     sets["real"] = told_apart(sets["real"], detector)
     finder = CopyFinder.of(sets["real"], detector, others=[*sets.values()][1:], workers=workers)
     control = control_scores(sets["holdout"], sets["real"], finder) if holdout is not None else None

@@ -7,10 +7,8 @@ import numpy as np
 
 from lcmem.errors import LowInformationError, PictureError
 from lcmem.pictures.content import linked_to
-from lcmem.pictures.hints import propose_column, propose_pattern
 from lcmem.pictures.loading import decode
 from lcmem.pictures.manifest import Manifest
-from lcmem.pictures.medical import PSEUDONYM
 from lcmem.progress import progress_bar
 from lcmem.stats.chance import PARTED
 
@@ -57,21 +55,6 @@ def inspect_pictures(paths: Sequence[str], *, workers: int | None = None) -> Ins
 
 def _size(picture: np.ndarray) -> tuple[int, int]:
     return picture.shape[2], picture.shape[1]
-
-
-def identity_advice(manifest: Manifest) -> str:
-    """How many identities are known; and if none is, the option that would find some."""
-    known = manifest.table["identity"][manifest.table["identity"] != ""]
-    if len(known):
-        without = len(manifest) - len(known)
-        rest = f"; {without} pictures have none and stand for themselves" if without else ""
-        hashed = ", shown as hashes (--show-ids)" if known.map(PSEUDONYM.fullmatch).any() else ""
-        return f"{known.nunique()} identities for {len(known)} pictures{hashed}{rest}"
-    unknown = "identities unknown: each picture stands for itself"
-    if "--identity-" in manifest.doubt:  # which is printed as well
-        return unknown
-    proposal = propose_column(manifest.table) or propose_pattern(manifest.paths)
-    return f"{unknown}. {proposal}" if proposal else unknown
 
 
 def dataset_advice(manifest: Manifest) -> str:

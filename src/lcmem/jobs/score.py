@@ -43,7 +43,7 @@ def score_table(
             raise LCMemError(f"{source}: its column {name!r} would be replaced; give it another name, or leave it out")
     unique = sorted(set(listed.paths.ravel()))
     named = dict(zip(unique, with_bits(unique)[0], strict=True))
-    found = extract_features(Manifest.of(named.values()), detector, None, workers=workers)
+    found = extract_features(Manifest.of(dict.fromkeys(named.values())), detector, None, workers=workers)
     row = {path: position for position, path in enumerate(found.manifest.paths)}
     a, b = (np.array([row.get(named[path], -1) for path in end], dtype=int) for end in listed.paths.T)
     usable = np.flatnonzero((a >= 0) & (b >= 0))

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from lcmem.errors import LCMemError
 from lcmem.matching.chance import OwnMatches, match_others, merge, reconcile
 from lcmem.matching.compare import compare
 from lcmem.matching.copies import CopyFinder
@@ -65,12 +64,7 @@ def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None 
         real: N pictures.
         finder: Tells copies from look-alikes.
         listed: Positions of those that are files of the synthetic set: nobody knows whom these show.
-
-    Raises:
-        LCMemError: Fewer than three pictures.
     """
-    if len(real.keys) < 3:
-        raise LCMemError("fewer than 3 real pictures are too few to calibrate a threshold on; give --threshold")
     identities = _identities(real)
     if listed is not None and len(listed) < len(identities):
         identities[listed] = -1

@@ -6,12 +6,16 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from statistics import median
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
 from lcmem.pictures.listing import Found, match_identities, split_level, split_of
+from lcmem.pictures.medical import PSEUDONYM
 from lcmem.pictures.tables import COLUMNS, as_text
+
+if TYPE_CHECKING:
+    from lcmem.pictures.manifest import Manifest
 
 FEW, MANY = 10, 100
 """So few identities with so many pictures each are rather kinds of pictures, such as ``benign`` and ``malignant``."""
@@ -178,3 +182,18 @@ def propose_column(table: pd.DataFrame) -> Proposal | None:
                 if known.nunique() > 1 and (word in SURE or known.nunique() < len(known)):
                     return Proposal(f"--identity-column {shlex.quote(str(column))}", known.nunique(), len(known))
     return None
+
+
+def identity_advice(manifest: "Manifest") -> str:
+    """How many identities are known; and if none is, the option that would find some."""
+    known = manifest.table["identity"][manifest.table["identity"] != ""]
+    if len(known):
+        without = len(manifest) - len(known)
+        rest = f"; {without} pictures have none and stand for themselves" if without else ""
+        hashed = ", shown as hashes (--show-ids)" if known.map(PSEUDONYM.fullmatch).any() else ""
+        return f"{known.nunique()} identities for {len(known)} pictures{hashed}{rest}"
+    unknown = "identities unknown: each picture stands for itself"
+    if "--identity-" in manifest.doubt:  # which is printed as well
+        return unknown
+    proposal = propose_column(manifest.table) or propose_pattern(manifest.paths)
+    return f"{unknown}. {proposal or 'Sub-folders, --identity-column or --identity-pattern name them'}"

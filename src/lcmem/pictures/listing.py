@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 import zipfile
 import zlib
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.pictures.paths import DICOM_SUFFIXES, HEAD, VOLUME_SUFFIXES, is_picture
 from lcmem.pictures.tables import COLUMNS, composed
 
@@ -79,10 +80,10 @@ class Listing:
 def list_folder(root: Path) -> Listing:
     """Every picture below a folder, in a stable order; linked folders are followed, each real folder once.
 
-    Raises:
-        LCMemError: A file name is not UTF-8.
+    Warns:
+        LCMemWarning: File names are not UTF-8: no table could hold them, so they are left out.
     """
-    listing, real, seen = Listing(), os.path.realpath(root), set[str]()
+    listing, real, seen, odd = Listing(), os.path.realpath(root), set[str](), list[bytes]()
     for folder, folders, files in os.walk(root, followlinks=True):
         folders[:] = [name for name in sorted(folders) if _is_new(os.path.join(folder, name), real, seen)]
         inner = Path(folder).relative_to(root).parts
@@ -91,18 +92,26 @@ def list_folder(root: Path) -> Listing:
             try:
                 path.encode()
             except UnicodeEncodeError:
-                raise LCMemError(f"{os.fsencode(path)!r}: a file name that is not UTF-8; rename it") from None
+                odd.append(os.fsencode(path))
+                continue
             listing.add(os.path.abspath(path), name, inner, partial(file_head, path))
+    if odd:
+        warnings.warn(
+            f"{root}: names of {len(odd)} files are not UTF-8, and these are left out, for example "
+            f"{', '.join(map(repr, odd[:3]))}; rename them",
+            LCMemWarning,
+            stacklevel=4,
+        )
     return listing
 
 
 def _is_new(folder: str, root: str, seen: set[str]) -> bool:
     """Whether to walk a sub-folder: each once, and those below the root by their own names, not by a link's.
 
-    A link to a folder above would never end.
+    A link to a folder above would never end, or bring what lies beside the root.
     """
     real = os.path.realpath(folder)
-    new = real not in seen and not (os.path.islink(folder) and f"{real}{os.sep}".startswith(f"{root}{os.sep}"))
+    new = real not in seen and not (os.path.islink(folder) and os.path.commonpath((real, root)) in (real, root))
     if new:
         seen.add(real)
     return new

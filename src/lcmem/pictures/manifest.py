@@ -19,6 +19,7 @@ from lcmem.pictures.paths import split_zip
 from lcmem.pictures.set_depth import with_bits
 from lcmem.pictures.sources import listed, matched, without_ids
 from lcmem.pictures.splits import hash_share, hash_splits
+from lcmem.pictures.tables import once
 
 ManifestLike: TypeAlias = Union[str, os.PathLike[str], "Manifest"]
 
@@ -114,7 +115,8 @@ class Manifest:
             table["identity"] = ""
         table, medical = expanded(table, identity_tag, identities=identities)
         table["path"], guessed = with_bits(list(table["path"]))
-        if not show_ids and (medical or guessed is not None or table["path"].str.contains("#bits=", regex=False).any()):
+        table = once(table, path)  # some may have been spelt with their depth and without
+        if not show_ids and (medical or guessed is not None or table["path"].str.contains(r"#bits=\d+$").any()):
             table = without_ids(table, identity_column)
         doubt = (doubtful_folders(listing.pictures) if doubtful else "") or (few_people(table) if identities else "")
         if doubt:
@@ -140,6 +142,13 @@ class Manifest:
         """Whether at least one identity is known."""
         return bool((self.table["identity"] != "").any())
 
+    @property
+    def counts(self) -> str:
+        """Pictures and identities, of each split where there are any: ``train 46 pictures of 23 identities, …``."""
+        splits = self.table["split"].where(self.table["split"] != "", "no split")
+        parts = {"": self.table} if (self.table["split"] == "").all() else dict(tuple(self.table.groupby(splits)))
+        return ", ".join(f"{name} {_counted(part)}".strip() for name, part in parts.items())
+
     def below(self, text: str) -> str:
         """A text, such as why a picture cannot be used, with paths below the set's root instead of whole ones."""
         return text.replace(f"{self._root}{os.sep}", "") if self._root.strip(os.sep) else text
@@ -164,7 +173,8 @@ class Manifest:
         if not keep.any():
             wanted = ", ".join(f"{name}={value!r}" for name, value in (("split", split), ("dataset", dataset)) if value)
             found = sorted(set(self.table["split"] if split else self.table["dataset"]))
-            raise LCMemError(f"no pictures with {wanted} in the manifest (found: {', '.join(map(repr, found))})")
+            way = "; lcmem manifest --split divides them" if found == [""] and dataset is None else ""
+            raise LCMemError(f"no pictures with {wanted} in the manifest (found: {', '.join(map(repr, found))}){way}")
         return Manifest(self.table[keep].reset_index(drop=True))
 
     def rows(self, keep: Iterable[int]) -> "Manifest":
@@ -221,9 +231,15 @@ class Manifest:
         if len(shared):
             raise LCMemError(
                 f"identities in more than one split: {len(shared)}, for example {shared.index[0]!r}; give "
-                "each identity one split, or none to have them divided"
+                "each identity one split, or leave the column out to have them divided"
             )
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Save as CSV or Parquet, by the file's suffix."""
         write_table(self.table, Path(path))
+
+
+def _counted(table: pd.DataFrame) -> str:
+    people = table["identity"][table["identity"] != ""].nunique()
+    of = f" of {people} identities" if people else ""
+    return f"{len(table)} pictures{of}"

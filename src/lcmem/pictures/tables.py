@@ -37,12 +37,15 @@ def read_listing(path: Path, identity_column: str, root: Path | None = None) -> 
         table["identity"] = table[identity_column]
     for column in COLUMNS:  # a blank is no name
         table[column] = as_text(table[column]).str.strip() if column in table.columns else ""
+    bare = int((table["path"] == "").sum())
+    if bare:
+        warnings.warn(f"{path}: {bare} rows name no picture and are left out", LCMemWarning, stacklevel=4)
     table = table[table["path"] != ""].reset_index(drop=True)
     for column in COLUMNS[1:]:
         table[column] = composed(table[column])
     base = Path(os.path.abspath(path)).parent if root is None else Path(os.path.abspath(root))
     table["path"] = _absolute(base, table)
-    table = _once(table, path)
+    table = once(table, path)
     _check_present(table["path"], path)
     return table[COLUMNS + [column for column in table.columns if column not in COLUMNS]]
 
@@ -113,7 +116,7 @@ def _check_present(paths: pd.Series, source: Path) -> None:
         )
 
 
-def _once(table: pd.DataFrame, source: Path) -> pd.DataFrame:
+def once(table: pd.DataFrame, source: Path) -> pd.DataFrame:
     """Each picture once; rows that only repeat another are dropped with a warning.
 
     Raises:

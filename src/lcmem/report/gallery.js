@@ -73,7 +73,15 @@ async function turn(pages) {
   return true;
 }
 
+// With no card in focus nobody sees which one is selected: the first key shows it, and does no more.
+function unseen() {
+  const hidden = !dialog.open && !gallery.contains(document.activeElement);
+  if (hidden) focusSelected();
+  return hidden;
+}
+
 async function step(by) {
+  if (unseen()) return;
   const at = view.selected + by;
   if (at >= 0 && at < view.rows.length) view.selected = at;
   else if (!await turn(by)) return;
@@ -90,7 +98,7 @@ function redrawCard() {
 }
 
 async function markSelected(value) {
-  if (!view.rows.length) return;
+  if (!view.rows.length || unseen()) return;
   await setMark(view.rows[view.selected], value);
   redrawCard();
   if (dialog.open) showPair();

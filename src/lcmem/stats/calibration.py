@@ -126,7 +126,9 @@ def calibrate(
         f"and with 95 % confidence not more than {bound:.2%} do."
     )
     texts = [f"Chance matches were measured on {ORIGINS[method].format(n=chance.identities)}."]
-    if level == inf:
+    if counted == inf:
+        texts.append("There is nobody else to compare with, so no score shows the same identity.")
+    elif level == inf:
         texts.append(
             f"At {rate:.2%} chance matches the model cannot tell other photos of a person from strangers here: the "
             f"threshold would be {counted:.2f}, and copies of real pictures themselves typically reach "

@@ -26,6 +26,7 @@ pictures, so each kind has chance matches of its own (:func:`parted`; Mondrian c
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf
 
 import numpy as np
 import pandas as pd
@@ -114,14 +115,15 @@ class Chance:
         return min(self.growth * float(beta.ppf(confidence, reached + 1, left)), 1.0) if left > 1e-9 else 1.0
 
     def threshold(self, rate: float) -> float:
-        """The lowest threshold whose expected rate is at most ``rate``; just above all scores if none is."""
+        """The lowest threshold whose expected rate is at most ``rate``; just above all scores if none is, and +∞ where
+        there is no score, since there is nobody else."""
         values, inverse = np.unique(self.scores, return_inverse=True)
         weight = np.bincount(inverse, self.weights)
         above = np.append(np.cumsum(weight[::-1])[::-1][1:], 0.0)
         expected = self.growth * (above + 1 + self.mutual) / (self.identities + 1)
         low_enough = np.flatnonzero(expected <= rate + 1e-12)
         highest = float(values[low_enough[0] if len(low_enough) else -1])
-        return highest + ROUNDING * max(abs(highest), 1.0)
+        return inf if highest == -inf else highest + ROUNDING * max(abs(highest), 1.0)
 
     def needed(self, rate: float) -> int:
         """Identities from which on a rate can be shown."""

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
+from torch.utils.data import DataLoader, IterableDataset
 
 from lcmem.checkpoints import CARD
 from lcmem.devices import usable_device
@@ -23,10 +24,10 @@ from lcmem.locks import alone_in
 from lcmem.pictures.loading import to_float
 from lcmem.pictures.manifest import Manifest
 from lcmem.store import StoredRows
-from lcmem.store.pictures import decode_pictures
+from lcmem.store.pictures import Decoded, decode_pictures
 from lcmem.training.fit import RunOptions, fit_resumable
 from lcmem.training.recipe import AutoencoderRecipe
-from lcmem.training.record import USED, claim, training_data, warn_of_skipped
+from lcmem.training.record import USED, check_splits, claim, training_data, warn_of_skipped
 from lcmem.training.start import precision_for
 
 LOG = logging.getLogger(__name__)
@@ -34,19 +35,52 @@ NAME = "autoencoder"
 """Folder of the checkpoint in that of the run."""
 
 
-class RandomCrops(Dataset[Tensor]):
-    """Random crops, flipped at random, of decoded pictures: ``[3, crop, crop]`` uint8."""
+class RandomCrops(IterableDataset[Tensor]):
+    """Batches of random crops, flipped at random, of decoded pictures, by their number: ``[B, 3, crop, crop]`` uint8.
 
-    def __init__(self, pictures: np.ndarray | StoredRows, crop: int) -> None:
-        self.pictures, self.crop = pictures, crop
+    Args:
+        pictures: ``[N, 3, size, size]`` uint8.
+        weights: How often each is drawn, ``[N]``.
+        recipe: Its crop, batch size and seed.
+        numbers: Of the batches.
+    """
 
-    def __len__(self) -> int:
-        return len(self.pictures)
+    def __init__(
+        self, pictures: np.ndarray | StoredRows, weights: np.ndarray, recipe: AutoencoderRecipe, numbers: range
+    ) -> None:
+        self.pictures, self.shares, self.recipe, self.numbers = pictures, weights / weights.sum(), recipe, numbers
 
-    def __getitem__(self, index: int) -> Tensor:
-        top, left = torch.randint(self.pictures.shape[-1] - self.crop + 1, (2,)).tolist()
-        crop = torch.from_numpy(self.pictures[index][:, top : top + self.crop, left : left + self.crop].copy())
-        return crop.flip(-1) if torch.rand(()) < 0.5 else crop
+    def __iter__(self) -> Iterator[Tensor]:
+        for number in self.numbers:
+            yield self.batch(number)
+
+    def batch(self, number: int) -> Tensor:
+        """One batch."""
+        rng, crop = np.random.default_rng((self.recipe.seed, number)), self.recipe.crop
+        crops = []
+        for index in rng.choice(len(self.shares), self.recipe.batch_size, p=self.shares):
+            top, left = rng.integers(self.pictures.shape[-1] - crop + 1, size=2)
+            cut = self.pictures[int(index)][:, top : top + crop, left : left + crop]
+            crops.append(cut[..., ::-1] if rng.random() < 0.5 else cut)
+        return torch.from_numpy(np.stack(crops))
+
+
+class _Data(L.LightningDataModule):
+    """What is left of the training: all of it is one epoch, as Lightning resumes exactly only within one."""
+
+    def __init__(self, found: Decoded, held_out: np.ndarray, module: "AutoencoderTraining") -> None:
+        super().__init__()
+        self.found, self.held_out, self.module = found, held_out, module
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        """Batches by their number, from the trainer's step on."""
+        recipe, weights = self.module.recipe, balanced_weights(self.found.manifest.table["dataset"])
+        numbers = range(self.module.trainer.global_step, recipe.steps)
+        return DataLoader(RandomCrops(self.found.pixels, weights, recipe, numbers), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        """The same pictures each time."""
+        return DataLoader(torch.from_numpy(self.held_out), self.module.recipe.batch_size)  # type: ignore[arg-type]
 
 
 def gradient_loss(reconstruction: Tensor, pictures: Tensor) -> Tensor:
@@ -72,7 +106,9 @@ class AutoencoderTraining(L.LightningModule):
         """L1 + squared error + gradient loss + latent penalty on a batch of uint8 crops."""
         pictures = to_float(batch)
         latents = self.autoencoder.encode(pictures)
-        noisy = latents + self.recipe.latent_noise * torch.randn_like(latents)
+        rng = torch.Generator().manual_seed(self.recipe.seed + self.global_step)
+        noise = torch.randn(latents.shape, generator=rng).to(latents)  # by the step's number, as its batch
+        noisy = latents + self.recipe.latent_noise * noise
         reconstruction = self.autoencoder.reconstruct(noisy).float()
         loss = (
             F.l1_loss(reconstruction, pictures)
@@ -109,7 +145,7 @@ def train_autoencoder(
     """Train on the manifest's train split, validate on its val split; running it again resumes.
 
     Args:
-        manifest: The pictures.
+        manifest: The pictures; the identities of one without any split are divided.
         out: The run's folder.
         recipe: All settings.
         options: Where it runs.
@@ -125,9 +161,7 @@ def train_autoencoder(
     if options.devices > 1:
         raise LCMemError("an autoencoder is trained on one device; take --devices 1")
     usable_device(options.device)
-    manifest.check_disjoint()
-    for split in USED:
-        manifest.select(split=split)
+    manifest = check_splits(manifest)
     with alone_in(folder):
         claim(folder, recipe, manifest)
         if not (folder / NAME / CARD).is_file():
@@ -140,31 +174,25 @@ def _train(manifest: Manifest, folder: Path, recipe: AutoencoderRecipe, options:
     found, held_out = (decode_pictures(manifest.select(split=split), recipe.size, folder / "cache") for split in USED)
     kept, skipped = found.manifest, [reason for part in (found, held_out) for _, reason in part.skipped]
     warn_of_skipped(skipped, folder / NAME / CARD)
-    sampler = WeightedRandomSampler(
-        balanced_weights(kept.table["dataset"]).tolist(), recipe.steps * recipe.batch_size, replacement=True
-    )
-    loader = DataLoader(RandomCrops(found.pixels, recipe.crop), recipe.batch_size, sampler=sampler, drop_last=True)
     subset = np.random.default_rng(0).permutation(len(held_out.pixels))[:256]
-    validation: DataLoader[Tensor] = DataLoader(
-        torch.from_numpy(held_out.pixels[np.sort(subset)]),  # type: ignore[arg-type]
-        recipe.batch_size,
-    )
     precision = precision_for(recipe.precision, options.device)
     LOG.info("autoencoder: precision %s on %s", precision, options.device)
     module = AutoencoderTraining(recipe)
+    data = _Data(found, held_out.pixels[np.sort(subset)], module)
     trainer = fit_resumable(
         module,
-        loader,
+        data,
         folder / "resume" / "latest.ckpt",
         options,
-        validation=validation,
+        max_epochs=1,
         max_steps=recipe.steps,
+        limit_train_batches=recipe.steps,
         val_check_interval=max(1, min(500, recipe.steps // 5)),
         precision=precision,
         logger=CSVLogger(folder, "logs", version=0),
-        log_every_n_steps=20,
+        log_every_n_steps=min(20, recipe.steps),
     )
-    scores = trainer.validate(module, validation, verbose=False)[0]
+    scores = trainer.validate(module, data, verbose=False)[0]
     card: dict[str, object] = {
         "name": "compact-autoencoder",
         "licence": "Apache-2.0; see also the terms of the training data",

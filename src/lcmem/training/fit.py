@@ -71,11 +71,10 @@ class RunOptions:
 
 def fit_resumable(
     module: L.LightningModule,
-    data: Any,
+    data: L.LightningDataModule,
     latest: Path,
     options: RunOptions,
     *,
-    validation: Any = None,
     callbacks: Sequence[L.Callback] = (),
     **settings: Any,
 ) -> L.Trainer:
@@ -83,12 +82,14 @@ def fit_resumable(
 
     Args:
         module: What is trained.
-        data: A data module, or a loader.
+        data: What it is trained on.
         latest: The file of that state.
         options: Where, and how often it is written.
-        validation: Beside a loader, that for validation.
         callbacks: Beside the one that writes it.
         **settings: Of :class:`lightning.Trainer`.
+
+    Raises:
+        LCMemError: The state is damaged.
     """
     trainer = L.Trainer(
         **options.placed,
@@ -97,9 +98,18 @@ def fit_resumable(
         enable_model_summary=False,
         **settings,
     )
+    if latest.is_file():
+        _check_state(latest)
     with _stoppable():
-        trainer.fit(module, data, validation, ckpt_path=latest if latest.is_file() else None, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=latest if latest.is_file() else None, weights_only=True)
     return trainer
+
+
+def _check_state(latest: Path) -> None:
+    try:
+        torch.load(latest, weights_only=True, mmap=True)
+    except Exception as error:  # whatever zip files and pickles can have
+        raise LCMemError(f"{latest}: damaged; delete it, and what it is a state of begins again") from error
 
 
 @contextmanager

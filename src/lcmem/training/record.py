@@ -1,6 +1,7 @@
 """What a run writes down about itself: its recipe, its pictures, what its detectors were trained on."""
 
 import hashlib
+import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,13 @@ from typing import Any
 from lcmem.detectors.registry import REGISTRY, installed
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import read_json, write_json
+from lcmem.pictures.hints import identity_advice
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.tables import COLUMNS
 from lcmem.training.recipe import Recipe
 from lcmem.training.settings import Settings
 
+LOG = logging.getLogger(__name__)
 RECIPE, RECORD, MANIFEST = "recipe.toml", "run.json", "manifest.csv"
 USED = ("train", "val")
 """The splits that a run sees; it never sees the other one."""
@@ -43,6 +46,30 @@ def claim(folder: Path, recipe: Settings, manifest: Manifest) -> None:
     recipe.write(folder / RECIPE)
     manifest.write(folder / MANIFEST)
     write_json(record, path)
+
+
+def check_splits(manifest: Manifest, divide: bool = True) -> Manifest:
+    """A manifest that a run can use; what is not used, and what is not known, is warned of.
+
+    Args:
+        manifest: The pictures.
+        divide: Whether the identities of one without any split are divided.
+
+    Raises:
+        LCMemError: An identity in two splits, or a missing split.
+    """
+    manifest.check_disjoint()
+    bare = int((manifest.table["split"] == "").sum())
+    if divide and bare == len(manifest):
+        manifest, bare = manifest.with_splits(), 0
+    for split in USED:
+        manifest.select(split=split)
+    if bare:
+        warnings.warn(f"{bare} pictures have no split and are not used", LCMemWarning, stacklevel=3)
+    if not manifest.labelled:
+        warnings.warn(identity_advice(manifest), LCMemWarning, stacklevel=3)
+    LOG.info(manifest.counts)
+    return manifest
 
 
 def warn_of_skipped(reasons: list[str], record: Path) -> None:

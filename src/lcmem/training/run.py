@@ -27,7 +27,7 @@ from lcmem.training.head import LabelledPairs, fit_head, labelled_pairs
 from lcmem.training.module import StageTraining
 from lcmem.training.pretrained import pretrained_weights
 from lcmem.training.recipe import Recipe
-from lcmem.training.record import USED, claim, origins, training_data, warn_of_skipped
+from lcmem.training.record import USED, check_splits, claim, origins, training_data, warn_of_skipped
 from lcmem.training.sampler import PairSampler
 from lcmem.training.stage import Stage
 from lcmem.training.start import load_start, start_network
@@ -57,7 +57,7 @@ def train(
             is still at work.
     """
     folder, options = Path(out), options or RunOptions()
-    manifest = _with_splits(data)
+    manifest = check_splits(data) if isinstance(data, Manifest) else check_splits(data.manifest, divide=False)
     encoder = load_encoder(
         recipe.encoder,
         device=options.device,
@@ -82,16 +82,6 @@ def train(
 def read_data(source: Path, read: Callable[[Path], Manifest] = Manifest.read) -> Manifest | LatentStore:
     """What is trained on: the folder of a LatentStore, or what ``read`` makes of other pictures."""
     return LatentStore.open(source) if (source / STORE).is_file() else read(source)
-
-
-def _with_splits(data: Manifest | LatentStore) -> Manifest:
-    manifest = data.manifest if isinstance(data, LatentStore) else data
-    manifest.check_disjoint()
-    if isinstance(data, Manifest) and not (manifest.table["split"] != "").any():
-        manifest = manifest.with_splits()
-    for split in USED:
-        manifest.select(split=split)
-    return manifest
 
 
 def _check(recipe: Recipe, manifest: Manifest, encoder: LatentEncoder, allow_download: bool) -> None:

@@ -116,5 +116,6 @@ class Stage(Settings):
         if self.pixels is not None and self.views is not None:
             raise ValueError("pixels and views exclude each other")
         if sum(self.quota.values()) > self.batch_size:
-            raise ValueError(f"quota has {sum(self.quota.values())} pairs, more than batch_size={self.batch_size}")
+            pairs = sum(self.quota.values())
+            raise ValueError(f"quota has {pairs} pairs, more than batch_size={self.batch_size}; quota=none empties it")
         return self

@@ -76,9 +76,8 @@ def load_start(source: str | os.PathLike[str], recipe: Recipe, encoder: LatentEn
     if detector.network.settings != settings:
         raise CheckpointError(f"{source}: of another recipe: {_difference(detector.network.settings, settings)}")
     if detector.encoder.card.sha256 != encoder.card.sha256:
-        raise CheckpointError(
-            f"{source}: of another recipe: its encoder is {detector.encoder.card.name}, not {encoder.card.name}"
-        )
+        one, other = (f"{card.name} ({card.sha256[:12]}…)" for card in (detector.encoder.card, encoder.card))
+        raise CheckpointError(f"{source}: of another recipe: its encoder is {one}, not {other}; start_from=none")
     return detector
 
 

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 group = typer.Typer(help="Measure detectors on labelled pictures.", no_args_is_help=True)
 app.add_typer(group, name="benchmark", rich_help_panel=MEASURE)
 
-NO_IDENTITIES = (
-    "no identities are known, so every picture counts as a person of its own; name them by --identity-column, "
-    "--identity-pattern or sub-folders"
-)
 Detectors = Annotated[
     str, typer.Option(help="Comma-separated: names that `lcmem detectors` lists, a checkpoint's folder, NAME=FOLDER.")
 ]
@@ -42,6 +38,7 @@ def read_data(data: Path, detectors: list[str], out: Path, command: str, reading
     """
     from lcmem.detectors.registry import check_name
     from lcmem.jobs.output import check_output, claim_output
+    from lcmem.pictures.hints import identity_advice
 
     for name in detectors:
         check_name(name)
@@ -49,7 +46,7 @@ def read_data(data: Path, detectors: list[str], out: Path, command: str, reading
     manifest = reading.manifest(data)
     held(claim_output(out, f"benchmark {command}", {"data": data}))
     if not manifest.labelled:
-        typer.secho(f"{data}: {NO_IDENTITIES}", fg="yellow", err=True)
+        typer.secho(f"{data}: {identity_advice(manifest)}", fg="yellow", err=True)
     return manifest
 
 
