@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score
 from commands import lcmem
 from lcmem.detectors.pixel import NCC
 from lcmem.detectors.registry import REGISTRY
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.evaluation.copy.calibration import Calibration, average
 from lcmem.evaluation.copy.part import CopyPart, CopyScores, micro_average_precision, nearest_mean
 from lcmem.evaluation.copy.run import COLUMNS, benchmark_copy
@@ -26,6 +26,9 @@ from lcmem.pictures import content
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.thresholds import thresholds
+
+FEW = "ignore:.*negative pairs of the validation split are few:lcmem.errors.LCMemWarning"
+pytestmark = pytest.mark.filterwarnings(FEW)
 
 
 @pytest.fixture(scope="module")
@@ -343,9 +346,9 @@ def test_what_cannot_be_measured_is_refused(run, tmp_path):
 def test_a_detector_without_a_number_is_reported(run, tmp_path, monkeypatch):
     monkeypatch.setattr(NCC, "similarities", lambda self, u, v: torch.full((len(u), len(v)), torch.nan))
     folder, manifest, _ = run
-    found = benchmark_copy(
-        manifest, ["ncc", "mse"], tmp_path, pictures=4, size=64, transforms=["grey"], cache=folder / "out" / "cache"
-    ).set_index("detector")
+    options = {"pictures": 4, "size": 64, "transforms": ["grey"], "cache": folder / "out" / "cache"}
+    with pytest.warns(LCMemWarning, match="'faces': 18 negative pairs of the validation split are few"):
+        found = benchmark_copy(manifest, ["ncc", "mse"], tmp_path, **options).set_index("detector")
     assert "not finite" in found.loc["ncc", "status"] and set(found.loc["mse", "status"]) == {"ok"}
 
 

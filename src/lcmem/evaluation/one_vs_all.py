@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import pandas as pd
 from lcmem.detectors.base import Detector
 from lcmem.detectors.each import measure_each
 from lcmem.detectors.entry import Options
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
 from lcmem.evaluation.tables import panels, write_csv, write_figure
 from lcmem.pictures.manifest import Manifest
@@ -136,8 +137,17 @@ def _calibrated(known: _Set, detector: Detector, dataset: str) -> float:
     found = known.scan(detector, dataset, np.inf).different
     assert found is not None
     finite = found.logits[np.isfinite(found.logits[:, 0]), 0]
+    if not len(finite):
+        return float("nan")
     pictures = Chance(finite, np.arange(len(finite)), mutual=False)
-    return pictures.threshold(DEFAULT_RATE) if len(finite) else float("nan")
+    if len(finite) < pictures.needed(DEFAULT_RATE):
+        warnings.warn(
+            f"{dataset!r}: {len(finite)} pictures of the validation split cannot show a rate of {DEFAULT_RATE:.0%}, "
+            f"but {pictures.expected(np.inf):.1%}; the threshold lies above all their scores",
+            LCMemWarning,
+            stacklevel=3,
+        )
+    return pictures.threshold(DEFAULT_RATE)
 
 
 def _row(

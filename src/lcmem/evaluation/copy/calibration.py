@@ -1,12 +1,13 @@
 """The pairs of the validation split that a dataset's thresholds are taken from."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lcmem.detectors.base import Detector
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.evaluation.copy.variants import MIX, EditedCopies
 from lcmem.evaluation.pairing import Features, pair_scores
 from lcmem.evaluation.pictures import BenchmarkPictures
@@ -15,6 +16,8 @@ from lcmem.progress import Advance
 from lcmem.stats.thresholds import RULES, thresholds
 
 MAX_POSITIVES = 5000
+FEWEST = 100
+"""Negative pairs of which one in a hundred is one at all."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,14 @@ class Calibration:
             pairs = copy_pairs(len(pictures), pictures.manifest.table["dataset"].to_numpy())
         if pairs.same.all():
             raise LCMemError(f"{pictures.datasets[0]!r}: one validation picture is too little to take a threshold from")
+        negatives = int((~pairs.same).sum())
+        if negatives < FEWEST:
+            warnings.warn(
+                f"{pictures.datasets[0]!r}: {negatives} negative pairs of the validation split are few for thresholds, "
+                f"that of 99 % specificity takes {FEWEST}",
+                LCMemWarning,
+                stacklevel=3,
+            )
         return cls(pictures, pairs, edited)
 
     @property
