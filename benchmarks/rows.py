@@ -20,8 +20,9 @@ import numpy as np
 from PIL import Image
 
 from lcmem.files import write_json
-from lcmem.jobs.check import identity_advice, inspect_pictures, link_count
+from lcmem.jobs.check import inspect_pictures, link_count
 from lcmem.matching.features import FeatureSet, extract_features, open_features
+from lcmem.pictures.hints import identity_advice
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.set_depth import same_depth
 from lcmem.store import Encoded

@@ -254,8 +254,10 @@ def test_one_real_picture_has_copies_and_no_strangers(orl, compact, tmp_path):
     result = lcmem.audit(orl.rows([0]), [tmp_path / "copy.jpg", orl.paths[20]], model=compact, workers=0)
     assert result.copies.count == result.memorization.count == 1 and result.calibration.logit == float("inf")
     assert "nobody else to compare with" in result.calibration.explanation
-    with pytest.raises(LCMemError, match="nobody to be compared with"):
-        calibrate_pictures(orl.rows([0]), compact, tmp_path / "c.json", workers=0)
+    alike = Manifest.of([orl.paths[0], str(tmp_path / "copy.jpg")])
+    for nobody_else in (orl.rows([0]), alike):
+        with pytest.raises(LCMemError, match="nobody else to compare with: a calibration takes two identities"):
+            calibrate_pictures(nobody_else, compact, tmp_path / "c.json", workers=0)
 
 
 def test_a_holdout_of_the_same_people_explains_nothing(orl, compact, tmp_path):

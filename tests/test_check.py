@@ -4,6 +4,7 @@ import json
 import shutil
 import zipfile
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -137,3 +138,14 @@ def test_datasets_and_their_identities_are_named(check, save_noise, tmp_path):
     assert "counts as a person (stars)" in page
     table[table["dataset"] == "faces"].to_csv(tmp_path / "set" / "t.csv", index=False)
     assert "each dataset" not in check(tmp_path / "set" / "t.csv")[1]
+
+
+def test_a_damaged_volume_is_one_line(check, tmp_path):
+    whole = nibabel.Nifti1Image(np.zeros((20, 20, 30), np.int16), np.eye(4))
+    (tmp_path / "set").mkdir()
+    nibabel.save(whole, tmp_path / "set" / "cut.nii")
+    (tmp_path / "set" / "cut.nii").write_bytes((tmp_path / "set" / "cut.nii").read_bytes()[:1000])
+    (tmp_path / "set" / "photo.jpg").write_bytes(POSTSCRIPT)
+    code, page, _ = check(tmp_path / "set")
+    assert code == 1 and "31 unreadable:" in page
+    assert page.count("cut.nii: ") == 1 and "(30 slices)" in page and "photo.jpg: not a readable picture" in page

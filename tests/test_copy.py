@@ -117,7 +117,7 @@ def test_copies_do_not_depend_on_the_batch(people, tmp_path):
 
 
 def _first(pictures, count):
-    return BenchmarkPictures(pictures.manifest.rows(range(count)), pictures.pixels[:count], pictures.keys[:count], [])
+    return BenchmarkPictures(pictures.pixels[:count], pictures.manifest.rows(range(count)), pictures.keys[:count], [])
 
 
 @pytest.mark.parametrize("decimals", [1, 8], ids=["ties", "no ties"])
@@ -197,7 +197,7 @@ def test_calibration_pairs(people, tmp_path):
     assert not labelled.edited and labelled.pairs.same.sum() == 6 * 3
     assert ((names[labelled.pairs.first] == names[labelled.pairs.second]) == labelled.pairs.same).all()
     nobody = Manifest(val.manifest.table.assign(identity=""))
-    copies = Calibration.of(BenchmarkPictures(nobody, val.pixels, val.keys, []), "fixed")
+    copies = Calibration.of(BenchmarkPictures(val.pixels, nobody, val.keys, []), "fixed")
     assert copies.edited and ((copies.pairs.first == copies.pairs.second) == copies.pairs.same).all()
     with pytest.raises(LCMemError, match="one validation picture"):
         Calibration.of(_first(val, 1), "fixed")

@@ -53,3 +53,5 @@ def test_a_full_disk_names_the_file_and_the_way_out(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert caught.value.filename == str(tmp_path / "t.csv")
     assert _said(caught.value) == f"{tmp_path / 't.csv'}: no space left; make some, and the same command goes on"
+    moved = OSError(errno.ENOSPC, "No space left on device", "/tmp/spare", None, "run/best.ckpt")
+    assert _said(moved).startswith("run/best.ckpt: no space left"), "where it was moved to"

@@ -67,6 +67,7 @@ GATES = {
     "clean": ["clean", "--fail-above", 0.3, "--quiet"],
     "few": ["few", "--fail-above", 0.3, "--json"],
     "again/same": ["few", "--fail-above", 0.3, "--json"],
+    "quiet": ["few", "--fail-above", 0.3, "--quiet"],
     "wrong": ["clean", "--fail-above", 20],
 }
 """Each runs in a folder of its own, so that the commands are the same letter for letter."""
@@ -98,8 +99,9 @@ def gates(faces, weights, tmp_path_factory):
 
 def test_exit_codes_and_output(gates):
     done, root = gates
-    assert [done[name].returncode for name in GATES] == [0, 4, 4, 1]
+    assert [done[name].returncode for name in GATES] == [0, 4, 4, 4, 1]
     assert done["clean"].stdout == "" == done["clean"].stderr
+    assert done["quiet"].stdout == "" and done["quiet"].stderr.startswith("too weak to tell: ")
     assert "--fail-above takes a rate" in done["wrong"].stderr
     assert not (root / "wrong" / "out").exists()
 

@@ -1,8 +1,11 @@
 """Claims: neither modules nor rooms of the package import each other in a circle; no room is most of the house."""
 
 import ast
+import importlib
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 import lcmem
 
@@ -70,3 +73,15 @@ def test_no_room_is_most_of_the_house():
         lines[room(module)] = lines.get(room(module), 0) + len(path.read_text(encoding="utf-8").splitlines())
     largest = max(lines, key=lines.__getitem__)
     assert lines[largest] < 0.15 * sum(lines.values()), (largest, lines[largest])
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "tests", "tools"])
+def test_what_stands_beside_the_package_finds_its_names(folder):
+    """None of these is run by the type checker, and benchmarks by nobody but people."""
+    for path in sorted((ROOT.parent.parent / folder).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "lcmem":
+                module = importlib.import_module(str(node.module))
+                for name in (alias.name for alias in node.names):
+                    known = hasattr(module, name) or f"{node.module}.{name}" in MODULES
+                    assert known, f"{path.name} wants {name} of {node.module}"

@@ -170,13 +170,17 @@ def faces_features(compact, orl):
     return found.features.numpy(), codes, compact.weight.numpy(), float(compact.bias)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_real_faces(faces_features, backend, monkeypatch):
+def test_real_faces(faces_features, backend, sign, monkeypatch):
     use(monkeypatch, backend)
     features, codes, weight, bias = faces_features
+    weight = np.where(np.arange(len(weight)) % 5, weight, sign * weight)
     found = scan(features, None, head(weight, bias), k=5, threshold=0.5, query_identities=codes)
     logits = reference(features, features, weight, bias)
-    np.testing.assert_allclose(logits, bias - cdist(features * 1.0, features * 1.0, "cityblock", w=weight), atol=1e-9)
+    both = features * 1.0, features * 1.0
+    apart, alike = (cdist(*both, "cityblock", w=np.maximum(part, 0)) for part in (weight, -weight))
+    np.testing.assert_allclose(logits, bias - apart + alike, atol=1e-9)
     np.fill_diagonal(logits, -np.inf)
     counted = np.triu(np.ones_like(logits, dtype=bool), 1)
     kinds = {name: mask & ~np.eye(len(codes), dtype=bool) for name, mask in masks(codes, codes).items()}

@@ -24,7 +24,7 @@ from lcmem.stats.roc import auc
 from lcmem.training.autoencoder import AutoencoderTraining, train_autoencoder
 from lcmem.training.batches import PairBatches
 from lcmem.training.callbacks import read_metrics
-from lcmem.training.fit import RunOptions, fit
+from lcmem.training.fit import RunOptions, check_state, fit
 from lcmem.training.module import StageTraining
 from lcmem.training.presets import load_recipe
 from lcmem.training.recipe import AutoencoderRecipe
@@ -391,6 +391,13 @@ def test_autoencoder_stopped_goes_on_to_the_same_weights(people, tmp_path, monke
     latest.write_bytes(state)
     gone_on = train_autoencoder(bare, tmp_path / "stopped", recipe, options)
     assert (gone_on / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_a_state_of_another_device_is_whole(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        torch.save({"state_dict": {"weight": torch.ones(3)}}, tmp_path / "latest.ckpt")
+    check_state(tmp_path / "latest.ckpt")
 
 
 @pytest.mark.parametrize("name", ["siamese", "ntxent", "ntxent-unsupervised"])

@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lcmem.errors import CheckpointError
+from lcmem.errors import CheckpointError, LCMemError
 from lcmem.files import replacing, write_json
 
 WEIGHTS, CARD = "model.safetensors", "card.json"
@@ -66,6 +67,21 @@ def read_card(folder: Path, kind: str, needed: tuple[str, ...] = ()) -> dict[str
     return card
 
 
+@contextmanager
+def described(folder: Path) -> Iterator[None]:
+    """Have what goes wrong while something is built as its card says told of the card.
+
+    Raises:
+        CheckpointError: Something did.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, LCMemError) as error:  # timm, torch, ours
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{folder}: its card describes nothing that can be built ({error})") from error
+
+
 def load_weights(folder: Path, module: torch.nn.Module) -> None:
     """Fill a module from a checkpoint's weights, as float32.
 
@@ -107,19 +123,14 @@ def fill_module(module: torch.nn.Module, state: Mapping[str, Tensor], origin: st
 
 
 def save_checkpoint(
-    folder: str | os.PathLike[str],
-    module: torch.nn.Module,
-    card: dict[str, Any],
-    dtype: torch.dtype = torch.float32,
-    name: str = CARD,
+    folder: str | os.PathLike[str], module: torch.nn.Module, card: dict[str, Any], name: str = CARD
 ) -> Path:
-    """Write weights and card: a new folder appears only when both are whole; what else lies in an old one stays.
+    """Write weights (float16) and card: a new folder appears only when both are whole; the rest of an old one stays.
 
     Args:
         folder: A new or an empty one, or one that holds such a checkpoint already, which is replaced.
         module: What has the weights.
         card: Its ``kind`` says what the folder may hold already.
-        dtype: Of the weights in the file.
         name: Of the card's file, :data:`CARD` or :data:`CONFIG`.
 
     Raises:
@@ -128,18 +139,18 @@ def save_checkpoint(
     target = Path(folder)
     _check_target(target, name, card["kind"])
     if target.exists():
-        _write_files(target, module, card, dtype, name)
+        _write_files(target, module, card, name)
         return target
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    _write_files(partial, module, card, dtype, name)
+    _write_files(partial, module, card, name)
     partial.replace(target)
     return target
 
 
-def _write_files(folder: Path, module: torch.nn.Module, card: dict[str, Any], dtype: torch.dtype, name: str) -> None:
-    state = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in module.state_dict().items()}
+def _write_files(folder: Path, module: torch.nn.Module, card: dict[str, Any], name: str) -> None:
+    state = {name: tensor.detach().cpu().half().contiguous() for name, tensor in module.state_dict().items()}
     with replacing(folder / WEIGHTS) as partial:
         save_file(state, partial, metadata={"format": "pt"})
     write_json(card, folder / name)

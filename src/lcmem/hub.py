@@ -25,6 +25,18 @@ def hub_access(allowed: bool) -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
+def hub_file(repo: str, name: str, allow_download: bool) -> Path:
+    """Where the hub's cache holds a file of a repository ``owner/name``; what is missing raises the hub's own errors.
+
+    Raises:
+        CheckpointError: huggingface_hub is not installed.
+    """
+    with extra("hub", "models of a hub need huggingface_hub", CheckpointError):
+        from huggingface_hub import hf_hub_download
+    with hub_access(allow_download):
+        return Path(hf_hub_download(repo, name, local_files_only=not allow_download))
+
+
 def hub_folder(repo: str, revision: str | None, allow_download: bool) -> Path:
     """Where the hub's cache holds a checkpoint.
 

@@ -67,9 +67,8 @@ def fill_atlas(
             atlas stays what it was.
     """
     atlas.check(detector)
-    if len(atlas) and not keep_missing:
-        _check_follows(atlas, manifest)
-    done = fill(atlas.store, manifest.paths, encode or encoded(detector, workers), title="encoding")
+    keys = None if keep_missing else _followed(atlas, manifest)
+    done = fill(atlas.store, manifest.paths, encode or encoded(detector, workers), title="encoding", keys=keys)
     done.contents["reason"] = [reason and manifest.below(reason) for reason in done.contents["reason"]]
     if not len(done.stored):
         raise LCMemError(f"none of the {len(manifest)} pictures can be used, for example {done.skipped[0][1]}")
@@ -80,13 +79,18 @@ def fill_atlas(
     return FilledAtlas(done.contents, done.encoded, done.seconds, moved, len(gone) - moved)
 
 
-def _check_follows(atlas: Atlas, manifest: Manifest) -> None:
-    """Refuse to replace an atlas by pictures none of which it holds: another folder was meant."""
-    if atlas.table["path"].isin(manifest.paths).any():
-        return
+def _followed(atlas: Atlas, manifest: Manifest) -> list[str] | None:
+    """Content hashes of the pictures, where these were needed to see that the atlas holds some of them.
+
+    Raises:
+        LCMemError: It holds others and none of these: another folder was meant.
+    """
+    if not len(atlas) or atlas.table["path"].isin(manifest.paths).any():
+        return None
     contents = content_table(manifest.paths, {})["sha256"]
     if not atlas.table["sha256"].isin(contents[contents != ""]).any():
         raise LCMemError(
             f"{atlas.folder}: holds {len(atlas)} other pictures, and none of these; choose another folder with --out, "
             "add these to it with --keep-missing, or delete it"
         )
+    return list(contents)

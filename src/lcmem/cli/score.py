@@ -78,7 +78,7 @@ def compare(
         draw_evidence(one, other, detector, lines[:-1], target)
         typer.echo(f"evidence: {target}")
     if exit_code:
-        raise typer.Exit({"no match": 3, "undecided": 4}.get(found.verdict, 0))
+        raise typer.Exit(CODES[found.verdict])
 
 
 VERDICTS = {
@@ -88,6 +88,10 @@ VERDICTS = {
     "no match": "no match",
     "undecided": "undecided",
 }
+
+
+CODES = {"identical": 0, "match": 0, "same picture": 0, "no match": 3, "undecided": 4}
+"""Exit codes, where they are asked for."""
 
 
 def comparison_lines(found: "Comparison", detector: "Detector") -> list[str]:

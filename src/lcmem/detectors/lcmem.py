@@ -19,7 +19,7 @@ from lcmem.detectors.base import Detector
 from lcmem.devices import batch_size as suited
 from lcmem.devices import usable_devices
 from lcmem.encoders import LatentEncoder, load_encoder, weights_sha256
-from lcmem.errors import CheckpointError, LCMemError
+from lcmem.errors import CheckpointError
 from lcmem.hub import hub_folder
 from lcmem.model import Head, NetworkSettings, SiameseNetwork, pair_logits
 from lcmem.model.fused import fused
@@ -83,22 +83,20 @@ class LCMem(Detector):
         first, *others = usable_devices(device)
         folder = checkpoints.resolve_folder(source)
         card = checkpoints.read_card(folder, KIND, ("network", "sha256", "encoder", "size", "name"))
-        try:
+        with checkpoints.described(folder):
             network = SiameseNetwork(NetworkSettings(**card["network"]))
             if not (isinstance(card["size"], int) and card["size"] > 0):
                 raise ValueError(f"size is {card['size']!r}")
-        except (TypeError, ValueError, RuntimeError, LCMemError) as error:  # whatever timm and torch make of it
-            raise CheckpointError(f"{folder}: its card describes no detector ({error}); copy it again") from error
+            used = {name: card["encoder"][name] for name in ("input_range", "latents") if name in card["encoder"]}
+            source, sha256, called = (card["encoder"][name] for name in ("source", "sha256", "name"))
         checkpoints.load_weights(folder, network)
         if weights_sha256(network) != card["sha256"]:
             raise CheckpointError(f"{folder}: the weights are not those of its card")
-        used = {name: card["encoder"][name] for name in ("input_range", "latents") if name in card["encoder"]}
-        place = encoder or card["encoder"]["source"]
-        frozen = load_encoder(place, device=first, allow_download=allow_download, **used)
-        if frozen.card.sha256 != card["encoder"]["sha256"]:
+        frozen = load_encoder(encoder or source, device=first, allow_download=allow_download, **used)
+        if frozen.card.sha256 != sha256:
             raise CheckpointError(
-                f"{folder}: trained on the latents of another encoder ({card['encoder']['name']}, sha256 "
-                f"{card['encoder']['sha256'][:12]}…) than {frozen.card.name} ({frozen.card.sha256[:12]}…)"
+                f"{folder}: trained on the latents of another encoder ({called}, sha256 {sha256[:12]}…) than "
+                f"{frozen.card.name} ({frozen.card.sha256[:12]}…)"
             )
         network.to(first).to(memory_format=torch.channels_last).requires_grad_(False)
         detector = cls(network, frozen, card["size"], name=card["name"])
@@ -142,9 +140,7 @@ class LCMem(Detector):
         Raises:
             CheckpointError: The folder holds other files, and not a detector that was saved in this way before.
         """
-        return checkpoints.save_checkpoint(
-            folder, self.network, self._full_card(), dtype=torch.float16, name=checkpoints.CONFIG
-        )
+        return checkpoints.save_checkpoint(folder, self.network, self._full_card(), name=checkpoints.CONFIG)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write weights (float16) and card; what is loaded again is what the card's sha256 names.
@@ -152,15 +148,13 @@ class LCMem(Detector):
         Raises:
             CheckpointError: The folder holds other files, and not a detector that was saved in this way before.
         """
-        return checkpoints.save_checkpoint(folder, self.network, self._full_card(), dtype=torch.float16)
+        return checkpoints.save_checkpoint(folder, self.network, self._full_card())
 
     def _full_card(self) -> dict[str, Any]:
         """The card with what is needed to load it again, of the weights in float16."""
-        rounded = SiameseNetwork(self.network.settings)
-        rounded.load_state_dict({name: value.half().float() for name, value in self.network.state_dict().items()})
         head = {
             "kind": KIND,
-            "sha256": weights_sha256(rounded),
+            "sha256": weights_sha256(self.network, saved=True),
             "size": self.size,
             "network": self.network.settings.to_dict(),
             "encoder": self.encoder.card.to_dict(),

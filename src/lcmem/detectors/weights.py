@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lcmem.checkpoints import WEIGHTS, fill_module
 from lcmem.detectors.entry import Options
 from lcmem.errors import CheckpointError, LCMemError
-from lcmem.hub import hub_access
+from lcmem.hub import hub_file
 
 
 def published_state(name: str, source: str, options: Options) -> dict[str, Tensor]:
@@ -83,7 +83,4 @@ def _from_url(url: str, options: Options) -> Path:
 
 
 def _from_hub(repository: str, options: Options) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    with hub_access(options.allow_download):
-        return Path(hf_hub_download(repository, WEIGHTS, local_files_only=not options.allow_download))
+    return hub_file(repository, WEIGHTS, options.allow_download)

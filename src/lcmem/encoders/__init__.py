@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from lcmem import plugins
-from lcmem.checkpoints import CARD, load_weights, read_card, resolve_folder, save_checkpoint
+from lcmem.checkpoints import CARD, described, load_weights, read_card, resolve_folder, save_checkpoint
 from lcmem.devices import usable_device
 from lcmem.encoders.base import EncoderCard, LatentEncoder, weights_sha256
 from lcmem.encoders.compact import CompactAutoencoder
@@ -64,7 +64,8 @@ def load_encoder(
 def _load_compact(name: str) -> CompactAutoencoder:
     folder = resolve_folder(name)
     card = read_card(folder, "autoencoder")
-    encoder = CompactAutoencoder(**card["settings"])
+    with described(folder):
+        encoder = CompactAutoencoder(**card["settings"])
     load_weights(folder, encoder)
     sha256 = weights_sha256(encoder)
     if sha256 != card["sha256"]:
@@ -83,7 +84,5 @@ def _load_installed(point: EntryPoint, allow_download: bool) -> LatentEncoder:
 
 def save_compact(folder: str | os.PathLike[str], encoder: CompactAutoencoder, card: dict[str, object]) -> None:
     """Save a compact autoencoder as float16 with its card; what is loaded again is what the card's sha256 names."""
-    rounded = CompactAutoencoder(**encoder.settings)  # type: ignore[arg-type]
-    rounded.load_state_dict({name: value.half().float() for name, value in encoder.state_dict().items()})
-    head = {"kind": "autoencoder", "settings": encoder.settings, "sha256": weights_sha256(rounded)}
-    save_checkpoint(folder, encoder, head | card, dtype=torch.float16)
+    head = {"kind": "autoencoder", "settings": encoder.settings, "sha256": weights_sha256(encoder, saved=True)}
+    save_checkpoint(folder, encoder, head | card)

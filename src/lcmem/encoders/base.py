@@ -61,10 +61,16 @@ class LatentEncoder(nn.Module, ABC):
         return self.decode(self.encode(pictures))
 
 
-def weights_sha256(module: nn.Module) -> str:
-    """A fingerprint of a module's parameters and buffers: names, types, shapes and values."""
+def weights_sha256(module: nn.Module, *, saved: bool = False) -> str:
+    """A fingerprint of a module's parameters and buffers: names, types, shapes and values.
+
+    Args:
+        module: What has them.
+        saved: As they are once they were saved (in float16) and loaded again.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
+        tensor = tensor.half().to(tensor.dtype) if saved else tensor
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -12,28 +12,15 @@ from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.evaluation.features import cached_features
 from lcmem.pictures.manifest import Manifest
-from lcmem.store import StoredRows
-from lcmem.store.pictures import decode_pictures
+from lcmem.store.pictures import Decoded, decode_pictures
 
 SIZE = 256
 """Side in pixels at which every detector gets the pictures, unless something else is asked for."""
 
 
 @dataclass(frozen=True)
-class BenchmarkPictures:
-    """Pictures that every detector gets alike.
-
-    Attributes:
-        manifest: The N pictures that could be read.
-        pixels: ``[N, 3, S, S]`` uint8, read from the disk when they are asked for.
-        keys: Content hash of each picture, ``[N]``: what features are kept by.
-        skipped: Why the others could not be read.
-    """
-
-    manifest: Manifest
-    pixels: StoredRows
-    keys: list[str]
-    skipped: list[str]
+class BenchmarkPictures(Decoded):
+    """Pictures that every detector gets alike; features are kept by their content hashes."""
 
     @classmethod
     def read(
@@ -51,10 +38,9 @@ class BenchmarkPictures:
             LCMemError: Not one of them can be read.
         """
         found = decode_pictures(manifest, size, folder, keys)
-        skipped = [reason for _, reason in found.skipped]
         if not len(found.manifest):
-            raise LCMemError(f"none of the {len(manifest)} pictures can be read, for example {skipped[0]}")
-        return cls(found.manifest, found.pixels, found.keys, skipped)
+            raise LCMemError(f"none of the {len(manifest)} pictures can be read, for example {found.skipped[0][1]}")
+        return cls(**vars(found))
 
     def __len__(self) -> int:
         return len(self.manifest)

@@ -7,7 +7,6 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.loggers import CSVLogger
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -23,7 +22,6 @@ from lcmem.generation.settings import Generator
 from lcmem.latents import LatentStore
 from lcmem.training.callbacks import read_metrics
 from lcmem.training.fit import RunOptions, fit_resumable
-from lcmem.training.start import precision_for
 
 LATEST, FINISHED = "latest.ckpt", "generator.safetensors"
 
@@ -156,19 +154,18 @@ def _fit(
     module: DiffusionTraining, store: LatentStore, condition: np.ndarray, folder: Path, where: RunOptions, draw: Any
 ) -> None:
     settings = module.settings
-    version = len([*(folder / "logs").glob("version_*")])
     fit_resumable(
         module,
         _Data(store, condition, module),
         folder / LATEST,
+        folder / "logs",
         where,
+        precision=settings.precision,
         callbacks=[_Looks(folder, settings.look_every, draw)],
         use_distributed_sampler=False,
         max_epochs=1,
         max_steps=settings.steps,
         limit_train_batches=settings.steps,
-        precision=precision_for(settings.precision, where.device),
-        logger=CSVLogger(folder, "logs", version=version),
         log_every_n_steps=min(10, settings.steps),
     )
 

@@ -45,7 +45,6 @@ def audit(
     device: str = "cpu",
     workers: int | None = None,
     allow_download: bool = False,
-    command: str | None = None,
     calibration: str | os.PathLike[str] | None = None,
     explain: int = 0,
     private: bool = False,
@@ -67,7 +66,6 @@ def audit(
         device: ``cpu``, ``cuda`` or ``mps``, or several to encode on: ``cuda:0,cuda:1``.
         workers: Decoding processes.
         allow_download: Whether hub weights may be downloaded.
-        command: The command line to name in the summary and the report.
         calibration: A file that ``lcmem calibrate`` wrote: its thresholds are taken and it is cited, in place of
             calibrating anew; ``false_positive_rate`` then says nothing.
         explain: Of how many of the strongest matches of each verdict the report shows where the evidence lies; a
@@ -90,10 +88,9 @@ def audit(
         device,
         workers,
         allow_download,
-        command,
-        None if calibration is None else CalibrationFile.read(calibration),
-        explain,
-        private,
+        calibration=None if calibration is None else CalibrationFile.read(calibration),
+        explain=explain,
+        private=private,
     )
     if out is None:
         return run_audit(inputs, settings, None)

@@ -21,7 +21,7 @@ from lcmem.matching.features import FeatureSet, data_fingerprint, extract_sets, 
 from lcmem.matching.kinds import told_apart
 from lcmem.matching.looks import Look
 from lcmem.pictures.manifest import ManifestLike
-from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, check_share, reached
+from lcmem.stats.calibration import ALONE, DEFAULT_RATE, Calibration, calibrate, check_share, reached
 from lcmem.stats.chance import CONFIDENCE
 from lcmem.stats.probability import FEWEST, ProbabilityFit, fit_probabilities
 
@@ -69,17 +69,17 @@ def calibrate_pictures(
         workers: Decoding processes.
 
     Raises:
-        LCMemError: Fewer than two pictures that can be used.
+        LCMemError: No two identities, or two pictures that are no copies.
     """
     wanted = asked or Asked()
     given = {"real": real} | ({} if holdout is None else {"holdout": holdout})
     sets = extract_sets(read_sources(given), detector, None, workers=workers)
-    if len(sets["real"].keys) < 2:
-        raise LCMemError("one real picture has nobody to be compared with; a calibration takes two at least")
     sets["real"] = told_apart(sets["real"], detector)
     finder = CopyFinder.of(sets["real"], detector, others=[*sets.values()][1:], workers=workers)
     control = control_scores(sets["holdout"], sets["real"], finder) if holdout is not None else None
     basis = calibration_basis(sets["real"], control, finder)
+    if not np.isfinite(basis.chance.scores).any():
+        raise LCMemError(f"{ALONE}: a calibration takes two identities, or two pictures that are no copies")
     fit = _fit(sets["real"], finder)
     look = basis.own.look(sets["real"], finder, wanted.confidence)
     about = _about(sets, basis, look, finder, wanted, fit)

@@ -1,6 +1,7 @@
 """From which score on a scan calls a pair a match."""
 
 from dataclasses import replace
+from math import inf
 
 from lcmem.detectors.base import Detector
 from lcmem.matching.calibration_file import CalibrationFile
@@ -9,7 +10,7 @@ from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.kinds import told_apart
 from lcmem.matching.own_chance import real_chance
-from lcmem.stats.calibration import DEFAULT_RATE, Calibration, calibrate, given, reached
+from lcmem.stats.calibration import ALONE, DEFAULT_RATE, Calibration, calibrate, given, reached
 from lcmem.stats.chance import Chance
 
 MEASURED = 20_000
@@ -33,7 +34,7 @@ def scan_threshold(
         file: A calibration that was made before, to be taken in place of both.
 
     Raises:
-        LCMemError: A threshold that is none, too few pictures to calibrate on, or a calibration of another model.
+        LCMemError: A threshold that is none, or a calibration of another model.
     """
     if file is not None:
         file.check(detector)
@@ -41,7 +42,7 @@ def scan_threshold(
         return at_most(found, file.levels.typical, file.chance_among(len(gallery.manifest)))
     if threshold is not None:
         level, chance = given_score(threshold, detector), None
-        if 3 <= len(gallery.manifest) <= MEASURED:
+        if len(gallery.manifest) <= MEASURED:
             chance = real_chance(
                 told_apart(gallery, detector), CopyFinder.of(gallery, detector, workers=workers)
             ).chance
@@ -57,9 +58,12 @@ def at_most(found: Calibration, typical: float, chance: Chance) -> Calibration:
     if found.logit <= typical:
         return found
     share, bound = reached(chance, typical)
+    doubt = (
+        "At the rate of chance matches that is asked for, other photos of a person cannot be told from strangers here"
+    )
     text = (
-        "At the rate of chance matches that is asked for, other photos of a person cannot be told from strangers here. "
-        f"So pairs as alike as copies typically are match; {share:.1%} of pictures that show nobody of the set do so "
-        f"by chance (up to {bound:.1%}, with 95 % confidence)."
+        f"{ALONE if chance.threshold(DEFAULT_RATE) == inf else doubt}. So pairs as alike as copies typically are "
+        f"match; {share:.1%} of pictures that show nobody of the set do so by chance (up to {bound:.1%}, with 95 % "
+        "confidence)."
     )
     return replace(found, logit=typical, rate=share, bound=bound, explanation=text)

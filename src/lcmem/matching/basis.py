@@ -41,9 +41,6 @@ def calibration_basis(
         control: The holdout; None without one.
         finder: Tells copies from look-alikes.
         listed: Positions of real pictures that are files of the synthetic set.
-
-    Raises:
-        LCMemError: Fewer than three real pictures.
     """
     own = real_chance(real, finder, listed)
     if control is None or own.method == "identities":

@@ -111,7 +111,8 @@ def _is_new(folder: str, root: str, seen: set[str]) -> bool:
     A link to a folder above would never end, or bring what lies beside the root.
     """
     real = os.path.realpath(folder)
-    new = real not in seen and not (os.path.islink(folder) and os.path.commonpath((real, root)) in (real, root))
+    beside = Path(real).is_relative_to(root) or Path(root).is_relative_to(real)
+    new = real not in seen and not (os.path.islink(folder) and beside)
     if new:
         seen.add(real)
     return new

@@ -181,18 +181,14 @@ class Manifest:
         """The pictures at these positions, in this order."""
         return Manifest(self.table.iloc[list(keep)].reset_index(drop=True))
 
-    def with_splits(self, *, val: float = 0.1, test: float = 0.1) -> "Manifest":
-        """Divide the identities by :func:`lcmem.pictures.splits.hash_split`: the same on every machine.
+    def with_splits(self) -> "Manifest":
+        """Divide the identities 80/10/10 by :func:`lcmem.pictures.splits.hash_split`: the same on every machine.
 
         Pictures of nobody known are divided by their content, so that neither the folder's place nor a file's name
         matters, and copies stay together.
 
         More pictures change nobody's split, except in a small set, where the identities that are nearest to it are
         taken so that val and test have two each.
-
-        Args:
-            val: Share of the identities for val.
-            test: Share of the identities for test.
 
         Raises:
             LCMemError: Too few identities to leave three for train.
@@ -201,7 +197,7 @@ class Manifest:
         order = sorted(identities.unique(), key=hash_share)
         if len(order) < 7:
             raise LCMemError(f"{len(order)} identities are too few to divide into train, val and test (at least 7)")
-        splits = hash_splits(pd.Series(order), val=val, test=test)
+        splits = hash_splits(pd.Series(order))
         ends = [max(2, int((splits == "test").sum()))]
         ends.append(max(ends[0] + 2, int((splits != "train").sum())))
         split = {name: "test" if k < ends[0] else "val" if k < ends[1] else "train" for k, name in enumerate(order)}

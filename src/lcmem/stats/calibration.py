@@ -21,6 +21,8 @@ DEFAULT_RATE = 0.01
 """Share of pictures of unseen identities that may be taken for a match by mistake."""
 WARNED = 0.05
 """Share of chance matches at a given threshold from which the user is warned."""
+ALONE = "There is nobody else to compare with"
+"""Where chance matches have no score."""
 ORIGINS = {
     "identities": "{n} identities of the real set, each against all others",
     "holdout": "{n} identities of the holdout, or pictures where it names none (one part of it, which the control "
@@ -127,7 +129,7 @@ def calibrate(
     )
     texts = [f"Chance matches were measured on {ORIGINS[method].format(n=chance.identities)}."]
     if counted == inf:
-        texts.append("There is nobody else to compare with, so no score shows the same identity.")
+        texts.append(f"{ALONE}, so no score shows the same identity.")
     elif level == inf:
         texts.append(
             f"At {rate:.2%} chance matches the model cannot tell other photos of a person from strangers here: the "

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -183,13 +182,13 @@ def _train(manifest: Manifest, folder: Path, recipe: AutoencoderRecipe, options:
         module,
         data,
         folder / "resume" / "latest.ckpt",
+        folder / "logs",
         options,
+        precision=recipe.precision,
         max_epochs=1,
         max_steps=recipe.steps,
         limit_train_batches=recipe.steps,
         val_check_interval=max(1, min(500, recipe.steps // 5)),
-        precision=precision,
-        logger=CSVLogger(folder, "logs", version=0),
         log_every_n_steps=min(20, recipe.steps),
     )
     scores = trainer.validate(module, data, verbose=False)[0]

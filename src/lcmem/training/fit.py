@@ -21,6 +21,7 @@ from lcmem.progress import check_stop
 from lcmem.training.batches import Batch, PairBatches
 from lcmem.training.callbacks import LatestCheckpoint, LearningCurves
 from lcmem.training.module import StageTraining
+from lcmem.training.recipe import Precision
 from lcmem.training.sampler import PairSampler
 from lcmem.training.start import precision_for
 
@@ -73,41 +74,55 @@ def fit_resumable(
     module: L.LightningModule,
     data: L.LightningDataModule,
     latest: Path,
+    logs: Path,
     options: RunOptions,
     *,
+    precision: Precision,
+    board: bool = False,
     callbacks: Sequence[L.Callback] = (),
     **settings: Any,
 ) -> L.Trainer:
-    """Train by Lightning, from the last whole state on where there is one.
+    """Train by Lightning, from the last whole state on where there is one; each start has a log of its own.
 
     Args:
         module: What is trained.
         data: What it is trained on.
         latest: The file of that state.
-        options: Where, and how often it is written.
+        logs: Folder of the logs, for :func:`lcmem.training.callbacks.read_metrics`.
+        options: Where, and how often the state is written.
+        precision: As of :func:`lcmem.training.start.precision_for`.
+        board: Whether TensorBoard gets logs, too.
         callbacks: Beside the one that writes it.
         **settings: Of :class:`lightning.Trainer`.
 
     Raises:
         LCMemError: The state is damaged.
     """
+    version, kinds = len([*logs.glob("version_*")]), [CSVLogger, *([TensorBoardLogger] if board else [])]
     trainer = L.Trainer(
         **options.placed,
+        precision=precision_for(precision, options.device),
+        logger=[kind(logs.parent, logs.name, version=version) for kind in kinds],
         gradient_clip_val=1.0,
         callbacks=[*callbacks, LatestCheckpoint(latest, options.checkpoint_every)],
         enable_model_summary=False,
         **settings,
     )
     if latest.is_file():
-        _check_state(latest)
+        check_state(latest)
     with _stoppable():
         trainer.fit(module, datamodule=data, ckpt_path=latest if latest.is_file() else None, weights_only=True)
     return trainer
 
 
-def _check_state(latest: Path) -> None:
+def check_state(latest: Path) -> None:
+    """Refuse a state that was damaged since it was written, on whatever device.
+
+    Raises:
+        LCMemError: It cannot be read as a whole.
+    """
     try:
-        torch.load(latest, weights_only=True, mmap=True)
+        torch.load(str(latest), map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # whatever zip files and pickles can have
         raise LCMemError(f"{latest}: damaged; delete it, and what it is a state of begins again") from error
 
@@ -172,13 +187,14 @@ def fit(
         LOG.info("stage %d: precision %s on %s", number, precision, options.device)
     resume = folder / "resume" / f"stage{number}"
     best = ModelCheckpoint(resume, "best", monitor="val_score", mode="max", enable_version_counter=False)
-    logs, name = folder / "logs", f"stage{number}"
-    version = len([*(logs / name).glob("version_*")])
     trainer = fit_resumable(
         module,
         PairData(store, sampler, module, options.workers),
         resume / "latest.ckpt",
+        folder / "logs" / f"stage{number}",
         options,
+        precision=module.recipe.precision,
+        board=True,
         callbacks=[
             EarlyStopping("val_score", mode="max", patience=module.stage.patience),
             best,
@@ -188,13 +204,11 @@ def fit(
         use_distributed_sampler=False,
         max_epochs=module.stage.epochs,
         limit_train_batches=module.steps_per_epoch,
-        precision=precision,
-        logger=[CSVLogger(logs, name, version=version), TensorBoardLogger(logs, name, version=version)],
         log_every_n_steps=min(10, module.steps_per_epoch),
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
     )
-    state = torch.load(resume / "best.ckpt", weights_only=True)
+    state = torch.load(resume / "best.ckpt", map_location="cpu", weights_only=True)
     module.load_state_dict(state["state_dict"])
     score = None if best.best_model_score is None else float(best.best_model_score)
     return {

@@ -5,9 +5,11 @@ from typing import Any
 
 import timm
 
+from lcmem.checkpoints import WEIGHTS
 from lcmem.detectors.entry import Options
 from lcmem.detectors.registry import REGISTRY, load_detector
 from lcmem.errors import LCMemError
+from lcmem.hub import hub_file
 from lcmem.model import NetworkSettings
 
 
@@ -59,15 +61,13 @@ def _new_backbone(settings: NetworkSettings, **options: Any) -> Any:
     )
 
 
-def _from_hub(backbone: str, allow_download: bool) -> str:
-    from huggingface_hub import hf_hub_download
-
+def _from_hub(backbone: str, allow_download: bool) -> Path:
     config = timm.get_pretrained_cfg(backbone)
     name = config.hf_hub_id if config else None
     if not name:
         raise LCMemError(f"timm has no pretrained weights of {backbone}: set network.pretrained to a file, or to ''")
     try:
-        return hf_hub_download(name, "model.safetensors", local_files_only=not allow_download)
+        return hub_file(name, WEIGHTS, allow_download)
     except Exception as error:  # OSError or a hub error, by what is missing
         hint = "" if allow_download else "; to download them, say --download"
         raise LCMemError(

@@ -221,6 +221,6 @@ def _write_pictures(parts: Sequence[CopyPart], folder: Path) -> None:
         for name, use, group in used
     ]
     write_csv(pd.concat(tables), folder / "copy_pictures.csv")
-    skipped = [reason for _, _, group in used for reason in group.skipped]
+    skipped = [reason for _, _, group in used for _, reason in group.skipped]
     if skipped:
         write_text("\n".join(skipped), folder / "copy_skipped.txt")

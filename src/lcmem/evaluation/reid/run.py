@@ -102,7 +102,7 @@ def benchmark_reid(
     plot(table, folder)
     plot_reliability(rows, folder)
     if pictures.skipped:
-        write_text("\n".join(pictures.skipped), folder / "skipped.txt")
+        write_text("\n".join(reason for _, reason in pictures.skipped), folder / "skipped.txt")
     return table
 
 
