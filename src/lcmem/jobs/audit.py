@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lcmem.detectors.base import Detector
-from lcmem.detectors.faces import face_hint
 from lcmem.detectors.lcmem import LCMem
 from lcmem.jobs.audit_findings import compare_sets
 from lcmem.jobs.audit_result import AuditResult
@@ -17,9 +16,9 @@ from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.jobs.doubts import doubtful_features, doubtful_identities, doubtful_names
 from lcmem.jobs.explain import explain_matches
 from lcmem.jobs.given import Source, counted, on_disk
-from lcmem.jobs.kinds import kinds_hint
 from lcmem.jobs.marks import FILE as MARKED
 from lcmem.jobs.marks import read_marks
+from lcmem.jobs.other_models import other_model
 from lcmem.jobs.output import claim_output
 from lcmem.jobs.private import check_private, leave_no_features, without_names
 from lcmem.jobs.provenance import provenance
@@ -171,7 +170,7 @@ def _about(detector: Detector, sets: dict[str, FeatureSet]) -> dict[str, Any]:
         "model_fingerprint": detector.fingerprint,
         "score": "similarity" if detector.head is None else "logit",
         "encoder": detector.encoder.card.name if isinstance(detector, LCMem) else None,
-        "hint": face_hint(real.paths, detector) or kinds_hint(sets["real"], detector),
+        "hint": other_model(sets["real"], detector),
         "pictures_encoded": encoded,
         "pictures_reused": sum(len(found.manifest) for found in sets.values()) - encoded,
         "pictures_per_second": encoded / busy if encoded else None,

@@ -9,13 +9,14 @@ import pandas as pd
 
 from lcmem.detectors.base import Detector
 from lcmem.files import write_table
+from lcmem.matching.alignment import correlation
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, score_pairs
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.copy_levels import MOST_PAIRS
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.kinds import told_apart
-from lcmem.matching.overview import turned_copies
+from lcmem.matching.overview import turned_correlation
 from lcmem.matching.own_chance import real_chance
 from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.content import linked_to
@@ -121,9 +122,11 @@ def _turned(found: FeatureSet, finder: CopyFinder) -> pd.DataFrame:
     nearest = finder.nearest(found, rows, found, (rows, rows))
     one = np.flatnonzero(nearest.alike >= SAME)
     two = nearest.positions[one]
-    same = turned_copies(finder.thumbnails, found.paths_of(one), found.paths_of(two), SAME)
-    for at, as_it_is in finder.thumbnails.same(found.paths_of(one), found.paths_of(two)):
-        same[at] &= ~np.array(as_it_is, dtype=bool)
+    turned, as_it_is = (
+        finder.thumbnails.compared(found.paths_of(one), found.paths_of(two), by) >= SAME
+        for by in (turned_correlation, correlation)
+    )
+    same = turned & ~as_it_is
     if same.sum() > MOST_PAIRS * len(rows):  # forms of one layout, or digits: all look alike
         same[:] = False
     one, two = one[same], two[same]

@@ -10,12 +10,12 @@ from scipy.special import expit
 from torch import Tensor
 
 from lcmem.detectors.base import Detector
-from lcmem.jobs.strangers import reached, usual_share
+from lcmem.jobs.strangers import score_of_share, usual_share
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.kinds import told_apart
-from lcmem.matching.overview import turned_copies
+from lcmem.matching.overview import turned_correlation
 from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.image import load_levels
 from lcmem.stats.calibration import DEFAULT_RATE
@@ -127,7 +127,7 @@ def measure_scale(found: FeatureSet, detector: Detector, like: Tensor) -> Scale:
     above = pairs - float(np.interp(0, result.histogram.edges, below))
     half = above / pairs if pairs and detector.head is not None else np.nan
     taken = kinds if len(rows) < len(found.kinds) else []
-    return Scale(reached(result.histogram, kind, DEFAULT_RATE), pairs, half, numbers is not None, taken)
+    return Scale(score_of_share(result.histogram, kind, DEFAULT_RATE), pairs, half, numbers is not None, taken)
 
 
 def _threshold(given: float | None, scale: Scale | None, detector: Detector) -> tuple[float | None, str]:
@@ -161,7 +161,7 @@ def _verdict(a: str, b: str, score: float, level: float | None) -> str:
         return "identical"
     if level is not None and score >= level:
         return "match"
-    if turned_copies(Thumbnails(0), [a], [b], SAME)[0]:
+    if Thumbnails(0).compared([a], [b], turned_correlation)[0] >= SAME:
         return "same picture"
     return "undecided" if level is None else "no match"
 

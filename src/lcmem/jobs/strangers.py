@@ -18,7 +18,7 @@ FEWEST = 1000
 """Pairs from which on a dataset says something about the last of these."""
 
 
-def reached(histogram: Histogram, kind: str, share: float) -> float:
+def score_of_share(histogram: Histogram, kind: str, share: float) -> float:
     """The lowest edge that at most this share of the pairs of a kind lies above."""
     counts = histogram.counts[kind]
     above = np.append(np.cumsum(counts[::-1])[::-1], 0)
@@ -41,7 +41,7 @@ def measure_strangers(sets: Mapping[str, FeatureSet], detector: LCMem) -> dict[s
         histogram = compare(features.blocks, None, detector, query_identities=identities, title=name).histogram
         pairs = int(histogram.counts["different"].sum())
         if pairs >= FEWEST:
-            scores = [round(reached(histogram, "different", share), 3) for share in SHARES]
+            scores = [round(score_of_share(histogram, "different", share), 3) for share in SHARES]
             found[name] = {"pairs": pairs, "scores": scores}
     return {"shares": list(SHARES), "datasets": found}
 

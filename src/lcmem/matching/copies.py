@@ -13,7 +13,7 @@ from lcmem.matching.features import FeatureSet
 from lcmem.matching.looking import WAYS, look_at
 from lcmem.matching.looks import UNMEASURED, Look
 from lcmem.matching.overview import SEARCHED, Nearest, Overview
-from lcmem.matching.thumbnails import Thumbnails
+from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.progress import progress_bar
 from lcmem.store import Store
 
@@ -138,9 +138,8 @@ class CopyFinder:
                 found[part] = apart <= ROUNDING
         left = left[~found[left]]
         if len(left) and self.levels.candidate < inf:
-            found[left] = scores[left] >= self.levels.typical  # of those that cannot be opened
-            for at, same in self.thumbnails.same(first.paths_of(one[left]), second.paths_of(two[left])):
-                found[left[at]] = same
+            alike = self.thumbnails.compared(first.paths_of(one[left]), second.paths_of(two[left]))
+            found[left] = np.where(np.isnan(alike), scores[left] >= self.levels.typical, alike >= SAME)
         return found
 
 

@@ -15,7 +15,7 @@ from lcmem.edits import jpeg_coded
 from lcmem.errors import PictureError
 from lcmem.matching.compare import highest_score
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.thumbnails import Thumbnails
+from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.paths import MIN_SIDE
 from lcmem.store import Encoded, Store, fill
@@ -95,9 +95,9 @@ def _one_layout(real: FeatureSet, thumbnails: Thumbnails) -> bool:
     """Whether most pictures look the same, seen small, as forms do: then a look tells no copy from another picture."""
     rows = _sample(real)
     one, two = np.triu_indices(len(rows), 1)
-    pairs = thumbnails.same(real.paths_of(rows[one]), real.paths_of(rows[two]))
-    alike = [each for _, same in pairs for each in same]
-    return bool(alike) and float(np.mean(alike)) > MOST_PAIRS
+    alike = thumbnails.compared(real.paths_of(rows[one]), real.paths_of(rows[two]))
+    known = alike[~np.isnan(alike)]
+    return len(known) > 0 and float(np.mean(known >= SAME)) > MOST_PAIRS
 
 
 def _sample(found: FeatureSet) -> np.ndarray:

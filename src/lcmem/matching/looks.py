@@ -18,7 +18,7 @@ from lcmem.files import finite
 from lcmem.matching.copy_levels import CopyLevels
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looking import PAIRED, RANKS, WAYS, look_at
-from lcmem.matching.overview import Nearest, turned_copies
+from lcmem.matching.overview import Nearest, turned_correlation
 from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.image import PictureLike
 from lcmem.stats.calibration import Calibration
@@ -190,5 +190,5 @@ def by_looks(
     row, rank = np.nonzero((positions == small.positions[:, None]) & (small.alike >= look.levels[-1])[:, None])
     both = [pictures[at] for at in row.tolist()], real.paths_of(positions[row, rank])
     hits[row, rank] = True
-    copies[row, rank] |= turned_copies(thumbnails, *both, look.same)
+    copies[row, rank] |= thumbnails.compared(*both, turned_correlation) >= look.same
     return hits, copies

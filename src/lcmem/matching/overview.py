@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lcmem.matching.alignment import FLAT, correlation, unit
-from lcmem.matching.thumbnails import SIDE, Thumbnails
-from lcmem.pictures.image import PictureLike
+from lcmem.matching.thumbnails import SIDE
 
 SMALL = 8
 """Side in pixels: noise and blur hardly change so few, and strangers still differ in them (docs/copies.md)."""
@@ -79,29 +78,9 @@ class Overview:
         return found
 
 
-def turned_copies(
-    thumbnails: Thumbnails, pictures: Sequence[PictureLike], real: Sequence[str], level: float
-) -> np.ndarray:
-    """Which pairs ``[n]`` are the same picture, mirrored or turned by quarters as it may be.
-
-    Args:
-        thumbnails: Where those of the pictures are kept.
-        pictures: As of :meth:`lcmem.matching.thumbnails.Thumbnails.pairs`.
-        real: As of that.
-        level: Correlation from which two pictures are the same.
-    """
-    same = np.zeros(len(real), dtype=bool)
-    for at, *both in thumbnails.pairs(pictures, real):
-        if len(at):
-            same[at] = turned_correlation(*both) >= level
-    return same
-
-
-def turned_correlation(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.ndarray:
+def turned_correlation(pictures: Tensor, real: Tensor) -> Tensor:
     """How alike thumbnails are to others ``[n]``, as :func:`lcmem.matching.alignment.correlation`, however turned."""
-    one, two = (torch.from_numpy(np.stack(each)).float() for each in (pictures, real))
-    found: np.ndarray = torch.stack([correlation(one.rot90(turn, (1, 2)), two) for turn in TURNS]).amax(0).numpy()
-    return found
+    return torch.stack([correlation(pictures.rot90(turn, (1, 2)), real) for turn in TURNS]).amax(0)
 
 
 def _small(pictures: Sequence[np.ndarray | None]) -> Tensor:

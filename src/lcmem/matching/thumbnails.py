@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lcmem.errors import PictureError
 from lcmem.matching.alignment import correlation
@@ -84,15 +85,22 @@ class Thumbnails:
                 [two for *_, two in whole],
             )
 
-    def same(self, first: Sequence[PictureLike], second: Sequence[str]) -> Iterator[tuple[np.ndarray, list[bool]]]:
-        """Of pairs as of :meth:`pairs`, some at a time: positions, and whether they are the same but for small changes.
+    def compared(
+        self, first: Sequence[PictureLike], second: Sequence[str], by: Callable[[Tensor, Tensor], Tensor] = correlation
+    ) -> np.ndarray:
+        """How alike pairs as of :meth:`pairs` look ``[n]``, from :data:`SAME` on the same but for small changes; NaN
+        where one cannot be opened.
 
-        A mirror image is the same.
+        Args:
+            first: As of :meth:`pairs`.
+            second: As of that.
+            by: Correlations of thumbnails ``[m, SIDE, SIDE]`` with others, such as :func:`correlation`.
         """
+        found = np.full(len(second), np.nan)
         for at, *both in self.pairs(first, second):
             if len(at):
-                one, two = (torch.from_numpy(np.stack(each)).float() for each in both)
-                yield at, (correlation(one, two) >= SAME).tolist()
+                found[at] = by(*(torch.from_numpy(np.stack(each)).float() for each in both)).numpy()
+        return found
 
     def _of(self, picture: PictureLike) -> np.ndarray | None:
         if isinstance(picture, str):
