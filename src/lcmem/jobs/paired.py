@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from lcmem.detectors.base import Detector
-from lcmem.errors import LCMemError
 from lcmem.files import finite, write_json, write_table
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.audit_settings import AuditSettings
-from lcmem.matching.compare import probabilities, score_pairs
-from lcmem.matching.features import extract_features, open_features
+from lcmem.jobs.score import score_listed
+from lcmem.matching.compare import probabilities
+from lcmem.matching.features import open_features
 from lcmem.pairs import read_pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.set_depth import same_depth
@@ -118,22 +118,14 @@ def audit_pairs(
     sets = same_depth({end: Manifest.of(pd.unique(named[end])) for end in COLUMNS})
     scaled = {end: dict(zip(pd.unique(named[end]), sets[end].paths, strict=True)) for end in COLUMNS}
     paths = np.stack([named[end].map(scaled[end]).to_numpy(dtype=object) for end in COLUMNS], axis=1)
-    found = extract_features(
-        Manifest.of(pd.unique(paths.ravel())), detector, store, title="encoding pairs", workers=workers
-    )
-    first, second = pd.Index(found.manifest.paths).get_indexer(paths.ravel()).reshape(-1, 2).T
-    usable = (first >= 0) & (second >= 0)
-    if not usable.any():
-        raise LCMemError(f"{source}: no pair can be scored, for example {found.skipped[0][1]}")
-    scores = score_pairs(found.blocks, first[usable], found.blocks, second[usable], detector)
-    known = detector.head is not None
+    every, skipped = score_listed(source, paths, detector, store, workers)
+    usable, known = ~np.isnan(every), detector.head is not None
+    scores = every[usable]
     pairs = (
         listed.table[usable].assign(logit=scores, probability=probabilities(scores, detector)).reset_index(drop=True)
     )
     rates = paired_rates(scores, thresholds, logits=known)
-    return PairedResult(
-        pairs, rates, ({PAPER: 0.0} if known else {}) | dict(thresholds), found.skipped, int((~usable).sum())
-    )
+    return PairedResult(pairs, rates, ({PAPER: 0.0} if known else {}) | dict(thresholds), skipped, int((~usable).sum()))
 
 
 def pairs_of_audit(source: Path, folder: Path, result: AuditResult, settings: AuditSettings) -> PairedResult:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
@@ -12,6 +13,7 @@ from lcmem.matching.features import extract_features
 from lcmem.pairs import read_pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.set_depth import with_bits
+from lcmem.store import Store
 
 
 def score_table(
@@ -43,17 +45,41 @@ def score_table(
             raise LCMemError(f"{source}: its column {name!r} would be replaced; give it another name, or leave it out")
     unique = sorted(set(listed.paths.ravel()))
     named = dict(zip(unique, with_bits(unique)[0], strict=True))
-    found = extract_features(Manifest.of(dict.fromkeys(named.values())), detector, None, workers=workers)
-    row = {path: position for position, path in enumerate(found.manifest.paths)}
-    a, b = (np.array([row.get(named[path], -1) for path in end], dtype=int) for end in listed.paths.T)
-    usable = np.flatnonzero((a >= 0) & (b >= 0))
-    if not len(usable):
-        raise LCMemError(
-            f"{source}: no pair can be scored, for example {found.skipped[0][1]}; for a list with other paths, such as "
-            "lcmem benchmark reid writes, name the manifest of the pictures: --data MANIFEST"
-        )
-    scores = np.full(len(listed.table), np.nan)
-    scores[usable] = score_pairs(found.blocks, a[usable], found.blocks, b[usable], detector)
+    paths = np.array([[named[path] for path in row] for row in listed.paths], dtype=object)
+    hint = "; for a list with other paths, such as lcmem benchmark reid writes, name their manifest: --data MANIFEST"
+    scores, skipped = score_listed(source, paths, detector, workers=workers, hint=hint)
     values = (scores, probabilities(scores, detector))
     write_table(listed.table.assign(**dict(zip(names, values, strict=False))), target)
-    return len(usable), found.skipped
+    return int(np.isfinite(scores).sum()), skipped
+
+
+def score_listed(
+    source: Path,
+    paths: np.ndarray,
+    detector: Detector,
+    store: Store | None = None,
+    workers: int | None = None,
+    hint: str = "",
+) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    """Scores ``[P]`` of the pairs of a list, NaN where a picture cannot be read, and path and reason of those.
+
+    Args:
+        source: The list, to be named.
+        paths: Where its pictures are ``[P, 2]``, with the depth that they are read at.
+        detector: The model.
+        store: Where features are kept; None keeps none.
+        workers: Decoding processes.
+        hint: What else to say where no pair can be scored.
+
+    Raises:
+        LCMemError: None of the pairs can be scored.
+    """
+    unique = Manifest.of(pd.unique(paths.ravel()))
+    found = extract_features(unique, detector, store, title="encoding pairs", workers=workers)
+    first, second = pd.Index(found.manifest.paths).get_indexer(paths.ravel()).reshape(-1, 2).T
+    usable = (first >= 0) & (second >= 0)
+    if not usable.any():
+        raise LCMemError(f"{source}: no pair can be scored, for example {found.skipped[0][1]}{hint}")
+    scores = np.full(len(paths), np.nan)
+    scores[usable] = score_pairs(found.blocks, first[usable], found.blocks, second[usable], detector)
+    return scores, found.skipped
