@@ -15,6 +15,7 @@ import lcmem as package
 from commands import lcmem
 from lcmem.errors import LCMemError
 from lcmem.generation.filter import PrivacyFilter
+from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.filter import filter_pictures
 from lcmem.jobs.metrics import measure
 from lcmem.jobs.paired import PAPER, audit_pairs, paired_rates
@@ -215,6 +216,8 @@ def test_audit_with_pairs(sets, pairs, weights, tmp_path):
     numbers = json.loads((out / "paired.json").read_text())
     assert numbers["threshold of the audit"]["n_memorized"] >= 4
     assert len(pd.read_csv(out / "paired.csv")) == 8
+    AuditResult.load(out).save(out)
+    assert not list(out.glob("paired*")), "of another run"
 
 
 def test_metrics_of_good_and_bad_sets(sets, compact, pairs, tmp_path):

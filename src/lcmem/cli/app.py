@@ -65,7 +65,7 @@ RayWorkers = Annotated[
         "--ray", metavar="WORKERS", min=1, help="Workers of a Ray cluster to spread the work over (extra ray)."
     ),
 ]
-Encoder = Annotated[str, typer.Option(help="compact-autoencoder, a folder, sd-vae or a hub id.")]
+Encoder = Annotated[str, typer.Option(help="compact-autoencoder, pixels, a folder, sd-vae or a hub id.")]
 Download = Annotated[
     bool, typer.Option("--download", help="Download hub weights that are not here yet. Nothing else uses the network.")
 ]

@@ -13,6 +13,9 @@ from lcmem.matching.strangers import STRANGERS
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.rates import excess, proportion
 
+PAIRED = ("paired.csv", "paired.json", "paired-skipped.csv")
+"""What lies in the folder of an audit with ``--paired``."""
+
 
 def read_parts(folder: Path, listed: bool) -> dict[str, Any]:
     """The attributes of a result, by name; ``about`` has all numbers of its summary.

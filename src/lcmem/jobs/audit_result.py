@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lcmem.files import finite, write_json, write_table, write_text
-from lcmem.jobs.audit_folder import read_parts
+from lcmem.jobs.audit_folder import PAIRED, read_parts
 from lcmem.jobs.risk import Risk
 from lcmem.matching.strangers import STRANGERS
 from lcmem.matching.verdicts import CLOSE, COPY
@@ -172,7 +172,8 @@ class AuditResult:
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         # what says that the folder is whole goes first and comes last: the tables of two runs are never read together
-        (target / "summary.json").unlink(missing_ok=True)
+        for name in ("summary.json", *PAIRED):
+            (target / name).unlink(missing_ok=True)
         for name in ("matches", "kept", "rejected", "twins", "strangers", "skipped"):
             write_table(getattr(self, name), target / f"{name}.csv")
         scores = [pd.DataFrame({"set": name, "logit": values}) for name, values in self.scores.items()]

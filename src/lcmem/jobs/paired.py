@@ -10,6 +10,7 @@ import pandas as pd
 
 from lcmem.detectors.base import Detector
 from lcmem.files import finite, write_json, write_table
+from lcmem.jobs.audit_folder import PAIRED
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.jobs.score import score_listed
@@ -75,9 +76,10 @@ class PairedResult:
     def save(self, folder: Path) -> None:
         """Write ``paired.csv``, ``paired.json`` and, for pictures that could not be read, ``paired-skipped.csv``."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_table(self.pairs, folder / "paired.csv")
-        write_json(self.summary | {"pairs_left_out": self.left_out}, folder / "paired.json")
-        write_table(pd.DataFrame(self.skipped, columns=["path", "reason"]), folder / "paired-skipped.csv")
+        pairs, summary, skipped = (folder / name for name in PAIRED)
+        write_table(self.pairs, pairs)
+        write_json(self.summary | {"pairs_left_out": self.left_out}, summary)
+        write_table(pd.DataFrame(self.skipped, columns=["path", "reason"]), skipped)
 
 
 def paired_rates(scores: np.ndarray, thresholds: Mapping[str, float], *, logits: bool) -> dict[str, Rate]:
