@@ -17,7 +17,7 @@ from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.evaluation.tables import write_csv
 from lcmem.pairs import identity_pairs
 from lcmem.pictures.manifest import Manifest
-from lcmem.stats.bootstrap import Resampling, interval
+from lcmem.stats.bootstrap import Resampling, interval_columns
 from lcmem.stats.roc import Roc
 from lcmem.training.fit import RunOptions
 from lcmem.training.presets import load_recipe
@@ -106,9 +106,8 @@ def with_intervals(logits: np.ndarray, drawn: Resampling) -> dict[str, float]:
     """:func:`classify`, each number with ``_low`` and ``_high``: 95 % intervals over identities."""
     found = classify(logits, drawn.same)
     replicates = [classify(logits, drawn.same, weights) for weights in drawn.weights(drawn.counts)]
-    low, high = interval(np.array([[each[name] for each in replicates] for name in COLUMNS]))
-    ends = {f"{name}_low": float(value) for name, value in zip(COLUMNS, low, strict=True)}
-    return found | ends | {f"{name}_high": float(value) for name, value in zip(COLUMNS, high, strict=True)}
+    drawn_again = np.array([[each[name] for each in replicates] for name in COLUMNS])
+    return interval_columns(COLUMNS, [found[name] for name in COLUMNS], drawn_again)
 
 
 def classify(logits: np.ndarray, same: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:

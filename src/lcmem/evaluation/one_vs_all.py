@@ -21,7 +21,7 @@ from lcmem.evaluation.tables import panels, write_csv, write_figure
 from lcmem.pictures.manifest import Manifest
 from lcmem.report.histogram import draw_histogram
 from lcmem.scan import ScanResult, scan
-from lcmem.stats.bootstrap import draw_counts, interval
+from lcmem.stats.bootstrap import draw_counts, interval_columns
 from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.stats.chance import Chance
 
@@ -161,7 +161,9 @@ def _row(
         matched = {kind: count + int(kinds.get(kind, 0)) for kind, count in matched.items()}
     rejected = np.zeros(len(identities)) if found.different is None else found.different.logits[:, 0] >= threshold
     counts = draw_counts(identities, replicates=REPLICATES, seed=0)
-    low, high = interval(counts @ rejected / np.maximum(counts.sum(1), 1))
+    rejects = interval_columns(
+        ["false_reject_rate"], [rejected.mean()], (counts @ rejected / np.maximum(counts.sum(1), 1))[None]
+    )
     return {
         "dataset": dataset,
         "threshold_rule": rule,
@@ -173,9 +175,7 @@ def _row(
         "recall": matched["same"] / positive if positive else float("nan"),
         "false_positive_rate": matched["different"] / negative if negative else float("nan"),
         "false_rejects": int(rejected.sum()),
-        "false_reject_rate": float(rejected.mean()),
-        "false_reject_rate_low": float(low),
-        "false_reject_rate_high": float(high),
+        **rejects,
         "seconds": seconds,
         "pairs_per_second": found.pairs / seconds,
     }

@@ -237,5 +237,5 @@ class Manifest:
 
 def _counted(table: pd.DataFrame) -> str:
     people = table["identity"][table["identity"] != ""].nunique()
-    of = f" of {people} identities" if people else ""
-    return f"{len(table)} pictures{of}"
+    of = f" of {people} {'identity' if people == 1 else 'identities'}" if people else ""
+    return f"{len(table)} picture{'' if len(table) == 1 else 's'}{of}"

@@ -1,7 +1,7 @@
 """Intervals of the benchmark's numbers: identities, not pairs, are drawn again."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +96,15 @@ class Resampling:
         blocks = [self.counts[start : start + step] for start in range(0, len(self.counts), step)]
         parts = [measure(Roc.of(scores, self.same, self.weights(counts))) for counts in blocks]
         return np.concatenate(parts, axis=1)
+
+
+def interval_columns(names: Sequence[str], point: Iterable[float], replicates: np.ndarray) -> dict[str, float]:
+    """Numbers ``[n]`` by name; as ``_low`` and ``_high`` the intervals of their replicates ``[n, R]``."""
+    low, high = interval(replicates)
+    found: dict[str, float] = {}
+    for name, *values in zip(names, point, low, high, strict=True):
+        found |= {name + end: float(value) for end, value in zip(("", "_low", "_high"), values, strict=True)}
+    return found
 
 
 def interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,12 +15,12 @@ from lcmem.errors import LCMemError
 from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
 from lcmem.evaluation.reid.all_pairs import RATES, count_impostors
 from lcmem.evaluation.reid.report import plot, plot_reliability, write_markdown
-from lcmem.evaluation.reid.task import MIN_IDENTITIES, NOT_EXHAUSTIVE, Outcome, Task, intervals
+from lcmem.evaluation.reid.task import MIN_IDENTITIES, NOT_EXHAUSTIVE, Outcome, Task
 from lcmem.evaluation.tables import write_csv
 from lcmem.files import write_text
 from lcmem.pairs import PROTOCOLS, identity_pairs, read_pairs, split_by_dataset, write_pairs
 from lcmem.pictures.manifest import Manifest
-from lcmem.stats.bootstrap import METRICS
+from lcmem.stats.bootstrap import METRICS, interval_columns
 
 MACRO, MICRO = "macro", "micro"
 
@@ -134,7 +134,7 @@ def _measure(detector: Detector, tasks: list[Task], pictures: BenchmarkPictures,
     ]
     counted = np.flatnonzero(_counted(tasks))
     points = np.mean([outcomes[at].point for at in counted], axis=0)
-    macro = intervals(points, np.mean([outcomes[at].replicates for at in counted], axis=0))
+    macro = interval_columns(METRICS, points, np.mean([outcomes[at].replicates for at in counted], axis=0))
     macro |= {name: float(np.mean([rows[at][name] for at in counted])) for name in ("ece", *NOT_EXHAUSTIVE)}
     macro["n_impostor"] = sum(rows[at]["n_impostor"] for at in counted)
     return [*rows, {"dataset": MACRO} | macro, {"dataset": MICRO} | Outcome.pool(outcomes).numbers()]

@@ -15,7 +15,7 @@ from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.evaluation.reid.all_pairs import CELLS, RATES, Exhaustive, compare_all
 from lcmem.pairs import Pairs
 from lcmem.progress import progress_bar
-from lcmem.stats.bootstrap import METRICS, Resampling, interval, measure
+from lcmem.stats.bootstrap import METRICS, Resampling, interval_columns, measure
 from lcmem.stats.reliability import chance_error, reliability
 from lcmem.stats.roc import Roc, fold_accuracies
 
@@ -153,7 +153,7 @@ class Outcome:
 
     def numbers(self) -> dict[str, Any]:
         """All columns of the table that depend on the scores, and the reliability ``curve`` where scores are logits."""
-        found: dict[str, Any] = intervals(self.point, self.replicates)
+        found: dict[str, Any] = interval_columns(METRICS, self.point, self.replicates)
         found |= {"ece": float("nan"), "ece_chance": float("nan"), "curve": None}
         if self.logits and 0 < self.resampling.same.sum() < len(self.scores):
             stated, same = expit(self.scores), self.resampling.same
@@ -165,12 +165,3 @@ class Outcome:
             found["accuracy"] = float(shares.mean())
             found["accuracy_se"] = float(shares.std(ddof=1) / len(shares) ** 0.5)
         return found
-
-
-def intervals(point: np.ndarray, replicates: np.ndarray) -> dict[str, float]:
-    """The :data:`METRICS` ``[3]`` by name; as ``_low`` and ``_high`` the intervals of their replicates ``[3, R]``."""
-    low, high = interval(replicates)
-    found: dict[str, float] = {}
-    for name, *values in zip(METRICS, point, low, high, strict=True):
-        found |= {name + end: float(value) for end, value in zip(("", "_low", "_high"), values, strict=True)}
-    return found
