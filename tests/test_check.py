@@ -143,9 +143,14 @@ def test_datasets_and_their_identities_are_named(check, save_noise, tmp_path):
 def test_a_damaged_volume_is_one_line(check, tmp_path):
     whole = nibabel.Nifti1Image(np.zeros((20, 20, 30), np.int16), np.eye(4))
     (tmp_path / "set").mkdir()
-    nibabel.save(whole, tmp_path / "set" / "cut.nii")
-    (tmp_path / "set" / "cut.nii").write_bytes((tmp_path / "set" / "cut.nii").read_bytes()[:1000])
+    for name, bytes_left in (("cut.nii", 1000), ("packed.nii.gz", -40)):  # of packed ones only the end of it tells
+        nibabel.save(whole, tmp_path / "set" / name)
+        (tmp_path / "set" / name).write_bytes((tmp_path / "set" / name).read_bytes()[:bytes_left])
+    huge = nibabel.Nifti1Header()
+    huge.set_data_shape((30000, 30000, 30000))
+    (tmp_path / "set" / "huge.nii").write_bytes(huge.binaryblock + bytes(4096))
     (tmp_path / "set" / "photo.jpg").write_bytes(POSTSCRIPT)
     code, page, _ = check(tmp_path / "set")
-    assert code == 1 and "31 unreadable:" in page
-    assert page.count("cut.nii: ") == 1 and "(30 slices)" in page and "photo.jpg: not a readable picture" in page
+    assert code == 1 and "33 unreadable:" in page
+    assert [page.count(f"{name}: ") for name in ("cut.nii", "packed.nii.gz", "huge.nii", "photo.jpg")] == [1] * 4
+    assert page.count("(30 slices)") == 1

@@ -19,13 +19,21 @@ MAX_VOXELS = 2**30
 
 
 def count_slices(path: str) -> int:
-    """How many slices a volume has along its third axis, from its header alone; 1 if it is not a volume of three."""
+    """How many slices a volume has along its third axis, from its header alone; 1 if none of them can be read: it is
+    not a volume of three axes, too large, or cut off."""
     from nibabel.loadsave import load
 
     _be_quiet()
     image: Any = _read_header(path) if split_zip(path)[0] else load(path)
     shape = (*image.shape, 1, 1)
-    return int(shape[2]) if set(shape[3:]) <= {1} else 1
+    voxels = int(np.prod(image.shape, dtype=np.int64))
+    cut = os.path.isfile(path) and path.lower().endswith(".nii") and os.path.getsize(path) < _size(image, voxels)
+    return int(shape[2]) if set(shape[3:]) <= {1} and voxels <= MAX_VOXELS and not cut else 1
+
+
+def _size(image: Any, voxels: int) -> int:
+    """Bytes of a file that is not compressed."""
+    return int(image.dataobj.offset) + voxels * int(image.get_data_dtype().itemsize)
 
 
 @dataclass(frozen=True)
