@@ -1,6 +1,7 @@
 """One frame of a DICOM file, through the grey-scale pipeline of the standard (PS3.3, C.11, and PS3.4, N.2)."""
 
 import io
+import warnings
 import zlib
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ def decode_frame(data: bytes, index: int | None, name: str) -> np.ndarray:
     """
     with extra("medical", f"{name}: DICOM needs pydicom", PictureError):
         from pydicom.pixels import pixel_array
+    warnings.filterwarnings("ignore", module="pydicom")  # what it mends it tells its developers, and names no file
     dataset = _read_header(data, name)
     frame = _choose_frame(int(dataset.get("NumberOfFrames") or 1), index, name)
     pixels = pixel_array(dataset, index=frame)
