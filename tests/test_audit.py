@@ -254,7 +254,7 @@ def test_one_real_picture_has_copies_and_no_strangers(orl, compact, tmp_path):
     result = lcmem.audit(orl.rows([0]), [tmp_path / "copy.jpg", orl.paths[20]], model=compact, workers=0)
     assert result.copies.count == result.memorization.count == 1 and result.calibration.logit == float("inf")
     assert "nobody else to compare with" in result.calibration.explanation
-    alike = Manifest.of([orl.paths[0], str(tmp_path / "copy.jpg")])
+    alike = Manifest.of([orl.paths[0], shutil.copy(orl.paths[0], tmp_path)])
     for nobody_else in (orl.rows([0]), alike):
         with pytest.raises(LCMemError, match="nobody else to compare with: a calibration takes two identities"):
             calibrate_pictures(nobody_else, compact, tmp_path / "c.json", workers=0)

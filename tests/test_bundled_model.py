@@ -11,6 +11,7 @@ import pytest
 
 from lcmem.datasets import read_dataset
 from lcmem.detectors.pixel import NCC
+from lcmem.errors import LCMemWarning
 from lcmem.evaluation.copy.run import benchmark_copy
 from lcmem.evaluation.reid.run import benchmark_reid
 from lcmem.pictures.manifest import Manifest
@@ -43,7 +44,8 @@ def measured(pack, tmp_path_factory):
     anonymous = ~pack.table["dataset"].isin(reid["dataset"])  # of those only copies can be told
     parts = [few_of_each(pack.rows(np.flatnonzero(anonymous & (pack.table["split"] == split))), 40) for split in SPLITS]
     chosen = Manifest(pd.concat([part.table for part in parts], ignore_index=True))
-    benchmark_copy(chosen, DETECTORS, folder, transforms=["stage-2"], cache=folder / "cache")
+    with pytest.warns(LCMemWarning, match="negative pairs of the validation split are few"):
+        benchmark_copy(chosen, DETECTORS, folder, transforms=["stage-2"], cache=folder / "cache")
     both = pd.concat([reid, pd.read_csv(folder / "copy_map.csv")])
     return both[~both["dataset"].isin(["macro", "micro"])]
 

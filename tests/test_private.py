@@ -13,6 +13,8 @@ import lcmem
 from lcmem.cli.app import app
 from lcmem.errors import LCMemError
 from lcmem.jobs import audit as job
+from lcmem.jobs.audit import claim_audit, run_audit
+from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.pictures.manifest import Manifest
 from test_cli_help import all_commands
 
@@ -47,10 +49,13 @@ def save(source, target):
 def audits(sets, compact):
     real = Manifest.read(sets / "reals")
     real = Manifest(real.table.assign(patient=real.table["identity"], site="north"), source=real.source)
-    inputs = (real, sets / "table.csv")
-    options = {"holdout": sets / "holdouts", "model": compact, "workers": 0, "command": "lcmem audit hospital-folder"}
-    opened = lcmem.audit(*inputs, out=sets / "open", **options)
-    return opened, lcmem.audit(*inputs, out=sets / "private", private=True, **options)
+    inputs = {"real": real, "synthetic": sets / "table.csv", "holdout": sets / "holdouts"}
+    found = []
+    for name in ("open", "private"):
+        settings = AuditSettings(compact, workers=0, command="lcmem audit hospital-folder", private=name == "private")
+        with claim_audit(sets / name, inputs, settings):
+            found.append(run_audit(inputs, settings, sets / name))
+    return found
 
 
 def contents(folder):
