@@ -193,9 +193,9 @@ def test_what_is_written_down_is_said(save_noise, tmp_path):
     assert "--identity-column patient would give 12 identities for 24 pictures" in torn.stderr
     assert "those of one person may have come into several splits" in torn.stderr
     whole = lcmem("manifest", "bare.csv", "--identity-column", "patient", "--split", "--out", "whole.csv", cwd=tmp_path)
-    assert not whole.stderr and "test 4 pictures of 2 identities, train 16 pictures of 8 identities" in whole.stdout
+    assert not whole.stderr and "train 16 pictures of 8 identities, val 4 pictures of 2" in whole.stdout
     again = lcmem("manifest", "whole.csv", "--split", "--out", "again.csv", cwd=tmp_path)
-    assert again.returncode == 1 and "has splits already (test 4 pictures" in again.stderr
+    assert again.returncode == 1 and "has splits already (train 16 pictures" in again.stderr
     assert not (tmp_path / "again.csv").exists()
     with pytest.raises(LCMemError, match=r"found: ''\); lcmem manifest --split divides them"):
         Manifest.read(tmp_path / "bare.csv").select(split="train")

@@ -13,7 +13,7 @@ import pandas as pd
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import write_table
 from lcmem.pictures.hints import doubtful_folders, few_people
-from lcmem.pictures.listing import described
+from lcmem.pictures.listing import SPLITS, described
 from lcmem.pictures.medical import expanded
 from lcmem.pictures.paths import split_zip
 from lcmem.pictures.set_depth import with_bits
@@ -145,9 +145,11 @@ class Manifest:
     @property
     def counts(self) -> str:
         """Pictures and identities, of each split where there are any: ``train 46 pictures of 23 identities, …``."""
-        splits = self.table["split"].where(self.table["split"] != "", "no split")
-        parts = {"": self.table} if (self.table["split"] == "").all() else dict(tuple(self.table.groupby(splits)))
-        return ", ".join(f"{name} {_counted(part)}".strip() for name, part in parts.items())
+        if (self.table["split"] == "").all():
+            return _counted(self.table)
+        parts = dict(tuple(self.table.groupby("split")))
+        order = [name for name in (*SPLITS, *sorted(parts.keys() - {*SPLITS})) if name in parts]
+        return ", ".join(f"{name or 'no split'} {_counted(parts[name])}" for name in order)
 
     def below(self, text: str) -> str:
         """A text, such as why a picture cannot be used, with paths below the set's root instead of whole ones."""
