@@ -10,6 +10,9 @@ from lcmem.pictures.content import content_table
 from lcmem.pictures.manifest import Manifest
 from lcmem.store import Encoded, Filled, fill
 
+FOLLOWED = 0.5
+"""Share of an atlas's pictures that must be among others elsewhere, or these are another set."""
+
 
 def encoded(detector: Detector, workers: int | None = None) -> Callable[[list[str]], Iterable[Encoded]]:
     """How a model makes the features of paths, in this process, as :func:`lcmem.store.fill` wants it.
@@ -63,8 +66,8 @@ def fill_atlas(
         keep_missing: Whether pictures that are not in the manifest stay, to put several sets into one atlas.
 
     Raises:
-        LCMemError: Another model's atlas, one of which no picture would stay, or none of the pictures can be read; the
-            atlas stays what it was.
+        LCMemError: Another model's atlas, one of other pictures, or none of the pictures can be read; the atlas stays
+            what it was.
     """
     atlas.check(detector)
     keys = None if keep_missing else _followed(atlas, manifest)
@@ -80,17 +83,18 @@ def fill_atlas(
 
 
 def _followed(atlas: Atlas, manifest: Manifest) -> list[str] | None:
-    """Content hashes of the pictures, where these were needed to see that the atlas holds some of them.
+    """Content hashes of the pictures, where these were needed to see that they are those of the atlas, moved.
 
     Raises:
-        LCMemError: It holds others and none of these: another folder was meant.
+        LCMemError: They are others: none has a path, and few have the content of a picture in it.
     """
     if not len(atlas) or atlas.table["path"].isin(manifest.paths).any():
         return None
     contents = content_table(manifest.paths, {})["sha256"]
-    if not atlas.table["sha256"].isin(contents[contents != ""]).any():
+    moved = int(atlas.table["sha256"].isin(contents[contents != ""]).sum())
+    if moved < FOLLOWED * len(atlas):
         raise LCMemError(
-            f"{atlas.folder}: holds {len(atlas)} other pictures, and none of these; choose another folder with --out, "
-            "add these to it with --keep-missing, or delete it"
+            f"{atlas.folder}: holds other pictures than these ({moved} of its {len(atlas)} are among them); choose "
+            "another folder with --out, add these to it with --keep-missing, or delete it"
         )
     return list(contents)
