@@ -219,14 +219,21 @@ def test_killed_or_failing_it_goes_on_to_the_same_result(privacy, real, safe, tm
     assert len(run(failing).tries) == len(fresh.tries), "a finished run draws nothing"
 
 
-def test_more_samples_and_more_tries_of_the_same_run(privacy, real, safe, tmp_path):
-    """Only what is new is drawn, and all of it is as if it had been asked for at once."""
-    drawn = []
-    draw = drawer(real, safe, lambda number, attempt: attempt <= number % 3)
+def noting(draw, drawn):
+    """A sampler that writes down the numbers of what it draws."""
 
     def noted(numbers, seeds):
         drawn.extend(map(int, numbers))
         return draw(numbers, seeds)
+
+    return noted
+
+
+def test_more_samples_and_more_tries_of_the_same_run(privacy, real, safe, tmp_path):
+    """Only what is new is drawn, and all of it is as if it had been asked for at once."""
+    drawn = []
+    draw = drawer(real, safe, lambda number, attempt: attempt <= number % 3)
+    noted = noting(draw, drawn)
 
     def run(sampler=noted, out=tmp_path / "run", **changes):
         asked = {"count": 6, "max_tries": 2, "against": real.paths[:6]} | changes
@@ -248,11 +255,7 @@ def test_a_picture_that_was_deleted_is_drawn_again(privacy, real, safe, tmp_path
     drawn = []
     draw = drawer(real, safe, lambda number, attempt: attempt <= number % 3)
 
-    def noted(numbers, seeds):
-        drawn.extend(map(int, numbers))
-        return draw(numbers, seeds)
-
-    run = partial(generate_private, noted, privacy, 6, max_tries=4, out=tmp_path)
+    run = partial(generate_private, noting(draw, drawn), privacy, 6, max_tries=4, out=tmp_path)
     before = run()
     pictures = {number: picture_of(path) for number, path in before.kept.items()}
     before.kept[2].unlink()

@@ -143,7 +143,7 @@ def audit(
     elif not quiet:
         _print_text(result, pairs, decision, out)
     elif decision is not None and decision.code:
-        typer.secho(f"{decision.outcome}: {decision.reason}", fg="red", err=True)
+        typer.secho(str(decision), fg="red", err=True)
     if decision is not None:
         raise typer.Exit(decision.code)
 
@@ -155,7 +155,7 @@ def _print_text(result: "AuditResult", pairs: "PairedResult | None", decision: "
     for line in pairs.lines if pairs else ():
         typer.echo(line)
     if decision is not None:
-        typer.secho(f"{decision.outcome}: {decision.reason}", fg="green" if decision.code == 0 else "red")
+        typer.secho(str(decision), fg="green" if decision.code == 0 else "red")
     typer.echo(f"report: {out / 'index.html'}")
 
 

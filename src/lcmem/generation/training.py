@@ -22,6 +22,7 @@ from lcmem.generation.settings import Generator
 from lcmem.latents import LatentStore
 from lcmem.training.callbacks import read_metrics
 from lcmem.training.fit import RunOptions, fit_resumable
+from lcmem.training.start import precision_for
 
 LATEST, FINISHED = "latest.ckpt", "generator.safetensors"
 
@@ -160,7 +161,7 @@ def _fit(
         folder / LATEST,
         folder / "logs",
         where,
-        precision=settings.precision,
+        precision=precision_for(settings.precision, where.device),
         callbacks=[_Looks(folder, settings.look_every, draw)],
         use_distributed_sampler=False,
         max_epochs=1,

@@ -27,6 +27,9 @@ class Decision:
     outcome: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.reason}"
+
     @property
     def code(self) -> int:
         """The exit code."""

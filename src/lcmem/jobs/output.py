@@ -163,7 +163,8 @@ def _made(target: Path) -> dict[str, dict[str, str]]:
 
 
 def _results(target: Path) -> list[str]:
-    """What lies in a folder of results, but for the features that a command left that failed: any may use them."""
+    """What lies in a folder of results, but for the features, and a benchmark's cache, that a command left that failed:
+    any may use them."""
     ours = {"features": target / "features" / "features.json", "cache": target / MARK}
     return [name for name in _held(target) if name not in ours or not ours[name].is_file()]
 

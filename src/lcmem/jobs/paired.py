@@ -74,7 +74,7 @@ class PairedResult:
         return lines
 
     def save(self, folder: Path) -> None:
-        """Write ``paired.csv``, ``paired.json`` and, for pictures that could not be read, ``paired-skipped.csv``."""
+        """Write ``paired.csv``, ``paired.json``, and ``paired-skipped.csv`` with the pictures that cannot be read."""
         folder.mkdir(parents=True, exist_ok=True)
         pairs, summary, skipped = (folder / name for name in PAIRED)
         write_table(self.pairs, pairs)

@@ -3,6 +3,7 @@
 import io
 import warnings
 import zlib
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +42,7 @@ def decode_frame(data: bytes, index: int | None, name: str) -> np.ndarray:
     """
     with extra("medical", f"{name}: DICOM needs pydicom", PictureError):
         from pydicom.pixels import pixel_array
-    warnings.filterwarnings("ignore", module="pydicom")  # what it mends it tells its developers, and names no file
+    _be_quiet()
     dataset = _read_header(data, name)
     frame = _choose_frame(int(dataset.get("NumberOfFrames") or 1), index, name)
     pixels = pixel_array(dataset, index=frame)
@@ -53,6 +54,12 @@ def decode_frame(data: bytes, index: int | None, name: str) -> np.ndarray:
     grey = _through_window(pixels, _with_frame_values(dataset, frame), padding)
     grey = 1 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey
     return np.where(padding, np.float32(0), grey)
+
+
+@cache  # a filter that is set anew makes every other warning be shown anew
+def _be_quiet() -> None:
+    """What pydicom mends in a file, it tells its developers, and names no file."""
+    warnings.filterwarnings("ignore", module="pydicom")
 
 
 def _read_header(data: bytes, name: str) -> "Dataset":

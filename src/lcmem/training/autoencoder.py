@@ -184,7 +184,7 @@ def _train(manifest: Manifest, folder: Path, recipe: AutoencoderRecipe, options:
         folder / "resume" / "latest.ckpt",
         folder / "logs",
         options,
-        precision=recipe.precision,
+        precision=precision,
         max_epochs=1,
         max_steps=recipe.steps,
         limit_train_batches=recipe.steps,

@@ -21,7 +21,6 @@ from lcmem.progress import check_stop
 from lcmem.training.batches import Batch, PairBatches
 from lcmem.training.callbacks import LatestCheckpoint, LearningCurves
 from lcmem.training.module import StageTraining
-from lcmem.training.recipe import Precision
 from lcmem.training.sampler import PairSampler
 from lcmem.training.start import precision_for
 
@@ -77,7 +76,6 @@ def fit_resumable(
     logs: Path,
     options: RunOptions,
     *,
-    precision: Precision,
     board: bool = False,
     callbacks: Sequence[L.Callback] = (),
     **settings: Any,
@@ -90,7 +88,6 @@ def fit_resumable(
         latest: The file of that state.
         logs: Folder of the logs, for :func:`lcmem.training.callbacks.read_metrics`.
         options: Where, and how often the state is written.
-        precision: As of :func:`lcmem.training.start.precision_for`.
         board: Whether TensorBoard gets logs, too.
         callbacks: Beside the one that writes it.
         **settings: Of :class:`lightning.Trainer`.
@@ -101,7 +98,6 @@ def fit_resumable(
     version, kinds = len([*logs.glob("version_*")]), [CSVLogger, *([TensorBoardLogger] if board else [])]
     trainer = L.Trainer(
         **options.placed,
-        precision=precision_for(precision, options.device),
         logger=[kind(logs.parent, logs.name, version=version) for kind in kinds],
         gradient_clip_val=1.0,
         callbacks=[*callbacks, LatestCheckpoint(latest, options.checkpoint_every)],
@@ -193,7 +189,7 @@ def fit(
         resume / "latest.ckpt",
         folder / "logs" / f"stage{number}",
         options,
-        precision=module.recipe.precision,
+        precision=precision,
         board=True,
         callbacks=[
             EarlyStopping("val_score", mode="max", patience=module.stage.patience),
