@@ -5,10 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import lcmem
-from lcmem.cli.app import app
+from commands import lcmem as lcmem_command
 from lcmem.errors import LCMemError
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.thresholds import calibrate_thresholds, read_thresholds
@@ -20,7 +19,6 @@ from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.features import data_fingerprint, extract_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.chance import Chance
-from test_cli_help import all_commands
 
 pytestmark = pytest.mark.usefixtures("looks_once")
 
@@ -35,14 +33,13 @@ def real(orl):
 @pytest.fixture(scope="module")
 def place(real, weights, tmp_path_factory):
     """Written by the command line."""
-    assert [*all_commands()]
     folder = tmp_path_factory.mktemp("calibration")
     real.write(folder / "real.csv")
     out = folder / "calibration.json"
-    line = ["calibrate", str(folder / "real.csv"), "--model", weights, "--rate", "0.1", "--out", str(out)]
-    done = CliRunner().invoke(app, [*line, "--workers", "0"])
-    assert done.exit_code == 0, done.output
-    assert "with 95% confidence not more than" in done.output and "takes 19" in done.output
+    options = ["--model", weights, "--rate", 0.1, "--workers", 0]
+    done = lcmem_command("calibrate", folder / "real.csv", *options, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "with 95% confidence not more than" in done.stdout and "takes 19" in done.stdout + done.stderr
     return out
 
 

@@ -8,25 +8,17 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 import lcmem
+from commands import lcmem as lcmem_command
 from lcmem.atlas import Atlas
-from lcmem.cli import atlas as atlas_command
-from lcmem.cli import duplicates, index, scan, search  # noqa: F401  (they register with the application)
-from lcmem.cli.app import app
-from lcmem.errors import LCMemError, PictureError
 from lcmem.matching.features import FeatureSet
-
-assert atlas_command
 
 
 def run(*arguments, code=0):
-    done = CliRunner().invoke(app, list(map(str, arguments)))
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == code, done.output
-    return done.output
+    done = lcmem_command(*arguments)
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +58,7 @@ def test_index_again_encodes_only_what_is_new(folder, atlas, faces, tmp_path):
 def test_without_ray_its_option_says_what_to_install(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     for command in (("index", folder), ("scan", folder)):
-        with pytest.raises(LCMemError, match=r"pip install 'lcmem\[ray\]'"):
-            run(*command, "--out", tmp_path / command[0], "--ray", 2)
+        assert "pip install 'lcmem[ray]'" in run(*command, "--out", tmp_path / command[0], "--ray", 2, code=1)
 
 
 def test_search_finds_the_picture_itself_then_the_person(folder, atlas, bundled):
@@ -91,10 +82,8 @@ def test_search_finds_the_picture_itself_then_the_person(folder, atlas, bundled)
 
 
 def test_search_refuses_what_cannot_be(folder, atlas, tmp_path):
-    with pytest.raises(PictureError, match=r"broken\.png"):
-        run("search", atlas, folder / "s1" / "broken.png")
-    with pytest.raises(LCMemError, match="not an atlas"):
-        run("search", folder, folder / "s3" / "2.pgm")
+    assert "broken.png" in run("search", atlas, folder / "s1" / "broken.png", code=1)
+    assert "not an atlas" in run("search", folder, folder / "s3" / "2.pgm", code=1)
 
 
 def test_an_atlas_is_read_where_it_lies(atlas, faces, tmp_path, bundled, monkeypatch):
@@ -156,10 +145,9 @@ def test_duplicates_of_pictures_and_of_an_atlas_are_the_same(folder, atlas, tmp_
 
 
 def test_identities_of_an_atlas_are_its_own(atlas, tmp_path):
-    with pytest.raises(LCMemError, match="give these options to lcmem index"):
-        run("duplicates", atlas, "--no-identities", "--out", tmp_path / "d.csv")
-    with pytest.raises(LCMemError, match="a probability"):
-        run("duplicates", atlas, "--threshold", 3, "--out", tmp_path / "d.csv")
+    line = ["duplicates", atlas, "--out", tmp_path / "d.csv"]
+    assert "give these options to lcmem index" in run(*line, "--no-identities", code=1)
+    assert "a probability" in run(*line, "--threshold", 3, code=1)
 
 
 def test_verify_merge_and_remove(folder, atlas, faces, tmp_path):
@@ -170,8 +158,7 @@ def test_verify_merge_and_remove(folder, atlas, faces, tmp_path):
     assert "25 pictures" in run("atlas", "merge", copy, other)
     assert "3 removed, 22 left" in run("atlas", "remove", copy, folder / "s2")
     assert "1 removed, 21 left" in run("atlas", "remove", copy, folder / "s1" / "1.pgm")
-    with pytest.raises(LCMemError, match="holds none of"):
-        run("atlas", "remove", copy, folder / "s2")
+    assert "holds none of" in run("atlas", "remove", copy, folder / "s2", code=1)
     shard = next(copy.rglob("*.rows"))
     shard.write_bytes(shard.read_bytes()[:5000])
     assert f"{shard}: damaged" in run("atlas", "verify", copy, code=1)

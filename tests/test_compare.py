@@ -6,21 +6,13 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from lcmem.cli.app import app
+from commands import lcmem
 from lcmem.jobs.pair import compare_pair, measure_scale
 from lcmem.jobs.strangers import SHARES, measure_strangers, usual_share
 from lcmem.matching.features import extract_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
-from test_cli_help import all_commands
-
-assert [*all_commands()]
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, ["compare", *map(str, arguments)])
 
 
 def test_identical_files_are_called_identical(faces, tmp_path):
@@ -28,16 +20,16 @@ def test_identical_files_are_called_identical(faces, tmp_path):
     with Image.open(copy) as picture:
         picture.save(tmp_path / "again.png")
     for other in (copy, tmp_path / "again.png"):
-        done = run(faces / "s1" / "1.pgm", other, "--threshold", 0.9999, "--exit-code")
-        assert done.exit_code == 0 and done.output.startswith("identical"), "whatever the threshold"
+        done = lcmem("compare", faces / "s1" / "1.pgm", other, "--threshold", 0.9999, "--exit-code")
+        assert done.returncode == 0 and done.stdout.startswith("identical"), "whatever the threshold"
 
 
 def test_the_default_says_where_it_comes_from(faces):
-    done = run(faces / "s1" / "1.pgm", faces / "s2" / "1.pgm")
-    assert done.exit_code == 0
-    assert "threshold: p 0.5000" in done.output and "the paper's" in done.output and "--against" in done.output
-    assert re.search(r"a picture with itself reaches p (0\.9|1\.0)", done.output)
-    assert len(re.findall(r"of pairs of different people lie above it", done.output)) == 2, "of threshold and score"
+    done = lcmem("compare", faces / "s1" / "1.pgm", faces / "s2" / "1.pgm")
+    assert done.returncode == 0
+    assert "threshold: p 0.5000" in done.stdout and "the paper's" in done.stdout and "--against" in done.stdout
+    assert re.search(r"a picture with itself reaches p (0\.9|1\.0)", done.stdout)
+    assert len(re.findall(r"of pairs of different people lie above it", done.stdout)) == 2, "of threshold and score"
 
 
 @pytest.mark.parametrize(("other", "code"), [("copy.jpg", 0), ("s2.pgm", 3)])
@@ -46,10 +38,10 @@ def test_a_threshold_measured_on_pictures_like_these(faces, people, weights, tmp
     Image.open(faces / "s1" / "1.pgm").save(tmp_path / "copy.jpg", quality=60)
     shutil.copy(faces / "s2" / "1.pgm", tmp_path / "s2.pgm")
     options = ["--against", tmp_path / "set.csv", "--exit-code", "--workers", 0, "--model", weights]
-    done = run(faces / "s1" / "1.pgm", tmp_path / other, *options)
-    assert done.exit_code == code, done.output
-    assert re.search(r"at most 1% of 4,500 pairs of different identities reach it", done.output)
-    assert re.search(r"scale: [0-9.]+% of these pairs lie above p 0\.5", done.output)
+    done = lcmem("compare", faces / "s1" / "1.pgm", tmp_path / other, *options)
+    assert done.returncode == code, done.stderr
+    assert re.search(r"at most 1% of 4,500 pairs of different identities reach it", done.stdout)
+    assert re.search(r"scale: [0-9.]+% of these pairs lie above p 0\.5", done.stdout)
 
 
 def test_the_scale_is_that_of_all_pairs(people, compact):
@@ -98,17 +90,17 @@ def test_a_card_says_how_many_strangers_lie_above_a_score(people, compact, monke
 
 def test_a_turned_picture_is_the_same_picture(faces, tmp_path):
     Image.open(faces / "s1" / "1.pgm").transpose(Image.Transpose.ROTATE_180).save(tmp_path / "turned.jpg", quality=80)
-    done = run(faces / "s1" / "1.pgm", tmp_path / "turned.jpg", "--threshold", 0.9999, "--exit-code")
-    assert done.exit_code == 0 and done.output.startswith("match: the same picture"), done.output
-    other = run(faces / "s1" / "2.pgm", tmp_path / "turned.jpg", "--threshold", 0.9999, "--exit-code")
-    assert other.exit_code == 3 and other.output.startswith("no match"), "another photo of the same person is not"
+    done = lcmem("compare", faces / "s1" / "1.pgm", tmp_path / "turned.jpg", "--threshold", 0.9999, "--exit-code")
+    assert done.returncode == 0 and done.stdout.startswith("match: the same picture"), done.stdout
+    other = lcmem("compare", faces / "s1" / "2.pgm", tmp_path / "turned.jpg", "--threshold", 0.9999, "--exit-code")
+    assert other.returncode == 3 and other.stdout.startswith("no match"), "another photo of the same person is not"
 
 
 def test_a_detector_without_probabilities(faces):
     a, b = faces / "s1" / "1.pgm", faces / "s1" / "2.pgm"
-    undecided = run(a, b, "--model", "mse", "--exit-code")
-    assert undecided.exit_code == 4 and undecided.output.startswith("undecided") and "--threshold" in undecided.output
-    assert run(a, b, "--model", "mse", "--threshold", -1, "--exit-code").exit_code == 0
+    undecided = lcmem("compare", a, b, "--model", "mse", "--exit-code")
+    assert undecided.returncode == 4 and undecided.stdout.startswith("undecided") and "--threshold" in undecided.stdout
+    assert lcmem("compare", a, b, "--model", "mse", "--threshold", -1, "--exit-code").returncode == 0
 
 
 def test_from_python(faces, compact):

@@ -14,10 +14,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 from torchvision import transforms
-from typer.testing import CliRunner
 
-from lcmem.cli import detectors  # noqa: F401
-from lcmem.cli.app import app
+from commands import lcmem as lcmem_command
 from lcmem.detectors import foundation, module, registry
 from lcmem.detectors.base import Detector, pad_to_square
 from lcmem.detectors.entry import Options
@@ -337,7 +335,7 @@ def test_pictures_keep_their_proportions_where_a_detector_wants_that(rng, tmp_pa
 
 
 def test_every_detector_is_listed_and_described():
-    shown = CliRunner().invoke(app, ["detectors"]).output
+    shown = lcmem_command("detectors").stdout
     text = (Path(__file__).parents[1] / "docs" / "detectors.md").read_text(encoding="utf-8")
     for name, entry in REGISTRY.items():
         assert f"{name}: {entry.source} ({entry.licence})" in shown

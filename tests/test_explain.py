@@ -6,15 +6,11 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_sample_images
-from typer.testing import CliRunner
 
-from lcmem.cli.app import app
+from commands import lcmem
 from lcmem.detectors.base import CosineDetector
 from lcmem.errors import PictureError
 from lcmem.jobs.explain import FAINT, explain, explain_matches, hiding_windows
-from test_cli_help import all_commands
-
-assert [*all_commands()]
 
 
 class Pixels(CosineDetector):
@@ -127,18 +123,14 @@ def test_windows_cover_every_pixel_and_hide_a_sixteenth(side):
     assert torch.isfinite(windows).all()
 
 
-def run(*arguments):
-    return CliRunner().invoke(app, ["compare", *map(str, arguments)])
-
-
 def test_the_command_draws_pictures_maps_and_verdict(faces, weights, tmp_path):
     named = tmp_path / "$x_{猫 and a name that is far too long to stand above a picture.png"
     face(faces, 1, 2).save(named)
     words = faces / "s1" / "1.pgm", named, "--model", weights
-    plain = run(*words)
-    done = run(*words, "--explain", tmp_path / "new" / "why.png")
-    assert done.exit_code == 0 and done.output.startswith(plain.output), done.output
-    assert done.output.splitlines()[-1].endswith("why.png")
+    plain = lcmem("compare", *words)
+    done = lcmem("compare", *words, "--explain", tmp_path / "new" / "why.png")
+    assert done.returncode == 0 and done.stdout.startswith(plain.stdout), done.stderr
+    assert done.stdout.splitlines()[-1].endswith("why.png")
     with Image.open(tmp_path / "new" / "why.png") as drawn:
         levels = np.asarray(drawn.convert("RGB")).astype(int)
     lower = levels[len(levels) // 2 : len(levels) * 5 // 6]
@@ -151,12 +143,12 @@ def test_bad_input_is_named_and_leaves_nothing(faces, compact, tmp_path):
     face(faces, 1, 1).save(a)
     before = a.read_bytes()
     for out, message in ((a, "would be lost"), (tmp_path / "why.pdf", "name a .png file"), (tmp_path, "--explain")):
-        done = run(a, faces / "s2" / "1.pgm", "--explain", out)
-        assert done.exit_code and message in " ".join(str(done.exception).split())
+        done = lcmem("compare", a, faces / "s2" / "1.pgm", "--explain", out)
+        assert done.returncode and message in " ".join(done.stderr.split())
     assert a.read_bytes() == before
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
-    assert "broken.png" in str(run(a, broken, "--explain", tmp_path / "why.png").exception)
+    assert "broken.png" in lcmem("compare", a, broken, "--explain", tmp_path / "why.png").stderr
     with pytest.raises(PictureError, match="broken"):
         explain(compact, a, broken)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "broken.png"]

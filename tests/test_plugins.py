@@ -6,11 +6,9 @@ import zipfile
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 import lcmem
-from lcmem.cli import COMMANDS
-from lcmem.cli.app import app
+from commands import lcmem as lcmem_command
 from lcmem.datasets import read_dataset
 from lcmem.errors import LCMemError
 from lcmem.pictures.manifest import Manifest
@@ -78,17 +76,11 @@ def with_plugin(site, monkeypatch):
     monkeypatch.syspath_prepend(str(site))
 
 
-def run(*words):
-    for name in COMMANDS:
-        __import__(f"lcmem.cli.{name}")
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
 def test_detectors(save_noise):
     detector = lcmem.load_detector("my-grey")
     a, b = save_noise("a.png"), save_noise("b.png")
     assert detector.name == "grey on cpu" and detector.score(a, a) > 0.99 > detector.score(a, b)
-    listed = run("detectors").output
+    listed = lcmem_command("detectors").stdout
     assert "my-grey: tiny-plugin, tiny_plugin:Grey" in listed and "compact: tiny-plugin" not in listed
     for name in ("wrong", "gone"):
         with pytest.raises(LCMemError, match=f"{name}: .* cannot be loaded"):
@@ -100,8 +92,10 @@ def test_encoders(save_noise, tmp_path):
     assert encoder.encode(torch.rand(2, 3, 8, 8)).shape == (2, 3, 4, 4)
     assert encoder.card.source == "my-halves", "where a checkpoint that was trained on its latents finds it again"
     save_noise("set/a.png")
-    done = run("encode", tmp_path / "set", "--encoder", "my-halves", "--size", 32, "--out", tmp_path / "latents")
-    assert done.exit_code == 0, done.output
+    done = lcmem_command(
+        "encode", tmp_path / "set", "--encoder", "my-halves", "--size", 32, "--out", tmp_path / "latents"
+    )
+    assert done.returncode == 0, done.stderr
     with pytest.raises(LCMemError, match="odd: tiny_plugin:Grey cannot be loaded"):
         lcmem.load_encoder("odd")
 
@@ -109,10 +103,10 @@ def test_encoders(save_noise, tmp_path):
 def test_datasets(save_noise, tmp_path):
     save_noise("set/xrays/p1/1.png"), save_noise("set/xrays/p2/1.png")
     assert read_dataset("my-hospital", tmp_path / "set").table["identity"].tolist() == ["p1", "p2"]
-    done = run("manifest", tmp_path / "set", "--layout", "my-hospital", "--out", tmp_path / "m.csv")
-    assert done.exit_code == 0 and len(Manifest.read(tmp_path / "m.csv")) == 2
-    listed = run("datasets")
-    assert "my-hospital: https://example.org" in listed.output and listed.output.count("celeba: https") == 1
-    assert "lost: no.such:thing cannot be loaded" in listed.output and listed.exit_code == 0
+    done = lcmem_command("manifest", tmp_path / "set", "--layout", "my-hospital", "--out", tmp_path / "m.csv")
+    assert done.returncode == 0 and len(Manifest.read(tmp_path / "m.csv")) == 2
+    listed = lcmem_command("datasets")
+    assert "my-hospital: https://example.org" in listed.stdout and listed.stdout.count("celeba: https") == 1
+    assert "lost: no.such:thing cannot be loaded" in listed.stderr and listed.returncode == 0
     with pytest.raises(LCMemError, match=r"known: celeba.*my-hospital"):
         read_dataset("elsewhere", tmp_path)

@@ -13,10 +13,10 @@ from made_audits import made_audit
 MOUNTED = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" || exit 77; HOME="$1" exec "$2" -c "$3"'
 SCRIPT = """
 from pathlib import Path
-from typer.testing import CliRunner
+from commands import lcmem
 from lcmem.errors import LCMemError
 from lcmem.jobs.gallery import Gallery
-from test_output import app, refused
+from test_output import refused
 for out in ('ro/new', 'ro/empty'):
     print(refused(['audit', 'ro/sets/real', 'ro/sets/synthetic', '--out', out]))
 print(refused(['index', 'ro/sets/real', '--out', 'ro/atlas']))
@@ -27,8 +27,8 @@ try:
 except LCMemError as error:
     print(error)
 print('marked', gallery.marks)
-done = CliRunner().invoke(app, ['audit', 'ro/sets/real', 'ro/sets/synthetic', '--model', 'phash', '--out', 'out'])
-print('audit', done.exit_code, Path('out/index.html').is_file())
+done = lcmem('audit', 'ro/sets/real', 'ro/sets/synthetic', '--model', 'phash', '--out', 'out')
+print('audit', done.returncode, Path('out/index.html').is_file())
 """
 
 

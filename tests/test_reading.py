@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lcmem.cli import main
+from commands import lcmem
 
 COMMANDS = {
     "audit": ["audit", "{table}", "{table}"],
@@ -25,20 +25,6 @@ COMMANDS = {
 
 
 @pytest.fixture
-def lcmem(monkeypatch, capsys):
-    """Run a command; exit code, output, and remarks on standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["lcmem", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        said = capsys.readouterr()
-        return stop.value.code or 0, said.out, said.err
-
-    return run
-
-
-@pytest.fixture
 def elsewhere(tmp_path, orl):
     """A table, and the folder of 16 faces that its paths start at; the last one is cut off."""
     for number, path in enumerate(orl.paths[:16]):
@@ -55,30 +41,30 @@ def elsewhere(tmp_path, orl):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_one_message_where_the_pictures_are_not_there(lcmem, elsewhere, tmp_path, command, monkeypatch):
+def test_one_message_where_the_pictures_are_not_there(elsewhere, tmp_path, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = [each.format(table=elsewhere[0], out="x") for each in COMMANDS[command]]
-    code, _, said = lcmem(*arguments)
-    remarks = [line for line in said.splitlines() if "same pictures" not in line]
-    assert code == 1 and len(remarks) == 1, said
-    assert "none of the 16 listed pictures is there" in said and "--root FOLDER" in said
+    done = lcmem(*arguments)
+    remarks = [line for line in done.stderr.splitlines() if "same pictures" not in line]
+    assert done.returncode == 1 and len(remarks) == 1, done.stderr
+    assert "none of the 16 listed pictures is there" in done.stderr and "--root FOLDER" in done.stderr
     (tmp_path / "nowhere").mkdir()
-    code, _, said = lcmem(*arguments, "--root", tmp_path / "nowhere")
-    assert code == 1 and f"for example {tmp_path}/nowhere/0.png" in said, "the option is taken"
+    done = lcmem(*arguments, "--root", tmp_path / "nowhere")
+    assert done.returncode == 1 and f"for example {tmp_path}/nowhere/0.png" in done.stderr, "the option is taken"
 
 
-def test_an_audit_with_a_root(lcmem, elsewhere, weights, tmp_path):
+def test_an_audit_with_a_root(elsewhere, weights, tmp_path):
     table, root = elsewhere
     words = ["audit", table, table, "--root", root, "--identity-column", "patient", "--model", weights]
-    code, _, said = lcmem(*words, "--out", tmp_path / "o")
-    assert code == 0, said
+    done = lcmem(*words, "--out", tmp_path / "o")
+    assert done.returncode == 0, done.stderr
     skipped = pd.read_csv(tmp_path / "o" / "skipped.csv")
     assert list(skipped["set"]) == ["real", "synthetic"]
     assert all(reason.startswith("15.png: not a readable picture") for reason in skipped["reason"]), skipped
     assert set(pd.read_csv(tmp_path / "o" / "matches.csv")["identity"]) <= {f"p{k}" for k in range(8)}
 
 
-def test_sixteen_bit_pictures_against_their_eight_bit_twins(lcmem, orl, weights, tmp_path):
+def test_sixteen_bit_pictures_against_their_eight_bit_twins(orl, weights, tmp_path):
     """Alone, the dim real ones would be taken for 12 bits: they would look as if exposed sixteen times as long."""
     for name in ("real", "synthetic"):
         (tmp_path / name).mkdir()
@@ -88,7 +74,7 @@ def test_sixteen_bit_pictures_against_their_eight_bit_twins(lcmem, orl, weights,
         if number % 3 == 0:
             Image.fromarray((levels >> 8).astype(np.uint8)).save(tmp_path / "synthetic" / f"{number}.png")
     sets = tmp_path / "real", tmp_path / "synthetic"
-    code, _, said = lcmem("audit", *sets, "--model", weights, "--out", tmp_path / "o")
-    assert code == 0 and "read as 16 bits" in said
+    done = lcmem("audit", *sets, "--model", weights, "--out", tmp_path / "o")
+    assert done.returncode == 0 and "read as 16 bits" in done.stderr
     best = pd.read_csv(tmp_path / "o" / "matches.csv").query("rank == 1")
     assert (best["synthetic"].str.extract(r"(\d+)\.png")[0] == best["real"].str.extract(r"(\d+)\.png")[0]).all()

@@ -8,17 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from lcmem.cli import main
+from commands import lcmem
 
 TOLERANCE = 1e-5
-
-
-def run(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr("sys.argv", ["lcmem", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    output = capsys.readouterr()
-    return stop.value.code or 0, output.out, output.err
 
 
 @pytest.fixture
@@ -68,13 +60,13 @@ def test_a_picture_is_closest_to_itself_and_scores_are_symmetric(bundled, pictur
     assert bundled.score(pictures[1], pictures[0]) == pytest.approx(others[0].item(), abs=TOLERANCE)
 
 
-def test_score_compare_and_python_agree(monkeypatch, capsys, tmp_path, bundled, pictures):
+def test_score_compare_and_python_agree(tmp_path, bundled, pictures):
     rows = [(pictures[0], b, f"note {k}") for k, b in enumerate(pictures[1:6])]
     with open(tmp_path / "pairs.csv", "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerows([("path_a", "path_b", "note"), *rows, (pictures[0], "absent.png", "bad")])
-    code, out, err = run(monkeypatch, capsys, "score", tmp_path / "pairs.csv", "--workers", "0")
-    assert code == 0 and "5 pairs scored" in out and "absent.png" in err
+    done = lcmem("score", tmp_path / "pairs.csv", "--workers", "0")
+    assert done.returncode == 0 and "5 pairs scored" in done.stdout and "absent.png" in done.stderr
     with open(tmp_path / "pairs.scored.csv", newline="") as file:
         scored = list(csv.DictReader(file))
     assert [row["note"] for row in scored] == [*(row[2] for row in rows), "bad"]
@@ -83,23 +75,25 @@ def test_score_compare_and_python_agree(monkeypatch, capsys, tmp_path, bundled, 
         logit = float(row["logit"])
         assert logit == pytest.approx(bundled.score(row["path_a"], row["path_b"]), abs=TOLERANCE)
         assert float(row["probability"]) == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-9)
-        code, out, _ = run(monkeypatch, capsys, "compare", row["path_a"], row["path_b"])
-        assert code == 0 and float(re.search(r"logit (\S+)", out).group(1)) == pytest.approx(logit, abs=TOLERANCE)
+        done = lcmem("compare", row["path_a"], row["path_b"])
+        assert done.returncode == 0 and float(re.search(r"logit (\S+)", done.stdout).group(1)) == pytest.approx(
+            logit, abs=TOLERANCE
+        )
 
 
-def test_missing_column(monkeypatch, capsys, tmp_path):
+def test_missing_column(tmp_path):
     (tmp_path / "pairs.csv").write_text("left,path_b\na.png,b.png\n")
-    code, _, err = run(monkeypatch, capsys, "score", tmp_path / "pairs.csv")
-    assert code == 1 and "no column 'path_a'" in err and "pairs.csv" in err
+    done = lcmem("score", tmp_path / "pairs.csv")
+    assert done.returncode == 1 and "no column 'path_a'" in done.stderr and "pairs.csv" in done.stderr
 
 
-def test_unreadable_picture(monkeypatch, capsys, tmp_path):
+def test_unreadable_picture(tmp_path):
     (tmp_path / "a.png").write_text("text")
-    code, _, err = run(monkeypatch, capsys, "compare", tmp_path / "a.png", tmp_path / "a.png")
-    assert code == 1 and "a.png" in err and "Traceback" not in err
+    done = lcmem("compare", tmp_path / "a.png", tmp_path / "a.png")
+    assert done.returncode == 1 and "a.png" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_list_of_the_benchmark_is_scored_where_its_pictures_are_named(monkeypatch, capsys, tmp_path, faces):
+def test_a_list_of_the_benchmark_is_scored_where_its_pictures_are_named(tmp_path, faces):
     from lcmem.pairs import Pairs, write_pairs
     from lcmem.pictures.manifest import Manifest
 
@@ -108,38 +102,38 @@ def test_a_list_of_the_benchmark_is_scored_where_its_pictures_are_named(monkeypa
     manifest = Manifest(manifest.table[manifest.table["path"].isin(paths)].reset_index(drop=True))
     manifest.write(tmp_path / "manifest.csv")
     write_pairs(manifest, Pairs(*np.array([[0, 0], [1, 2]]), np.array([True, False])), tmp_path / "pairs.csv")
-    code, _, err = run(monkeypatch, capsys, "score", tmp_path / "pairs.csv", "--workers", "0")
-    assert code == 1 and "--data MANIFEST" in err
+    done = lcmem("score", tmp_path / "pairs.csv", "--workers", "0")
+    assert done.returncode == 1 and "--data MANIFEST" in done.stderr
     options = ["--data", tmp_path / "manifest.csv", "--workers", "0"]
-    code, out, _ = run(monkeypatch, capsys, "score", tmp_path / "pairs.csv", *options)
-    assert code == 0 and "2 pairs scored" in out
+    done = lcmem("score", tmp_path / "pairs.csv", *options)
+    assert done.returncode == 0 and "2 pairs scored" in done.stdout
 
 
-def test_every_cell_stays_as_it_was(monkeypatch, capsys, tmp_path, pictures):
+def test_every_cell_stays_as_it_was(tmp_path, pictures):
     (tmp_path / "pairs.tsv").write_text(
         "path_a\tpath_b\tid\tnote\n" + f"{pictures[0]}\t{pictures[1]}\t007\tNA\n{pictures[0]}\t{pictures[2]}\t\t 1.0 \n"
     )
-    code, out, _ = run(monkeypatch, capsys, "score", tmp_path / "pairs.tsv", "--workers", "0")
-    assert code == 0 and "pairs.scored.csv" in out
+    done = lcmem("score", tmp_path / "pairs.tsv", "--workers", "0")
+    assert done.returncode == 0 and "pairs.scored.csv" in done.stdout
     with open(tmp_path / "pairs.scored.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["id"], row["note"]) for row in rows] == [("007", "NA"), ("", " 1.0 ")]
 
 
-def test_scores_never_replace_a_column_or_an_input(monkeypatch, capsys, tmp_path, pictures):
+def test_scores_never_replace_a_column_or_an_input(tmp_path, pictures):
     table = tmp_path / "pairs.csv"
     table.write_text(f"path_a,path_b,logit\n{pictures[0]},{pictures[1]},mine\n")
-    code, _, said = run(monkeypatch, capsys, "score", table)
-    assert code == 1 and "column 'logit' would be replaced" in said
+    done = lcmem("score", table)
+    assert done.returncode == 1 and "column 'logit' would be replaced" in done.stderr
     before = table.read_text()
-    code, _, said = run(monkeypatch, capsys, "score", table, "--out", table)
-    assert code == 1 and "is the input pairs" in said and table.read_text() == before
-    code, _, said = run(monkeypatch, capsys, "score", table, "--out", pictures[0])
-    assert code == 1 and ".csv or .parquet" in said
+    done = lcmem("score", table, "--out", table)
+    assert done.returncode == 1 and "is the input pairs" in done.stderr and table.read_text() == before
+    done = lcmem("score", table, "--out", pictures[0])
+    assert done.returncode == 1 and ".csv or .parquet" in done.stderr
 
 
-def test_a_pair_of_one_picture_is_named(monkeypatch, capsys, tmp_path, pictures):
+def test_a_pair_of_one_picture_is_named(tmp_path, pictures):
     table = tmp_path / "pairs.csv"
     table.write_text(f"path_a,path_b\n{pictures[0]},{pictures[1]}\n{pictures[0]}, \n")
-    code, _, said = run(monkeypatch, capsys, "score", table)
-    assert code == 1 and "row 2 names one picture only" in said
+    done = lcmem("score", table)
+    assert done.returncode == 1 and "row 2 names one picture only" in done.stderr
