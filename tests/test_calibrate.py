@@ -11,7 +11,7 @@ from commands import lcmem as lcmem_command
 from lcmem.errors import LCMemError
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.thresholds import calibrate_thresholds, read_thresholds
-from lcmem.jobs.calibrate import Asked, calibrate_pictures
+from lcmem.jobs.calibrate import calibrate_pictures
 from lcmem.jobs.duplicates import find_duplicates
 from lcmem.jobs.pair import compare_pair
 from lcmem.jobs.scan_threshold import scan_threshold
@@ -151,6 +151,6 @@ def test_how_many_identities_a_bound_takes():
 
 
 @pytest.mark.parametrize("values", [{"rate": 0}, {"rate": 1}, {"confidence": 1.5}])
-def test_what_cannot_be_asked_for(values):
+def test_what_cannot_be_asked_for(real, compact, tmp_path, values):
     with pytest.raises(LCMemError, match="must lie between 0 and 1"):
-        Asked(**values)
+        calibrate_pictures(real, compact, tmp_path / "c.json", **values)

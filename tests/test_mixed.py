@@ -13,7 +13,7 @@ from lcmem.datasets import read_dataset
 from lcmem.detectors.registry import load_detector
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.calibrate import Asked, calibrate_pictures
+from lcmem.jobs.calibrate import calibrate_pictures
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.features import extract_features
 from lcmem.matching.kinds import told_apart
@@ -134,7 +134,7 @@ def test_kinds_are_told_apart_without_a_column(unnamed, tables, compact, tmp_pat
     assert max(result.calibration.levels.values()) < np.inf
     assert any("2 kinds of pictures" in note for note in result.summary["notes"])
     assert {row["dataset"] for row in result.summary["by_dataset"]} == {"kind 1", "kind 2"}
-    calibrate_pictures(mixed, compact, tmp_path / "c.json", asked=Asked(0.3), workers=0)
+    calibrate_pictures(mixed, compact, tmp_path / "c.json", rate=0.3, workers=0)
     again = lcmem.audit(mixed, made, model=compact, calibration=tmp_path / "c.json", workers=0)
     assert again.calibration.levels == pytest.approx(result.calibration.levels)
     other = mixed.rows(range(1, len(mixed)))

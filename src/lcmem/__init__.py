@@ -5,22 +5,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
-    from lcmem.atlas import Atlas
-    from lcmem.detectors.base import Detector
-    from lcmem.detectors.lcmem import LCMem
-    from lcmem.detectors.registry import load_detector
-    from lcmem.encoders import LatentEncoder, load_encoder
-    from lcmem.errors import CheckpointError, LCMemError, PictureError
-    from lcmem.generation.filter import PrivacyFilter
-    from lcmem.generation.metric import MemorizationRate
-    from lcmem.generation.pipelines import PipelineSampler
-    from lcmem.generation.regenerate import generate_private
-    from lcmem.jobs.audit import audit
-    from lcmem.jobs.audit_result import AuditResult
-    from lcmem.pictures.image import load_picture
-    from lcmem.pictures.manifest import Manifest
+    from lcmem.atlas import Atlas as Atlas
+    from lcmem.detectors.base import Detector as Detector
+    from lcmem.detectors.lcmem import LCMem as LCMem
+    from lcmem.detectors.registry import load_detector as load_detector
+    from lcmem.encoders import LatentEncoder as LatentEncoder
+    from lcmem.encoders import load_encoder as load_encoder
+    from lcmem.errors import CheckpointError as CheckpointError
+    from lcmem.errors import LCMemError as LCMemError
+    from lcmem.errors import PictureError as PictureError
+    from lcmem.generation.filter import PrivacyFilter as PrivacyFilter
+    from lcmem.generation.metric import MemorizationRate as MemorizationRate
+    from lcmem.generation.pipelines import PipelineSampler as PipelineSampler
+    from lcmem.generation.regenerate import generate_private as generate_private
+    from lcmem.jobs.audit import audit as audit
+    from lcmem.jobs.audit_result import AuditResult as AuditResult
+    from lcmem.pictures.image import load_picture as load_picture
+    from lcmem.pictures.manifest import Manifest as Manifest
 
     load = LCMem.load
+
 
 _HOMES = {
     "Atlas": "lcmem.atlas",
@@ -42,26 +46,7 @@ _HOMES = {
     "load_picture": "lcmem.pictures.image",
 }
 
-__all__ = [
-    "Atlas",
-    "AuditResult",
-    "CheckpointError",
-    "Detector",
-    "LCMem",
-    "LCMemError",
-    "LatentEncoder",
-    "Manifest",
-    "MemorizationRate",
-    "PictureError",
-    "PipelineSampler",
-    "PrivacyFilter",
-    "audit",
-    "generate_private",
-    "load",
-    "load_detector",
-    "load_encoder",
-    "load_picture",
-]
+__all__ = [*_HOMES, "load"]
 
 
 def __getattr__(name: str) -> Any:

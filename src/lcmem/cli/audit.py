@@ -133,7 +133,7 @@ def audit(
     for doubt in doubtful_names(inputs):
         typer.secho(doubt, fg="yellow", err=True)
     pictures, generated = reading.pictures(real), reading.beside(synthetic)
-    unseen = None if holdout is None else reading.pictures(holdout)
+    unseen = reading.pictures_or_none(holdout)
     with resumable(), silent() if quiet or as_json else nullcontext():
         result = run_audit({"real": pictures, "synthetic": generated, "holdout": unseen}, settings, out)
         pairs = None if paired is None else pairs_of_audit(paired, out, result, settings)

@@ -42,16 +42,20 @@ def calibrate(
     download: Download = False,
 ) -> None:
     """Thresholds of both verdicts on your own pictures, with what they promise, for every command that decides."""
-    from lcmem.jobs.calibrate import Asked, calibrate_pictures
+    from lcmem.jobs.calibrate import calibrate_pictures
     from lcmem.jobs.output import claim_file
+    from lcmem.stats.calibration import check_share
 
-    asked = Asked(rate, confidence)
+    check_share("rate", rate)
+    check_share("confidence", confidence)
     claim_file(out, {"real": real, "holdout": holdout}, (".json",))
     pictures = reading.pictures(real)
-    unseen = None if holdout is None else reading.pictures(holdout)
+    unseen = reading.pictures_or_none(holdout)
     with stopping("; nothing was kept, but an atlas from lcmem index keeps what is encoded, and can be calibrated"):
         detector = open_detector(model, device, download)
-        found = calibrate_pictures(pictures, detector, out, holdout=unseen, asked=asked, workers=workers)
+        found = calibrate_pictures(
+            pictures, detector, out, holdout=unseen, rate=rate, confidence=confidence, workers=workers
+        )
     print_calibration(found, out)
 
 

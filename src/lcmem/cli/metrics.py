@@ -67,7 +67,7 @@ def metrics(
             reading.beside(synthetic),
             extractor=open_detector(features, device, download),
             model=open_detector(model, device, download),
-            holdout=None if holdout is None else reading.pictures(holdout),
+            holdout=reading.pictures_or_none(holdout),
             paired=paired,
             threshold=threshold,
             false_positive_rate=asked_rate(false_positive_rate),

@@ -49,6 +49,10 @@ class Reading:
 
         return Manifest.read(source, **{field.name: getattr(self, field.name) for field in fields(self)})
 
+    def pictures_or_none(self, source: str | None) -> "Manifest | Atlas | None":
+        """As of :meth:`pictures`, where a source is given."""
+        return None if source is None else self.pictures(source)
+
     def pictures(self, source: str) -> "Manifest | Atlas":
         """The same, or an atlas.
 

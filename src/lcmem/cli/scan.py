@@ -57,7 +57,7 @@ def scan(
     file = read_calibration(calibration, threshold)
     check_output(out, "scan", {"queries": queries, "gallery": gallery})
     one = reading.pictures(queries)
-    two = None if gallery is None else reading.pictures(gallery)
+    two = reading.pictures_or_none(gallery)
     with resumable():
         detector = open_detector(model, device, download)
         if threshold is not None:

@@ -65,7 +65,7 @@ def compare(
 
     file = read_calibration(calibration, threshold)
     target = None if explain is None else claim_file(explain, {"a": a, "b": b}, (".png",), "--explain")
-    source = None if against is None else reading.pictures(against)
+    source = reading.pictures_or_none(against)
     detector = open_detector(model, device, download)
     known = None if source is None else extract_features(source, detector, None, workers=workers)
     one, other = alike([a, b], source)

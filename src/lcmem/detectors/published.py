@@ -6,9 +6,10 @@ Loads no torch by itself: each function imports what it needs, so that ``lcmem d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from lcmem.detectors.entry import Options, detector
+from lcmem.detectors.entry import REGISTRY, Entry, Options, detector
 
 if TYPE_CHECKING:
     from lcmem.detectors.base import Detector
@@ -21,13 +22,46 @@ BYOL = (
 SWAV = "https://dl.fbaipublicfiles.com/deepcluster/swav_800ep_pretrain.pth.tar"
 SSCD = "https://dl.fbaipublicfiles.com/sscd-copy-detection/sscd_disc_mixup.torchvision.pt"
 
-CONVNEXT = "convnext_xlarge.fb_in22k"
-CLIP = "vit_base_patch32_clip_224.openai"
-INCEPTION = "inception_v3.tf_in1k"
-MAE = "vit_large_patch16_224.mae"
-DINOV2 = "vit_base_patch14_dinov2.lvd142m"
-DINOV3 = "vit_small_patch16_dinov3.lvd1689m"
 DATA2VEC = "facebook/data2vec-vision-large"
+
+
+def load_trained(options: Options, name: str) -> LCMem:
+    """A checkpoint of the user's own.
+
+    Args:
+        options: Its folder is ``weights``.
+        name: In tables; "" takes the card's.
+
+    Raises:
+        LCMemError: No folder is given, or the checkpoint cannot be used.
+    """
+    from lcmem.detectors.lcmem import LCMem
+    from lcmem.errors import LCMemError
+
+    if options.weights is None:
+        raise LCMemError(
+            f"{name}: its weights are not published. Train it, lcmem train {name} --data MANIFEST, "
+            f"and name the folder that it prints: {name}=FOLDER"
+        )
+    model = LCMem.load(options.weights, device=options.device, allow_download=options.allow_download)
+    model.name = name or model.name
+    return model
+
+
+def _timm(name: str, title: str, model: str, *, licence: str, size: int, dims: int, **arguments: Any) -> None:
+    """Register a model of timm's on a hub; the arguments are further ones of ``load_timm``."""
+
+    def load(options: Options) -> Detector:
+        from lcmem.detectors.foundation import load_timm
+
+        return load_timm(options, name, model, **arguments)
+
+    REGISTRY[name] = Entry(title, "foundation", f"timm/{model}", licence, size, "hub", load, dims)
+
+
+def _trained(name: str, title: str, family: str, *, source: str) -> None:
+    """Register what the user trains by the preset of the same name."""
+    REGISTRY[name] = Entry(title, family, source, "yours", None, "local", partial(load_trained, name=name))
 
 
 @detector(title="MSE", family="pixel", source="pixel-wise", licence="none", weights="none")
@@ -81,26 +115,19 @@ def byol(options: Options) -> Detector:
     return load_resnet(options, "byol", BYOL, prefix="backbone.")
 
 
-@detector(title="CLIP", family="foundation", source=f"timm/{CLIP}", licence="MIT", size=224, dims=512, weights="hub")
-def clip(options: Options) -> Detector:
-    from lcmem.detectors.foundation import load_timm
-
-    return load_timm(options, "clip", CLIP, num_classes=512, view={"crop_pct": 1.0})
-
-
-@detector(
-    title="ConvNeXt",
-    family="foundation",
-    source=f"timm/{CONVNEXT}",
-    licence="Apache-2.0",
+_timm(
+    "clip",
+    "CLIP",
+    "vit_base_patch32_clip_224.openai",
+    licence="MIT",
     size=224,
-    dims=2048,
-    weights="hub",
+    dims=512,
+    num_classes=512,
+    view={"crop_pct": 1.0},
 )
-def convnext(options: Options) -> Detector:
-    from lcmem.detectors.foundation import load_timm
 
-    return load_timm(options, "convnext", CONVNEXT)
+
+_timm("convnext", "ConvNeXt", "convnext_xlarge.fb_in22k", licence="Apache-2.0", size=224, dims=2048)
 
 
 @detector(
@@ -112,28 +139,10 @@ def data2vec(options: Options) -> Detector:
     return load_data2vec(options, "data2vec", DATA2VEC)
 
 
-@detector(
-    title="Inception",
-    family="foundation",
-    source=f"timm/{INCEPTION}",
-    licence="Apache-2.0",
-    size=299,
-    dims=2048,
-    weights="hub",
-)
-def inception(options: Options) -> Detector:
-    from lcmem.detectors.foundation import load_timm
-
-    return load_timm(options, "inception", INCEPTION)
+_timm("inception", "Inception", "inception_v3.tf_in1k", licence="Apache-2.0", size=299, dims=2048)
 
 
-@detector(
-    title="MAE", family="foundation", source=f"timm/{MAE}", licence="CC-BY-NC-4.0", size=224, dims=1024, weights="hub"
-)
-def mae(options: Options) -> Detector:
-    from lcmem.detectors.foundation import load_timm
-
-    return load_timm(options, "mae", MAE)
+_timm("mae", "MAE", "vit_large_patch16_224.mae", licence="CC-BY-NC-4.0", size=224, dims=1024)
 
 
 @detector(
@@ -151,34 +160,27 @@ def swav(options: Options) -> Detector:
     return load_resnet(options, "swav", SWAV, prefix="module.")
 
 
-@detector(
-    title="DINOv2",
-    family="foundation",
-    source=f"timm/{DINOV2}",
+_timm(
+    "dinov2",
+    "DINOv2",
+    "vit_base_patch14_dinov2.lvd142m",
     licence="Apache-2.0",
     size=224,
     dims=768,
-    weights="hub",
+    img_size=224,
+    view={"img_size": 224},
 )
-def dinov2(options: Options) -> Detector:
-    from lcmem.detectors.foundation import load_timm
-
-    return load_timm(options, "dinov2", DINOV2, img_size=224, view={"img_size": 224})
 
 
-@detector(
-    title="DINOv3",
-    family="foundation",
-    source=f"timm/{DINOV3}",
+_timm(
+    "dinov3",
+    "DINOv3",
+    "vit_small_patch16_dinov3.lvd1689m",
     licence="DINOv3 License",
     size=256,
     dims=384,
-    weights="hub",
+    global_pool="token",
 )
-def dinov3(options: Options) -> Detector:
-    from lcmem.detectors.foundation import load_timm
-
-    return load_timm(options, "dinov3", DINOV3, global_pool="token")
 
 
 @detector(
@@ -268,47 +270,11 @@ def sscd(options: Options) -> Detector:
     return load_sscd(options, "sscd", SSCD)
 
 
-@detector(title="Siamese", family="task-specific", source="Packhäuser et al. 2022", licence="yours", weights="local")
-def siamese(options: Options) -> LCMem:
-    return load_trained(options, "siamese")
-
-
-@detector(
-    title="Siamese + NT-Xent",
-    family="task-specific",
-    source="Dar et al. 2023, with identities",
-    licence="yours",
-    weights="local",
-)
-def ntxent(options: Options) -> LCMem:
-    return load_trained(options, "ntxent")
-
-
-@detector(
-    title="Siamese + NT-Xent (unsupervised)",
-    family="task-specific",
-    source="Dar et al. 2023",
-    licence="yours",
-    weights="local",
-)
-def ntxent_unsupervised(options: Options) -> LCMem:
-    return load_trained(options, "ntxent-unsupervised")
-
-
-@detector(
-    title="LCMem single stage",
-    family="lcmem",
-    source="the paper's recipe, first stage",
-    licence="yours",
-    weights="local",
-)
-def paper_single_stage(options: Options) -> LCMem:
-    return load_trained(options, "paper-single-stage")
-
-
-@detector(title="LCMem (paper)", family="lcmem", source="the paper's recipe", licence="yours", weights="local")
-def paper(options: Options) -> LCMem:
-    return load_trained(options, "paper")
+_trained("siamese", "Siamese", "task-specific", source="Packhäuser et al. 2022")
+_trained("ntxent", "Siamese + NT-Xent", "task-specific", source="Dar et al. 2023, with identities")
+_trained("ntxent-unsupervised", "Siamese + NT-Xent (unsupervised)", "task-specific", source="Dar et al. 2023")
+_trained("paper-single-stage", "LCMem single stage", "lcmem", source="the paper's recipe, first stage")
+_trained("paper", "LCMem (paper)", "lcmem", source="the paper's recipe")
 
 
 @detector(
@@ -339,26 +305,3 @@ def compact_latent(options: Options) -> LCMem:
     from lcmem.detectors.lcmem import LCMem
 
     return LCMem.load("compact-latent", device=options.device)
-
-
-def load_trained(options: Options, name: str) -> LCMem:
-    """A checkpoint of the user's own.
-
-    Args:
-        options: Its folder is ``weights``.
-        name: In tables; "" takes the card's.
-
-    Raises:
-        LCMemError: No folder is given, or the checkpoint cannot be used.
-    """
-    from lcmem.detectors.lcmem import LCMem
-    from lcmem.errors import LCMemError
-
-    if options.weights is None:
-        raise LCMemError(
-            f"{name}: its weights are not published. Train it, lcmem train {name} --data MANIFEST, "
-            f"and name the folder that it prints: {name}=FOLDER"
-        )
-    model = LCMem.load(options.weights, device=options.device, allow_download=options.allow_download)
-    model.name = name or model.name
-    return model

@@ -44,8 +44,9 @@ class _Set:
     def of(cls, pictures: BenchmarkPictures, detector: Detector, cache: Path) -> "_Set":
         features = pictures.features(detector, cache, np.arange(len(pictures)))
         names = np.array(pictures.manifest.identities, dtype=object)
-        identities = pd.factorize(names)[0].astype(np.int64)
-        return cls(features.numpy(), identities, names, pictures.manifest.table["dataset"].to_numpy())
+        return cls(
+            features.numpy(), pictures.manifest.identity_numbers, names, pictures.manifest.table["dataset"].to_numpy()
+        )
 
     def rows(self, dataset: str) -> np.ndarray:
         return np.flatnonzero((self.datasets == dataset) | (dataset == ALL))

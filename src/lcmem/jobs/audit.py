@@ -165,7 +165,7 @@ def _about(detector: Detector, sets: dict[str, FeatureSet]) -> dict[str, Any]:
     real = sets["real"].manifest
     return {
         "n_real": len(real),
-        "n_real_identities": len(set(real.table["identity"]) - {""}),
+        "n_real_identities": real.known_identities,
         "model": detector.name,
         "model_fingerprint": detector.fingerprint,
         "score": "similarity" if detector.head is None else "logit",

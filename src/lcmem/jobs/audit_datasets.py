@@ -14,7 +14,7 @@ from lcmem.stats.chance import Chance
 
 
 def by_dataset(
-    matches: pd.DataFrame, kinds: np.ndarray, calibration: Calibration, chance: Chance | None, sure: float
+    matches: pd.DataFrame, kinds: np.ndarray, calibration: Calibration, chance: Chance, sure: float
 ) -> list[dict[str, Any]]:
     """Of each dataset that has a threshold of its own, or shares it with other small ones: JSON-ready rows.
 
@@ -31,7 +31,7 @@ def by_dataset(
         false_positive_rate_bound`` (by their score), ``synthetic`` (pictures of this dataset), ``match`` (how many of
         these do, with whatever picture) and ``copies``.
     """
-    if chance is None or not calibration.levels:
+    if not calibration.levels:
         return []
     first = matches[matches["rank"] == 1]
     matched, copied = first["match"].to_numpy(), (first["verdict"] == COPY).to_numpy()
@@ -56,7 +56,7 @@ def by_dataset(
 
 
 def dataset_notes(
-    rows: list[dict[str, Any]], real: FeatureSet, control: Control | None, chance: Chance | None, few: int, named: bool
+    rows: list[dict[str, Any]], real: FeatureSet, control: Control | None, chance: Chance, few: int, named: bool
 ) -> list[str]:
     """What to know of datasets of which little is known.
 
@@ -89,7 +89,7 @@ def dataset_notes(
             f"No chance matches are known of {_rows(unknown, named)}: the highest threshold counts there, and what is "
             "stated may not hold."
         )
-    if control is not None and chance is not None and rows:
+    if control is not None and rows:
         seen = {kind for kinds, _ in chance.distinct() if {*kinds} & {*control.kinds} for kind in kinds}
         missed = [row for row in rows if row["dataset"] not in seen and row["match"]]
         if missed:

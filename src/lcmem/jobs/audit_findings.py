@@ -66,12 +66,13 @@ def compare_sets(
     clusters = match_clusters(matches, synthetic, finder)
     memorization, copies = _rates(matches, clusters)
     held = point.control.rate(point.calibration, finder.levels.sure, point.look) if point.control else None
-    if point.chance is not None:
-        matched = matches.loc[matches["rank"] == 1, "match"].to_numpy()
-        doubts = hidden_by_one(point.strangers, point.chance, best.logits.max(1), kinds, matched)
-        point = replace(point, notes=point.notes + doubts)
+    matched = matches.loc[matches["rank"] == 1, "match"].to_numpy()
+    doubts = hidden_by_one(point.strangers, point.chance, best.logits.max(1), kinds, matched)
+    point = replace(point, notes=point.notes + doubts)
     rows = by_dataset(matches, kinds, point.calibration, point.chance, finder.levels.sure)
+    own, chance = point.own, (point.own or point).chance
     scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})
+    twins = [*([own.twins] if own else []), *([control.twins] if control else []), files]
     result = AuditResult(
         matches=matches,
         calibration=point.calibration,
@@ -79,15 +80,15 @@ def compare_sets(
         copies=copies,
         holdout=held,
         excess=excess(memorization, held) if held else None,
-        twins=pd.concat([point.twins, *([control.twins] if control else []), files], ignore_index=True),
+        twins=pd.concat(twins, ignore_index=True),
         skipped=_skipped(sets),
-        scores=scores if point.own is None else scores | {"chance": point.own},
+        scores=scores | {"chance": chance.scores},
         about=about
         | _findings(sets, finder, clusters, point, rows, not settings.private)
         | {"by_dataset": rows}
         | {"seconds": time.perf_counter() - began},
         strangers=point.strangers,
-        risk=_risk(matches, real, synthetic, finder, clusters, point.groups),
+        risk=_risk(matches, real, synthetic, finder, clusters, own.groups if own else None),
     )
     return _noted(result)
 

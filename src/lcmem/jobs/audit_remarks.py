@@ -36,24 +36,20 @@ def separations(sets: Mapping[str, FeatureSet], clusters: np.ndarray) -> dict[st
     """
     found = {SYNTHETIC: _separation(sets["real"], sets["synthetic"], clusters)}
     if "holdout" in sets:
-        found[HOLDOUT] = _separation(sets["real"], sets["holdout"], _people(sets["holdout"]))
+        found[HOLDOUT] = _separation(sets["real"], sets["holdout"], sets["holdout"].manifest.identity_numbers)
     return found
 
 
 def _separation(one: FeatureSet, two: FeatureSet, clusters: np.ndarray) -> Separation | None:
     mine, theirs = (np.argsort(np.array(found.keys, dtype=str))[:SAMPLED] for found in (one, two))  # by content
-    people, others = (pd.factorize(each)[0] for each in (_people(one)[mine], clusters[theirs]))  # whatever the order
+    people, others = (pd.factorize(each)[0] for each in (one.manifest.identity_numbers[mine], clusters[theirs]))
     return separation(one.blocks.take(mine), two.blocks.take(theirs), people, others)
-
-
-def _people(found: FeatureSet) -> np.ndarray:
-    return pd.factorize(pd.Series(found.manifest.identities))[0]
 
 
 def remarks(real: FeatureSet, found: Mapping[str, Separation | None], divided: bool) -> list[str]:
     """Warnings: few or unknown identities, a holdout from another source, synthetic pictures unlike real ones."""
     names = real.manifest.table["identity"]
-    unknown, known = int((~real.bare & (names == "")).sum()), int(names[names != ""].nunique())
+    unknown, known = int((~real.bare & (names == "")).sum()), real.manifest.known_identities
     notes = []
     if 0 < known < FEW:
         many = "1 identity" if known == 1 else f"{known} identities"

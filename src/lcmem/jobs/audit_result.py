@@ -46,7 +46,7 @@ class AuditResult:
             a detector without a head ``logit`` is its similarity and ``probability`` is empty. Of the synthetic
             picture, the same in all of its rows, are ``p_value`` (how probable so high a best score is for a picture of
             an unseen identity), ``q_value`` (the smallest false discovery rate at which the picture is found) and
-            ``grade`` (its first verdict, or ``close``); p and q are NaN where no chance matches are known.
+            ``grade`` (its first verdict, or ``close``).
         calibration: The threshold of the verdict ``same identity`` and where it comes from.
         memorization: Share of synthetic pictures with a match (paper, equation 4, over the whole real set).
         copies: Share of synthetic pictures that are copies.

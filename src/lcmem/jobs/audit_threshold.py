@@ -13,7 +13,7 @@ from lcmem.matching.control import Control
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet, data_fingerprint
 from lcmem.matching.looks import UNMEASURED, Look
-from lcmem.matching.own_chance import real_chance
+from lcmem.matching.own_chance import OwnChance, real_chance
 from lcmem.matching.strangers import STRANGERS, most_alike, split_people
 from lcmem.stats.calibration import WARNED, Calibration, calibrate, given, level_of
 from lcmem.stats.chance import Chance
@@ -26,22 +26,18 @@ class OperatingPoint:
     Attributes:
         calibration: The threshold.
         control: Holdout pictures that the threshold was not taken from; None without a holdout.
-        own: Scores of the real set's chance matches ``[n]``, where they were looked for.
-        chance: The chance matches that say what the threshold means; None where none were looked for.
-        twins: Pictures filed under two identities.
+        chance: The chance matches that say what the threshold means.
         notes: What the user should know about it.
-        groups: Group of copies of each real picture ``[N]``, where they were looked for already.
+        own: The real set's chance matches, where they were looked for; None with a calibration from a file.
         look: When a generated picture matches by its looks.
         strangers: The chance matches that set the threshold, as of :func:`lcmem.matching.strangers.most_alike`.
     """
 
     calibration: Calibration
     control: Control | None
-    own: np.ndarray | None
-    chance: Chance | None
-    twins: pd.DataFrame
+    chance: Chance
     notes: list[str]
-    groups: np.ndarray | None = None
+    own: OwnChance | None = None
     look: Look = UNMEASURED
     strangers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=STRANGERS))
 
@@ -69,8 +65,7 @@ def operating_point(
     if chosen is not None:
         own = real_chance(real, finder, listed)
         calibration = given(*chosen, own.chance, shares)
-        notes = _warning(calibration.rate or 0.0)
-        return OperatingPoint(calibration, control, own.chance.scores, own.chance, own.twins, notes, own.groups)
+        return OperatingPoint(calibration, control, own.chance, _warning(calibration.rate or 0.0), own)
     basis = calibration_basis(real, control, finder, listed)
     own = basis.own
     calibration = calibrate(basis.chance, rate, basis.method, finder.levels.typical, finder.levels.sure, shares)
@@ -80,17 +75,8 @@ def operating_point(
     if named:
         level = partial(level_of, rate=rate, highest=finder.levels.typical)
         strangers = most_alike(real, own.matches, calibration, basis.chance, level, doubtful)
-    return OperatingPoint(
-        look.stated(calibration, finder.levels, shares),
-        basis.control,
-        own.chance.scores,
-        basis.chance,
-        own.twins,
-        basis.notes + doubts,
-        own.groups,
-        look,
-        strangers,
-    )
+    stated = look.stated(calibration, finder.levels, shares)
+    return OperatingPoint(stated, basis.control, basis.chance, basis.notes + doubts, own, look, strangers)
 
 
 def read_point(
@@ -128,7 +114,7 @@ def read_point(
     chance = file.chance_among(count)
     look = file.look_among(count)
     calibration = look.stated(file.calibration(count, shares=shares), file.levels, shares)
-    return OperatingPoint(calibration, control, chance.scores, chance, pd.DataFrame(), notes, look=look)
+    return OperatingPoint(calibration, control, chance, notes, look=look)
 
 
 def _warning(share: float) -> list[str]:

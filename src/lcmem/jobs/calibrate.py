@@ -1,7 +1,6 @@
 """Calibrate once, on one's own pictures, and keep that as a file."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,33 +28,14 @@ PAIRS = 2000
 """Pairs of one identity, and as many of two, that probabilities are fitted to, at most."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a calibration is to show.
-
-    Attributes:
-        rate: Share of pictures of unseen identities that may match, in (0, 1).
-        confidence: With which the stated bound is to hold, in (0, 1).
-
-    Raises:
-        LCMemError: One is outside its range.
-    """
-
-    rate: float = DEFAULT_RATE
-    confidence: float = CONFIDENCE
-
-    def __post_init__(self) -> None:
-        check_share("rate", self.rate)
-        check_share("confidence", self.confidence)
-
-
 def calibrate_pictures(
     real: ManifestLike | Atlas,
     detector: Detector,
     out: str | os.PathLike[str],
     *,
     holdout: ManifestLike | Atlas | None = None,
-    asked: Asked | None = None,
+    rate: float = DEFAULT_RATE,
+    confidence: float = CONFIDENCE,
     workers: int | None = None,
 ) -> CalibrationFile:
     """Take thresholds for both verdicts as an audit of these pictures would, and write them with what they rest on.
@@ -65,15 +45,16 @@ def calibrate_pictures(
         detector: The model.
         out: The JSON file to write. A reliability plot is written beside it, where identities are known.
         holdout: Pictures of other identities, which calibrate where the real ones have none.
-        asked: Rate and confidence; None takes 1 % and 95 %.
+        rate: Share of pictures of unseen identities that may match, in (0, 1).
+        confidence: With which the stated bound is to hold, in (0, 1).
         workers: Decoding processes.
 
     Raises:
-        LCMemError: No two identities, or two pictures that are no copies.
+        LCMemError: No two identities, or two pictures that are no copies; or a rate or confidence outside (0, 1).
     """
-    wanted = asked or Asked()
-    given = {"real": real} | ({} if holdout is None else {"holdout": holdout})
-    sets = extract_sets(read_sources(given), detector, None, workers=workers)
+    check_share("rate", rate)
+    check_share("confidence", confidence)
+    sets = extract_sets(read_sources({"real": real, "holdout": holdout}), detector, None, workers=workers)
     sets["real"] = told_apart(sets["real"], detector)
     finder = CopyFinder.of(sets["real"], detector, others=[*sets.values()][1:], workers=workers)
     control = control_scores(sets["holdout"], sets["real"], finder) if holdout is not None else None
@@ -81,8 +62,8 @@ def calibrate_pictures(
     if not np.isfinite(basis.chance.scores).any():
         raise LCMemError(f"{ALONE}: a calibration takes two identities, or two pictures that are no copies")
     fit = _fit(sets["real"], finder)
-    look = basis.own.look(sets["real"], finder, wanted.confidence)
-    about = _about(sets, basis, look, finder, wanted, fit)
+    look = basis.own.look(sets["real"], finder, confidence)
+    about = _about(sets, basis, look, finder, rate, confidence, fit)
     made = CalibrationFile.make(about, basis.chance, basis.method, finder.levels, look, out)
     if fit is not None:
         from lcmem.report.reliability import plot_probabilities
@@ -93,18 +74,24 @@ def calibrate_pictures(
 
 
 def _about(
-    sets: dict[str, FeatureSet], basis: Basis, look: Look, finder: CopyFinder, asked: Asked, fit: ProbabilityFit | None
+    sets: dict[str, FeatureSet],
+    basis: Basis,
+    look: Look,
+    finder: CopyFinder,
+    rate: float,
+    confidence: float,
+    fit: ProbabilityFit | None,
 ) -> dict[str, Any]:
     detector, levels = finder.detector, finder.levels
-    found = calibrate(basis.chance, asked.rate, basis.method, levels.typical, levels.sure)
+    found = calibrate(basis.chance, rate, basis.method, levels.typical, levels.sure)
     return {
         "model": {"name": detector.name, "fingerprint": detector.fingerprint},
         "score": "similarity" if detector.head is None else "logit",
-        "asked": {"rate": asked.rate, "confidence": asked.confidence},
+        "asked": {"rate": rate, "confidence": confidence},
         "real": _data(sets["real"]),
         "holdout": _data(sets["holdout"]) if "holdout" in sets else None,
         "same_identity": {"threshold": finite(found.logit)}
-        | _promise(basis, found, min(found.logit, levels.sure), asked),
+        | _promise(basis, found, min(found.logit, levels.sure), rate, confidence),
         "look": look_as_json(look),
         "copy": levels_as_json(levels),
         "probability": None if fit is None else _probability(fit),
@@ -114,21 +101,20 @@ def _about(
 
 
 def _data(found: FeatureSet) -> dict[str, Any]:
-    names = found.manifest.table["identity"]
-    known = int(names[names != ""].nunique())
-    return {"pictures": len(found.manifest), "identities": known or None, "sha256": data_fingerprint(found.keys)}
+    known = found.manifest.known_identities or None
+    return {"pictures": len(found.manifest), "identities": known, "sha256": data_fingerprint(found.keys)}
 
 
-def _promise(basis: Basis, found: Calibration, level: float, asked: Asked) -> dict[str, Any]:
+def _promise(basis: Basis, found: Calibration, level: float, rate: float, confidence: float) -> dict[str, Any]:
     """What the threshold promises, what that rests on, and what the asked rate would take."""
     return {
         "expected": found.rate,
-        "bound": reached(basis.chance, level, asked.confidence)[1],
+        "bound": reached(basis.chance, level, confidence)[1],
         "method": basis.method,
         "identities": min((part.identities for _, part in basis.chance.distinct()), default=basis.chance.identities),
         "pictures": len(basis.chance.scores),
-        "identities_needed": basis.chance.needed(asked.rate),
-        "identities_needed_for_bound": basis.chance.needed_for_bound(asked.rate, asked.confidence),
+        "identities_needed": basis.chance.needed(rate),
+        "identities_needed_for_bound": basis.chance.needed_for_bound(rate, confidence),
         "explanation": found.explanation,
     }
 

@@ -136,7 +136,7 @@ def _turned(found: FeatureSet, finder: CopyFinder) -> pd.DataFrame:
 
 def _identity_threshold(found: FeatureSet, finder: CopyFinder) -> float:
     """The score that 1 % of pictures reach with another identity by chance; +∞ where identities are not known."""
-    if len(set(found.manifest.table["identity"]) - {""}) < 2:
+    if found.manifest.known_identities < 2:
         return inf
     own = real_chance(told_apart(found, finder.detector), finder)
     if own.method != "identities":

@@ -127,8 +127,7 @@ def measure(
     """
     if paired is not None:
         read_pairs(paired, columns=COLUMNS)  # what is wrong with it is said before anything is computed
-    given = {"real": real, "synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout})
-    sources = read_sources(given)
+    sources = read_sources({"real": real, "synthetic": synthetic, "holdout": holdout})
     sets = _features(sources, extractor, out, workers)
     result = audit(
         sources["real"],

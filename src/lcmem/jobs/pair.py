@@ -118,7 +118,7 @@ def measure_scale(found: FeatureSet, detector: Detector, like: Tensor) -> Scale:
     rows = np.flatnonzero(np.isin(found.kinds, kinds))
     numbers = None
     if found.manifest.labelled:
-        numbers = pd.factorize(pd.Series(found.manifest.identities).iloc[rows])[0]
+        numbers = pd.factorize(found.manifest.identity_numbers[rows])[0]
     # no threshold: the pairs above one would all be kept
     result = compare(found.blocks.take(rows), None, detector, query_identities=numbers, title="comparing")
     kind = "unknown" if numbers is None else "different"

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import LCMem
@@ -37,7 +36,7 @@ def measure_strangers(sets: Mapping[str, FeatureSet], detector: LCMem) -> dict[s
     """
     found = {}
     for name, features in sets.items():
-        identities = pd.factorize(pd.Series(features.manifest.identities))[0]
+        identities = features.manifest.identity_numbers
         histogram = compare(features.blocks, None, detector, query_identities=identities, title=name).histogram
         pairs = int(histogram.counts["different"].sum())
         if pairs >= FEWEST:

@@ -92,7 +92,7 @@ def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder, *,
         )
     twins = twin_table(IN_HOLDOUT, holdout, rows[copies], real, partners[copies])
     kept = np.flatnonzero(~gone)
-    groups = pd.factorize(pd.Series(holdout.manifest.identities))[0]
+    groups = holdout.manifest.identity_numbers
     if not holdout.manifest.labelled:
         groups = copy_groups(holdout, finder)
     marks = pd.Series(holdout.keys).groupby(groups).transform("min").to_numpy(dtype=object)

@@ -131,13 +131,13 @@ def read_source(source: ManifestLike | Atlas) -> Manifest | Atlas:
     return Manifest.read(source)
 
 
-def read_sources(sources: Mapping[str, ManifestLike | Atlas]) -> dict[str, Manifest | Atlas]:
-    """All sets of a job by their names, scaled alike; see :func:`lcmem.pictures.set_depth.same_depth`.
+def read_sources(sources: Mapping[str, ManifestLike | Atlas | None]) -> dict[str, Manifest | Atlas]:
+    """All sets that a job was given by their names, scaled alike; see :func:`lcmem.pictures.set_depth.same_depth`.
 
     Raises:
         LCMemError: As of :func:`read_source`.
     """
-    return same_depth({name: read_source(source) for name, source in sources.items()})
+    return same_depth({name: read_source(source) for name, source in sources.items() if source is not None})
 
 
 def open_features(folder: Path | None, detector: Detector) -> Store | None:

@@ -11,7 +11,7 @@ CLOSE_RATE = 0.1
 """A picture without a match is close if its q-value is at most this."""
 
 
-def graded(matches: pd.DataFrame, chance: Chance | None, kinds: np.ndarray | None = None) -> pd.DataFrame:
+def graded(matches: pd.DataFrame, chance: Chance, kinds: np.ndarray) -> pd.DataFrame:
     """The table of matches with ``p_value, q_value, grade`` of the synthetic picture before ``match, verdict``.
 
     The grade is the verdict on the picture's first match, or ``close``: no match, but so alike that of all pictures
@@ -19,12 +19,12 @@ def graded(matches: pd.DataFrame, chance: Chance | None, kinds: np.ndarray | Non
 
     Args:
         matches: As of :func:`lcmem.matching.matches.match_table`, the rows of each picture together.
-        chance: What its best score is held against; None where nothing is known, then p and q are NaN.
-        kinds: Dataset of the best match of each picture, in their order; None where there is one kind.
+        chance: What its best score is held against.
+        kinds: Dataset of the best match of each picture, in their order.
     """
     best = matches.groupby("synthetic", sort=False)["logit"].max()
-    p = np.full(len(best), np.nan) if chance is None else _p_values(best.to_numpy(), chance, kinds)
-    q = p if chance is None else q_values(p)
+    p = _p_values(best.to_numpy(), chance, kinds)
+    q = q_values(p)
     verdicts = matches["verdict"][matches["rank"] == 1].to_numpy()
     grades = np.where((verdicts == NO_MATCH) & (q <= CLOSE_RATE), CLOSE, verdicts)
     found = pd.DataFrame({"p_value": p, "q_value": q, "grade": grades}, index=best.index).loc[matches["synthetic"]]
@@ -33,9 +33,9 @@ def graded(matches: pd.DataFrame, chance: Chance | None, kinds: np.ndarray | Non
     return made[[*columns, *found, "match", "verdict"]]
 
 
-def _p_values(scores: np.ndarray, chance: Chance, kinds: np.ndarray | None) -> np.ndarray:
+def _p_values(scores: np.ndarray, chance: Chance, kinds: np.ndarray) -> np.ndarray:
     """Against the chance matches of each one's kind; of a kind that is not known, the highest of all."""
-    if kinds is None or not chance.parts:
+    if not chance.parts:
         return tail_p_values(scores, chance)
     found = np.zeros(len(scores))
     unknown = ~np.isin(kinds, list(chance.parts))

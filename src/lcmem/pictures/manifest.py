@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias, Union
 
+import numpy as np
 import pandas as pd
 
 from lcmem.errors import LCMemError, LCMemWarning
@@ -136,6 +137,16 @@ class Manifest:
         """One identity for each picture; a picture without one is its own identity."""
         own = "\0" + self.table["path"]  # no identity of a table can hold a NUL, so the two never meet
         return list(self.table["identity"].where(self.table["identity"] != "", own))
+
+    @property
+    def identity_numbers(self) -> np.ndarray:
+        """A number for each picture's identity ``[N]``, int64, from 0; a picture without one has a number alone."""
+        return pd.factorize(pd.Series(self.identities, dtype=object))[0].astype(np.int64)
+
+    @property
+    def known_identities(self) -> int:
+        """How many identities are known."""
+        return int(self.table["identity"][self.table["identity"] != ""].nunique())
 
     @property
     def labelled(self) -> bool:

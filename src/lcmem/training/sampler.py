@@ -87,7 +87,7 @@ class PairSampler:
     def __init__(self, manifest: Manifest, stage: Stage, seed: int, named: Named | None = None) -> None:
         self.stage, self.seed, self.named = stage, seed, named or {}
         identities = stage.positives == "identity"
-        codes = pd.factorize(pd.Series(manifest.identities))[0] if identities else np.arange(len(manifest))
+        codes = manifest.identity_numbers if identities else np.arange(len(manifest))
         order = np.argsort(codes, kind="stable")
         self.members = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
         if not stage.changes_pictures:
