@@ -16,6 +16,7 @@ from lcmem.jobs.duplicates import find_duplicates
 from lcmem.jobs.pair import compare_pair
 from lcmem.jobs.scan_threshold import scan_threshold
 from lcmem.matching.calibration_file import CalibrationFile
+from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import data_fingerprint, extract_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.chance import Chance
@@ -81,7 +82,7 @@ def test_the_other_commands_take_it_too(file, features, compact, faces):
     level = file.calibration(48).logit
     assert scan_threshold(features, compact, None, file=file).logit == min(level, file.levels.typical)
     known = read_thresholds(file, compact, 48, data_fingerprint(features.keys))
-    anew = calibrate_thresholds(features, compact, 0.1)
+    anew = calibrate_thresholds(features, CopyFinder.of(features, compact), 0.1)
     assert (known.calibration.logit, known.copy) == (anew.calibration.logit, anew.copy)
     assert file.citation in known.calibration.explanation and "other real pictures" not in known.calibration.explanation
     assert "on other real pictures" in read_thresholds(file, compact, 48, "").calibration.explanation

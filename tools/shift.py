@@ -80,7 +80,7 @@ def row(
     cells["warned"] = "yes" if told.easy else "no"
     for rate in RATES:
         matched = proportion(int((best >= calibrate(chance, rate, "identities", np.inf).logit).sum()), len(best))
-        cells[f"match at {rate:.0%}"] = f"{matched.value:.1%} ({matched.low:.1%} to {matched.high:.1%})"
+        cells[f"match at {rate:.0%}"] = matched.percent
     return cells
 
 

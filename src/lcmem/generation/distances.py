@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.metrics.pairwise import polynomial_kernel
 
 from lcmem.errors import LCMemError
+from lcmem.stats.rates import Interval
 
 REPLICATES = 20
 """Pairs of half samples that an interval is made of."""
@@ -53,15 +54,6 @@ def kernel_distance(real: np.ndarray, synthetic: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A number and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class Distances:
     """A distance of real and synthetic pictures, beside the distance of real ones from each other.
 
@@ -73,8 +65,8 @@ class Distances:
     """
 
     pictures: int
-    synthetic: Estimate
-    floor: Estimate
+    synthetic: Interval
+    floor: Interval
 
 
 def with_floor(real: np.ndarray, synthetic: np.ndarray, distance: Distance) -> Distances:
@@ -104,6 +96,6 @@ def with_floor(real: np.ndarray, synthetic: np.ndarray, distance: Distance) -> D
     return Distances(size, _estimate(apart), _estimate(among))
 
 
-def _estimate(values: list[float]) -> Estimate:
+def _estimate(values: list[float]) -> Interval:
     low, high = np.percentile(values, (2.5, 97.5))
-    return Estimate(float(np.mean(values)), float(low), float(high))
+    return Interval(float(np.mean(values)), float(low), float(high))

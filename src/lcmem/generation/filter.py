@@ -22,10 +22,12 @@ from lcmem.generation.sample_looks import SampleLooks
 from lcmem.generation.thresholds import Thresholds, calibrate_thresholds, read_thresholds
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score, probabilities
+from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet, data_fingerprint, extract_features, read_source
 from lcmem.matching.kinds import told_apart
 from lcmem.matching.looking import RANKS
 from lcmem.matching.overview import Nearest
+from lcmem.matching.thumbnails import Thumbnails
 from lcmem.matching.verdicts import COPY, NO_MATCH, NOTHING, SAME_IDENTITY
 from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import PictureLike, load_levels
@@ -121,11 +123,13 @@ class PrivacyFilter:
             calibration = read_thresholds(calibration, detector, len(self.real.manifest), fingerprint)
         if threshold is not None:
             calibration = Thresholds(given(given_score(threshold, detector), threshold, None), inf)
+        thumbnails = Thumbnails()
         if calibration is None:
             self.real = told_apart(self.real, detector)
-            calibration = calibrate_thresholds(self.real, detector, false_positive_rate)
+            finder = CopyFinder.of(self.real, detector)
+            thumbnails, calibration = finder.thumbnails, calibrate_thresholds(self.real, finder, false_positive_rate)
         self.thresholds = calibration
-        self.looks = None if threshold is not None else SampleLooks(self.real, self.thresholds.look)
+        self.looks = None if threshold is not None else SampleLooks(self.real, self.thresholds.look, thumbnails)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "PrivacyFilter":
         """Itself: it never changes, and what it holds is large."""

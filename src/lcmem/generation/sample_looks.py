@@ -20,10 +20,11 @@ class SampleLooks:
     Args:
         real: The real pictures.
         look: When a sample matches by its looks.
+        thumbnails: What pictures look like, those of the real ones perhaps known already.
     """
 
-    def __init__(self, real: FeatureSet, look: Look) -> None:
-        self.real, self.look, self.thumbnails = real, look, Thumbnails()
+    def __init__(self, real: FeatureSet, look: Look, thumbnails: Thumbnails) -> None:
+        self.real, self.look, self.thumbnails = real, look, thumbnails
         self.overview = None
         if len(real.keys) <= SEARCHED and look.levels[-1] < inf:
             with progress_bar("looking at all", len(real.keys)) as advance:

@@ -46,19 +46,18 @@ def read_thresholds(file: CalibrationFile, detector: Detector, pictures: int, fi
     return Thresholds(replace(found, explanation=f"{found.explanation} {doubts}".strip()), typical, look)
 
 
-def calibrate_thresholds(real: FeatureSet, detector: Detector, rate: float) -> Thresholds:
+def calibrate_thresholds(real: FeatureSet, finder: CopyFinder, rate: float) -> Thresholds:
     """The threshold that an audit of the same real set without a holdout would take.
 
     Args:
         real: The real set.
-        detector: The model.
+        finder: Has seen what copies of it reach.
         rate: Share of pictures of unseen identities that may match one of the real pictures by chance.
 
     Raises:
         LCMemError: A rate outside (0, 1).
     """
     check_share("false positive rate", rate)
-    finder = CopyFinder.of(real, detector)
     typical = finder.levels.typical
     own = real_chance(real, finder)
     # a sample is in memory and of any size, so its score alone says whether it is a copy: as of half of all test copies

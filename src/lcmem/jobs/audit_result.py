@@ -87,12 +87,10 @@ class AuditResult:
     def _rows(self) -> list[tuple[str, str]]:
         rates = {"memorized": self.memorization, "of these copies": self.copies, "holdout": self.holdout}
         rows = [
-            (name, f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%}), {rate.count} of {rate.total}")
-            for name, rate in rates.items()
-            if rate is not None
+            (name, f"{rate.percent}, {rate.count} of {rate.total}") for name, rate in rates.items() if rate is not None
         ]
         if self.excess is not None:
-            rows.append(("excess", f"{self.excess.value:.1%} ({self.excess.low:.1%} to {self.excess.high:.1%})"))
+            rows.append(("excess", self.excess.percent))
         return rows
 
     def __repr__(self) -> str:
@@ -144,9 +142,7 @@ class AuditResult:
         }
         rates = {"memorization_rate": self.memorization, "copy_rate": self.copies, "holdout_rate": self.holdout}
         for name, value in (rates | {"excess": self.excess}).items():
-            numbers[name] = value.value if value else None
-            numbers[f"{name}_low"] = value.low if value else None
-            numbers[f"{name}_high"] = value.high if value else None
+            numbers |= value.columns(name) if value else dict.fromkeys((name, f"{name}_low", f"{name}_high"))
         numbers["excess_p_value"] = self.excess.p_value if self.excess else None
         numbers["n_synthetic_independent"] = self.memorization.effective
         numbers["n_copies_independent"] = self.copies.effective

@@ -56,8 +56,7 @@ def _quality(real: np.ndarray, samples: np.ndarray) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name, distance in (("fd", frechet_distance), ("kd", kernel_distance)):
         found = with_floor(real, samples, distance)
-        row |= {name: found.synthetic.value, f"{name}_low": found.synthetic.low, f"{name}_high": found.synthetic.high}
-        row[f"{name}_floor"] = found.floor.value
+        row |= found.synthetic.columns(name) | {f"{name}_floor": found.floor.value}
     score = retrieval_score(real, samples)
     return row | {"irs": score.value, "irs_low": score.interval[0], "irs_high": score.interval[1]}
 

@@ -1,4 +1,4 @@
-"""Rates with an error bar."""
+"""Numbers with an error bar."""
 
 from dataclasses import dataclass
 
@@ -6,24 +6,23 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Rate:
-    """A share of pictures and its 95 % confidence interval.
+class Interval:
+    """A number and its 95 % interval.
 
     Attributes:
-        count: Pictures that match.
-        total: Pictures in all.
-        effective: Independent observations that these are worth, see :func:`effective_number`.
-        value: Their share; NaN if there are none.
+        value: The number.
         low: Lower end of the interval.
         high: Upper end of the interval.
     """
 
-    count: int
-    total: int
-    effective: float
     value: float
     low: float
     high: float
+
+    @property
+    def percent(self) -> str:
+        """For people, as percentages."""
+        return f"{self.value:.1%} ({self.low:.1%} to {self.high:.1%})"
 
     def columns(self, name: str) -> dict[str, float]:
         """Value and interval for the row of a table: ``name``, ``name_low``, ``name_high``."""
@@ -31,19 +30,28 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A difference of two rates, its 95 % confidence interval and a test of it.
+class Rate(Interval):
+    """A share of pictures, NaN of none.
 
     Attributes:
-        value: The difference.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
+        count: Pictures that match.
+        total: Pictures in all.
+        effective: Independent observations that these are worth, see :func:`effective_number`.
+    """
+
+    count: int
+    total: int
+    effective: float
+
+
+@dataclass(frozen=True)
+class Difference(Interval):
+    """A difference of two rates and a test of it.
+
+    Attributes:
         p_value: How probable so large a difference, or a larger one, is if the rates are the same.
     """
 
-    value: float
-    low: float
-    high: float
     p_value: float = 1.0
 
 
@@ -82,12 +90,12 @@ def proportion(count: int, total: int, effective: float | None = None) -> Rate:
         effective: Independent observations that these are worth; None: each picture is one.
     """
     if total == 0:
-        return Rate(0, 0, 0.0, float("nan"), 0.0, 1.0)
+        return Rate(float("nan"), 0.0, 1.0, 0, 0, 0.0)
     from statsmodels.stats.proportion import proportion_confint  # takes a second
 
     number = float(total) if effective is None else effective
     low, high = map(float, proportion_confint(count / total * number, number, method="beta"))
-    return Rate(count, total, number, count / total, low, high)
+    return Rate(count / total, low, high, count, total, number)
 
 
 def excess(rate: Rate, control: Rate) -> Difference:

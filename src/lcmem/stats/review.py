@@ -47,7 +47,7 @@ def corrected_rate(rate: Rate, kinds: Sequence[Reviewed], missed: int = 0) -> Ra
     drawn = proportion(round(estimate), rate.total, rate.effective)
     low = value - hypot(drawn.value - drawn.low, below / rate.total)
     high = value + hypot(drawn.high - drawn.value, above / rate.total)
-    return Rate(round(estimate), rate.total, rate.effective, value, max(low, 0.0), min(high, 1.0))
+    return Rate(value, max(low, 0.0), min(high, 1.0), round(estimate), rate.total, rate.effective)
 
 
 def _confirmed_share(kind: Reviewed, worth: float) -> tuple[float, float, float]:
