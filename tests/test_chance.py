@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from lcmem.jobs.scan_threshold import at_most
 from lcmem.matching.looking import WAYS
 from lcmem.matching.looks import measure_look
-from lcmem.stats.calibration import Calibration, calibrate, given
+from lcmem.stats.calibration import Calibration, calibrate, given_calibration
 from lcmem.stats.chance import ROUNDING, Chance, parted
 from lcmem.stats.evidence import tail_threshold
 
@@ -95,9 +95,9 @@ def test_where_one_threshold_must_do_it_is_the_highest_of_all_kinds(rng):
     assert shown.thresholds(np.array(["scans", "faces", "else"])).tolist() == [np.inf, shown.logit, np.inf]
     foreign = calibrate(chance, 0.05, "identities", np.inf, shares={"else": 1.0})
     assert foreign.rate == found.rate and "another dataset the highest" in foreign.explanation
-    least = given(found.levels["faces"], 0.5, chance)
+    least = given_calibration(found.levels["faces"], 0.5, chance)
     assert least.rate == chance.parts["scans"].share(least.logit) and "dataset where most do" in least.explanation
-    weighted = given(found.levels["faces"], 0.5, chance, shares)
+    weighted = given_calibration(found.levels["faces"], 0.5, chance, shares)
     each = [chance.parts[kind].share(least.logit) for kind in shares]
     assert weighted.rate == pytest.approx(0.9 * each[0] + 0.1 * each[1]) and weighted.rate < least.rate / 2
 
@@ -196,9 +196,9 @@ def test_a_raised_threshold_stays_where_copies_are_found(rng):
 
 def test_a_given_threshold_comes_with_its_share_of_chance_matches():
     chance = Chance(np.r_[np.zeros(60), np.ones(40)], np.arange(100), mutual=True)
-    told = given(0.5, 0.62, chance)
+    told = given_calibration(0.5, 0.62, chance)
     assert told.rate == pytest.approx(40 / 99) and "40.4%" in told.explanation and "0.62" in told.explanation
-    assert given(0.5, 0.62, None).rate is None
+    assert given_calibration(0.5, 0.62, None).rate is None
 
 
 def test_a_scan_says_what_its_threshold_means_where_an_audit_sets_none():

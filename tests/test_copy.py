@@ -12,11 +12,11 @@ from commands import lcmem
 from lcmem.detectors.pixel import NCC
 from lcmem.detectors.registry import REGISTRY
 from lcmem.errors import LCMemError, LCMemWarning
-from lcmem.evaluation.copy.calibration import Calibration, average
 from lcmem.evaluation.copy.part import CopyPart, CopyScores, micro_average_precision, nearest_mean
 from lcmem.evaluation.copy.run import COLUMNS, benchmark_copy
 from lcmem.evaluation.copy.sample import random_identities, random_pictures
 from lcmem.evaluation.copy.summary import strongest
+from lcmem.evaluation.copy.threshold_pairs import ThresholdPairs, average
 from lcmem.evaluation.copy.transforms import PAPER, TRANSFORMS
 from lcmem.evaluation.copy.variants import EditedCopies, Variant, edited_copy, variants_of
 from lcmem.evaluation.joint import COLOURS, joint
@@ -192,15 +192,15 @@ def test_samples(people, tmp_path):
 
 def test_calibration_pairs(people, tmp_path):
     val = BenchmarkPictures.read(people.select(split="val"), tmp_path, 64)
-    labelled = Calibration.of(val, "fixed")
+    labelled = ThresholdPairs.of(val, "fixed")
     names = val.manifest.table["identity"].to_numpy()
     assert not labelled.edited and labelled.pairs.same.sum() == 6 * 3
     assert ((names[labelled.pairs.first] == names[labelled.pairs.second]) == labelled.pairs.same).all()
     nobody = Manifest(val.manifest.table.assign(identity=""))
-    copies = Calibration.of(BenchmarkPictures(val.pixels, nobody, val.keys, []), "fixed")
+    copies = ThresholdPairs.of(BenchmarkPictures(val.pixels, nobody, val.keys, []), "fixed")
     assert copies.edited and ((copies.pairs.first == copies.pairs.second) == copies.pairs.same).all()
     with pytest.raises(LCMemError, match="one validation picture"):
-        Calibration.of(_first(val, 1), "fixed")
+        ThresholdPairs.of(_first(val, 1), "fixed")
 
 
 class SlowNCC(NCC):
@@ -209,7 +209,7 @@ class SlowNCC(NCC):
 
 def test_slow_detectors_compare_each_copy_with_two_strangers(people, tmp_path):
     test, val = (BenchmarkPictures.read(people.select(split=split), tmp_path, 32) for split in ("test", "val"))
-    part = CopyPart("faces", test, Calibration.of(val, "fixed"))
+    part = CopyPart("faces", test, ThresholdPairs.of(val, "fixed"))
     found = {}
     for detector in (NCC(), SlowNCC()):
         plain = part.plain(detector, tmp_path, lambda _: None)

@@ -10,7 +10,7 @@ import pytest
 import lcmem
 from commands import lcmem as lcmem_command
 from lcmem.errors import LCMemError
-from lcmem.generation.bench import Bench, read_data
+from lcmem.generation.bench import Bench, read_datasets
 from lcmem.generation.conditions import STRATEGIES
 from lcmem.generation.samples import read_chunk
 from lcmem.generation.settings import load_preset
@@ -180,9 +180,9 @@ def test_originals_that_are_always_or_never_flagged_have_no_spread():
 
 def test_data_without_the_dataset_is_named(data, tmp_path):
     data.write(tmp_path / "m.csv")
-    assert set(read_data([str(tmp_path / "m.csv")], ["orl"]).table["dataset"]) == {"orl"}
+    assert set(read_datasets([str(tmp_path / "m.csv")], ["orl"]).table["dataset"]) == {"orl"}
     with pytest.raises(LCMemError, match="no pictures of nih; there are: orl"):
-        read_data([str(tmp_path / "m.csv")], ["orl", "nih"])
+        read_datasets([str(tmp_path / "m.csv")], ["orl", "nih"])
 
 
 def test_the_command_runs(data, tmp_path):

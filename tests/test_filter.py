@@ -25,7 +25,7 @@ from lcmem.generation.tries import picture_of
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.model import NetworkSettings, SiameseNetwork
 from lcmem.pictures.image import load_levels, load_picture
-from lcmem.stats.calibration import given
+from lcmem.stats.calibration import given_calibration
 from lcmem.stats.chance import ROUNDING
 
 pytestmark = pytest.mark.usefixtures("looks_once")
@@ -80,7 +80,9 @@ def test_copies_people_and_strangers(privacy, real, strangers, compact):
     assert not privacy(real.paths).novel.any()
     assert privacy(strangers).novel.mean() >= 0.8, "six people of one unfamiliar kind can promise no small rate"
     level = privacy.thresholds.calibration.logit
-    split = PrivacyFilter(compact, real, calibration=Thresholds(given(level, level, None), float(compact.bias) - 1e-3))
+    split = PrivacyFilter(
+        compact, real, calibration=Thresholds(given_calibration(level, level, None), float(compact.bias) - 1e-3)
+    )
     assert set(split(real.paths[:5]).table["verdict"]) == {"copy"}
     other = [path for path in real.paths if path not in real.paths[:10]]
     alone = PrivacyFilter(compact, real.rows(range(10)), calibration=split.thresholds)
@@ -128,7 +130,7 @@ def test_a_detector_without_a_head_filters_too(real, strangers):
 
 def test_bad_thresholds(compact, real):
     with pytest.raises(LCMemError, match="not both"):
-        PrivacyFilter(compact, real, threshold=0.5, calibration=Thresholds(given(0.0, 0.0, None), 1.0))
+        PrivacyFilter(compact, real, threshold=0.5, calibration=Thresholds(given_calibration(0.0, 0.0, None), 1.0))
     with pytest.raises(LCMemError, match="between 0 and 1"):
         PrivacyFilter(compact, real, threshold=5)
     with pytest.raises(LCMemError, match="between 0 and 1"):
@@ -177,9 +179,13 @@ def test_a_sampler_that_only_gives_training_pictures_ends_with_a_report(privacy,
 
 def test_another_real_set_is_another_run(compact, privacy, real, safe, tmp_path):
     """Also where no score is too high for the same identity."""
-    few = PrivacyFilter(compact, real.rows([0, 1, 2]), calibration=Thresholds(given(np.inf, np.inf, None), np.inf))
+    few = PrivacyFilter(
+        compact, real.rows([0, 1, 2]), calibration=Thresholds(given_calibration(np.inf, np.inf, None), np.inf)
+    )
     generate_private(drawer(real, safe), few, 2, out=tmp_path / "run")
-    other = PrivacyFilter(compact, real.rows([3, 4, 5]), calibration=Thresholds(given(np.inf, np.inf, None), np.inf))
+    other = PrivacyFilter(
+        compact, real.rows([3, 4, 5]), calibration=Thresholds(given_calibration(np.inf, np.inf, None), np.inf)
+    )
     with pytest.raises(LCMemError, match="another"):
         generate_private(drawer(real, safe), other, 2, out=tmp_path / "run")
 

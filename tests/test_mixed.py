@@ -16,7 +16,7 @@ from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.calibrate import calibrate_pictures
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.features import extract_features
-from lcmem.matching.kinds import told_apart
+from lcmem.matching.kinds import split_kinds
 from lcmem.pictures.manifest import Manifest
 from lcmem.report import audit_card
 
@@ -125,7 +125,7 @@ def test_kinds_are_told_apart_without_a_column(unnamed, tables, compact, tmp_pat
     textures = np.array(["/orl" not in path.lower() for path in unnamed.paths])
     some = unnamed.table["identity"].where(np.arange(len(unnamed)) % 7 > 0, "")
     mixed = Manifest(unnamed.table.assign(identity=some).sample(frac=1, random_state=1).reset_index(drop=True))
-    found = told_apart(extract_features(mixed, compact, None, workers=0), compact)
+    found = split_kinds(extract_features(mixed, compact, None, workers=0), compact)
     kinds = pd.Series(found.kinds, index=found.manifest.paths)[unnamed.paths].to_numpy()
     assert found.told_apart == 2 and len(set(kinds[textures])) == len(set(kinds[~textures])) == 1
     assert set(kinds[~textures]) == {"kind 1"}, "the larger one"
@@ -152,7 +152,7 @@ def test_one_kind_is_not_told_apart(orl, unnamed, compact):
     both = pd.concat([textures, textures.assign(path=more, identity=more)], ignore_index=True)
     for table in (both, orl.table, unnamed.table.assign(identity="")):
         found = extract_features(Manifest(table), compact, None, workers=0)
-        assert told_apart(found, compact) is found
+        assert split_kinds(found, compact) is found
 
 
 @pytest.mark.parametrize("dataset", ["celeba", "ham10000"])
@@ -160,7 +160,7 @@ def test_people_of_one_data_set_are_one_kind(data_pack, dataset, compact):
     table = read_dataset("open-pack", data_pack).table
     table = table[(table["dataset"] == dataset) & (table["split"] == "val")].drop_duplicates("identity").head(200)
     found = extract_features(Manifest(table.assign(dataset="").reset_index(drop=True)), compact, None)
-    assert told_apart(found, compact) is found
+    assert split_kinds(found, compact) is found
 
 
 def test_what_little_is_known_of_is_said(found, tables, orl, compact):

@@ -54,7 +54,7 @@ def test_a_mark_of_equal_pictures_is_of_both():
     verdicts = [COPY, COPY, SAME_IDENTITY, NO_MATCH]
     pairs = pd.DataFrame({"synthetic": ["a", "a", "b", "c"], "verdict": verdicts})
     found = review(pairs, proportion(3, 4), {"a": FALSE_ALARM, "c": CONFIRMED, "z": CONFIRMED})
-    assert found.counts[FALSE_ALARM] == 2 and (found.missed, found.undecided, found.strangers) == (1, 1, 1)
+    assert found.counts[FALSE_ALARM] == 2 and (found.missed, found.undecided, found.unknown) == (1, 1, 1)
 
 
 def test_the_interval_holds_the_truth(rng):
@@ -207,7 +207,7 @@ def test_marks_survive_what_is_not_in_the_audit_any_more(folder, served):
     found = Gallery(folder)
     found.mark(3, "confirmed")
     assert read_marks(folder / "marks.csv") == {"synthetic/000003.jpg": "confirmed", "gone.png": "unsure"}
-    assert read_review(folder, found.result).strangers == 1
+    assert read_review(folder, found.result).unknown == 1
     found.mark(3, "")
     assert read_marks(folder / "marks.csv") == {"gone.png": "unsure"}
     (folder / "marks.csv").write_text("synthetic,mark\na.png,perhaps\n")

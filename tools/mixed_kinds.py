@@ -17,7 +17,7 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.tables import markdown
 from lcmem.files import write_text
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.kinds import told_apart
+from lcmem.matching.kinds import split_kinds
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import ChunkedRows
 from lcmem.stats.calibration import calibrate
@@ -131,7 +131,7 @@ def divided(found: FeatureSet, detector: LCMem, kinds: tuple[str, ...]) -> list[
         table = found.manifest.table.iloc[rows].reset_index(drop=True)
         blocks, keys = ChunkedRows(found.blocks.take(np.array(rows))), [found.keys[row] for row in rows]
         bare = FeatureSet(Manifest(table.assign(dataset="")), blocks, [], 0, 0.0, keys)
-        told = told_apart(bare, detector)
+        told = split_kinds(bare, detector)
         if told.told_apart:
             apart, total = apart + 1, total + len(rows)
             usual = pd.crosstab(told.kinds, table["dataset"])

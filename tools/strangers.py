@@ -16,7 +16,7 @@ from lcmem.checkpoints import CARD
 from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import LCMem
 from lcmem.files import read_json, write_json
-from lcmem.jobs.strangers import measure_strangers
+from lcmem.jobs.usual_scores import measure_strangers
 from lcmem.matching.features import extract_features, open_features
 from lcmem.pictures.manifest import Manifest
 

@@ -68,7 +68,7 @@ def read_card(folder: Path, kind: str, needed: tuple[str, ...] = ()) -> dict[str
 
 
 @contextmanager
-def described(folder: Path) -> Iterator[None]:
+def blaming_card(folder: Path) -> Iterator[None]:
     """Have what goes wrong while something is built as its card says told of the card.
 
     Raises:

@@ -57,7 +57,7 @@ def _page(manifest: "Manifest", source: str, workers: int | None, console: "Cons
     from lcmem.errors import LCMemError
     from lcmem.jobs.check import dataset_advice, inspect_pictures, link_count
     from lcmem.pictures.hints import identity_advice
-    from lcmem.pictures.listing import described
+    from lcmem.pictures.listing import ignored_text
 
     _print_counts(manifest, source, console)
     for advice in filter(None, (identity_advice(manifest), dataset_advice(manifest))):
@@ -70,7 +70,7 @@ def _page(manifest: "Manifest", source: str, workers: int | None, console: "Cons
     if links:
         console.print(f"links to the file of another picture: {links}; lcmem duplicates lists them")
     if manifest.ignored:
-        console.print(f"not pictures: {described(manifest.ignored)}", markup=False)
+        console.print(f"not pictures: {ignored_text(manifest.ignored)}", markup=False)
     _print_reasons(inspection, manifest, console)
     try:
         manifest.check_disjoint()

@@ -66,7 +66,7 @@ def experiment(
         from lcmem.training.fit import RunOptions
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import check_name, load_detector
-    from lcmem.generation.bench import Bench, read_data
+    from lcmem.generation.bench import Bench, read_datasets
     from lcmem.locks import alone_in
 
     for name in [] if detectors == "all" else split_names(detectors):
@@ -76,7 +76,7 @@ def experiment(
     quiet_trainer()
     with resumable(), alone_in(out):
         bench = Bench.open(
-            read_data(data, split_names(datasets)),
+            read_datasets(data, split_names(datasets)),
             chosen,
             out,
             load_detector(model, options),

@@ -58,10 +58,10 @@ def train(
             typer.echo(f"checkpoint: {train_autoencoder(reading.manifest(data), folder, chosen, options)}")
             return
         from lcmem.latents import LatentStore
-        from lcmem.training.run import read_data
+        from lcmem.training.run import read_training_data
         from lcmem.training.run import train as run
 
-        pictures = read_data(data, reading.manifest)
+        pictures = read_training_data(data, reading.manifest)
         if isinstance(pictures, LatentStore) and reading != AS_IS:
             raise LCMemError(f"{data}: latents have their own identities; give these options to lcmem encode instead")
         target = run(chosen, pictures, folder, options)

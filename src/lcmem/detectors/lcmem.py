@@ -83,7 +83,7 @@ class LCMem(Detector):
         first, *others = usable_devices(device)
         folder = checkpoints.resolve_folder(source)
         card = checkpoints.read_card(folder, KIND, ("network", "sha256", "encoder", "size", "name"))
-        with checkpoints.described(folder):
+        with checkpoints.blaming_card(folder):
             network = SiameseNetwork(NetworkSettings(**card["network"]))
             if not (isinstance(card["size"], int) and card["size"] > 0):
                 raise ValueError(f"size is {card['size']!r}")

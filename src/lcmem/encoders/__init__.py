@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from lcmem import plugins
-from lcmem.checkpoints import CARD, described, load_weights, read_card, resolve_folder, save_checkpoint
+from lcmem.checkpoints import CARD, blaming_card, load_weights, read_card, resolve_folder, save_checkpoint
 from lcmem.devices import usable_device
 from lcmem.encoders.base import EncoderCard, LatentEncoder, weights_sha256
 from lcmem.encoders.compact import CompactAutoencoder
@@ -64,7 +64,7 @@ def load_encoder(
 def _load_compact(name: str) -> CompactAutoencoder:
     folder = resolve_folder(name)
     card = read_card(folder, "autoencoder")
-    with described(folder):
+    with blaming_card(folder):
         encoder = CompactAutoencoder(**card["settings"])
     load_weights(folder, encoder)
     sha256 = weights_sha256(encoder)

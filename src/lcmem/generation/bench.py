@@ -200,7 +200,7 @@ def features_of(manifest: Manifest, detector: Detector, folder: Path) -> Feature
     return extract_features(manifest, detector, open_features(folder / f"features-{detector.name}", detector))
 
 
-def read_data(sources: list[str], datasets: list[str]) -> Manifest:
+def read_datasets(sources: list[str], datasets: list[str]) -> Manifest:
     """One manifest of several folders, zips or tables.
 
     Args:

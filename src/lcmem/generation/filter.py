@@ -24,7 +24,7 @@ from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score, probabilities
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet, data_fingerprint, extract_features, read_source
-from lcmem.matching.kinds import told_apart
+from lcmem.matching.kinds import split_kinds
 from lcmem.matching.looking import RANKS
 from lcmem.matching.overview import Nearest
 from lcmem.matching.thumbnails import Thumbnails
@@ -35,7 +35,7 @@ from lcmem.pictures.information import shows_little
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.scan import Best
 from lcmem.scan.resident import ResidentGallery
-from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold, given
+from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold, given_calibration
 
 Against = Sequence[int] | Sequence[str] | np.ndarray | str
 """Which real picture each sample is compared with: positions, or paths."""
@@ -119,13 +119,13 @@ class PrivacyFilter:
         if isinstance(calibration, CalibrationFile):
             fingerprint = data_fingerprint(self.real.keys)
             if calibration.made_on(fingerprint):
-                self.real = told_apart(self.real, detector)
+                self.real = split_kinds(self.real, detector)
             calibration = read_thresholds(calibration, detector, len(self.real.manifest), fingerprint)
         if threshold is not None:
-            calibration = Thresholds(given(given_score(threshold, detector), threshold, None), inf)
+            calibration = Thresholds(given_calibration(given_score(threshold, detector), threshold, None), inf)
         thumbnails = Thumbnails()
         if calibration is None:
-            self.real = told_apart(self.real, detector)
+            self.real = split_kinds(self.real, detector)
             finder = CopyFinder.of(self.real, detector)
             thumbnails, calibration = finder.thumbnails, calibrate_thresholds(self.real, finder, false_positive_rate)
         self.thresholds = calibration

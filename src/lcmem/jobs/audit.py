@@ -15,18 +15,18 @@ from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.jobs.doubts import doubtful_features, doubtful_identities, doubtful_names
 from lcmem.jobs.explain import explain_matches
-from lcmem.jobs.given import Source, counted, on_disk
 from lcmem.jobs.marks import FILE as MARKED
 from lcmem.jobs.marks import read_marks
 from lcmem.jobs.other_models import other_model
 from lcmem.jobs.output import claim_output
 from lcmem.jobs.private import check_private, leave_no_features, without_names
 from lcmem.jobs.provenance import provenance
+from lcmem.jobs.sources import Source, counted, on_disk
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet, data_fingerprint, extract_sets, open_features, read_sources
-from lcmem.matching.kinds import told_apart
+from lcmem.matching.kinds import split_kinds
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.stats.calibration import DEFAULT_RATE
 
@@ -137,7 +137,7 @@ def run_audit(
         sets = extract_sets(sources, detector, store, workers=settings.workers, named=not settings.private)
         file = settings.calibration
         if file is None or file.made_on(data_fingerprint(sets["real"].keys)):  # kinds of others are not called the same
-            sets["real"] = told_apart(sets["real"], detector)
+            sets["real"] = split_kinds(sets["real"], detector)
         about = _about(detector, sets) | settings.about() | {"warnings": doubts + doubtful_features(sets)}
         others = [features for name, features in sets.items() if name != "real"]
         if settings.calibration is not None:

@@ -15,7 +15,7 @@ from lcmem.matching.features import FeatureSet, data_fingerprint
 from lcmem.matching.looks import UNMEASURED, Look
 from lcmem.matching.own_chance import OwnChance, real_chance
 from lcmem.matching.strangers import STRANGERS, most_alike, split_people
-from lcmem.stats.calibration import WARNED, Calibration, calibrate, given, level_of
+from lcmem.stats.calibration import WARNED, Calibration, calibrate, given_calibration, level_of
 from lcmem.stats.chance import Chance
 
 
@@ -64,7 +64,7 @@ def operating_point(
     """
     if chosen is not None:
         own = real_chance(real, finder, listed)
-        calibration = given(*chosen, own.chance, shares)
+        calibration = given_calibration(*chosen, own.chance, shares)
         return OperatingPoint(calibration, control, own.chance, _warning(calibration.rate or 0.0), own)
     basis = calibration_basis(real, control, finder, listed)
     own = basis.own

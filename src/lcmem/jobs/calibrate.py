@@ -17,7 +17,7 @@ from lcmem.matching.compare import score_pairs
 from lcmem.matching.control import control_scores
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet, data_fingerprint, extract_sets, read_sources
-from lcmem.matching.kinds import told_apart
+from lcmem.matching.kinds import split_kinds
 from lcmem.matching.looks import Look
 from lcmem.pictures.manifest import ManifestLike
 from lcmem.stats.calibration import ALONE, DEFAULT_RATE, Calibration, calibrate, check_share, reached
@@ -55,7 +55,7 @@ def calibrate_pictures(
     check_share("rate", rate)
     check_share("confidence", confidence)
     sets = extract_sets(read_sources({"real": real, "holdout": holdout}), detector, None, workers=workers)
-    sets["real"] = told_apart(sets["real"], detector)
+    sets["real"] = split_kinds(sets["real"], detector)
     finder = CopyFinder.of(sets["real"], detector, others=[*sets.values()][1:], workers=workers)
     control = control_scores(sets["holdout"], sets["real"], finder) if holdout is not None else None
     basis = calibration_basis(sets["real"], control, finder)

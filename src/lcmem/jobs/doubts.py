@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lcmem.atlas import Atlas
-from lcmem.jobs.output import described
+from lcmem.jobs.output import input_name
 from lcmem.matching.features import FeatureSet
 from lcmem.pictures.manifest import Manifest
 
@@ -21,8 +21,8 @@ def doubtful_names(inputs: Mapping[str, Any]) -> list[str]:
     Args:
         inputs: ``real``, ``synthetic`` and ``holdout``: paths or sets; None where there is none.
     """
-    described_all = {name: described(source) for name, source in inputs.items() if source is not None}
-    places = {name: place for name, place in described_all.items() if os.path.isabs(place)}  # others are in memory
+    names = {name: input_name(source) for name, source in inputs.items() if source is not None}
+    places = {name: place for name, place in names.items() if os.path.isabs(place)}  # others are in memory
     pairs = [(one, two) for one in places for two in places if one < two and places[one] == places[two]]
     doubts = [f"{two} and {one} are the same pictures" for one, two in pairs]
     doubts += [

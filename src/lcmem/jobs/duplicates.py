@@ -15,7 +15,7 @@ from lcmem.matching.compare import compare, score_pairs
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.copy_levels import MOST_PAIRS
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.kinds import told_apart
+from lcmem.matching.kinds import split_kinds
 from lcmem.matching.overview import turned_correlation
 from lcmem.matching.own_chance import real_chance
 from lcmem.matching.thumbnails import SAME, Thumbnails
@@ -138,7 +138,7 @@ def _identity_threshold(found: FeatureSet, finder: CopyFinder) -> float:
     """The score that 1 % of pictures reach with another identity by chance; +∞ where identities are not known."""
     if found.manifest.known_identities < 2:
         return inf
-    own = real_chance(told_apart(found, finder.detector), finder)
+    own = real_chance(split_kinds(found, finder.detector), finder)
     if own.method != "identities":
         return inf
     return calibrate(own.chance, DEFAULT_RATE, own.method, finder.levels.typical).logit

@@ -31,7 +31,7 @@ class Review:
         counts: Of each mark among the matches.
         missed: Pictures that do not match and were confirmed nevertheless.
         undecided: Matches that are neither confirmed nor called false alarms.
-        strangers: Marks of pictures that are not in the audit any more.
+        unknown: Marks of pictures that are not in the audit any more.
         rate: The memorization rate, corrected as :func:`lcmem.stats.review.corrected_rate` says.
     """
 
@@ -39,7 +39,7 @@ class Review:
     counts: dict[str, int]
     missed: int
     undecided: int
-    strangers: int
+    unknown: int
     rate: Rate
 
     @property
@@ -51,7 +51,7 @@ class Review:
             "unsure": self.counts[UNSURE],
             "undecided": self.undecided,
             "missed": self.missed,
-            "unknown": self.strangers,
+            "unknown": self.unknown,
             "corrected_rate": {"value": self.rate.value, "low": self.rate.low, "high": self.rate.high},
         }
 
@@ -61,8 +61,8 @@ class Review:
         found = f"{self.counts[CONFIRMED]} confirmed, {self.counts[FALSE_ALARM]} false alarms, {self.undecided} open"
         missed = f"; {self.missed} that the detector missed" if self.missed else ""
         rate = f"{self.rate.value:.1%} (95 % interval {self.rate.low:.1%} to {self.rate.high:.1%})"
-        strangers = f" {self.strangers} marks are of pictures that this audit does not have." if self.strangers else ""
-        return f"Review of the matches: {found}{missed}. Corrected memorization rate: {rate}.{strangers}"
+        others = f" {self.unknown} marks are of pictures that this audit does not have." if self.unknown else ""
+        return f"Review of the matches: {found}{missed}. Corrected memorization rate: {rate}.{others}"
 
 
 def read_review(folder: Path, result: "AuditResult") -> Review | None:
@@ -130,6 +130,6 @@ def review(pairs: pd.DataFrame, rate: Rate, marks: dict[str, str]) -> Review:
         counts={mark: sum(said[verdict, mark] for verdict in (COPY, SAME_IDENTITY)) for mark in MARKS},
         missed=missed,
         undecided=sum(kind.matches - kind.confirmed - kind.refuted for kind in kinds),
-        strangers=len(marks) - len(known),
+        unknown=len(marks) - len(known),
         rate=corrected_rate(rate, kinds, missed),
     )

@@ -136,7 +136,7 @@ def outside_inputs(out: str | os.PathLike[str], inputs: Mapping[str, Any]) -> Pa
     return target
 
 
-def described(source: Any) -> str:
+def input_name(source: Any) -> str:
     """An input in a word: its absolute path, or a hash of what is only in memory."""
     place = getattr(source, "folder", None) or getattr(source, "source", None) or source
     if isinstance(place, str | os.PathLike):
@@ -181,7 +181,7 @@ def _paths(inputs: Mapping[str, Any]) -> list[tuple[str, Path]]:
 
 
 def _described(inputs: Mapping[str, Any]) -> dict[str, str]:
-    return {name: described(source) for name, source in inputs.items() if source is not None}
+    return {name: input_name(source) for name, source in inputs.items() if source is not None}
 
 
 def _hidden(given: Mapping[str, str]) -> dict[str, str]:

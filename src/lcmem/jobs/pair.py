@@ -10,11 +10,11 @@ from scipy.special import expit
 from torch import Tensor
 
 from lcmem.detectors.base import Detector
-from lcmem.jobs.strangers import score_of_share, usual_share
+from lcmem.jobs.usual_scores import score_of_share, usual_share
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.kinds import told_apart
+from lcmem.matching.kinds import split_kinds
 from lcmem.matching.overview import turned_correlation
 from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.image import load_levels
@@ -112,7 +112,7 @@ def measure_scale(found: FeatureSet, detector: Detector, like: Tensor) -> Scale:
         like: Features ``[n, D]`` of some pictures: where the set has several datasets, or kinds of pictures
             (:mod:`lcmem.matching.kinds`), only those of their best matches are taken.
     """
-    found = told_apart(found, detector)
+    found = split_kinds(found, detector)
     best = compare(like.numpy(), found, detector, title="comparing").best.positions[:, 0]
     kinds = sorted(set(found.kinds[best]))
     rows = np.flatnonzero(np.isin(found.kinds, kinds))

@@ -8,9 +8,9 @@ from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
-from lcmem.matching.kinds import told_apart
+from lcmem.matching.kinds import split_kinds
 from lcmem.matching.own_chance import real_chance
-from lcmem.stats.calibration import ALONE, DEFAULT_RATE, Calibration, calibrate, given, reached
+from lcmem.stats.calibration import ALONE, DEFAULT_RATE, Calibration, calibrate, given_calibration, reached
 from lcmem.stats.chance import Chance
 
 MEASURED = 20_000
@@ -44,11 +44,11 @@ def scan_threshold(
         level, chance = given_score(threshold, detector), None
         if len(gallery.manifest) <= MEASURED:
             chance = real_chance(
-                told_apart(gallery, detector), CopyFinder.of(gallery, detector, workers=workers)
+                split_kinds(gallery, detector), CopyFinder.of(gallery, detector, workers=workers)
             ).chance
-        return given(level, threshold, chance)
+        return given_calibration(level, threshold, chance)
     finder = CopyFinder.of(gallery, detector, workers=workers)
-    own = real_chance(told_apart(gallery, detector), finder)
+    own = real_chance(split_kinds(gallery, detector), finder)
     found = calibrate(own.chance, DEFAULT_RATE, own.method, finder.levels.typical, finder.levels.sure)
     return at_most(found, finder.levels.typical, own.chance)
 

@@ -19,7 +19,7 @@ FEWEST = 20
 """Identities of a kind, at least, in the sample."""
 
 
-def told_apart(found: FeatureSet, detector: Detector) -> FeatureSet:
+def split_kinds(found: FeatureSet, detector: Detector) -> FeatureSet:
     """The set with a dataset for each of its kinds, ``kind 1`` the largest, where its table names no two datasets.
 
     Pictures of different identities and one kind are all connected through neighbours, those of two kinds hardly ever

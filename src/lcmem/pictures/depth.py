@@ -66,7 +66,7 @@ def _significant_bits(data: bytes) -> int | None:
     return None
 
 
-def to_grey(levels: np.ndarray, said: Declared, bits: int | None = None) -> np.ndarray:
+def depth_to_grey(levels: np.ndarray, said: Declared, bits: int | None = None) -> np.ndarray:
     """Levels ``[H, W]`` of more than 8 bits as float32 in [0, 1].
 
     Args:

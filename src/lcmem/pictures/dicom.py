@@ -10,7 +10,7 @@ import numpy as np
 
 from lcmem.errors import PictureError, extra
 from lcmem.pictures.depth import first_of
-from lcmem.pictures.intensity import to_grey
+from lcmem.pictures.intensity import intensity_to_grey
 from lcmem.pictures.paths import check_size, is_bare_dicom, is_dicom
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _through_window(pixels: np.ndarray, dataset: "Dataset", padding: np.ndarray)
     if values is pixels and pixels.dtype == np.uint8:
         return pixels.astype(np.float32) / np.float32(2**dataset.BitsStored - 1)
     hounsfield = dataset.Modality == "CT" and dataset.get("RescaleIntercept") not in (None, "")
-    return to_grey(np.where(padding, np.nan, values), hounsfield)
+    return intensity_to_grey(np.where(padding, np.nan, values), hounsfield)
 
 
 def _function(dataset: "Dataset") -> str:

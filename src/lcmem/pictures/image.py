@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lcmem.errors import PictureError
-from lcmem.pictures.depth import FULL, Declared, declared, to_grey
+from lcmem.pictures.depth import FULL, Declared, declared, depth_to_grey
 from lcmem.pictures.diagnosis import why_unreadable
 from lcmem.pictures.information import shows_little
 from lcmem.pictures.paths import (
@@ -163,7 +163,7 @@ def _from_levels(levels: np.ndarray, name: str, said: Declared, bits: int | None
         return _from_floats(levels)
     if said.white is None and (levels.min() < 0 or levels.max() > FULL):
         raise PictureError(f"{name}: values from {levels.min()} to {levels.max()} do not fit into 16 bits")
-    return _from_floats(to_grey(levels, said, bits))
+    return _from_floats(depth_to_grey(levels, said, bits))
 
 
 def _shrunk(picture: Image.Image, size: int) -> Image.Image:

@@ -12,7 +12,7 @@ AIR_SHARE = 0.001
 PERCENTILES = (0.5, 99.5)
 
 
-def to_grey(values: np.ndarray, hounsfield: bool) -> np.ndarray:
+def intensity_to_grey(values: np.ndarray, hounsfield: bool) -> np.ndarray:
     """Choose black and white where the file does not say.
 
     Args:

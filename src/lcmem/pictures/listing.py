@@ -197,7 +197,7 @@ def split_of(folders: tuple[str, ...], level: int | None) -> tuple[int | None, s
     return at, "" if at is None else folders[at]
 
 
-def described(ignored: Mapping[str, int]) -> str:
+def ignored_text(ignored: Mapping[str, int]) -> str:
     """How many files of which suffix are no pictures, and what to do about those that may hold some."""
     parts = []
     for suffix, count in sorted(ignored.items(), key=lambda item: (-item[1], item[0])):

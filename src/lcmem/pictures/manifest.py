@@ -14,7 +14,7 @@ import pandas as pd
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import write_table
 from lcmem.pictures.hints import doubtful_folders, few_people
-from lcmem.pictures.listing import SPLITS, described
+from lcmem.pictures.listing import SPLITS, ignored_text
 from lcmem.pictures.medical import expanded
 from lcmem.pictures.paths import split_zip
 from lcmem.pictures.set_depth import with_bits
@@ -106,7 +106,7 @@ class Manifest:
             raise LCMemError("an option that names identities does not go with --no-identities; leave one out")
         listing, table = listed(path, identity_column, base)
         if table.empty:
-            others = described(listing.ignored) or "no files at all"
+            others = ignored_text(listing.ignored) or "no files at all"
             raise LCMemError(f"{path}: no pictures found ({others})")
         doubtful = identities and identity_pattern is None and identity_tag is None
         if identity_pattern is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lcmem.errors import PictureError, extra
-from lcmem.pictures.intensity import AIR_BELOW, AIR_SHARE, to_grey
+from lcmem.pictures.intensity import AIR_BELOW, AIR_SHARE, intensity_to_grey
 from lcmem.pictures.paths import check_size, read_bytes, split_zip
 
 MAX_VOXELS = 2**30
@@ -61,7 +61,7 @@ def load_slice(path: str, index: int | None) -> np.ndarray:
 
     The index counts along the third axis *as stored*, so that it means the same in a mask of the same shape and in any
     other tool. The slice is turned so that anterior (in axial slices) or superior (in others) is up and the patient's
-    right, or anterior, is on the left. Grey values: :func:`lcmem.pictures.intensity.to_grey`.
+    right, or anterior, is on the left. Grey values: :func:`lcmem.pictures.intensity.intensity_to_grey`.
 
     Args:
         path: ``.nii`` or ``.nii.gz``, also inside a zip file.
@@ -81,7 +81,7 @@ def load_slice(path: str, index: int | None) -> np.ndarray:
     if index is not None and index >= count:
         raise PictureError(f"{path}: there is no slice {index}, only 0 to {count - 1}")
     values = volume.stored[:, :, index or 0].astype(np.float32) * volume.slope + volume.intercept
-    return to_grey(_upright(values, volume.orientation), volume.hounsfield)
+    return intensity_to_grey(_upright(values, volume.orientation), volume.hounsfield)
 
 
 # slices of one volume are read one after another, and decompression takes seconds

@@ -213,7 +213,7 @@ def reached(chance: Chance, threshold: float, confidence: float = CONFIDENCE) ->
     return max(part.share(threshold) for part in parts), max(part.bound(threshold, confidence) for part in parts)
 
 
-def given(
+def given_calibration(
     threshold: float, shown: float, chance: Chance | None, shares: Mapping[str, float] | None = None
 ) -> Calibration:
     """A threshold that the user chose, and what it means on these pictures.

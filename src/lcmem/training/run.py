@@ -79,7 +79,7 @@ def train(
         return run.detector(len(recipe.stages))
 
 
-def read_data(source: Path, read: Callable[[Path], Manifest] = Manifest.read) -> Manifest | LatentStore:
+def read_training_data(source: Path, read: Callable[[Path], Manifest] = Manifest.read) -> Manifest | LatentStore:
     """What is trained on: the folder of a LatentStore, or what ``read`` makes of other pictures."""
     return LatentStore.open(source) if (source / STORE).is_file() else read(source)
 

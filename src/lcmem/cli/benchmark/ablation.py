@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, examples, resumable, split_names
-from lcmem.cli.benchmark.group import group, read_data
+from lcmem.cli.benchmark.group import benchmark_pictures, group
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
@@ -35,7 +35,7 @@ def ablation(
     from lcmem.training.fit import RunOptions
     from lcmem.training.presets import PRESETS
 
-    manifest = read_data(data, [], out, "ablation", reading)
+    manifest = benchmark_pictures(data, [], out, "ablation", reading)
     chosen = split_names(recipes) if recipes else [name for name in PRESETS if name.startswith("ablation-")]
     options = RunOptions(device=device, allow_download=download)
     with resumable():

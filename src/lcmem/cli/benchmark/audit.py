@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, examples, split_names
-from lcmem.cli.benchmark.group import Detectors, chosen_split, fail_without_numbers, group, read_data
+from lcmem.cli.benchmark.group import Detectors, benchmark_pictures, chosen_split, fail_without_numbers, group
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
@@ -30,7 +30,7 @@ def audit(
     from lcmem.evaluation.audits import benchmark_audit
 
     names = split_names(detectors)
-    manifest = read_data(data, names, out, "audit", reading)
+    manifest = benchmark_pictures(data, names, out, "audit", reading)
     test = manifest.select(split=chosen_split(manifest, split))
     table = benchmark_audit(test, names, out, rate=fpr, pictures=pictures, options=Options(device, download))
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, Size, examples, split_names
-from lcmem.cli.benchmark.group import Cache, Detectors, fail_without_numbers, group, read_data
+from lcmem.cli.benchmark.group import Cache, Detectors, benchmark_pictures, fail_without_numbers, group
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
@@ -40,7 +40,7 @@ def copy(
 
     names = split_names(detectors)
     shown = None if example is None else example_figure(example)
-    manifest = read_data(data, names, out, "copy", reading)
+    manifest = benchmark_pictures(data, names, out, "copy", reading)
     table = benchmark_copy(
         manifest,
         names,

@@ -23,7 +23,7 @@ Detectors = Annotated[
 Cache = Annotated[Path | None, typer.Option(help="Folder for decoded pictures and features. Default: OUT/cache.")]
 
 
-def read_data(data: Path, detectors: list[str], out: Path, command: str, reading: Reading) -> "Manifest":
+def benchmark_pictures(data: Path, detectors: list[str], out: Path, command: str, reading: Reading) -> "Manifest":
     """The pictures to measure on, after everything that can be wrong without them has been looked at.
 
     Args:

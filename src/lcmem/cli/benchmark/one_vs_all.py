@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, Size, examples, split_names
-from lcmem.cli.benchmark.group import Cache, chosen_split, fail_without_numbers, group, read_data
+from lcmem.cli.benchmark.group import Cache, benchmark_pictures, chosen_split, fail_without_numbers, group
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
@@ -37,7 +37,7 @@ def one_vs_all(
     from lcmem.evaluation.one_vs_all import benchmark_one_vs_all
 
     names = split_names(detectors)
-    manifest = read_data(data, names, out, "one-vs-all", reading)
+    manifest = benchmark_pictures(data, names, out, "one-vs-all", reading)
     test = manifest.select(split=chosen_split(manifest, split))
     val = None if threshold_split is None else manifest.select(split=threshold_split)
     options = Options(device, download)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, Size, examples, split_names
-from lcmem.cli.benchmark.group import Cache, Detectors, chosen_split, fail_without_numbers, group, read_data
+from lcmem.cli.benchmark.group import Cache, Detectors, benchmark_pictures, chosen_split, fail_without_numbers, group
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def reid(
     from lcmem.evaluation.reid.run import benchmark_reid
 
     names = split_names(detectors)
-    manifest = read_data(data, names, out, "reid", reading)
+    manifest = benchmark_pictures(data, names, out, "reid", reading)
     if pairs is None:
         split = chosen_split(manifest, split)
     table = benchmark_reid(

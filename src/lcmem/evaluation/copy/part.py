@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 
 from lcmem.detectors.base import Detector
-from lcmem.evaluation.copy.calibration import Calibration
+from lcmem.evaluation.copy.threshold_pairs import ThresholdPairs
 from lcmem.evaluation.copy.variants import EditedCopies, Variant
 from lcmem.evaluation.pairing import Features, all_scores, pair_scores
 from lcmem.evaluation.pictures import BenchmarkPictures
@@ -96,7 +96,7 @@ class CopyPart:
 
     name: str
     test: BenchmarkPictures
-    calibration: Calibration
+    calibration: ThresholdPairs
 
     @property
     def groups(self) -> dict[str, BenchmarkPictures]:

@@ -12,11 +12,11 @@ from lcmem.detectors.base import Detector
 from lcmem.detectors.each import measure_each
 from lcmem.detectors.entry import Options
 from lcmem.errors import LCMemError
-from lcmem.evaluation.copy.calibration import Calibration, average
 from lcmem.evaluation.copy.figures import strengths_figure, strongest_figure
 from lcmem.evaluation.copy.part import CopyPart
 from lcmem.evaluation.copy.sample import content_hashes, random_identities, random_pictures
 from lcmem.evaluation.copy.summary import STRONGEST, strongest, summary
+from lcmem.evaluation.copy.threshold_pairs import ThresholdPairs, average
 from lcmem.evaluation.copy.transforms import PAPER, TRANSFORMS
 from lcmem.evaluation.copy.variants import Variant, variants_of
 from lcmem.evaluation.pairing import Features
@@ -57,7 +57,7 @@ def benchmark_copy(
     """Recall of edited copies, and the false positive rate at the same threshold, for each transform and strength.
 
     Each copy is compared with its original and with the other originals of its dataset that show somebody else. The
-    threshold comes from another split of the same dataset, see :mod:`lcmem.evaluation.copy.calibration` and
+    threshold comes from another split of the same dataset, see :mod:`lcmem.evaluation.copy.threshold_pairs` and
     :data:`lcmem.stats.thresholds.RULES`. Protocol ``paper`` gives a dataset without identities the mean threshold
     of the others, which means little where scores have another range on it; ``fixed`` takes it from edited copies.
 
@@ -129,7 +129,7 @@ def _parts(
     for name in sorted(test.table["dataset"].unique()):
         chosen = (part.select(dataset=name) for part in (test, validation))
         originals, others = (BenchmarkPictures.read(part, cache, size, content_hashes(part)) for part in chosen)
-        parts.append(CopyPart(name, originals, Calibration.of(others, protocol)))
+        parts.append(CopyPart(name, originals, ThresholdPairs.of(others, protocol)))
     if protocol == "paper" and all(part.calibration.edited for part in parts):
         raise LCMemError("no dataset has identities to take a threshold from: use the protocol 'fixed'")
     return parts

@@ -14,7 +14,7 @@ from lcmem.store import StoredRows
 
 
 @dataclass(frozen=True)
-class Chance:
+class Draw:
     """What a random edit of one picture draws from.
 
     Attributes:
@@ -35,7 +35,7 @@ class Chance:
         return to_float(torch.from_numpy(self.pool[rows]))[None]
 
 
-Edit = Callable[[Tensor, Tensor, Chance], Tensor]
+Edit = Callable[[Tensor, Tensor, Draw], Tensor]
 """Maps a picture ``[1, 3, S, S]`` in [0, 1] and a strength ``[1]`` to the same shape."""
 
 TRANSFORMS: dict[str, tuple[tuple[float, ...], Edit]] = {}
@@ -61,96 +61,96 @@ def transform(*strengths: float, name: str = "") -> Callable[[Edit], Edit]:
 
 
 @transform(0.1, 1, 2, 6)
-def blur(picture: Tensor, sigma: Tensor, _: Chance) -> Tensor:
+def blur(picture: Tensor, sigma: Tensor, _: Draw) -> Tensor:
     """Gaussian blur; ``sigma`` in pixels of a 256-pixel picture."""
     return edits.blur(picture, sigma)
 
 
 @transform(0.01, 0.1, 0.2, 0.3)
-def noise(picture: Tensor, sigma: Tensor, chance: Chance) -> Tensor:
+def noise(picture: Tensor, sigma: Tensor, draw: Draw) -> Tensor:
     """Gaussian noise."""
-    return edits.noise(picture, sigma, chance.generator)
+    return edits.noise(picture, sigma, draw.generator)
 
 
 @transform(5, 10, 20, 30)
-def rotation(picture: Tensor, degrees: Tensor, _: Chance) -> Tensor:
+def rotation(picture: Tensor, degrees: Tensor, _: Draw) -> Tensor:
     """Rotated about the centre."""
     return edits.rotate(picture, degrees)
 
 
 @transform(1.1, 1.3, 1.6, 2)
-def brightness(picture: Tensor, factor: Tensor, _: Chance) -> Tensor:
+def brightness(picture: Tensor, factor: Tensor, _: Draw) -> Tensor:
     """Brighter."""
     return edits.brightness(picture, factor)
 
 
 @transform(1.1, 1.3, 1.6, 2)
-def contrast(picture: Tensor, factor: Tensor, _: Chance) -> Tensor:
+def contrast(picture: Tensor, factor: Tensor, _: Draw) -> Tensor:
     """More contrast."""
     return edits.contrast(picture, factor)
 
 
 @transform(95, 70, 40, 10)
-def jpeg(picture: Tensor, quality: Tensor, _: Chance) -> Tensor:
+def jpeg(picture: Tensor, quality: Tensor, _: Draw) -> Tensor:
     """Saved as JPEG."""
     return edits.jpeg(picture, quality)
 
 
 @transform(0.9, 0.7, 0.5, 0.3)
-def darkening(picture: Tensor, factor: Tensor, _: Chance) -> Tensor:
+def darkening(picture: Tensor, factor: Tensor, _: Draw) -> Tensor:
     """Darker."""
     return edits.brightness(picture, factor)
 
 
 @transform(1)
-def flip(picture: Tensor, _: Tensor, __: Chance) -> Tensor:
+def flip(picture: Tensor, _: Tensor, __: Draw) -> Tensor:
     """Left and right mirrored."""
     return edits.flip(picture)
 
 
 @transform(0.7, 0.5, 0.3)
-def crop(picture: Tensor, side: Tensor, chance: Chance) -> Tensor:
+def crop(picture: Tensor, side: Tensor, draw: Draw) -> Tensor:
     """A square cut out anywhere; ``side`` as a share of the picture's."""
-    return edits.crop(picture, side, chance.uniform(), chance.uniform())
+    return edits.crop(picture, side, draw.uniform(), draw.uniform())
 
 
 @transform(2, 4, 8)
-def downscale(picture: Tensor, factor: Tensor, _: Chance) -> Tensor:
+def downscale(picture: Tensor, factor: Tensor, _: Draw) -> Tensor:
     """Saved small."""
     return edits.downscale(picture, float(factor))
 
 
 @transform(1)
-def grey(picture: Tensor, _: Tensor, __: Chance) -> Tensor:
+def grey(picture: Tensor, _: Tensor, __: Draw) -> Tensor:
     """Without colours."""
     return edits.grey(picture)
 
 
 @transform(0.1, 0.2)
-def text(picture: Tensor, height: Tensor, chance: Chance) -> Tensor:
+def text(picture: Tensor, height: Tensor, draw: Draw) -> Tensor:
     """A word written on it; ``height`` as a share of the picture's."""
-    return edits.overlay_text(picture, height, chance.uniform(), chance.uniform())
+    return edits.overlay_text(picture, height, draw.uniform(), draw.uniform())
 
 
 @transform(4)
-def collage(picture: Tensor, _: Tensor, chance: Chance) -> Tensor:
+def collage(picture: Tensor, _: Tensor, draw: Draw) -> Tensor:
     """One of four pictures in one."""
-    return edits.collage(picture, chance.others(3), torch.randint(4, (1,), generator=chance.generator))
+    return edits.collage(picture, draw.others(3), torch.randint(4, (1,), generator=draw.generator))
 
 
 @transform(0.7, name="crop+brightness+jpeg")
-def crop_brightness_jpeg(picture: Tensor, side: Tensor, chance: Chance) -> Tensor:
+def crop_brightness_jpeg(picture: Tensor, side: Tensor, draw: Draw) -> Tensor:
     """Three edits, one after the other."""
-    return edits.jpeg(edits.brightness(crop(picture, side, chance), torch.tensor([1.3])), torch.tensor([40]))
+    return edits.jpeg(edits.brightness(crop(picture, side, draw), torch.tensor([1.3])), torch.tensor([40]))
 
 
 @transform(10, name="rotation+blur+grey")
-def rotation_blur_grey(picture: Tensor, degrees: Tensor, _: Chance) -> Tensor:
+def rotation_blur_grey(picture: Tensor, degrees: Tensor, _: Draw) -> Tensor:
     """Three edits, one after the other."""
     return edits.grey(edits.blur(edits.rotate(picture, degrees), torch.tensor([1.0])))
 
 
 @transform(1, name="stage-2")
-def stage_2(picture: Tensor, _: Tensor, chance: Chance) -> Tensor:
+def stage_2(picture: Tensor, _: Tensor, draw: Draw) -> Tensor:
     """The random edits that LCMem is trained with."""
-    return Augmentation()(picture, chance.generator)
+    return Augmentation()(picture, draw.generator)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lcmem.errors import LCMemError
-from lcmem.evaluation.copy.transforms import TRANSFORMS, Chance
+from lcmem.evaluation.copy.transforms import TRANSFORMS, Draw
 from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.pictures.loading import to_float, to_levels
 from lcmem.store import StoredRows
@@ -51,15 +51,15 @@ def edited_copy(picture: Tensor, key: str, variant: Variant, pool: np.ndarray | 
         picture: uint8 ``[3, S, S]``.
         key: Its content hash, which the random numbers are derived from.
         variant: What is done to it.
-        pool: See :class:`Chance`.
+        pool: See :class:`Draw`.
 
     Returns:
         uint8 ``[3, S, S]``, as a file would hold it.
     """
     seed = int.from_bytes(hashlib.sha256(f"{key} {variant.name}".encode()).digest()[:7], "big")
     _, edit = TRANSFORMS[variant.transform]
-    chance = Chance(torch.Generator().manual_seed(seed), pool)
-    edited = edit(to_float(picture[None]), torch.tensor([float(variant.strength)]), chance)
+    draw = Draw(torch.Generator().manual_seed(seed), pool)
+    edited = edit(to_float(picture[None]), torch.tensor([float(variant.strength)]), draw)
     return to_levels(edited[0]).contiguous()
 
 

@@ -21,7 +21,7 @@ FEWEST = 100
 
 
 @dataclass(frozen=True)
-class Calibration:
+class ThresholdPairs:
     """Pairs of one dataset's validation pictures.
 
     With identities: pairs of two pictures, as in the re-identification benchmark. Without: each picture with an edited
@@ -38,7 +38,7 @@ class Calibration:
     edited: bool
 
     @classmethod
-    def of(cls, pictures: BenchmarkPictures, protocol: str) -> "Calibration":
+    def of(cls, pictures: BenchmarkPictures, protocol: str) -> "ThresholdPairs":
         """Pairs of one dataset.
 
         Args:
