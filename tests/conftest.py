@@ -89,6 +89,17 @@ def compact(weights: str) -> LCMem:
 
 
 @pytest.fixture(scope="module")
+def one_thread():
+    """As many as a copy of this process has (:func:`commands.lcmem_killed_at`)."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
 def looks_once():
     """Where many audits are of nearly the same pictures: the same two are laid over each other once in a file.
 

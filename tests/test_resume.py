@@ -13,15 +13,6 @@ SETTINGS = ["size=128", f"stage1.steps_per_epoch={STEPS}", "stage1.epochs=2", "s
 SETTINGS += ["stage2.steps_per_epoch=5", "stage2.epochs=1", "stage2.batch_size=8", "stage2.chunk=8"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As many as a copy of this process has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def manifest(orl, tmp_path_factory):
     number = orl.table["identity"].str[1:].astype(int)

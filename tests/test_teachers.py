@@ -258,15 +258,6 @@ def command(manifest, out, *more):
 
 
 @pytest.fixture(scope="module")
-def one_thread():
-    """As many as a copy of this process has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
 def whole(few, one_thread, tmp_path_factory):
     """A run without interruption, and its manifest."""
     folder = tmp_path_factory.mktemp("whole")

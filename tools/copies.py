@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from population import read_packs
 
 from lcmem.augment import Augmentation
-from lcmem.datasets import read_dataset
 from lcmem.detectors.base import Detector
 from lcmem.detectors.registry import load_detector
 from lcmem.encoders import load_encoder
@@ -105,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+", type=Path)
     folders = parser.parse_args().data
-    table = pd.concat([read_dataset("open-pack", folder).table for folder in folders], ignore_index=True)
+    table = read_packs(folders)
     detector, rows = load_detector("compact"), []
     for name, part in table.groupby("dataset"):
         looks, people = chance_looks(part[part["split"] == "train"], detector)

@@ -7,7 +7,6 @@ the population. An audit draws a real set and a holdout of as many people each; 
 saw, and their share above its threshold is its true false positive rate. Features are computed once, in CACHE.
 """
 
-import argparse
 import itertools
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pandas as pd
 import torch
 from error_bounds import section, simulate_bounds
 from error_looks import look_alikes, look_section
-from population import EACH, PICTURES, Population, copies_of_each_other, populate, read_population, signed
+from population import EACH, PICTURES, Population, arguments_of, copies_of_each_other, populate, read_population, signed
 from scipy.stats import betabinom
 
 from lcmem.detectors.lcmem import LCMem
@@ -270,13 +269,10 @@ def page(results: dict[str, tuple[FeatureSet, dict[str, object], pd.DataFrame, p
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="+")
-    parser.add_argument("--cache", type=Path, required=True)
+    parser = arguments_of(__doc__, "docs/error-rates.md")
     parser.add_argument("--datasets", nargs="+", default=["celeba64", "lidc"])
     parser.add_argument("--heads", nargs="+", default=["metric", "linear"], choices=["metric", "linear"])
     parser.add_argument("--audits", type=int, default=AUDITS)
-    parser.add_argument("--out", type=Path, default=Path("docs/error-rates.md"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     detector, results = LCMem.load("compact"), {}

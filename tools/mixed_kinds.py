@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import torch
-from population import read_arguments, read_people
+from population import arguments_of, read_people
 
 from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.tables import markdown
@@ -157,7 +157,7 @@ def others(scores, who, kinds, real, own, partners, calibration) -> float:
 
 def main() -> None:
     """Parse, simulate, write."""
-    arguments = read_arguments(__doc__, "docs/mixed-kinds.md")
+    arguments = arguments_of(__doc__, "docs/mixed-kinds.md").parse_args()
     detector = LCMem.load("compact")
     names = {name for pair in PAIRS for name in pair}
     found = read_people(arguments.data, names, detector, arguments.cache, PICTURES, POPULATION)

@@ -26,13 +26,13 @@ PICTURES = (1, 4)
 """So many of these an audit has of each."""
 
 
-def read_arguments(description: str | None, page: str) -> argparse.Namespace:
-    """Data packs, the folder that features are kept in, and the page to write."""
+def arguments_of(description: str | None, page: str) -> argparse.ArgumentParser:
+    """A parser of data packs, the folder that features are kept in, and the page to write."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(page))
-    return parser.parse_args()
+    return parser
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,14 @@ class Population:
     groups: np.ndarray
 
 
+def read_packs(folders: Collection[Path]) -> pd.DataFrame:
+    """The pictures of all data packs."""
+    return pd.concat([read_dataset("open-pack", folder).table for folder in folders], ignore_index=True)
+
+
 def read_population(folders: list[Path], dataset: str, detector: LCMem, cache: Path) -> FeatureSet:
     """Four pictures of every identity that has them, in the order of identities."""
-    parts = [read_dataset("open-pack", folder).table for folder in folders]
-    table = pd.concat(parts, ignore_index=True)
+    table = read_packs(folders)
     table = table[(table["dataset"] == dataset) & table["split"].isin(["train", "val"]) & (table["identity"] != "")]
     table = table.sort_values("path", kind="stable").groupby("identity", sort=True).head(EACH)
     table = table[table.groupby("identity")["path"].transform("size") == EACH].sort_values("identity", kind="stable")
@@ -65,7 +69,7 @@ def read_people(
     folders: list[Path], datasets: Collection[str], detector: LCMem, cache: Path, pictures: int, people: int
 ) -> FeatureSet:
     """Up to so many pictures of up to so many identities of each dataset."""
-    table = pd.concat([read_dataset("open-pack", folder).table for folder in folders], ignore_index=True)
+    table = read_packs(folders)
     table = table[table["dataset"].isin(datasets) & table["split"].isin(["train", "val"]) & (table["identity"] != "")]
     table = table.sort_values("path", kind="stable").groupby(["dataset", "identity"]).head(pictures)
     number = table.groupby("dataset")["identity"].transform(lambda column: pd.factorize(column)[0])

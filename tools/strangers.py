@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from population import read_packs
 
 from lcmem.checkpoints import CARD
-from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import LCMem
 from lcmem.files import read_json, write_json
 from lcmem.jobs.usual_scores import measure_strangers
@@ -30,7 +30,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     detector = LCMem.load(arguments.model)
-    table = pd.concat([read_dataset("open-pack", folder).table for folder in arguments.data], ignore_index=True)
+    table = read_packs(arguments.data)
     table = table[(table["split"] == "val") & (table["identity"] != "")]
     store = open_features(arguments.cache, detector)
     sets = {

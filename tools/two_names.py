@@ -11,7 +11,7 @@ from math import inf
 import numpy as np
 import pandas as pd
 import torch
-from population import read_arguments, read_people
+from population import arguments_of, read_people
 
 from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.tables import markdown
@@ -94,7 +94,7 @@ def audit(scores: np.ndarray, names: np.ndarray, best: np.ndarray) -> tuple[np.n
 
 def main() -> None:
     """Parse, simulate, write."""
-    arguments = read_arguments(__doc__, "docs/two-names.md")
+    arguments = arguments_of(__doc__, "docs/two-names.md").parse_args()
     detector = LCMem.load("compact")
     found = read_people(arguments.data, DATASETS, detector, arguments.cache, PICTURES, POPULATION)
     weighted, rows = found.features * detector.head.weight.detach(), []

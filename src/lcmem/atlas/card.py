@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from lcmem.detectors.base import Detector
 
 KIND, CARD = "atlas", "atlas.json"
+FEATURES = "features"
+"""Kind of the stores in which jobs keep features."""
 
 
 def feature_card(detector: "Detector", kind: str = KIND) -> Card:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lcmem.atlas.card import FEATURES
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.locks import alone_in
@@ -16,7 +17,6 @@ from lcmem.store import Card, Store
 from lcmem.store.shards import Writer
 
 BATCH = 64
-KIND = "features"
 
 
 def cached_features(
@@ -44,7 +44,7 @@ def cached_features(
         LCMemError: A feature is not finite.
     """
     place = folder / f"{detector.name}-{detector.fingerprint[:16]}-{variant}"
-    store = Store.open(place, KIND) if detector.fingerprint and (place / f"{KIND}.json").is_file() else None
+    store = Store.open(place, FEATURES) if detector.fingerprint and (place / f"{FEATURES}.json").is_file() else None
     known = np.zeros(len(keys), dtype=bool) if store is None else store.find(keys)[:, 0] >= 0
     missing = np.flatnonzero(~known)
     if advance is not None:
@@ -83,4 +83,4 @@ def _embed(
 
 def _card(detector: Detector, variant: str, row: np.ndarray) -> Card:
     maker = {"fingerprint": detector.fingerprint, "variant": variant}
-    return Card(KIND, maker, f"{detector.name}: {variant}", row.shape, str(row.dtype), {"model": detector.name})
+    return Card(FEATURES, maker, f"{detector.name}: {variant}", row.shape, str(row.dtype), {"model": detector.name})

@@ -1,26 +1,30 @@
 """The audit from end to end."""
 
 import os
+import platform
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
+import lcmem
 from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import LCMem
 from lcmem.jobs.audit_findings import compare_sets
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.audit_settings import AuditSettings
-from lcmem.jobs.doubts import doubtful_features, doubtful_identities, doubtful_names
+from lcmem.jobs.doubts import doubtful_names
 from lcmem.jobs.explain import explain_matches
 from lcmem.jobs.marks import FILE as MARKED
 from lcmem.jobs.marks import read_marks
 from lcmem.jobs.other_models import other_model
 from lcmem.jobs.output import claim_output
 from lcmem.jobs.private import check_private, leave_no_features, without_names
-from lcmem.jobs.provenance import provenance
 from lcmem.jobs.sources import Source, counted, on_disk
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
@@ -132,13 +136,13 @@ def run_audit(
     level = None if settings.threshold is None else (given_score(settings.threshold, detector), settings.threshold)
     with on_disk(inputs, None if settings.private else out) as found:
         sources = read_sources(found)
-        doubts = doubtful_names(inputs) + doubtful_identities(sources)
+        doubts = doubtful_names(inputs) + _doubts(sources)
         store = open_features(None if out is None else Path(out) / "features", detector)
         sets = extract_sets(sources, detector, store, workers=settings.workers, named=not settings.private)
         file = settings.calibration
         if file is None or file.made_on(data_fingerprint(sets["real"].keys)):  # kinds of others are not called the same
             sets["real"] = split_kinds(sets["real"], detector)
-        about = _about(detector, sets) | settings.about() | {"warnings": doubts + doubtful_features(sets)}
+        about = _about(detector, sets) | settings.about() | {"warnings": doubts + _doubts(sets)}
         others = [features for name, features in sets.items() if name != "real"]
         if settings.calibration is not None:
             finder = CopyFinder(
@@ -159,19 +163,28 @@ def run_audit(
     return result
 
 
+def _doubts(sets: Mapping[str, Any]) -> list[str]:
+    """What was doubtful about sets when they were read; of an atlas that is not known any more."""
+    return [f"{name}: {each.doubt}" for name, each in sets.items() if getattr(each, "doubt", "")]
+
+
 def _about(detector: Detector, sets: dict[str, FeatureSet]) -> dict[str, Any]:
     encoded = sum(found.encoded for found in sets.values())
     busy = sum(found.seconds for found in sets.values())
-    real = sets["real"].manifest
+    real, encoder = sets["real"].manifest, detector.encoder.card if isinstance(detector, LCMem) else None
     return {
         "n_real": len(real),
         "n_real_identities": real.known_identities,
         "model": detector.name,
         "model_fingerprint": detector.fingerprint,
         "score": "similarity" if detector.head is None else "logit",
-        "encoder": detector.encoder.card.name if isinstance(detector, LCMem) else None,
+        "encoder": encoder.name if encoder else None,
+        "encoder_sha256": encoder.sha256 if encoder else None,
         "hint": other_model(sets["real"], detector),
         "pictures_encoded": encoded,
         "pictures_reused": sum(len(found.manifest) for found in sets.values()) - encoded,
         "pictures_per_second": encoded / busy if encoded else None,
-    } | provenance(detector, sets)
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"lcmem": lcmem.__version__, "python": platform.python_version(), "torch": torch.__version__},
+        "fingerprints": {name: data_fingerprint(found.keys) for name, found in sets.items()},
+    }

@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lcmem.atlas import Atlas
 from lcmem.jobs.output import input_name
-from lcmem.matching.features import FeatureSet
-from lcmem.pictures.manifest import Manifest
 
 REAL = re.compile(r"(?<![a-z])(real|train|training|original)(?![a-z])", re.IGNORECASE)
 SYNTHETIC = re.compile(r"(?<![a-z])(synthetic|synth|generated|fake|samples?)(?![a-z])", re.IGNORECASE)
@@ -37,13 +34,3 @@ def doubtful_names(inputs: Mapping[str, Any]) -> list[str]:
             f"the real pictures are in {real!r} and the synthetic ones in {synthetic!r}: the wrong way round?"
         )
     return doubts
-
-
-def doubtful_identities(sources: Mapping[str, Manifest | Atlas]) -> list[str]:
-    """What was doubtful about identities when pictures were listed, by set; of an atlas that is not known any more."""
-    return [f"{name}: {each.doubt}" for name, each in sources.items() if isinstance(each, Manifest) and each.doubt]
-
-
-def doubtful_features(sets: Mapping[str, FeatureSet]) -> list[str]:
-    """What was doubtful about features when they were read, by set."""
-    return [f"{name}: {found.doubt}" for name, found in sets.items() if found.doubt]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lcmem.atlas.atlas import Atlas
-from lcmem.atlas.card import feature_card, is_atlas
+from lcmem.atlas.card import FEATURES, feature_card, is_atlas
 from lcmem.atlas.check import gone_and_changed
 from lcmem.atlas.fill import encoded
 from lcmem.detectors.base import Detector
@@ -25,7 +25,6 @@ from lcmem.progress import progress_bar
 from lcmem.scan.chunked import ChunkedRows
 from lcmem.store import Encoded, Store, fill
 
-KIND = "features"
 CHANGED = "#changed"
 """What stands behind the path of a picture whose file shows something else than its atlas was made of."""
 
@@ -123,7 +122,7 @@ def read_source(source: ManifestLike | Atlas) -> Manifest | Atlas:
                 f"{atlas.folder}: the atlas holds no pictures; lcmem index adds some, or goes on where it was stopped"
             )
         return atlas
-    if not isinstance(source, Manifest) and (Path(source) / f"{KIND}.json").is_file():
+    if not isinstance(source, Manifest) and (Path(source) / f"{FEATURES}.json").is_file():
         raise LCMemError(
             f"{source}: what an audit or a scan keeps of all its pictures, real and synthetic ones alike, so it stands "
             "for no set of pictures; give the pictures themselves, or an atlas made with lcmem index"
@@ -147,7 +146,7 @@ def open_features(folder: Path | None, detector: Detector) -> Store | None:
     Raises:
         LCMemError: The folder holds another model's features, or something else.
     """
-    return Store.claim(folder, feature_card(detector, KIND)) if folder and detector.fingerprint else None
+    return Store.claim(folder, feature_card(detector, FEATURES)) if folder and detector.fingerprint else None
 
 
 def extract_sets(

@@ -24,7 +24,7 @@ from lcmem.scan.bounds import NOTHING_YET, Bins, GalleryBlock, QueryBlock
 from lcmem.scan.chunked import ChunkedRows, Features, release
 from lcmem.scan.exact import ExactScorer, Matches
 from lcmem.scan.inputs import ScanInputs
-from lcmem.scan.quantise import Codes, Quantiser
+from lcmem.scan.quantise import Codes
 from lcmem.scan.result import Histogram, ScanResult
 from lcmem.scan.state import ScanState
 
@@ -69,14 +69,13 @@ def scan(
     """
     if k < 1 or (threshold is not None and np.isnan(threshold)):
         raise LCMemError(f"k must be at least 1 and the threshold a number, not {k} and {threshold}")
-    weight, bias = head.weight.detach().cpu(), head.bias.detach().cpu()
-    quantiser = Quantiser(weight.numpy(), float(bias))
+    scorer = ExactScorer.of(head, np.inf if threshold is None else threshold)
+    quantiser = scorer.quantiser
     inputs = ScanInputs.check(queries, gallery, query_identities, gallery_identities, query_range, quantiser.features)
     bins, lanes = Bins.over(quantiser.span), 1 if inputs.query_identities is None else 3
-    options = (weight.double().tolist(), float(bias), k, threshold)
+    options = (scorer.weight.double().tolist(), float(scorer.bias), k, threshold)
     known = "" if out is None else inputs.fingerprint(options)
     state = ScanState.open(out, known, (len(inputs.query_range), lanes, k), bins.count)
-    scorer = ExactScorer(quantiser, weight, bias, np.inf if threshold is None else threshold)
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
         radius = _Pass(inputs, scorer, bins, state, threads, str(device)).run(title)
     return state.result(threshold, Histogram.build(bins, state.counts, quantiser, radius + state.radius))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lcmem.model import pair_logits
+from lcmem.model import Head, pair_logits
 from lcmem.scan.bounds import GalleryBlock, QueryBlock, pair_kinds
 from lcmem.scan.quantise import Quantiser
 
@@ -56,6 +56,12 @@ class ExactScorer:
     weight: torch.Tensor
     bias: torch.Tensor
     threshold: float
+
+    @classmethod
+    def of(cls, head: Head, threshold: float) -> "ExactScorer":
+        """That of a head."""
+        weight, bias = head.weight.detach().cpu(), head.bias.detach().cpu()
+        return cls(Quantiser(weight.numpy(), float(bias)), weight, bias, threshold)
 
     def score_candidates(self, queries: QueryBlock, rows: GalleryBlock, candidates: np.ndarray) -> Matches:
         """Score the candidates that can still enter a list or reach the threshold, and update the queries' lists.

@@ -16,7 +16,7 @@ from lcmem.scan.bounds import NOTHING_YET, Bins, GalleryBlock, QueryBlock
 from lcmem.scan.chunked import ChunkedRows, Features, as_chunked, release
 from lcmem.scan.engine import backend
 from lcmem.scan.exact import ExactScorer, merge_best
-from lcmem.scan.quantise import Codes, Quantiser
+from lcmem.scan.quantise import Codes
 from lcmem.scan.result import Best
 
 CHUNK = 32768
@@ -37,12 +37,11 @@ class ResidentGallery:
     """
 
     def __init__(self, features: Features, head: Head) -> None:
-        weight, bias = head.weight.detach().cpu(), head.bias.detach().cpu()
         self.features = as_chunked(features)
         if not len(self.features):
             raise LCMemError("a gallery needs at least one picture")
-        self.quantiser = Quantiser(weight.numpy(), float(bias))
-        self.scorer = ExactScorer(self.quantiser, weight, bias, np.inf)
+        self.scorer = ExactScorer.of(head, np.inf)
+        self.quantiser = self.scorer.quantiser
         self.find, self.block = backend("cpu")
         blocks = [self._quantised(start) for start in range(0, len(self.features), CHUNK)]
         count = torch.get_num_threads()

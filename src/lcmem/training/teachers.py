@@ -11,7 +11,7 @@ from scipy.stats import ortho_group
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from lcmem.atlas.card import feature_card
+from lcmem.atlas.card import FEATURES, feature_card
 from lcmem.atlas.fill import encoded
 from lcmem.detectors.base import Detector
 from lcmem.detectors.entry import Options
@@ -26,7 +26,6 @@ from lcmem.pictures.manifest import Manifest
 from lcmem.store import Store, fill
 from lcmem.training.recipe import Recipe, Teacher
 
-KIND = "features"
 SAMPLE = 8000
 """Pictures that main directions are worked out from."""
 
@@ -91,13 +90,13 @@ def ask(detector: Detector, store: LatentStore, rows: np.ndarray, folder: Path, 
     place, keys = folder / f"{detector.name}-{detector.fingerprint[:16]}", store.keys[rows]
     if fresh:
         with alone_in(place):  # several runs may share it
-            answers = Store.claim(place, feature_card(detector, KIND))
+            answers = Store.claim(place, feature_card(detector, FEATURES))
             paths = list(store.manifest.table["path"].iloc[rows])
             done = fill(answers, paths, encoded(detector), title=f"asking {detector.name}", keys=list(keys))
         if done.skipped:
             raise LCMemError(f"{done.skipped[0][1]}; run the same command again when the picture is back")
     else:
-        answers = Store.open(place, KIND)
+        answers = Store.open(place, FEATURES)
     return np.asarray(answers.rows(answers.find(keys))[:])
 
 
