@@ -4,7 +4,9 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 import lcmem
 from commands import lcmem as lcmem_command
@@ -17,7 +19,8 @@ from lcmem.jobs.pair import compare_pair
 from lcmem.jobs.scan_threshold import scan_threshold
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import data_fingerprint, extract_features
+from lcmem.matching.features import extract_features
+from lcmem.matching.own_chance import real_chance
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.chance import Chance
 
@@ -78,14 +81,16 @@ def test_an_audit_takes_the_same_threshold_from_it_and_cites_it(file, place, rea
     assert "on other real pictures than these" in other.about["notes"][0]
 
 
-def test_the_other_commands_take_it_too(file, features, compact, faces):
-    level = file.calibration(48).logit
+def test_the_other_commands_take_it_too(file, features, compact, faces, orl):
+    level = file.calibration(file.pictures).logit
     assert scan_threshold(features, compact, None, file=file).logit == min(level, file.levels.typical)
-    known = read_thresholds(file, compact, 48, data_fingerprint(features.keys))
-    anew = calibrate_thresholds(features, CopyFinder.of(features, compact), 0.1)
+    finder = CopyFinder.of(features, compact)
+    known = read_thresholds(file, features, finder)
+    anew = calibrate_thresholds(features, finder, 0.1)
     assert (known.calibration.logit, known.copy) == (anew.calibration.logit, anew.copy)
     assert file.citation in known.calibration.explanation and "other real pictures" not in known.calibration.explanation
-    assert "on other real pictures" in read_thresholds(file, compact, 48, "").calibration.explanation
+    elsewhere = read_thresholds(file, extract_features(orl.rows(range(300, 340)), compact, None, workers=0), finder)
+    assert "on other real pictures" in elsewhere.calibration.explanation
     assert (
         known.calibration.rate == pytest.approx(anew.calibration.rate) and "seen small" in anew.calibration.explanation
     )
@@ -96,10 +101,51 @@ def test_the_other_commands_take_it_too(file, features, compact, faces):
 
 
 def test_among_more_pictures_the_threshold_is_no_lower(file):
-    assert file.chance_among(10).growth == file.chance.growth
-    assert file.chance_among(96).growth == 2 * file.chance.growth
-    assert file.calibration(96).logit >= file.calibration(48).logit
-    assert file.calibration(96).rate == pytest.approx(min(2 * file.chance.expected(file.calibration(96).logit), 1))
+    own, more = file.pictures, 2 * file.pictures
+    assert 24 < own <= 48
+    assert file.chance_among(10).growth == file.chance_among(own).growth == file.chance.growth
+    assert file.chance_among(more).growth == 2 * file.chance.growth
+    assert file.calibration(more).logit >= file.calibration(own).logit
+    assert file.calibration(more).rate == pytest.approx(min(2 * file.chance.expected(file.calibration(more).logit), 1))
+
+
+@pytest.fixture(scope="module")
+def bursts(real, compact, tmp_path_factory):
+    """One photo of each of the 24 people, and three more files of each that differ by a little light."""
+    folder, rows = tmp_path_factory.mktemp("bursts"), []
+    for path, identity in real.table.groupby("identity")[["path", "identity"]].head(1).itertuples(index=False):
+        rows.append((path, identity))
+        for number in (1, 2, 3):
+            rows.append((str(folder / f"{identity}-{number}.png"), identity))
+            Image.open(path).convert("L").point(lambda level, more=number: min(level + more, 255)).save(rows[-1][0])
+    manifest = Manifest(pd.DataFrame(rows, columns=["path", "identity"]).assign(split="", dataset=""))
+    return extract_features(manifest, compact, None, workers=0)
+
+
+def unseen(orl):
+    """Six photos each of 16 other people."""
+    table = orl.table[orl.table["identity"].str[1:].astype(int) > 24]
+    return Manifest(table.groupby("identity").head(6).reset_index(drop=True))
+
+
+def test_files_of_one_picture_promise_no_more_than_one(bursts, orl, compact, tmp_path):
+    """Among as many pictures of other people a match is likelier than among four files of one each."""
+    finder = CopyFinder.of(bursts, compact)
+    calibrate_pictures(bursts.manifest, compact, tmp_path / "c.json", rate=0.1, workers=0)
+    file = CalibrationFile.read(tmp_path / "c.json")
+    assert file.about["real"]["pictures"] == 96 and file.pictures == 24
+    assert file.counted(bursts, finder) == 24, "its own pictures are no more than it was made on"
+    others = extract_features(unseen(orl), compact, None, workers=0)
+    assert 2 * 24 < file.counted(others, finder) <= 96
+    assert file.chance_among(file.counted(others, finder)).growth > 2
+
+
+def test_pictures_without_identity_beside_files_of_one_picture(bursts, orl, compact):
+    others = unseen(orl).table.head(48).assign(identity="", dataset="")
+    mixed = Manifest(pd.concat([bursts.manifest.table, others], ignore_index=True))
+    found = extract_features(mixed, compact, None, workers=0)
+    chance = real_chance(found, CopyFinder.of(bursts, compact)).chance
+    assert chance.growth == pytest.approx((24 + 48) / 24), "96 files are 24 pictures"
 
 
 def test_a_calibration_of_another_model_is_refused_by_name(file, features, place):

@@ -117,10 +117,11 @@ class PrivacyFilter:
         if isinstance(calibration, str | os.PathLike):
             calibration = CalibrationFile.read(calibration)
         if isinstance(calibration, CalibrationFile):
-            fingerprint = data_fingerprint(self.real.keys)
-            if calibration.made_on(fingerprint):
+            calibration.check(detector)
+            if calibration.made_on(data_fingerprint(self.real.keys)):
                 self.real = split_kinds(self.real, detector)
-            calibration = read_thresholds(calibration, detector, len(self.real.manifest), fingerprint)
+            finder = CopyFinder(detector, calibration.levels, Thumbnails())
+            calibration = read_thresholds(calibration, self.real, finder)
         if threshold is not None:
             calibration = Thresholds(given_calibration(given_score(threshold, detector), threshold, None), inf)
         thumbnails = Thumbnails()

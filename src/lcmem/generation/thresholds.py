@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from lcmem.detectors.base import Detector
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.features import FeatureSet, data_fingerprint
 from lcmem.matching.looks import UNMEASURED, Look
 from lcmem.matching.own_chance import real_chance
 from lcmem.stats.calibration import Calibration, calibrate, check_share
@@ -26,23 +25,18 @@ class Thresholds:
     look: Look = UNMEASURED
 
 
-def read_thresholds(file: CalibrationFile, detector: Detector, pictures: int, fingerprint: str) -> Thresholds:
+def read_thresholds(file: CalibrationFile, real: FeatureSet, finder: CopyFinder) -> Thresholds:
     """Those of a calibration that was made before.
 
     Args:
-        file: The calibration.
-        detector: The model.
-        pictures: How many real pictures samples are compared with.
-        fingerprint: Of these, as of :func:`lcmem.matching.features.data_fingerprint`.
-
-    Raises:
-        LCMemError: The calibration is another model's.
+        file: The calibration, of this model.
+        real: The real set that samples are compared with.
+        finder: Knows what copies reach.
     """
-    file.check(detector)
-    typical = file.levels.typical
+    typical, pictures = file.levels.typical, file.counted(real, finder)
     look = file.look_among(pictures)
     found = look.stated(file.calibration(pictures, typical, {}), file.levels, {})
-    doubts = " ".join(file.remarks(fingerprint))
+    doubts = " ".join(file.remarks(data_fingerprint(real.keys)))
     return Thresholds(replace(found, explanation=f"{found.explanation} {doubts}".strip()), typical, look)
 
 

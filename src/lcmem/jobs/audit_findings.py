@@ -109,7 +109,7 @@ def _point(
     shares: dict[str, float],
 ) -> OperatingPoint:
     if settings.calibration is not None:
-        return read_point(settings.calibration, sets["real"], control, sets.get("holdout"), shares)
+        return read_point(settings.calibration, sets["real"], control, sets.get("holdout"), finder, shares)
     return operating_point(sets["real"], listed, control, finder, level, settings.false_positive_rate, shares)
 
 

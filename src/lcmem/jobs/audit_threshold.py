@@ -84,6 +84,7 @@ def read_point(
     real: FeatureSet,
     control: Control | None,
     holdout: FeatureSet | None,
+    finder: CopyFinder,
     shares: Mapping[str, float],
 ) -> OperatingPoint:
     """The operating point of a calibration that was made before.
@@ -95,9 +96,10 @@ def read_point(
         real: The real set.
         control: The holdout; None without one.
         holdout: Its pictures.
+        finder: Knows what copies reach.
         shares: As of :func:`operating_point`.
     """
-    count = len(real.keys)
+    count = file.counted(real, finder)
     fingerprint = data_fingerprint(real.keys)
     notes = file.remarks(fingerprint)
     if not file.made_on(fingerprint) and not file.chance.parts and len(set(real.kinds)) > 1:

@@ -88,7 +88,7 @@ def _about(
         "model": {"name": detector.name, "fingerprint": detector.fingerprint},
         "score": "similarity" if detector.head is None else "logit",
         "asked": {"rate": rate, "confidence": confidence},
-        "real": _data(sets["real"]),
+        "real": _data(sets["real"]) | {"distinct": basis.own.distinct},
         "holdout": _data(sets["holdout"]) if "holdout" in sets else None,
         "same_identity": {"threshold": finite(found.logit)}
         | _promise(basis, found, min(found.logit, levels.sure), rate, confidence),

@@ -78,7 +78,7 @@ def find_duplicates(
     elif calibration is not None:
         calibration.check(detector)
         finder = CopyFinder(detector, calibration.levels, Thumbnails(workers))
-        pairs, level = _joined(found, finder, calibration.calibration(len(found.manifest)).logit)
+        pairs, level = _joined(found, finder, calibration.calibration(calibration.counted(found, finder)).logit)
     else:
         finder = CopyFinder.of(found, detector, workers=workers)
         pairs, level = _joined(found, finder, _identity_threshold(found, finder))

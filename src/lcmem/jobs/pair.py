@@ -149,7 +149,7 @@ def _threshold(given: float | None, scale: Scale | None, detector: Detector) -> 
 
 def _calibrated(file: CalibrationFile) -> tuple[float | None, str]:
     count = file.about["real"]["pictures"]
-    found = file.calibration(count)
+    found = file.calibration(file.pictures)
     origin = (
         f"calibration {file.citation}: at most {found.rate:.2%} of searches among {count} pictures reach it by chance"
     )

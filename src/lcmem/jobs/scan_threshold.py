@@ -10,6 +10,7 @@ from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.own_chance import real_chance
+from lcmem.matching.thumbnails import Thumbnails
 from lcmem.stats.calibration import ALONE, DEFAULT_RATE, Calibration, calibrate, given_calibration, reached
 from lcmem.stats.chance import Chance
 
@@ -38,8 +39,8 @@ def scan_threshold(
     """
     if file is not None:
         file.check(detector)
-        found = file.calibration(len(gallery.manifest))
-        return at_most(found, file.levels.typical, file.chance_among(len(gallery.manifest)))
+        count = file.counted(gallery, CopyFinder(detector, file.levels, Thumbnails(workers)))
+        return at_most(file.calibration(count), file.levels.typical, file.chance_among(count))
     if threshold is not None:
         level, chance = given_score(threshold, detector), None
         if len(gallery.manifest) <= MEASURED:

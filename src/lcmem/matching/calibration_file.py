@@ -14,7 +14,10 @@ import numpy as np
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import finite, write_json
+from lcmem.matching.chance import distinct_pictures
+from lcmem.matching.copies import CopyFinder
 from lcmem.matching.copy_levels import CopyLevels
+from lcmem.matching.features import FeatureSet, data_fingerprint
 from lcmem.matching.looking import WAYS
 from lcmem.matching.looks import Look
 from lcmem.stats.calibration import Calibration, calibrate
@@ -50,6 +53,21 @@ class CalibrationFile:
         return float(self.about["asked"]["rate"])
 
     @property
+    def pictures(self) -> int:
+        """Real pictures that it was made on, those that are as alike as copies counted once."""
+        real = self.about["real"]
+        return int(real.get("distinct", real["pictures"]))
+
+    def counted(self, real: FeatureSet, finder: CopyFinder) -> int:
+        """How many pictures a real set has for it: so counted as its own, where that makes a difference."""
+        if self.made_on(data_fingerprint(real.keys)):
+            return self.pictures
+        if self.pictures == self.about["real"]["pictures"]:  # all distinct: at most in proportion, whatever these are
+            return len(real.keys)
+        identities = np.where(real.manifest.table["identity"] != "", real.manifest.identity_numbers, -1)
+        return len(np.unique(distinct_pictures(real, identities, finder)))
+
+    @property
     def citation(self) -> str:
         """The file in a few words: its name and the beginning of its hash."""
         return f"{Path(self.place).name} (sha256 {self.about['sha256'][:16]})"
@@ -75,7 +93,7 @@ class CalibrationFile:
     def look_among(self, pictures: int) -> Look:
         """When pictures match by their looks that are compared with so many real ones: by chance, at most in proportion
         more often."""
-        times, look = max(pictures / self.about["real"]["pictures"], 1.0), self.look
+        times, look = max(pictures / self.pictures, 1.0), self.look
         chance = tuple((score, times * share, kind) for score, share, kind in look.chance)
         return replace(
             look, expected=min(times * look.expected, 1.0), bound=min(times * look.bound, 1.0), chance=chance
@@ -83,7 +101,7 @@ class CalibrationFile:
 
     def chance_among(self, pictures: int) -> Chance:
         """Chance matches of a picture that is compared with so many real ones."""
-        return self.chance.against(pictures / self.about["real"]["pictures"])
+        return self.chance.against(pictures / self.pictures)
 
     def made_on(self, fingerprint: str) -> bool:
         """Whether it was made on real pictures of this :func:`lcmem.matching.features.data_fingerprint`."""

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lcmem.detectors.base import Detector
-from lcmem.matching.compare import compare
+from lcmem.matching.compare import compare, score_pairs
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.scan import Best
@@ -16,6 +16,8 @@ from lcmem.stats.groups import connected_components
 Settle = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Identities ``[N]`` and pairs of copies ``[P, 2]`` across them → identities that no pair crosses."""
 UNKNOWN = -1
+NEIGHBOURS = 100
+"""Pictures of an identity, in the order of their paths, that one is compared with to see which are distinct."""
 SHARED = 0.5
 """Two identities that share at least this part of the pictures of the smaller one are one identity twice."""
 
@@ -111,6 +113,28 @@ def reconcile(identities: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     torn = pairs[found[pairs[:, 0]] != found[pairs[:, 1]]]
     found[torn.ravel()] = UNKNOWN
     return found
+
+
+def distinct_pictures(found: FeatureSet, identities: np.ndarray, finder: CopyFinder) -> np.ndarray:
+    """Groups of pictures of one identity that are as alike as copies typically are, ``[N]`` integers, by their scores.
+
+    Frames of a burst and augmented copies give a stranger hardly more chances of a match than one picture does.
+
+    Args:
+        found: N pictures.
+        identities: ``[N]`` integers, −1 where unknown: such a picture is alone.
+        finder: Knows what copies reach.
+    """
+    order, pairs = np.lexsort((found.manifest.table["path"], identities)), [np.empty((0, 2), dtype=np.int64)]
+    who = identities[order]
+    for apart in range(1, NEIGHBOURS + 1):
+        same = np.flatnonzero((who[apart:] == who[:-apart]) & (who[apart:] >= 0))
+        if not len(same):
+            break
+        pairs.append(np.stack((order[same], order[same + apart]), 1))
+    one, two = np.concatenate(pairs).T
+    alike = score_pairs(found.blocks, one, found.blocks, two, finder.detector) >= finder.levels.typical
+    return connected_components(np.stack((one[alike], two[alike]), 1), len(identities))
 
 
 def copy_groups(found: FeatureSet, finder: CopyFinder) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from lcmem.matching.chance import OwnMatches, match_others, merge, reconcile
+from lcmem.matching.chance import OwnMatches, distinct_pictures, match_others, merge, reconcile
 from lcmem.matching.compare import compare
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
@@ -29,6 +29,7 @@ class OwnChance(NamedTuple):
         twins: Pictures that are filed under two identities.
         groups: Group of copies of each picture, ``[N]``; None where identities made that needless.
         matches: What the chance matches are taken from.
+        distinct: Number of pictures, those that are as alike as copies counted once.
     """
 
     chance: Chance
@@ -36,6 +37,7 @@ class OwnChance(NamedTuple):
     twins: pd.DataFrame
     groups: np.ndarray | None
     matches: OwnMatches
+    distinct: int
 
     def look(self, real: FeatureSet, finder: CopyFinder, confidence: float = CONFIDENCE) -> Look:
         """When pictures match by their looks, from at most :data:`LOOKED` chance matches, chosen by their content."""
@@ -74,9 +76,11 @@ def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None 
         twins = twin_table(TWO_IDENTITIES, real, own.copies[:, 0], real, own.copies[:, 1])
         twins = twins[(twins["identity"] != "") & (twins["other_identity"] != "")].reset_index(drop=True)
         if own.identities.max() > 0:
-            return OwnChance(_chance(own, real), "identities", twins, None, own)
+            distinct = distinct_pictures(real, own.identities, finder)
+            return OwnChance(_chance(own, real, distinct), "identities", twins, None, own, len(np.unique(distinct)))
     own = match_others(real, np.arange(len(identities)), finder, merge)
-    return OwnChance(_chance(own, real), "copy groups", twins, own.identities, own)
+    groups = own.identities
+    return OwnChance(_chance(own, real, groups), "copy groups", twins, groups, own, len(np.unique(groups)))
 
 
 def _identities(real: FeatureSet) -> np.ndarray:
@@ -87,8 +91,17 @@ def _identities(real: FeatureSet) -> np.ndarray:
     return pd.factorize(names.where(names != "", None).mask(real.bare, own))[0].astype(np.int64)
 
 
-def _chance(own: OwnMatches, real: FeatureSet) -> Chance:
+def _chance(own: OwnMatches, real: FeatureSet, distinct: np.ndarray) -> Chance:
     known, kinds = own.identities >= 0, real.kinds
-    growths = pd.Series(known).groupby(kinds).mean().rdiv(1).to_dict()
-    chance = Chance(own.scores[known], own.identities[known], mutual=True, growth=len(known) / int(known.sum()))
+    table = pd.DataFrame({"known": known, "kind": kinds, "picture": distinct})
+    growths = {str(kind): _growth(part) for kind, part in table.groupby("kind")}
+    chance = Chance(own.scores[known], own.identities[known], mutual=True, growth=_growth(table))
     return parted(chance, kinds[own.partners[known]], kinds[known], growths)
+
+
+def _growth(table: pd.DataFrame) -> float:
+    """How many times more pictures there are than those of known identities, all of them or distinct ones."""
+    known = table[table["known"]]
+    if not len(known):
+        return inf
+    return max(len(table) / len(known), table["picture"].nunique() / known["picture"].nunique())
