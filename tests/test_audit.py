@@ -279,6 +279,16 @@ def test_a_holdout_of_the_same_people_explains_nothing(orl, compact, tmp_path):
     )
 
 
+def test_a_holdout_with_names_of_the_real_set_is_said(orl, compact):
+    """Other photos of five real people and of five others: none is a picture of the real set."""
+    person, photo = orl.table["identity"].str[1:].astype(int), orl.table.groupby("identity").cumcount()
+    real = Manifest(orl.table[(person <= 10) & (photo < 2)].reset_index(drop=True))
+    held = Manifest(orl.table[person.between(6, 15) & photo.between(4, 5)].reset_index(drop=True))
+    made = orl.table["path"][(person > 30) & (photo == 0)]
+    result = lcmem.audit(real, [*made], holdout=held, model=compact, workers=0)
+    assert any(note.startswith("5 identities of the holdout are called like") for note in result.about["notes"])
+
+
 def test_copies_of_one_synthetic_picture_are_one_observation(sets, orl, compact, tmp_path):
     """A generator with three modes: eight near-equal pictures each, of a real person and of two unseen ones."""
     for person in (1, 22, 35):

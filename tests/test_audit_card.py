@@ -12,7 +12,8 @@ pytestmark = pytest.mark.usefixtures("looks_once")
 
 NUMBERS = {
     "n_synthetic": 5000, "n_memorized": 462, "n_copies": 0, "same_identity": True, "holdout_rate": None,
-    "false_positive_rate": 0.01, "false_positive_rate_bound": 0.02, "threshold_method": "identities",
+    "false_positive_rate": 0.01, "false_positive_rate_bound": 0.02, "false_positive_rate_floor": 0.006,
+    "threshold_method": "identities",
     "memorization_rate": 0.0924, "memorization_rate_low": 0.08, "memorization_rate_high": 0.105,
 }  # fmt: skip
 HELD = {
@@ -32,6 +33,8 @@ ELSEWHERE = {
 """With one of another source, which hardly ever matches."""
 FEW = {"n_memorized": 55, "memorization_rate": 0.011, "memorization_rate_low": 0.009, "memorization_rate_high": 0.014}
 """As many matches as chance explains."""
+FEWER = {"n_memorized": 40, "memorization_rate": 0.008, "memorization_rate_low": 0.006, "memorization_rate_high": 0.011}
+NONE = {"n_memorized": 0, "memorization_rate": 0.0, "memorization_rate_low": 0.0, "memorization_rate_high": 0.001}
 
 
 @pytest.mark.parametrize(
@@ -39,7 +42,7 @@ FEW = {"n_memorized": 55, "memorization_rate": 0.011, "memorization_rate_low": 0
     [
         ({}, ALARM, ["462 of 5,000", "by chance at most 50 are expected (95 % bound: 100)."]),
         ({"n_memorized": 60, "memorization_rate": 0.012, "memorization_rate_low": 0.009}, UNCLEAR, ["60 of 5,000"]),
-        ({"n_memorized": 40, "memorization_rate": 0.008, "memorization_rate_low": 0.006}, CALM, ["at most 50"]),
+        (FEWER, CALM, ["at most 50"]),
         (HELD, ALARM, ["given away: 462 of", "real identity (9.2 %; of the holdout 1.2 %, 12 of 1,000); by chance"]),
         (HELD | {"excess": 0.02, "excess_low": -0.01}, UNCLEAR, ["Undecided", "of the holdout 1.2 %"]),
         (HELD | FEW | {"excess": -0.001, "excess_low": -0.01}, CALM, ["No memorization found", "ends at 1.4 %."]),
@@ -48,18 +51,18 @@ FEW = {"n_memorized": 55, "memorization_rate": 0.011, "memorization_rate_low": 0
         (HELD | ELSEWHERE | FEW, UNCLEAR, ["Undecided: 55 of 5,000"]),
         (HELD | SPOILT, UNCLEAR, ["Undecided: 462 of 5,000", "(9.2 %; of the holdout 11.0 %, 110 of 1,000)"]),
         (HELD | SPOILT | {"excess": 0.05, "excess_low": 0.03}, ALARM, ["given away"]),
-        (HELD | SPOILT | {"n_memorized": 0, "memorization_rate": 0.0}, CALM, ["0 of 5,000", "(0.0 %; of the holdout"]),
+        (HELD | SPOILT | NONE, CALM, ["0 of 5,000", "(0.0 %; of the holdout"]),
         (HELD | {"n_copies": 1}, ALARM, ["(9.2 % in all; of the holdout 1.2 %, 12 of 1,000); by chance at most 50"]),
         (HELD | {"n_memorized": 0, "same_identity": False}, UNCLEAR, ["is a copy (9.2 %; of the holdout 1.2 %"]),
         ({"n_copies": 462}, ALARM, ["462 of 5,000 synthetic pictures are copies."]),
         ({"n_copies": 1}, ALARM, ["1 of 5,000 synthetic pictures is a copy, and 461 more match", "50 of those"]),
         ({"n_memorized": 0, "same_identity": False}, UNCLEAR, ["cannot be told"]),
         ({"false_positive_rate": None}, UNCLEAR, ["not known"]),
-        ({"n_memorized": 0}, CALM, ["0 of 5,000"]),
+        (NONE, CALM, ["0 of 5,000"]),
         (
-            {"n_synthetic": 2, "n_memorized": 0, "memorization_rate_high": 0.842},
-            CALM,
-            ["0 of 2", "at most 0.02 are expected (95 % bound: 0.04); the 95 % interval of that rate ends at 84.2 %."],
+            {"n_synthetic": 2, "n_memorized": 0, "memorization_rate_high": 0.842, "n_synthetic_independent": 2.0},
+            UNCLEAR,
+            ["0 of 2", "(95 % bound: 0.04); but these pictures are worth 2", "interval of that rate ends at 84.2 %."],
         ),
     ],
 )
@@ -73,7 +76,7 @@ def test_a_holdout_that_matches_more_often_than_chance_is_told_so():
     assert holdout_note(NUMBERS | HELD | SPOILT | {"false_positive_rate_bound": None}) == "", (
         "nothing to hold it against"
     )
-    assert "0.1 % (95 % interval 0.0 % to 0.3 %), where chance is expected to reach 1.0 %" in holdout_note(
+    assert "0.1 % (95 % interval 0.0 % to 0.3 %), where chance reaches 0.6 % at least" in holdout_note(
         NUMBERS | HELD | ELSEWHERE
     )
     note = holdout_note(NUMBERS | HELD | SPOILT)

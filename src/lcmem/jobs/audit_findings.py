@@ -25,6 +25,7 @@ from lcmem.matching.strangers import hidden_by_one
 from lcmem.matching.twins import shared_files
 from lcmem.matching.verdicts import COPY
 from lcmem.report.verdict import holdout_note
+from lcmem.stats.calibration import at_least
 from lcmem.stats.rates import Rate, effective_number, excess, proportion
 
 MEASURED = 20_000
@@ -85,6 +86,7 @@ def compare_sets(
         scores=scores | {"chance": chance.scores},
         about=about
         | _findings(sets, finder, clusters, point, rows, not settings.private)
+        | {"false_positive_rate_floor": at_least(point.calibration, point.chance, finder.levels.sure, shares)}
         | {"by_dataset": rows}
         | {"seconds": time.perf_counter() - began},
         strangers=point.strangers,
@@ -180,11 +182,21 @@ def _closed(sets: dict[str, FeatureSet]) -> list[str]:
 
 
 def _overlap(sets: dict[str, FeatureSet], control: Control | None) -> list[str]:
-    if control is None or not control.left_out:
+    if control is None:
         return []
+    names = [set(sets[name].manifest.table["identity"]) - {""} for name in ("real", "holdout")]
+    shared, notes = len(names[0] & names[1]), []
+    if shared:
+        notes.append(
+            f"{shared} identities of the holdout are called like ones of the real set. If they are the same people, "
+            "their photos match with right and hide what synthetic pictures give away: leave them out of the holdout."
+        )
+    if not control.left_out:
+        return notes
     return [
+        *notes,
         f"{control.left_out} of {len(sets['holdout'].keys)} holdout pictures are real ones as well, or show people of "
-        "such pictures, and are left out: did the generator really never see the others?"
+        "such pictures, and are left out: did the generator really never see the others?",
     ]
 
 

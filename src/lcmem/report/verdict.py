@@ -15,10 +15,12 @@ NO_CONTROL = (
 """What a holdout is told of whose rate lies above what chance does not exceed: its rate and interval, that bound."""
 TOO_UNLIKE = (
     "The holdout matches real pictures far less often than strangers of the real set's kind: {} (95 % interval {} to "
-    "{}), where chance is expected to reach {}. It may come from another source than the real set, and then it is no "
-    "control: that synthetic pictures match more often than it alone proves nothing."
+    "{}), where chance reaches {} at least, with 95 % confidence. It may come from another source than the real set, "
+    "and then it is no control: that synthetic pictures match more often than it alone proves nothing."
 )
-"""What a holdout is told of whose rate lies below what chance is expected to reach."""
+"""What a holdout is told of whose rate lies below what chance reaches at least."""
+CALM_UP_TO = 0.1
+"""A rate up to which nothing that was found may stand for: with an interval that ends higher nothing is shown."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ def judge(numbers: Mapping[str, Any]) -> Verdict:
     that itself matches more often than chance explains no match away, and beside one that matches less often than
     chance the rate must be beyond doubt without it, too (:func:`holdout_note`). Whatever a holdout says, matches beyond
     what chance does not exceed are never nothing: a small holdout may match as often by chance, or by a few people of
-    the real set in it.
+    the real set in it. And nothing is shown by pictures that are so few, or so much alike, that a rate of
+    :data:`CALM_UP_TO` could have gone unseen.
 
     Args:
         numbers: As of :attr:`lcmem.jobs.audit_result.AuditResult.summary`.
@@ -59,7 +62,14 @@ def judge(numbers: Mapping[str, Any]) -> Verdict:
         text = f"None of {total:,} synthetic pictures is a copy{_beside(numbers)}"
         return Verdict(UNCLEAR, f"Undecided: {text}, but whether they show real identities cannot be told here.")
     count = f"{found:,} of {total:,} synthetic pictures {_match(found)} a real identity{_beside(numbers)}"
-    level = _level(numbers)
+    level, few = _level(numbers), numbers["memorization_rate_high"] > CALM_UP_TO
+    if level == CALM and few:
+        worth = _number(numbers["n_synthetic_independent"])
+        return Verdict(
+            UNCLEAR,
+            f"Undecided: {count}{_explained(numbers)}; but these pictures are worth {worth} independent ones, too few "
+            f"to show much: the 95 % interval of that rate ends at {_share(numbers['memorization_rate_high'])}.",
+        )
     heading = {ALARM: "Real identities are given away", UNCLEAR: "Undecided", CALM: "No memorization found"}[level]
     end = f"; the 95 % interval of that rate ends at {_share(numbers['memorization_rate_high'])}"
     return Verdict(level, f"{heading}: {count}{_explained(numbers)}{end if level == CALM else ''}.")
@@ -74,7 +84,7 @@ def holdout_note(numbers: Mapping[str, Any]) -> str:
     interval = ("holdout_rate", "holdout_rate_low", "holdout_rate_high")
     for unlike, note, chance in (
         (_above_chance, NO_CONTROL, "false_positive_rate_bound"),
-        (_below_chance, TOO_UNLIKE, "false_positive_rate"),
+        (_below_chance, TOO_UNLIKE, "false_positive_rate_floor"),
     ):
         if unlike(numbers):
             return note.format(*(_share(numbers[name]) for name in (*interval, chance)))
@@ -88,9 +98,10 @@ def _above_chance(numbers: Mapping[str, Any]) -> bool:
 
 
 def _below_chance(numbers: Mapping[str, Any]) -> bool:
-    """Whether the holdout's whole interval lies below what chance is expected to reach."""
-    expected = numbers["false_positive_rate"]
-    return numbers["holdout_rate"] is not None and expected is not None and numbers["holdout_rate_high"] < expected
+    """Whether the holdout's whole interval lies below what chance reaches at least: what is stated at most says nothing
+    of it, and lies far above what strangers do where people have several pictures each."""
+    floor = numbers.get("false_positive_rate_floor", 0.0)
+    return numbers["holdout_rate"] is not None and numbers["holdout_rate_high"] < floor
 
 
 def _level(numbers: Mapping[str, Any]) -> str:

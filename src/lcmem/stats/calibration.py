@@ -206,6 +206,21 @@ def _on_kinds(found: Calibration, chance: Chance, shares: Mapping[str, float] | 
     return text
 
 
+def at_least(found: Calibration, chance: Chance, sure: float, shares: Mapping[str, float]) -> float:
+    """The share of pictures that show nobody of the real set that matches by chance, not less with 95 % confidence.
+
+    Args:
+        found: The threshold.
+        chance: The chance matches that it was taken from, or is held against.
+        sure: As of :func:`calibrate`.
+        shares: As of :func:`calibrate`.
+    """
+    if not chance.parts:
+        return chance.floor(min(found.logit, sure))
+    floors = {kind: part.floor(min(found.levels[kind], sure)) for kind, part in chance.parts.items()}
+    return sum(share * floors.get(kind, 0.0) for kind, share in shares.items())
+
+
 def reached(chance: Chance, threshold: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Share of pictures of unseen identities that reach a threshold chosen beforehand, and its bound; of the kind where
     most do."""

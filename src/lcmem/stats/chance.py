@@ -114,6 +114,13 @@ class Chance:
         left = (self.identities - self.mutual) / effect - reached
         return min(self.growth * float(beta.ppf(confidence, reached + 1, left)), 1.0) if left > 1e-9 else 1.0
 
+    def floor(self, threshold: float, confidence: float = CONFIDENCE) -> float:
+        """The share that is reached in this audit at least, with this confidence: Clopper and Pearson's lower limit."""
+        effect = 1 + self.mutual
+        reached = self.count(threshold) / effect
+        left = (self.identities - self.mutual) / effect - reached
+        return float(beta.ppf(1 - confidence, reached, max(left, 0.0) + 1)) if reached > 0 else 0.0
+
     def threshold(self, rate: float) -> float:
         """The lowest threshold whose expected rate is at most ``rate``; just above all scores if none is, and +∞ where
         there is no score, since there is nobody else."""
