@@ -18,6 +18,7 @@ from lcmem import files as files_module
 from lcmem.atlas import Atlas, atlas, fill_atlas, verify
 from lcmem.atlas.card import feature_card
 from lcmem.errors import LCMemError
+from lcmem.locks import alone_in
 from lcmem.matching.features import extract_features, open_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.store import card as card_module
@@ -239,9 +240,42 @@ def test_a_damaged_shard_is_named_and_its_pictures_are_done_anew(stored, files, 
     with pytest.raises(LCMemError, match=rf"{path}: missing; run lcmem index"):
         Atlas.open(stored.folder).blocks()
     again = Atlas.create(stored.folder, model())
-    check(stored.folder, files[9:])
+    assert again.lost().paths == sorted(files[:9])
     again.append(pictures(files[:9]), vectors(files[:9]))
     check(stored.folder, files)
+
+
+def test_pictures_of_another_set_come_back_with_their_shard(faces, compact, tmp_path):
+    """Two sets in one atlas; the shard of the first is lost, and the second is indexed again."""
+    first, second = (Manifest.read(faces / name) for name in ("s1", "s2"))
+    for manifest in (first, second):
+        fill_atlas(manifest, compact, Atlas.create(tmp_path / "a", compact), workers=0, keep_missing=True)
+    whole = Atlas.open(tmp_path / "a")
+    before = dict(zip(whole.paths, whole.features(), strict=True))
+    for path in (tmp_path / "a" / "shards").glob("*.rows"):
+        path.unlink()
+    atlas = Atlas.create(tmp_path / "a", compact)
+    assert set(atlas.lost().paths) == {*first.paths, *second.paths}
+    done = fill_atlas(second, compact, atlas, workers=0, keep_missing=True)
+    assert done.encoded == 20 and verify(Atlas.open(tmp_path / "a")) == []
+    again = Atlas.open(tmp_path / "a")
+    assert set(again.paths) == before.keys() == {*first.paths, *second.paths}
+    assert np.abs(again.features() - np.stack([before[path] for path in again.paths])).max() < 1e-4
+
+
+def test_one_writer_at_a_time(stored, files, monkeypatch):
+    """What another process is writing is neither deleted nor joined by what thins out or merges the atlas."""
+    monkeypatch.setattr("lcmem.locks.PATIENCE", 0.1)
+    late = Atlas.open(stored.folder)
+    with alone_in(stored.folder):
+        for change, *given in (
+            (late.remove, files[:1]),
+            (late.merge, []),
+            (late.append, pictures(files[:1]), vectors(files[:1])),
+        ):
+            with pytest.raises(LCMemError, match="another lcmem command is at work there"):
+                change(*given)
+    assert late.remove(files[:1]) == 1
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"kind": "latents", "version": 1}', '{"kind": "atlas"}'])

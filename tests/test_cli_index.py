@@ -159,6 +159,8 @@ def test_verify_merge_and_remove(folder, atlas, faces, tmp_path):
     assert "3 removed, 22 left" in run("atlas", "remove", copy, folder / "s2")
     assert "1 removed, 21 left" in run("atlas", "remove", copy, folder / "s1" / "1.pgm")
     assert "holds none of" in run("atlas", "remove", copy, folder / "s2", code=1)
+    both = "atlas", "remove", copy, folder / "s3", folder / "s2"
+    assert f"holds none of {folder / 's2'}; nothing was removed" in run(*both, code=1)
     shard = next(copy.rglob("*.rows"))
     shard.write_bytes(shard.read_bytes()[:5000])
     assert f"{shard}: damaged" in run("atlas", "verify", copy, code=1)

@@ -37,10 +37,12 @@ def alone_in(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=PATIENCE)
-    except Timeout as error:
+    except Timeout as error:  # an OSError, too
         raise LCMemError(
             f"{folder}: another lcmem command is at work there; wait until it has ended, or choose another folder"
         ) from error
+    except OSError as error:
+        raise LCMemError(f"{folder}: nothing can be written there ({error.strerror})") from error
     try:
         yield
     finally:

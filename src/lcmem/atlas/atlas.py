@@ -11,6 +11,7 @@ import pandas as pd
 
 from lcmem.atlas.card import KIND, feature_card
 from lcmem.errors import LCMemError
+from lcmem.locks import alone_in
 from lcmem.pictures.content import content_table
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan.chunked import ChunkedRows
@@ -53,8 +54,7 @@ class Atlas:
     def create(cls, folder: str | os.PathLike[str], detector: "Detector") -> "Atlas":
         """Open an atlas for adding to it, or make a new one.
 
-        Shards that were deleted because they were damaged are removed from the index: their pictures are encoded
-        again.
+        Where a shard was deleted because it was damaged, filling the atlas encodes its pictures again.
 
         Args:
             folder: Where it is.
@@ -64,10 +64,6 @@ class Atlas:
             LCMemError: The folder holds another model's features, or something else, or a shard is damaged.
         """
         store = Store.claim(Path(folder), feature_card(detector))
-        table = store.index.read()
-        found = store.find(table["sha256"])[:, 0] >= 0
-        if not found.all():
-            store.record(table[found])
         store.delete_leftovers()
         return cls(store)
 
@@ -113,6 +109,11 @@ class Atlas:
     def rows(self, at: np.ndarray) -> pd.DataFrame:
         """Some rows ``[n]`` of :attr:`table`; most of the others are not read."""
         return self.store.index.take(at, COLUMNS)
+
+    def lost(self) -> Manifest:
+        """The pictures whose features are gone with a shard that was deleted."""
+        gone = self.store.find(self.table["sha256"])[:, 0] < 0
+        return self.manifest.rows(np.flatnonzero(gone))
 
     @property
     def manifest(self) -> Manifest:
@@ -179,8 +180,9 @@ class Atlas:
         if features.shape != (len(manifest), self.dims):
             raise LCMemError(f"features of shape {features.shape} for {len(manifest)} pictures × {self.dims} features")
         check_finite(features, manifest.paths, self.store)
-        self._add(keys, features)
-        self.record(manifest, contents)
+        with alone_in(self.folder):
+            self._add(keys, features)
+            self.record(manifest, contents)
 
     def _add(self, keys: pd.Series, features: np.ndarray) -> None:
         """Store the rows ``[n, D]`` of those contents that are not there."""
@@ -202,9 +204,11 @@ class Atlas:
 
     def _update(self, rows: pd.DataFrame, *, keep_missing: bool = True) -> None:
         every = self.store.index.read()
-        old = every if keep_missing else every[every["path"].isin(rows["path"])]
+        places = self.store.find(every["sha256"])
+        kept = places[:, 0] >= 0
+        old = every[kept] if keep_missing else every[kept & every["path"].isin(rows["path"])]
         table = merged(old, rows)
-        if table is not None or len(old) < len(every):
+        if table is not None or len(old) < len(every) or (places != self.store.index.places()).any():
             self._commit(old.reindex(columns=COLUMNS) if table is None else table)
 
     def remove(self, paths: Iterable[str]) -> int:
@@ -213,9 +217,10 @@ class Atlas:
         Returns:
             How many there were.
         """
-        before, table = len(self), self.store.index.read().reindex(columns=COLUMNS)
-        self._commit(table[~table["path"].isin(list(paths))])
-        return before - len(self)
+        with alone_in(self.folder):
+            before, table = len(self), self.store.index.read().reindex(columns=COLUMNS)
+            self._commit(table[~table["path"].isin(list(paths))])
+            return before - len(self)
 
     def merge(self, others: Iterable[str | os.PathLike[str]]) -> None:
         """Add the pictures of other atlases; of a path in several the last one counts.
@@ -229,12 +234,13 @@ class Atlas:
         for other in opened:
             self.card.check_same(other.card, self.folder)
         stored = [other.blocks() for other in opened]
-        for other, blocks in zip(opened, stored, strict=True):
-            for start in range(0, len(blocks), CHUNK):
-                part = slice(start, start + CHUNK)
-                self._add(other.table["sha256"][part].reset_index(drop=True), blocks[part])
-        for other in opened:
-            self._update(other.table)
+        with alone_in(self.folder):
+            for other, blocks in zip(opened, stored, strict=True):
+                for start in range(0, len(blocks), CHUNK):
+                    part = slice(start, start + CHUNK)
+                    self._add(other.table["sha256"][part].reset_index(drop=True), blocks[part])
+            for other in opened:
+                self._update(other.table)
 
     def _commit(self, table: pd.DataFrame) -> None:
         """Make this the index, in one step, and delete the features that it needs no more."""

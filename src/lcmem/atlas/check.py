@@ -21,6 +21,8 @@ def verify(atlas: Atlas, *, pictures: bool = False) -> list[str]:
     problems = atlas.store.verify()
     if problems:
         return problems
+    if atlas.store.shards.numbers() and not len(atlas):
+        return [f"{atlas.folder}: no picture is listed; lcmem index, given again, goes on where it was stopped"]
     try:
         atlas.blocks()
     except LCMemError as error:

@@ -1,7 +1,9 @@
 """Filling an atlas: only pictures whose content it does not hold yet are encoded."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import pandas as pd
 
 from lcmem.atlas.atlas import Atlas
 from lcmem.detectors.base import Detector
@@ -63,13 +65,18 @@ def fill_atlas(
         atlas: Where to look first and to store; of this model.
         workers: Decoding processes.
         encode: What makes the features; by default :func:`encoded`.
-        keep_missing: Whether pictures that are not in the manifest stay, to put several sets into one atlas.
+        keep_missing: Whether pictures that are not in the manifest stay, to put several sets into one atlas. Those
+            whose features are gone with a shard that was deleted are encoded again.
 
     Raises:
         LCMemError: Another model's atlas, one of other pictures, or none of the pictures can be read; the atlas stays
             what it was.
     """
     atlas.check(detector)
+    if keep_missing:  # of other sets in it, too, whatever was in a shard that was deleted
+        lost = atlas.lost().table
+        others = lost[~lost["path"].isin(manifest.paths)].reindex(columns=manifest.table.columns, fill_value="")
+        manifest = replace(manifest, table=pd.concat([manifest.table, others], ignore_index=True))
     keys = None if keep_missing else _followed(atlas, manifest)
     done = fill(atlas.store, manifest.paths, encode or encoded(detector, workers), title="encoding", keys=keys)
     done.contents["reason"] = [reason and manifest.below(reason) for reason in done.contents["reason"]]

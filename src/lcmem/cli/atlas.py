@@ -1,6 +1,8 @@
 """``lcmem atlas``: care for what ``lcmem index`` wrote."""
 
 import os
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -31,8 +33,6 @@ def verify(
         raise typer.Exit(1)
     count = len(opened.store.shards.numbers())
     typer.echo(f"{atlas}: {len(opened)} pictures in {count} shards, model {opened.model}: nothing is wrong")
-    if count and not len(opened):
-        typer.echo("No picture is listed yet: lcmem index, given again, goes on where it was stopped.")
 
 
 @atlas_app.command(epilog=examples("lcmem atlas merge real.atlas january.atlas february.atlas"))
@@ -60,15 +60,16 @@ def remove(
     from lcmem.errors import LCMemError
 
     opened = Atlas.open(atlas)
-    wanted = [os.path.abspath(name) for name in pictures]
-    gone = [
-        path
-        for path in opened.paths
-        if any(path == name or path.startswith((f"{name}/", f"{name}#")) for name in wanted)
-    ]
-    if not gone:
-        raise LCMemError(f"{atlas}: holds none of {', '.join(wanted)}")
-    typer.echo(f"{opened.remove(gone)} removed, {len(opened)} left")
+    found = {name: _below(opened.paths, os.path.abspath(name), os.path.realpath(name)) for name in pictures}
+    if absent := [name for name, paths in found.items() if not paths]:
+        raise LCMemError(f"{atlas}: holds none of {', '.join(absent)}; nothing was removed")
+    typer.echo(f"{opened.remove(chain(*found.values()))} removed, {len(opened)} left")
+
+
+def _below(paths: Iterable[str], *names: str) -> list[str]:
+    """Those that are one of these, or lie in it."""
+    inside = tuple(f"{name}{mark}" for name in names for mark in "/#")
+    return [path for path in paths if path in names or path.startswith(inside)]
 
 
 @atlas_app.command(

@@ -130,7 +130,7 @@ def list_zip(archive: Path) -> Listing:
     try:
         with zipfile.ZipFile(archive) as opened:
             seen = set[str]()
-            for member in sorted(dict.fromkeys(opened.namelist())):
+            for member in sorted(opened.namelist()):
                 name = member.replace("\\", "/")  # as some programs of Windows write it
                 if name.startswith("/") or ".." in PurePosixPath(name).parts:
                     listing.ignored[OUTSIDE] += 1

@@ -100,8 +100,11 @@ class Card:
             LCMemError: They were made with something else.
         """
         if (self.maker, self.shape, self.dtype) != (other.maker, other.shape, other.dtype):
+            mine, theirs = self.title, other.title
+            if mine == theirs:
+                mine, theirs = (f"rows of {' × '.join(map(str, card.shape))} {card.dtype}" for card in (self, other))
             raise LCMemError(
-                f"{folder}: holds {self.words.rows} of another {self.words.maker} ({self.title}, not {other.title}); "
+                f"{folder}: holds {self.words.rows} of another {self.words.maker} ({mine}, not {theirs}); "
                 f"give the same {self.words.maker}, choose another folder or delete this one"
             )
 

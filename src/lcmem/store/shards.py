@@ -45,7 +45,8 @@ class Shards:
 
     def numbers(self) -> list[int]:
         """Numbers of the shards that have any file, in order."""
-        return sorted({int(path.stem) for path in (self.folder / SHARDS).glob("*.*") if path.stem.isdigit()})
+        files = (path for end in ("rows", "keys") for path in (self.folder / SHARDS).glob(f"*.{end}"))
+        return sorted({int(path.stem) for path in files if path.stem.isdigit() and path.is_file()})
 
     def whole(self) -> list[int]:
         """Numbers of the shards that have both files."""
