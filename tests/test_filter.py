@@ -1,7 +1,10 @@
 """The filter inside a sampling loop: verdicts are the audit's, nothing that matches gets through, all of it resumes."""
 
+import dataclasses
 import json
 import os
+import shutil
+from contextlib import nullcontext
 from functools import partial
 
 import diffusers
@@ -252,7 +255,7 @@ def test_more_samples_and_more_tries_of_the_same_run(privacy, real, safe, tmp_pa
     assert sorted(drawn) == [2, 5, 6, 7, 7] and not grown.given_up
     pd.testing.assert_frame_equal(grown.tries, run(draw, None, **more).tries, atol=1e-4)
     for other in ({"count": 7, "against": real.paths[:7]}, more | {"max_tries": 2}, {"against": real.paths[1:9]}):
-        with pytest.raises(LCMemError, match="more samples or tries"):
+        with pytest.raises(LCMemError, match=r"another (count|max_tries|choice of real pictures)"):
             run(**(more | other))
 
 
@@ -286,6 +289,39 @@ def test_bad_samplers_and_numbers(privacy, safe):
     assert list(alone.kept) == [0], "a picture instead of a list of one"
     with pytest.raises(LCMemError, match="seed at least 0"):
         generate_private(lambda numbers, seeds: [], privacy, 1, seed=-1)
+    with pytest.raises(LCMemError, match=r"whole numbers .*not 2\.5"):
+        generate_private(lambda numbers, seeds: [], privacy, 2.5)
+    yielded = generate_private(lambda numbers, seeds: (Image.open(safe[number]) for number in numbers), privacy, 2)
+    assert list(yielded.kept) == [0, 1]
+    with pytest.raises(LCMemError, match="no samples, but NoneType, for 2"):
+        generate_private(lambda numbers, seeds: None, privacy, 2)
+    bright = np.full((2, 3, 64, 64), 1.02, np.float32) - np.linspace(0, 1, 64, dtype=np.float32)
+    with pytest.raises(LCMemError, match=r"samples 0 to 1, try 1 \(pictures with values from 0.00 to 1.02: .*clamp"):
+        generate_private(lambda numbers, seeds: bright, privacy, 2)
+
+
+def test_a_run_goes_on_where_scores_are_rounded_otherwise(privacy, real, safe, tmp_path):
+    """As on another processor, or with another number of threads."""
+    draw, levels = drawer(real, safe), privacy.thresholds.calibration
+    generate_private(draw, privacy, 4, out=tmp_path / "run")
+    for change, same in ((1e-5, True), (0.1, False)):
+        calibration = dataclasses.replace(levels, logit=levels.logit + change)
+        moved = dataclasses.replace(privacy.thresholds, calibration=calibration)
+        other = PrivacyFilter(privacy.detector, real, calibration=moved)
+        with nullcontext() if same else pytest.raises(LCMemError, match=r"another run, with another thresholds \("):
+            generate_private(draw, other, 4, out=tmp_path / "run")
+
+
+def test_samples_are_never_written_among_real_pictures(privacy, real, safe, tmp_path):
+    for person, path in enumerate(real.paths[:4]):
+        (tmp_path / "real" / f"p{person}").mkdir(parents=True)
+        shutil.copy(path, tmp_path / "real" / f"p{person}")
+    own = PrivacyFilter(privacy.detector, tmp_path / "real", threshold=0.9999)
+    for out in ("real/made", "real/p1/made"):
+        with pytest.raises(LCMemError, match="lies among the real pictures"):
+            generate_private(drawer(real, safe), own, 1, out=tmp_path / out)
+        assert not (tmp_path / out).exists()
+    generate_private(drawer(real, safe), own, 1, out=tmp_path / "made")
 
 
 @pytest.mark.parametrize("nothing", [0.0, 0.5, np.nan])
@@ -318,6 +354,8 @@ def test_samples_and_real_pictures_of_any_form(privacy, real, safe):
     listed = PrivacyFilter(privacy.detector, real.paths[:4], threshold=0.5)
     assert listed.real.manifest.paths == real.paths[:4]
     assert listed(safe[0], against=real.paths[1]).table["real"].tolist() == [real.paths[1]]
+    with pytest.raises(LCMemError, match="are files, not ndarray"):
+        PrivacyFilter(privacy.detector, np.zeros((2, 64, 64, 3), np.uint8))
     with pytest.raises(LCMemError, match="are files"):
         PrivacyFilter(privacy.detector, [Image.new("RGB", (64, 64))], threshold=0.5)
 
@@ -473,6 +511,10 @@ def test_pipelines_that_are_not_understood_are_refused(unconditional):
     with pytest.raises(LCMemError, match="takes neither"):
         PipelineSampler(Other())
     assert PipelineSampler(Other(), of_each={"labels": [1, 2]}).size is None
+    with pytest.raises(LCMemError, match="labels has 2 values, but sample 2 is asked for"):
+        PipelineSampler(Other(), of_each={"labels": [1, 2]})(np.arange(3), np.arange(3))
+    with pytest.raises(LCMemError, match="as many of each"):
+        PipelineSampler(Other(), of_each={"labels": [1, 2], "prompt": ["a"]})
 
 
 def test_the_run_says_what_it_was(privacy, real, safe, tmp_path):

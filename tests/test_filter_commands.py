@@ -79,6 +79,22 @@ def test_filter_again_replaces_what_it_kept(sets, privacy, compact, tmp_path, mo
     assert not (tmp_path / "f" / "kept").exists(), "what passed before need not pass now"
 
 
+def test_a_filter_that_is_killed_leaves_no_summary_of_an_earlier_one(sets, privacy, tmp_path, monkeypatch):
+    synthetic, kept = Manifest.read(sets / "synthetic"), []
+    filter_pictures(synthetic, privacy, tmp_path / "f")
+
+    def keep(*_):
+        kept.append(1)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("lcmem.jobs.filter._keep", keep)
+        filter_pictures(synthetic, privacy, tmp_path / "f")
+    assert kept and not (tmp_path / "f" / "summary.json").exists() and (tmp_path / "f" / "kept.partial").exists()
+    filter_pictures(synthetic, privacy, tmp_path / "f", files="none")
+    assert {path.name for path in (tmp_path / "f").iterdir() if "kept" in path.name} == set()
+
+
 def test_filter_of_a_zip_and_links(sets, privacy, tmp_path):
     paths = sorted((sets / "synthetic").rglob("*.pgm"))
     with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:

@@ -50,6 +50,8 @@ def test_a_training_that_learns_its_pictures_by_heart(metric, real):
 def test_bad_pictures(metric):
     with pytest.raises(LCMemError, match=r"\[N, 3, H, W\]"):
         metric.update(torch.zeros(3, 8, 8))
+    with pytest.raises(LCMemError, match="as list; the metric takes a tensor"):
+        metric.update([torch.zeros(3, 8, 8)])
     with pytest.raises(PictureError, match=r"\[0, 1\]"):
         metric.update(torch.full((1, 3, 8, 8), -0.5))
 

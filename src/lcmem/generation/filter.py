@@ -103,12 +103,13 @@ class PrivacyFilter:
         check_one_threshold(threshold, calibration)
         detector = load_detector(detector)
         self.detector = detector
-        if isinstance(real, list | tuple):
-            if not all(isinstance(each, str | os.PathLike) for each in real):
-                raise LCMemError(
-                    "the real pictures of a filter are files: paths, a folder, a zip file, a table, an atlas"
-                )
+        if isinstance(real, list | tuple) and all(isinstance(each, str | os.PathLike) for each in real):
             real = Manifest.of(os.path.abspath(each) for each in real)
+        if not isinstance(real, str | os.PathLike | Atlas | Manifest | FeatureSet):
+            raise LCMemError(
+                f"the real pictures of a filter are files, not {type(real).__name__}: paths, a folder, a zip file, a "
+                "table, an atlas"
+            )
         if not isinstance(real, FeatureSet):
             source = read_source(cast("Atlas | ManifestLike", real))
             real = extract_features(source, detector, None, title="encoding real")

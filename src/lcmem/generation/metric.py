@@ -68,11 +68,12 @@ class MemorizationRate(Metric):
         """Count the matches of pictures ``[N, 3, H, W]``, uint8 or in [0, 1]; those that show nothing do not count.
 
         Raises:
-            LCMemError: Another shape.
+            LCMemError: No tensor, or one of another shape.
             PictureError: Values outside of [0, 1], or not finite.
         """
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise LCMemError(f"pictures of shape {tuple(images.shape)}; the metric takes [N, 3, H, W]")
+        if not isinstance(images, Tensor) or images.ndim != 4 or images.shape[1] != 3:
+            given = f"of shape {tuple(images.shape)}" if isinstance(images, Tensor) else f"as {type(images).__name__}"
+            raise LCMemError(f"pictures {given}; the metric takes a tensor [N, 3, H, W]")
         found = self.filter(images.detach().cpu())
         self.matched += int(found.matched.sum())
         self.total += int((found.matched | found.novel).sum())

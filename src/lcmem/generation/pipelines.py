@@ -41,6 +41,9 @@ class PipelineSampler:
                 f"{type(pipeline).__name__} takes neither {PER_PROMPT} nor {BATCH}; give what each sample is made from "
                 "(of_each), or write a function sampler(numbers, seeds)"
             )
+        counts = {name: len(values) for name, values in self.of_each.items()}
+        if len(set(counts.values())) > 1:
+            raise LCMemError(f"of_each: {counts} values; give as many of each")
         if latents and getattr(pipeline, "vae", None) is None:
             raise LCMemError(
                 f"{type(pipeline).__name__} has no autoencoder (vae), so there are no latents; give pictures"
@@ -50,6 +53,12 @@ class PipelineSampler:
     def __call__(self, numbers: np.ndarray, seeds: np.ndarray) -> Any:
         """Draw samples; pictures as PIL images, latents ``[n, C, h, w]``."""
         generators = [torch.Generator(self.device).manual_seed(int(seed)) for seed in seeds]
+        for name, values in self.of_each.items():
+            if len(values) <= max(numbers):
+                raise LCMemError(
+                    f"of_each: {name} has {len(values)} values, but sample {max(numbers)} is asked for, and the first "
+                    "is sample 0; give one for each"
+                )
         own: dict[str, Any] = {name: [values[number] for number in numbers] for name, values in self.of_each.items()}
         if not own and self.size is not None:
             own = {self.size: len(numbers)}

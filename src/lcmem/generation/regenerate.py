@@ -10,12 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, PictureError
+from lcmem.files import finite
 from lcmem.generation.filter import Against, PrivacyFilter
 from lcmem.generation.latent_filter import LatentFilter
 from lcmem.generation.tries import PrivateSamples, TryRecord, check_folder
 from lcmem.locks import alone_in
 from lcmem.matching.features import data_fingerprint
+from lcmem.pictures.batch import is_single
 from lcmem.pictures.information import shows_little
 from lcmem.progress import progress_bar
 
@@ -62,13 +64,16 @@ def generate_private(
     Raises:
         LCMemError: The sampler fails or gives something else than n samples, or the folder holds another run.
     """
-    if min(count, max_tries, batch_size) < 1 or seed < 0:
-        given = f"{count}, {max_tries}, {batch_size}, {seed}"
-        raise LCMemError(f"count, max_tries and batch_size must be at least 1 and seed at least 0, not {given}")
+    asked = (count, max_tries, batch_size, seed)
+    if not all(isinstance(each, int | np.integer) for each in asked) or min(asked[:3]) < 1 or seed < 0:
+        given = ", ".join(map(str, asked))
+        raise LCMemError(
+            f"count, max_tries and batch_size must be whole numbers of at least 1 and seed at least 0, not {given}"
+        )
+    base = privacy.base if isinstance(privacy, LatentFilter) else privacy
     folder = None if out is None else Path(out)
     if folder is not None:
-        check_folder(folder)
-    base = privacy.base if isinstance(privacy, LatentFilter) else privacy
+        check_folder(folder, base.real.manifest.paths)
     levels = base.thresholds.calibration
     places = None if against is None else base.positions(against, count)
     settings = {
@@ -76,7 +81,11 @@ def generate_private(
         "max_tries": max_tries,
         "seed": seed,
         "detector": base.detector.fingerprint,
-        "thresholds": [str(level) for level in (levels.logit, base.thresholds.copy, *levels.levels.items())],
+        "thresholds": {
+            "identity": finite(levels.logit),
+            "copy": finite(base.thresholds.copy),
+            **{f"identity in {kind}": finite(level) for kind, level in levels.levels.items()},
+        },
         "real": data_fingerprint(base.real.keys),
         "against": None if places is None else [base.real.manifest.paths[at] for at in places],
     }
@@ -113,11 +122,17 @@ class _Loop:
     def draw(self, numbers: np.ndarray, attempt: int) -> int:
         """Draw, judge and record; return how many are novel."""
         seeds = try_seeds(self.seed, numbers, attempt)
-        samples, broken = _numbers_only(self._sampled(numbers, seeds, attempt), len(numbers))
+        where = f"samples {numbers[0]} to {numbers[-1]}, try {attempt}"
+        samples, broken = _numbers_only(self._sampled(numbers, seeds, where), len(numbers))
         against = None if self.places is None else self.places[numbers]
-        verdicts = self.privacy(samples, against=against).without(broken)
-        if verdicts.novel.any():
-            pictures = self.privacy.pictures(samples)
+        try:
+            verdicts = self.privacy(samples, against=against).without(broken)
+            pictures = self.privacy.pictures(samples) if verdicts.novel.any() else []
+        except PictureError as error:
+            raise LCMemError(
+                f"what the sampler gave cannot be judged at {where} ({error}); {self.record.way_out}"
+            ) from error
+        if len(pictures):
             pairs = zip(verdicts.novel, pictures, strict=True)  # of latents only now is seen what they show
             verdicts = verdicts.without(np.array([novel and shows_little(picture) for novel, picture in pairs]))
             self.record.keep({int(numbers[at]): pictures[at] for at in np.flatnonzero(verdicts.novel)})
@@ -125,19 +140,21 @@ class _Loop:
         self.record.add(numbers, attempt, seeds, verdicts)
         return len(novel)
 
-    def _sampled(self, numbers: np.ndarray, seeds: np.ndarray, attempt: int) -> Any:
-        where = f"samples {numbers[0]} to {numbers[-1]}, try {attempt}"
+    def _sampled(self, numbers: np.ndarray, seeds: np.ndarray, where: str) -> Any:
         try:
             samples = self.sampler(numbers, seeds)
+            samples = list(samples) if isinstance(samples, Iterator) else samples
         except LCMemError:
             raise
         except Exception as error:  # whatever the sampler's own code and libraries raise
             raise LCMemError(
                 f"the sampler failed at {where} ({type(error).__name__}: {error}); {self.record.way_out}"
             ) from error
-        found = len(samples) if hasattr(samples, "__len__") else 1
+        samples = [samples] if samples is not None and is_single(samples) else samples
+        found = len(samples) if hasattr(samples, "__len__") else 0
         if found != len(numbers):
-            raise LCMemError(f"the sampler gave {found} samples for {len(numbers)} numbers at {where}")
+            given = f"{found} samples" if hasattr(samples, "__len__") else f"no samples, but {type(samples).__name__},"
+            raise LCMemError(f"the sampler gave {given} for {len(numbers)} numbers at {where}")
         return samples
 
 

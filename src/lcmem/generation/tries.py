@@ -1,13 +1,18 @@
 """What was drawn so far, in memory or in a folder that a killed run goes on from; and what became of it."""
 
+import os
 import warnings
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf, isclose
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lcmem.atlas.card import CARD as ATLAS
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import read_json, read_table, write_json, write_picture, write_table
 from lcmem.generation.filter import Verdicts
@@ -18,6 +23,13 @@ from lcmem.pictures.image import load_levels
 TRIES, RUN, SAMPLES = "tries.csv", "run.json", "samples"
 GROWING = ("count", "max_tries")
 """Of which a run that goes on may want more than before."""
+WORDS = {"detector": "detector", "real": "real set", "against": "choice of real pictures to compare with"}
+SHOWN = (*GROWING, "seed", "thresholds")
+"""Settings that say something to people."""
+ROUNDING = 1e-3
+"""By so much scores differ that are computed by other threads or processors."""
+BESIDE = 2
+"""Of more folders of real pictures side by side, the one above them is theirs."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +38,8 @@ class PrivateSamples:
 
     Attributes:
         count: Samples that were asked for.
-        tries: A row for each sample drawn: ``sample, attempt`` (from 1), ``seed, verdict, logit, probability, real,
-            identity``.
+        tries: A row for each sample drawn: ``sample, attempt`` (from 1), ``seed``, and the columns of
+            :class:`lcmem.generation.filter.Verdicts`.
         kept: The novel samples by number: pictures ``[3, H, W]`` uint8, or the PNG files that hold them.
     """
 
@@ -77,10 +89,10 @@ class TryRecord:
         if folder is None:
             return
         (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
-        if (folder / RUN).is_file() and not _continues(settings, read_json(folder / RUN)):
+        if (folder / RUN).is_file() and (others := _others(settings, read_json(folder / RUN))):
             raise LCMemError(
-                f"{folder}: holds a run with another seed or filter, or of more samples or tries; choose another "
-                "folder, or delete this one"
+                f"{folder}: holds another run, with another {', '.join(others)}; choose another folder, or delete this "
+                "one"
             )
         write_json(settings, folder / RUN)
         if (folder / TRIES).is_file():
@@ -115,7 +127,7 @@ class TryRecord:
         return {number for part in self.rows for number in part["sample"][part["attempt"] == attempt]}
 
     def open(self, count: int, attempt: int) -> np.ndarray:
-        """Samples without a novel picture that were not tried for the so-manieth time yet."""
+        """Samples without a novel picture that this attempt has not drawn yet."""
         tried = self._tried(attempt)
         return np.array([number for number in range(count) if number not in self.kept and number not in tried], int)
 
@@ -146,12 +158,25 @@ class TryRecord:
         return PrivateSamples(count, tries, dict(sorted(self.kept.items())))
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse a folder for samples that holds other files, such as the real pictures.
+def check_folder(folder: Path, real: Sequence[str]) -> None:
+    """Refuse a folder for samples that holds other files, or lies where the real pictures do.
+
+    Args:
+        folder: For the samples.
+        real: Paths of the real pictures.
 
     Raises:
         LCMemError: It does, or is a file.
     """
+    above = folder.resolve().parents
+    places = {Path(place) for place in {os.path.dirname(path) for path in real}}
+    beside = Counter(place.parent for place in places)
+    theirs = {*places, *(place for place, count in beside.items() if count > BESIDE)}
+    if inside := next((place for place in above if place in theirs or (place / ATLAS).is_file()), None):
+        raise LCMemError(
+            f"{folder}: lies among the real pictures ({inside}), so samples would be taken for some; choose another "
+            "folder"
+        )
     if folder.is_file():
         raise LCMemError(f"{folder}: a file, but samples go to a folder; name a new one")
     held = sorted(path.name for path in folder.iterdir() if path.name != LOCK) if folder.is_dir() else []
@@ -159,11 +184,27 @@ def check_folder(folder: Path) -> None:
         raise LCMemError(f"{folder}: holds other files ({', '.join(held[:3])}, …); choose a new folder for the samples")
 
 
-def _continues(now: dict[str, Any], before: dict[str, Any]) -> bool:
-    """Whether a run is an earlier one, or the same with more samples or tries."""
-    first = None if now["against"] is None else now["against"][: before["count"]]
-    grown = {"count": before["count"], "max_tries": before["max_tries"], "against": first}
-    return now | grown == before and all(now[name] >= before[name] for name in GROWING)
+def _others(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    """In which settings a run is another than an earlier one, which may have fewer samples and tries."""
+    found = [name for name in GROWING if now[name] < before.get(name, 0)]
+    found += [name for name in ("seed", "detector", "real") if now[name] != before.get(name)]
+    first = None if now["against"] is None else now["against"][: before.get("count")]
+    if first != before.get("against"):
+        found.append("against")
+    if not _as_good_as(now["thresholds"], before.get("thresholds")):
+        found.append("thresholds")
+    return [
+        f"{WORDS.get(name, name)} ({before.get(name)} instead of {now[name]})" if name in SHOWN else WORDS[name]
+        for name in found
+    ]
+
+
+def _as_good_as(now: dict[str, float | None], before: Any) -> bool:
+    """Whether thresholds differ by rounding alone, as of another number of threads or another processor."""
+    if not isinstance(before, dict) or before.keys() != now.keys():
+        return False
+    pairs = [(inf if level is None else level, before[name]) for name, level in now.items()]
+    return all(isclose(one, inf if two is None else two, abs_tol=ROUNDING) for one, two in pairs)
 
 
 def _is_whole(picture: Path) -> bool:

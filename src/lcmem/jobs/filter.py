@@ -20,7 +20,7 @@ from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.paths import read_bytes, split_bits, split_slice, split_zip
 from lcmem.progress import progress_bar
 
-KEPT = "kept"
+KEPT, PARTIAL = "kept", "kept.partial"
 WAYS = ("copy", "link", "none")
 """What is done with the pictures that pass: copied, linked (hard links where the disk allows, else copied), nothing."""
 BATCH = 256
@@ -58,8 +58,10 @@ def filter_pictures(
     check_copyable(synthetic, files)
     with claim_output(out, "filter", inputs or {"synthetic": synthetic}) as target:
         table, skipped = _judged(synthetic, privacy, target, workers)
+        (target / "summary.json").unlink(missing_ok=True)  # it stands beside a complete result only
+        for folder in (KEPT, PARTIAL):  # of an earlier run, which let others pass
+            shutil.rmtree(target / folder, ignore_errors=True)
         write_table(pd.DataFrame(skipped, columns=["path", "reason"]), target / "skipped.csv")
-        shutil.rmtree(target / KEPT, ignore_errors=True)  # of an earlier run, which let others pass
         write_table(table, target / "filter.csv")
         passed = list(table["path"][table["verdict"] == NO_MATCH])
         if files != "none":
@@ -104,9 +106,8 @@ def _judged(
 
 
 def _collect(paths: list[str], target: Path, *, link: bool) -> None:
-    """Fill a new folder, and put it in the place of an earlier one when it is whole."""
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    """Fill a new folder, which gets its name when it is whole."""
+    partial = target.with_name(PARTIAL)
     partial.mkdir()
     files = [split_bits(path)[0] for path in paths]
     places = [os.path.normpath(file) for file in files]  # with .. a table could lead out of the folder
@@ -117,7 +118,6 @@ def _collect(paths: list[str], target: Path, *, link: bool) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             _keep(file, place, link)
             advance(1)
-    shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)
 
 

@@ -67,6 +67,10 @@ def _check_range(array: np.ndarray) -> None:
             f"pictures with values from {low:.2f} to {high:.2f}: they must lie in [0, 1]; for a generator's [-1, 1] "
             "give pictures / 2 + 0.5"
         )
+    if 1 < high <= 2 and low > -1:
+        raise PictureError(
+            f"pictures with values from {low:.2f} to {high:.2f}: they must lie in [0, 1]; give pictures.clamp(0, 1)"
+        )
     if high > 1 and high <= 255 and low >= 0:
         raise PictureError(
             f"pictures of {array.dtype} up to {high:.0f}: they must lie in [0, 1]; give them as uint8, or / 255"

@@ -75,11 +75,13 @@ def to_levels(pictures: Tensor) -> Tensor:
     return (pictures * 255).round().to(torch.uint8)
 
 
-def _stack(items: list[tuple[int, Any]]) -> PictureBatch:
+def _stack(items: list[tuple[int, Any]]) -> tuple[list[int], np.ndarray, list[tuple[int, str]]]:
+    """The parts of a batch; its pictures as an array, which goes through a pipe, since tensors would go through shared
+    memory: containers have little, and a worker that finds none is waited for without end."""
     good = [(index, item) for index, item in items if not isinstance(item, PictureError)]
     bad = [(index, str(item)) for index, item in items if isinstance(item, PictureError)]
-    pictures = torch.stack([item for _, item in good]) if good else torch.empty(0, dtype=torch.uint8)
-    return PictureBatch([index for index, _ in good], pictures, bad)
+    pictures = torch.stack([item for _, item in good]).numpy() if good else np.empty(0, dtype=np.uint8)
+    return [index for index, _ in good], pictures, bad
 
 
 def _silence(_: int) -> None:
@@ -107,8 +109,9 @@ def decode(
     Args:
         paths: What :func:`lcmem.pictures.image.load_picture` takes.
         take: What is needed of a picture ``[3, H, W]`` uint8.
-        collate: Makes a batch of positions and what was taken; a :class:`lcmem.errors.PictureError` where the picture
-            could not be read. Runs in the worker too: a batch travels faster in one piece.
+        collate: Makes a batch, without tensors, of positions and what was taken; a
+            :class:`lcmem.errors.PictureError` where the picture could not be read. Runs in the worker too: a batch
+            travels faster in one piece.
         size: Side of the square that every picture is squeezed into, in pixels; None keeps each as it is.
         batch_size: Pictures in a batch. The first ones are smaller, so that speed and time left are soon known.
         workers: Decoding processes; 0 decodes in this process. Default: :func:`default_workers`, none for few pictures.
@@ -137,4 +140,5 @@ def iterate_pictures(
 
     With ``size=None``, ``take`` makes all pictures the same size.
     """
-    return decode(paths, take, _stack, size=size, batch_size=batch_size, workers=workers)
+    for indices, pictures, failures in decode(paths, take, _stack, size=size, batch_size=batch_size, workers=workers):
+        yield PictureBatch(indices, torch.from_numpy(pictures), failures)
