@@ -103,6 +103,15 @@ def test_a_detector_without_probabilities(faces):
     assert lcmem("compare", a, b, "--model", "mse", "--threshold", -1, "--exit-code").returncode == 0
 
 
+def test_a_picture_that_shows_nothing_is_neither_a_match_nor_none(faces, tmp_path):
+    """As a safety checker gives it; the other commands set it aside."""
+    Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
+    for pair in ((faces / "s1" / "1.pgm", tmp_path / "black.png"), (tmp_path / "black.png", faces / "s1" / "1.pgm")):
+        done = lcmem("compare", *pair, "--exit-code")
+        assert done.returncode == 4 and done.stdout.startswith("undecided: one of them shows nothing")
+    assert lcmem("compare", tmp_path / "black.png", tmp_path / "black.png", "--exit-code").returncode == 0
+
+
 def test_from_python(faces, compact):
     found = compare_pair(str(faces / "s1" / "1.pgm"), str(faces / "s1" / "2.pgm"), compact, threshold=0.01)
     assert found.verdict == "match" and found.score < found.highest

@@ -8,7 +8,7 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
 from lcmem.jobs.check import inspect_pictures
 from lcmem.pictures.image import load_levels
-from lcmem.pictures.loading import iterate_pictures
+from lcmem.pictures.loading import _stack, decode, iterate_pictures
 
 
 @pytest.fixture
@@ -25,6 +25,12 @@ def test_inspection_with_and_without_workers(mixed, workers):
     found = inspect_pictures(mixed, workers=workers)
     assert found.sizes == [(20 + k % 3, 30) for k in range(150) if k not in (7, 100)]
     assert len(found.unreadable) == 2 and "/7.png" in found.unreadable[0] and "/100.png" in found.unreadable[1]
+
+
+def test_workers_need_no_shared_memory(mixed):
+    """Tensors would go through it: in a container, which has little, a worker would be waited for without end."""
+    batches = decode(mixed, torch.from_numpy, _stack, size=16, workers=0)
+    assert not any(isinstance(part, torch.Tensor) for batch in batches for part in batch)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -87,10 +87,11 @@ VERDICTS = {
     "same picture": "match: the same picture, seen small, mirrored or turned as it may be",
     "no match": "no match",
     "undecided": "undecided",
+    "shows nothing": "undecided: one of them shows nothing, (nearly) all its pixels have the same colour",
 }
 
 
-CODES = {"identical": 0, "match": 0, "same picture": 0, "no match": 3, "undecided": 4}
+CODES = {"identical": 0, "match": 0, "same picture": 0, "no match": 3, "undecided": 4, "shows nothing": 4}
 """Exit codes, where they are asked for."""
 
 

@@ -86,7 +86,7 @@ def find_duplicates(
     best = np.full(len(component), -np.inf)
     for end in ("query", "gallery"):
         np.maximum.at(best, pairs[end].to_numpy(), pairs["logit"].to_numpy())
-    table = found.manifest.table[["path", "identity"]].assign(component=component, best_logit=best)
+    table = found.manifest.table[["path", "identity"]].assign(component=component, best_logit=best + 0.0)
     table = table[best > -np.inf]
     strongest = table.groupby("component")["best_logit"].transform("max")
     order = np.lexsort((table.index, table["component"], -strongest))

@@ -18,6 +18,7 @@ from lcmem.matching.kinds import split_kinds
 from lcmem.matching.overview import turned_correlation
 from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.image import load_levels
+from lcmem.pictures.information import shows_little
 from lcmem.stats.calibration import DEFAULT_RATE
 
 
@@ -46,7 +47,8 @@ class Comparison:
 
     Attributes:
         verdict: ``identical``, ``match``, ``same picture`` (by its looks, mirrored or turned by quarters as it may be,
-            whatever the score), ``no match`` or ``undecided`` (no threshold is known).
+            whatever the score), ``no match``, ``undecided`` (no threshold is known) or ``shows nothing`` (one of them
+            is of one colour).
         score: A logit, or a similarity if the detector has no head.
         threshold: From which score on pictures match; None if none is known.
         origin: Where that comes from, in a sentence.
@@ -159,6 +161,8 @@ def _calibrated(file: CalibrationFile) -> tuple[float | None, str]:
 def _verdict(a: str, b: str, score: float, level: float | None) -> str:
     if _equal(a, b):
         return "identical"
+    if shows_little(load_levels(a)) or shows_little(load_levels(b)):
+        return "shows nothing"
     if level is not None and score >= level:
         return "match"
     if Thumbnails(0).compared([a], [b], turned_correlation)[0] >= SAME:

@@ -13,7 +13,7 @@ OTHERS = (
     (rb"version https://git-lfs", "a placeholder of Git LFS; run git lfs pull"),
     (rb"....ftyp(?:heic|heix|hevc|mif1|msf1)", "a HEIC picture; convert it to JPEG or PNG"),
     (rb"....ftyp", "a video; extract its frames"),
-    (rb"PK\x03\x04", "a zip file or an Office document; give a zip of pictures as .zip"),
+    (rb"PK\x03\x04", "a zip file or an Office document; name a picture in it, FILE.zip/NAME, or for a set FILE.zip"),
     (rb"\x1f\x8b|7z\xbc\xaf|Rar!", "a packed file; unpack it"),
     (rb"\x89HDF|CDF|\x93NUMPY", "a file of arrays; save its pictures as 16-bit PNG or TIFF"),
 )

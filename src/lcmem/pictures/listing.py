@@ -35,7 +35,7 @@ OUTSIDE = "leading out of the archive"
 TWICE = "there twice"
 REMEDIES = {
     (OUTSIDE,): "names with .. or of other folders; pack it again",
-    (TWICE,): "with / and with \\ in their names; the first one is read",
+    (TWICE,): "others of the same name, or of one with \\ for /; one of them is read, pack it again for all",
     (".zip",): "give the archive itself",
     (".7z", ".rar", ".tar", ".tgz"): "unpack it, or pack a .zip",
     ("hidden",): "their names, or those of their folders, begin with a dot",

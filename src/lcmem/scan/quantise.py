@@ -108,7 +108,9 @@ class Quantiser:
             rows = slice(start, start + ROWS)
             values = np.asarray(features[rows])
             if not (values.min() >= 0 and values.max() <= 1):  # NaN fails both
-                raise LCMemError(f"{name}: features must lie in [0, 1] and not be NaN; extract them again")
+                raise LCMemError(
+                    f"{name}: features must lie in [0, 1] and not be NaN; lcmem atlas verify tells which of an atlas do not"
+                )
             exact = values.astype(np.float64)
             if self._spread:
                 exact = exact[:, self._source]
