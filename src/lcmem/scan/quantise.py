@@ -109,7 +109,7 @@ class Quantiser:
             values = np.asarray(features[rows])
             if not (values.min() >= 0 and values.max() <= 1):  # NaN fails both
                 raise LCMemError(
-                    f"{name}: features must lie in [0, 1] and not be NaN; lcmem atlas verify tells which of an atlas do not"
+                    f"{name}: features must lie in [0, 1] and not be NaN; lcmem atlas verify names those of an atlas"
                 )
             exact = values.astype(np.float64)
             if self._spread:
