@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -99,9 +99,47 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+def digest_of(picture: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(picture), digest_size=16).digest()
+
+
+@pytest.fixture(scope="session")
+def known_features() -> dict[tuple[str, bytes], Any]:
+    """Of bundled detectors, by the network's weights and the picture."""
+    return {}
+
+
 @pytest.fixture(scope="module")
-def looks_once():
-    """Where many audits are of nearly the same pictures: the same two are laid over each other once in a file.
+def encoded_once(known_features):
+    """Where many audits are of nearly the same pictures: a network encodes each of them once in this process.
+
+    What a picture's features are depends on nothing but it; ``test_loading.py`` and ``test_scores.py`` are about that.
+    """
+    import torch
+
+    from lcmem.detectors import lcmem as module
+    from lcmem.encoders import weights_sha256
+
+    embed, names = module._embed, {}
+
+    def remembered(encoder, network, pictures):
+        if network not in names:
+            names[network] = weights_sha256(network) + encoder.card.sha256
+        keys = [(names[network], digest_of(picture)) for picture in pictures.numpy()]
+        new = [at for at, key in enumerate(keys) if key not in known_features]
+        if new or not keys:
+            made = embed(encoder, network, pictures[new])
+            known_features.update({keys[at]: row for at, row in zip(new, made, strict=True)})
+        return torch.stack([known_features[key] for key in keys]) if keys else made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_embed", remembered)
+        yield
+
+
+@pytest.fixture(scope="module")
+def looks_once(encoded_once):
+    """Besides, the same two pictures are laid over each other once in a file.
 
     What is found of two thumbnails depends on nothing but them; ``test_looks.py`` is about that.
     """
@@ -109,11 +147,8 @@ def looks_once():
 
     known, correlate = {}, looking.correlate
 
-    def digest(thumbnail):
-        return hashlib.blake2b(np.ascontiguousarray(thumbnail), digest_size=16).digest()
-
     def remembered(pictures, real):
-        pairs = [(digest(one), digest(two)) for one, two in zip(pictures, real, strict=True)]
+        pairs = [(digest_of(one), digest_of(two)) for one, two in zip(pictures, real, strict=True)]
         new = [at for at, pair in enumerate(pairs) if pair not in known]
         found = correlate([pictures[at] for at in new], [real[at] for at in new])
         known.update(zip((pairs[at] for at in new), found, strict=True))

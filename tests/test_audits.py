@@ -5,6 +5,8 @@ import pytest
 from lcmem.evaluation.audits import KINDS, benchmark_audit
 from lcmem.pictures.manifest import Manifest
 
+pytestmark = pytest.mark.usefixtures("encoded_once")
+
 
 @pytest.fixture(scope="module")
 def table(orl, tmp_path_factory):

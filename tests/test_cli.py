@@ -13,6 +13,8 @@ import pytest
 
 from commands import lcmem
 
+pytestmark = pytest.mark.usefixtures("encoded_once")
+
 LCMEM = [sys.executable, "-m", "lcmem"]
 
 

@@ -14,6 +14,8 @@ from commands import lcmem as lcmem_command
 from lcmem.atlas import Atlas
 from lcmem.matching.features import FeatureSet
 
+pytestmark = pytest.mark.usefixtures("encoded_once")
+
 
 def run(*arguments, code=0):
     done = lcmem_command(*arguments)

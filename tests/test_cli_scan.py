@@ -14,6 +14,8 @@ from lcmem.matching.features import read_source
 from lcmem.pictures.manifest import Manifest
 from test_cli import lcmem
 
+pytestmark = pytest.mark.usefixtures("encoded_once")
+
 
 @pytest.fixture(scope="module")
 def people(orl):

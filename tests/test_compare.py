@@ -14,6 +14,8 @@ from lcmem.matching.features import extract_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
 
+pytestmark = pytest.mark.usefixtures("encoded_once")
+
 
 def test_identical_files_are_called_identical(faces, tmp_path):
     copy = shutil.copy(faces / "s1" / "1.pgm", tmp_path / "copy.pgm")

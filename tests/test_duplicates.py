@@ -15,6 +15,8 @@ from lcmem.pictures.manifest import Manifest
 from lcmem.scan import ChunkedRows
 from scan_reference import HeadOnly
 
+pytestmark = pytest.mark.usefixtures("encoded_once")
+
 
 def numbered(count, identity=""):
     paths = [f"{k}.png" for k in range(count)]

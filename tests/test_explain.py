@@ -12,6 +12,8 @@ from lcmem.detectors.base import CosineDetector
 from lcmem.errors import PictureError
 from lcmem.jobs.explain import FAINT, explain, explain_matches, hiding_windows
 
+pytestmark = pytest.mark.usefixtures("encoded_once")
+
 
 class Pixels(CosineDetector):
     """The pixels themselves, so that what every place does to the score is known."""

@@ -22,6 +22,8 @@ from lcmem.jobs.paired import PAPER, audit_pairs, paired_rates
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.pictures.manifest import Manifest
 
+pytestmark = pytest.mark.usefixtures("encoded_once")
+
 
 @pytest.fixture(scope="module")
 def sets(people, tmp_path_factory):

@@ -16,6 +16,8 @@ from lcmem.matching.features import extract_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan.chunked import ChunkedRows
 
+pytestmark = pytest.mark.usefixtures("encoded_once")
+
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):

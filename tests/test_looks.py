@@ -13,6 +13,8 @@ from lcmem.matching.thumbnails import SIDE, grey
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest
 
+pytestmark = pytest.mark.usefixtures("encoded_once")
+
 
 @pytest.fixture(scope="module")
 def small(orl):

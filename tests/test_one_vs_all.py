@@ -10,6 +10,8 @@ from lcmem.errors import LCMemWarning
 from lcmem.evaluation.one_vs_all import ALL, benchmark_one_vs_all
 from lcmem.pictures.manifest import Manifest
 
+pytestmark = pytest.mark.usefixtures("encoded_once")
+
 
 @pytest.fixture(scope="module")
 def table(orl, compact, tmp_path_factory):

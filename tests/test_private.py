@@ -16,6 +16,8 @@ from lcmem.jobs.audit import claim_audit, run_audit
 from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.pictures.manifest import Manifest
 
+pytestmark = pytest.mark.usefixtures("encoded_once")
+
 
 @pytest.fixture(scope="module")
 def sets(faces, tmp_path_factory):

@@ -7,6 +7,8 @@ from PIL import Image
 
 from commands import lcmem
 
+pytestmark = pytest.mark.usefixtures("encoded_once")
+
 COMMANDS = {
     "audit": ["audit", "{table}", "{table}"],
     "scan": ["scan", "{table}"],
