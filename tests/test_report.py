@@ -16,6 +16,8 @@ from lcmem.jobs.demo import KINDS, run_demo
 from lcmem.report import render
 from made_audits import NASTY, made_audit
 
+pytestmark = pytest.mark.usefixtures("encoded_once")
+
 PHONE = {"width": 390, "height": 844}
 
 
