@@ -99,6 +99,17 @@ def test_sets_of_other_people_are_not_told_apart_but_other_sources_are(rng, shif
     assert found.easy == easy and (found.low <= 0.5 <= found.high) != easy
 
 
+def test_one_person_in_half_of_the_pictures_tells_little(rng):
+    """Thirty people of four pictures each, and one of 120: whom the set shows is not where it is from."""
+    covered = []
+    for _ in range(12):
+        (one, mine), (two, theirs) = pictures(rng, 60, 0.0), pictures(rng, 60, 0.0)
+        many = one[:1] + 0.3 * rng.normal(size=(120, 8)).astype(np.float32)
+        found = separation(np.concatenate((one[:120], many)), two, np.append(mine[:120], np.full(120, 99)), theirs)
+        covered.append(found.low <= 0.5 <= found.high)
+    assert np.mean(covered) >= 0.9
+
+
 def test_too_few_people_tell_nothing(rng):
     one, mine = pictures(rng, 10, 0.0)
     assert separation(one, one, mine, mine) is None

@@ -36,7 +36,8 @@ def separation(
 ) -> Separation | None:
     """Fit a logistic regression to features and measure it on clusters left out.
 
-    The interval is that of Hanley and McNeil (1982) with clusters for independent observations.
+    The interval is that of Hanley and McNeil (1982) with as many independent observations as pictures of clusters of
+    different sizes are worth (Kish 1965).
 
     Args:
         one: Features of one set, ``[N, D]``.
@@ -53,8 +54,8 @@ def separation(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    sizes = [len(np.unique(clusters)) for clusters in (clusters_of_one, clusters_of_two)]
-    if min(sizes) < FEWEST:
+    counts = [np.unique(clusters, return_counts=True)[1] for clusters in (clusters_of_one, clusters_of_two)]
+    if min(map(len, counts)) < FEWEST:
         return None
     features, second = np.concatenate((one, two)), np.repeat([False, True], [len(one), len(two)])
     clusters = np.append(clusters_of_one, clusters_of_two + clusters_of_one.max() + 1)
@@ -62,11 +63,11 @@ def separation(
     parts = StratifiedGroupKFold(FOLDS)
     told = cross_val_predict(model, features, second, groups=clusters, cv=parts, method="decision_function")
     auc = float(roc_auc_score(second, told))
-    reach = float(norm.ppf(0.975)) * _error(auc, *sizes)
+    reach = float(norm.ppf(0.975)) * _error(auc, *(sizes.sum() ** 2 / (sizes**2).sum() for sizes in counts))
     return Separation(auc, max(auc - reach, 0.0), min(auc + reach, 1.0))
 
 
-def _error(auc: float, one: int, two: int) -> float:
+def _error(auc: float, one: float, two: float) -> float:
     """Hanley and McNeil's standard error."""
     both, other = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     variance = auc * (1 - auc) + (one - 1) * (both - auc**2) + (two - 1) * (other - auc**2)
