@@ -20,16 +20,13 @@ from lcmem.matching.features import FeatureSet
 from lcmem.matching.grades import graded
 from lcmem.matching.looking import RANKS
 from lcmem.matching.matches import OTHERS, best_matches, match_clusters, match_table, nearest_kinds
-from lcmem.matching.overview import Nearest
+from lcmem.matching.overview import SEARCHED, Nearest
 from lcmem.matching.strangers import hidden_by_one
 from lcmem.matching.twins import shared_files
 from lcmem.matching.verdicts import COPY
 from lcmem.report.verdict import holdout_note
 from lcmem.stats.calibration import at_least
 from lcmem.stats.rates import Rate, effective_number, excess, proportion
-
-MEASURED = 20_000
-"""Up to so many real pictures are compared with each other for copies among them."""
 
 
 def compare_sets(
@@ -137,7 +134,7 @@ def _risk(
     groups: np.ndarray | None,
 ) -> Risk:
     """In a large real set copies are not looked for: comparing all with all would take long."""
-    if len(real.keys) > MEASURED:
+    if len(real.keys) > SEARCHED:
         copies = np.arange(len(real.keys))
     else:
         copies = copy_groups(real, finder) if groups is None else groups

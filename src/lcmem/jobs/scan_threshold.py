@@ -9,13 +9,11 @@ from lcmem.matching.compare import given_score
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.kinds import split_kinds
+from lcmem.matching.overview import SEARCHED
 from lcmem.matching.own_chance import real_chance
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.stats.calibration import ALONE, DEFAULT_RATE, Calibration, calibrate, given_calibration, reached
 from lcmem.stats.chance import Chance
-
-MEASURED = 20_000
-"""Galleries up to this size also have the chance matches at a given threshold measured."""
 
 
 def scan_threshold(
@@ -43,7 +41,7 @@ def scan_threshold(
         return at_most(file.calibration(count), file.levels.typical, file.chance_among(count))
     if threshold is not None:
         level, chance = given_score(threshold, detector), None
-        if len(gallery.manifest) <= MEASURED:
+        if len(gallery.manifest) <= SEARCHED:
             chance = real_chance(
                 split_kinds(gallery, detector), CopyFinder.of(gallery, detector, workers=workers)
             ).chance

@@ -18,7 +18,7 @@ from lcmem.matching.thumbnails import SIDE
 SMALL = 8
 """Side in pixels: noise and blur hardly change so few, and strangers still differ in them (docs/copies.md)."""
 SEARCHED = 20_000
-"""Real pictures up to which all are compared; more would have to be decoded once more for it."""
+"""Real pictures up to which all are compared with all; more would take long, or have to be decoded once more for it."""
 CHUNK = 512
 """Pictures that are compared at once."""
 TURNS = range(4)
