@@ -137,6 +137,21 @@ def test_files_whose_depth_was_guessed_keep_their_names(deep, compact, tmp_path)
         assert path.samefile(deep / "synthetic" / path.relative_to(tmp_path / "f" / "kept"))
 
 
+def test_both_sets_of_a_filter_are_scaled_alike(orl, weights, tmp_path):
+    """Alone, the dim real pictures would be taken for 12 bits: their own copies in 8 bits would look like others."""
+    for number, path in enumerate(orl.paths[:8]):
+        levels = np.asarray(Image.open(path)).astype(np.uint16) * 15
+        for name, each in (("real", levels), ("synthetic", (levels >> 8).astype(np.uint8))):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray(each).save(tmp_path / name / f"{number}.png")
+    sets = tmp_path / "synthetic", "--against", tmp_path / "real"
+    done = lcmem("filter", *sets, "--model", weights, "--threshold", 0.9, "--out", tmp_path / "f", "--workers", 0)
+    assert done.returncode == 0 and "read as 16 bits" in done.stderr, done.stderr
+    found = pd.read_csv(tmp_path / "f" / "filter.csv")
+    assert (found["verdict"] == "same identity").all() and found["logit"].min() > 10
+    assert (found["path"].str.extract(r"(\d)\.png")[0] == found["real"].str.extract(r"(\d)\.png")[0]).all()
+
+
 @pytest.mark.filterwarnings("ignore::lcmem.errors.LCMemWarning")
 def test_pairs_are_scaled_as_the_sets_of_an_audit(deep, pairs, compact):
     named = pd.read_csv(pairs).replace(r"\.pgm$", ".png", regex=True)

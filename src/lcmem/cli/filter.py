@@ -72,7 +72,11 @@ def filter(
     with resumable():
         detector = open_detector(model, device, download)
         privacy = PrivacyFilter(
-            detector, real, threshold=threshold, calibration=file, false_positive_rate=asked_rate(false_positive_rate)
+            detector,
+            sets["against"],
+            threshold=threshold,
+            calibration=file,
+            false_positive_rate=asked_rate(false_positive_rate),
         )
         summary = filter_pictures(pictures, privacy, out, files=files, inputs=inputs, workers=workers)
     rejected = ", ".join(f"{count} {name}" for name, count in summary["rejected"].items()) or "none rejected"
