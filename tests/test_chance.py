@@ -173,7 +173,7 @@ def test_too_few_identities_for_a_rate_raise_the_threshold_as_their_tail_does(
 ):
     """The highest chance match alone lets up to ten times the rate through; pictures of a person depend on another."""
     counted, raised = [], []
-    for _ in range(200):
+    for _ in range(120):
         scores = draw(rng, size=(people, 1)) + spread * draw(rng, size=(people, pictures))
         chance = Chance(scores.ravel(), np.repeat(np.arange(people), pictures), mutual=mutual)
         strangers = (draw(rng, size=(5000, 1)) + spread * draw(rng, size=(5000, 1))).ravel()

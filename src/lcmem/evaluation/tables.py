@@ -97,3 +97,4 @@ def write_figure(figure: "Figure", target: Path) -> None:
     for kind, options in formats.items():
         with replacing(target.with_name(f"{target.name}.{kind}")) as partial:
             figure.savefig(partial, format=kind, **options)
+        figure.set_layout_engine("none")  # laid out once for both

@@ -111,10 +111,10 @@ def is_medical_file(path: str) -> bool:
 
 def _kind(path: str) -> str:
     """``volume`` or ``dicom`` if all of a file is meant; "" of other pictures and of single slices."""
-    if split_slice(path)[1] is not None or split_bits(path)[1] is not None:
+    if "#" in path and (split_slice(path)[1] is not None or split_bits(path)[1] is not None):
         return ""
     name = path.lower()
-    suffix = PurePosixPath(name).suffix
+    suffix = os.path.splitext(name)[1]  # of a million paths pathlib would take a minute
     if name.endswith(VOLUME_SUFFIXES):
         return "volume"
     if suffix in DICOM_SUFFIXES:
