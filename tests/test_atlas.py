@@ -263,6 +263,30 @@ def test_pictures_of_another_set_come_back_with_their_shard(faces, compact, tmp_
     assert np.abs(again.features() - np.stack([before[path] for path in again.paths])).max() < 1e-4
 
 
+def test_what_lacks_features_is_not_forgotten(stored, files):
+    """A shard was deleted, and before it is indexed again the atlas is to be thinned out or joined."""
+    (stored.folder / "shards" / "00000.rows").unlink()
+    again = Atlas.create(stored.folder, model())
+    for change, *given in (
+        (again.remove, files[9:]),
+        (again.merge, []),
+        (again.append, pictures(files[9:]), vectors(files[9:])),
+    ):
+        with pytest.raises(LCMemError, match=r"features of 9 pictures are gone .* run lcmem index first"):
+            change(*given)
+    assert len(again.lost()) == 9
+
+
+def test_other_sets_do_not_hide_one_that_cannot_be_read(faces, compact, tmp_path):
+    fill_atlas(Manifest.read(faces / "s1"), compact, Atlas.create(tmp_path / "a", compact), workers=0)
+    for path in (tmp_path / "a" / "shards").glob("*.rows"):
+        path.unlink()
+    (tmp_path / "broken.png").write_text("no picture")
+    broken, atlas = Manifest.of([str(tmp_path / "broken.png")]), Atlas.create(tmp_path / "a", compact)
+    with pytest.raises(LCMemError, match="none of the 1 pictures can be used"):
+        fill_atlas(broken, compact, atlas, workers=0, keep_missing=True)
+
+
 def test_one_writer_at_a_time(stored, files, monkeypatch):
     """What another process is writing is neither deleted nor joined by what thins out or merges the atlas."""
     monkeypatch.setattr("lcmem.locks.PATIENCE", 0.1)

@@ -34,6 +34,11 @@ ELSEWHERE = {
 FEW = {"n_memorized": 55, "memorization_rate": 0.011, "memorization_rate_low": 0.009, "memorization_rate_high": 0.014}
 """As many matches as chance explains."""
 FEWER = {"n_memorized": 40, "memorization_rate": 0.008, "memorization_rate_low": 0.006, "memorization_rate_high": 0.011}
+MANY = {
+    "n_memorized": 900, "memorization_rate": 0.18, "memorization_rate_low": 0.17, "memorization_rate_high": 0.19,
+    "false_positive_rate": 0.2, "false_positive_rate_bound": 0.25, "n_synthetic_independent": 5000.0,
+}  # fmt: skip
+"""As many as a large rate allows."""
 NONE = {"n_memorized": 0, "memorization_rate": 0.0, "memorization_rate_low": 0.0, "memorization_rate_high": 0.001}
 
 
@@ -57,6 +62,7 @@ NONE = {"n_memorized": 0, "memorization_rate": 0.0, "memorization_rate_low": 0.0
         ({"n_copies": 462}, ALARM, ["462 of 5,000 synthetic pictures are copies."]),
         ({"n_copies": 1}, ALARM, ["1 of 5,000 synthetic pictures is a copy, and 461 more match", "50 of those"]),
         ({"n_memorized": 0, "same_identity": False}, UNCLEAR, ["cannot be told"]),
+        (MANY, UNCLEAR, ["Undecided: 900 of 5,000", "so many match by chance that memorized pictures could hide"]),
         ({"false_positive_rate": None}, UNCLEAR, ["not known"]),
         (NONE, CALM, ["0 of 5,000"]),
         (
@@ -79,6 +85,8 @@ def test_a_holdout_that_matches_more_often_than_chance_is_told_so():
     assert "0.1 % (95 % interval 0.0 % to 0.3 %), where chance reaches 0.6 % at least" in holdout_note(
         NUMBERS | HELD | ELSEWHERE
     )
+    before = {name: value for name, value in NUMBERS.items() if name != "false_positive_rate_floor"}
+    assert holdout_note(before | HELD | ELSEWHERE), "an audit of before, which knew no floor"
     note = holdout_note(NUMBERS | HELD | SPOILT)
     assert "11.0 % (95 % interval 9.1 % to 13.1 %), where chance does not exceed 2.0 %" in note
     assert "explains nothing" in note and "twins.csv" in note and "choose a holdout of other people" in note

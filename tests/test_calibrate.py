@@ -1,6 +1,7 @@
 """Claims: a calibration kept as a file gives what calibrating anew gives; it is cited, or refused."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -146,6 +147,30 @@ def test_pictures_without_identity_beside_files_of_one_picture(bursts, orl, comp
     found = extract_features(mixed, compact, None, workers=0)
     chance = real_chance(found, CopyFinder.of(bursts, compact)).chance
     assert chance.growth == pytest.approx((24 + 48) / 24), "96 files are 24 pictures"
+
+
+def test_one_file_twice_does_not_change_what_counts(orl, bursts, compact, tmp_path):
+    """A calibration on pictures of which two are the same says of a set of bursts what one on all but that says."""
+    distinct = orl.table.groupby("identity").head(1)
+    twice = str(shutil.copy(distinct["path"].iloc[0], tmp_path / "again.pgm"))
+    more = pd.concat([distinct, distinct.head(1).assign(path=twice)], ignore_index=True)
+    counted = []
+    for table in (distinct, more):
+        calibrate_pictures(Manifest(table), compact, tmp_path / "c.json", rate=0.1, workers=0)
+        file = CalibrationFile.read(tmp_path / "c.json")
+        counted.append(file.counted(bursts, CopyFinder.of(bursts, compact)) / file.pictures)
+    assert counted[0] == pytest.approx(96 / 40) and counted[1] == pytest.approx(counted[0], rel=0.05)
+
+
+def test_what_chance_reaches_at_least_is_less_among_fewer_pictures(real, orl, compact, tmp_path):
+    """Else a holdout of the same source would be taken for another one's."""
+    calibrate_pictures(real, compact, tmp_path / "c.json", rate=0.5, workers=0)
+    floors = []
+    for count in (48, 12):
+        few, made = Manifest(real.table.head(count)), unseen(orl).paths[:4]
+        result = lcmem.audit(few, made, model=compact, calibration=tmp_path / "c.json", workers=0)
+        floors.append(result.about["false_positive_rate_floor"])
+    assert 0 < floors[1] < floors[0] / 2
 
 
 def test_a_calibration_of_another_model_is_refused_by_name(file, features, place):

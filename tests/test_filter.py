@@ -317,11 +317,15 @@ def test_samples_are_never_written_among_real_pictures(privacy, real, safe, tmp_
         (tmp_path / "real" / f"p{person}").mkdir(parents=True)
         shutil.copy(path, tmp_path / "real" / f"p{person}")
     own = PrivacyFilter(privacy.detector, tmp_path / "real", threshold=0.9999)
-    for out in ("real/made", "real/p1/made"):
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for out in ("real/made", "real/p1/made", "link/made"):
         with pytest.raises(LCMemError, match="lies among the real pictures"):
             generate_private(drawer(real, safe), own, 1, out=tmp_path / out)
         assert not (tmp_path / out).exists()
-    generate_private(drawer(real, safe), own, 1, out=tmp_path / "made")
+    generate_private(drawer(real, safe), own, np.int64(1), out=tmp_path / "made")
+    linked = PrivacyFilter(privacy.detector, tmp_path / "link", threshold=0.9999)
+    with pytest.raises(LCMemError, match="lies among the real pictures"):
+        generate_private(drawer(real, safe), linked, 1, out=tmp_path / "real" / "made")
 
 
 @pytest.mark.parametrize("nothing", [0.0, 0.5, np.nan])

@@ -19,8 +19,6 @@ from lcmem.jobs.gate import FAIL, PASS, WEAK, Gate
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.rates import proportion
 
-pytestmark = pytest.mark.usefixtures("encoded_once")
-
 
 def audited(matched, copies, total, *, rate=0.01, bound=0.02, logit=3.0, method="edited copies"):
     empty = pd.DataFrame()

@@ -8,6 +8,8 @@ import torch
 from commands import lcmem, lcmem_killed_at
 from lcmem.training.callbacks import read_metrics
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STEPS = 8
 SETTINGS = ["size=128", f"stage1.steps_per_epoch={STEPS}", "stage1.epochs=2", "stage1.batch_size=16", "stage1.chunk=16"]
 SETTINGS += ["stage2.steps_per_epoch=5", "stage2.epochs=1", "stage2.batch_size=8", "stage2.chunk=8"]

@@ -170,8 +170,8 @@ class Atlas:
             contents: Their ``stamp`` and ``sha256`` from before they were encoded; None reads them now.
 
         Raises:
-            LCMemError: Features of another shape or not finite, an unreadable picture, or another process has changed
-                the atlas.
+            LCMemError: Features of another shape or not finite, an unreadable picture, another process has changed the
+                atlas, or features of other pictures are gone.
         """
         contents = content_table(manifest.paths, {}) if contents is None else contents
         keys = contents["sha256"].reset_index(drop=True)
@@ -180,9 +180,22 @@ class Atlas:
         if features.shape != (len(manifest), self.dims):
             raise LCMemError(f"features of shape {features.shape} for {len(manifest)} pictures × {self.dims} features")
         check_finite(features, manifest.paths, self.store)
+        self._check_whole(manifest.paths)
         with alone_in(self.folder):
             self._add(keys, features)
             self.record(manifest, contents)
+
+    def _check_whole(self, besides: Iterable[str] = ()) -> None:
+        """Whether all pictures but these have their features; without them they could not be told any more.
+
+        Raises:
+            LCMemError: A shard was deleted.
+        """
+        if lost := len({*self.lost().paths} - {*besides}):
+            raise LCMemError(
+                f"{self.folder}: the features of {lost} pictures are gone with a shard that was deleted; run lcmem "
+                "index first, which encodes them again"
+            )
 
     def _add(self, keys: pd.Series, features: np.ndarray) -> None:
         """Store the rows ``[n, D]`` of those contents that are not there."""
@@ -217,6 +230,7 @@ class Atlas:
         Returns:
             How many there were.
         """
+        self._check_whole()
         with alone_in(self.folder):
             before, table = len(self), self.store.index.read().reindex(columns=COLUMNS)
             self._commit(table[~table["path"].isin(list(paths))])
@@ -230,6 +244,7 @@ class Atlas:
         Raises:
             LCMemError: One is not an atlas, is damaged or holds another model's features; then nothing was added.
         """
+        self._check_whole()
         opened = [Atlas.open(other) for other in others]
         for other in opened:
             self.card.check_same(other.card, self.folder)

@@ -57,7 +57,8 @@ def fill_atlas(
 
     Path, identity and dataset of the manifest replace what the atlas had for the same path. Pictures that are not in
     the manifest, or cannot be read any more, are forgotten; those that were moved or renamed are moved. Killed before
-    all is done, the atlas is what it was, and the same call goes on.
+    all is done, the atlas is what it was, and the same call goes on. It is for one writer: hold
+    :func:`lcmem.locks.alone_in` where others may change the atlas meanwhile.
 
     Args:
         manifest: The pictures.
@@ -66,13 +67,14 @@ def fill_atlas(
         workers: Decoding processes.
         encode: What makes the features; by default :func:`encoded`.
         keep_missing: Whether pictures that are not in the manifest stay, to put several sets into one atlas. Those
-            whose features are gone with a shard that was deleted are encoded again.
+            whose features are gone with a shard that was deleted are encoded again, or listed where they are gone, too.
 
     Raises:
         LCMemError: Another model's atlas, one of other pictures, or none of the pictures can be read; the atlas stays
             what it was.
     """
     atlas.check(detector)
+    given = len(manifest)
     if keep_missing:  # of other sets in it, too, whatever was in a shard that was deleted
         lost = atlas.lost().table
         others = lost[~lost["path"].isin(manifest.paths)].reindex(columns=manifest.table.columns, fill_value="")
@@ -80,8 +82,8 @@ def fill_atlas(
     keys = None if keep_missing else _followed(atlas, manifest)
     done = fill(atlas.store, manifest.paths, encode or encoded(detector, workers), title="encoding", keys=keys)
     done.contents["reason"] = [reason and manifest.below(reason) for reason in done.contents["reason"]]
-    if not len(done.stored):
-        raise LCMemError(f"none of the {len(manifest)} pictures can be used, for example {done.skipped[0][1]}")
+    if not any(at < given for at in done.stored):
+        raise LCMemError(f"none of the {given} pictures can be used, for example {done.skipped[0][1]}")
     kept = done.contents.iloc[done.stored]
     gone = atlas.table[~atlas.table["path"].isin(kept["path"])] if not keep_missing else atlas.table[:0]
     moved = int(gone["sha256"].isin(kept["sha256"]).sum())

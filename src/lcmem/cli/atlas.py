@@ -60,16 +60,18 @@ def remove(
     from lcmem.errors import LCMemError
 
     opened = Atlas.open(atlas)
-    found = {name: _below(opened.paths, os.path.abspath(name), os.path.realpath(name)) for name in pictures}
+    found = {
+        name: _below(opened.paths, os.path.abspath(name)) or _below(opened.paths, os.path.realpath(name))
+        for name in pictures
+    }
     if absent := [name for name, paths in found.items() if not paths]:
         raise LCMemError(f"{atlas}: holds none of {', '.join(absent)}; nothing was removed")
     typer.echo(f"{opened.remove(chain(*found.values()))} removed, {len(opened)} left")
 
 
-def _below(paths: Iterable[str], *names: str) -> list[str]:
-    """Those that are one of these, or lie in it."""
-    inside = tuple(f"{name}{mark}" for name in names for mark in "/#")
-    return [path for path in paths if path in names or path.startswith(inside)]
+def _below(paths: Iterable[str], name: str) -> list[str]:
+    """Those that are a picture of this name, or lie in it."""
+    return [path for path in paths if path == name or path.startswith((f"{name}/", f"{name}#"))]
 
 
 @atlas_app.command(

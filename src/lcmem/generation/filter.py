@@ -76,6 +76,7 @@ class PrivacyFilter:
     Attributes:
         thresholds: From which score on a sample is a match.
         looks: Looks at samples beside real pictures; None with a threshold that was given.
+        source: Folder or file that the real pictures were read from; "" if there is none.
 
     Args:
         detector: The model, or its name.
@@ -110,8 +111,10 @@ class PrivacyFilter:
                 f"the real pictures of a filter are files, not {type(real).__name__}: paths, a folder, a zip file, a "
                 "table, an atlas"
             )
+        self.source = ""
         if not isinstance(real, FeatureSet):
             source = read_source(cast("Atlas | ManifestLike", real))
+            self.source = source.source if isinstance(source, Manifest) else ""
             real = extract_features(source, detector, None, title="encoding real")
         self.real = real
         self.real.check_usable("real")

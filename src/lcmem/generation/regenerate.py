@@ -70,10 +70,11 @@ def generate_private(
         raise LCMemError(
             f"count, max_tries and batch_size must be whole numbers of at least 1 and seed at least 0, not {given}"
         )
+    count, max_tries, batch_size, seed = map(int, asked)
     base = privacy.base if isinstance(privacy, LatentFilter) else privacy
     folder = None if out is None else Path(out)
     if folder is not None:
-        check_folder(folder, base.real.manifest.paths)
+        check_folder(folder, base.source, base.real.manifest.paths)
     levels = base.thresholds.calibration
     places = None if against is None else base.positions(against, count)
     settings = {
@@ -150,7 +151,8 @@ class _Loop:
             raise LCMemError(
                 f"the sampler failed at {where} ({type(error).__name__}: {error}); {self.record.way_out}"
             ) from error
-        samples = [samples] if samples is not None and is_single(samples) else samples
+        if samples is not None and is_single(samples):
+            samples = samples[None] if isinstance(samples, Tensor) else [samples]
         found = len(samples) if hasattr(samples, "__len__") else 0
         if found != len(numbers):
             given = f"{found} samples" if hasattr(samples, "__len__") else f"no samples, but {type(samples).__name__},"

@@ -2,7 +2,6 @@
 
 import os
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isclose
@@ -26,10 +25,8 @@ GROWING = ("count", "max_tries")
 WORDS = {"detector": "detector", "real": "real set", "against": "choice of real pictures to compare with"}
 SHOWN = (*GROWING, "seed", "thresholds")
 """Settings that say something to people."""
-ROUNDING = 1e-3
-"""By so much scores differ that are computed by other threads or processors."""
-BESIDE = 2
-"""Of more folders of real pictures side by side, the one above them is theirs."""
+ROUNDING = {"rel_tol": 1e-4, "abs_tol": 1e-5}
+"""By so much thresholds differ that are calibrated by other threads or processors."""
 
 
 @dataclass(frozen=True)
@@ -158,20 +155,20 @@ class TryRecord:
         return PrivateSamples(count, tries, dict(sorted(self.kept.items())))
 
 
-def check_folder(folder: Path, real: Sequence[str]) -> None:
+def check_folder(folder: Path, source: str, real: Sequence[str]) -> None:
     """Refuse a folder for samples that holds other files, or lies where the real pictures do.
 
     Args:
         folder: For the samples.
+        source: Folder that the real pictures were read from; "" where they were not.
         real: Paths of the real pictures.
 
     Raises:
         LCMemError: It does, or is a file.
     """
-    above = folder.resolve().parents
-    places = {Path(place) for place in {os.path.dirname(path) for path in real}}
-    beside = Counter(place.parent for place in places)
-    theirs = {*places, *(place for place, count in beside.items() if count > BESIDE)}
+    above = [place for each in (folder.absolute(), folder.resolve()) for place in each.parents]
+    places = {os.path.dirname(path) for path in real} | {source} - {""}
+    theirs = {Path(each) for place in places for each in (place, os.path.realpath(place))}
     if inside := next((place for place in above if place in theirs or (place / ATLAS).is_file()), None):
         raise LCMemError(
             f"{folder}: lies among the real pictures ({inside}), so samples would be taken for some; choose another "
@@ -204,7 +201,7 @@ def _as_good_as(now: dict[str, float | None], before: Any) -> bool:
     if not isinstance(before, dict) or before.keys() != now.keys():
         return False
     pairs = [(inf if level is None else level, before[name]) for name, level in now.items()]
-    return all(isclose(one, inf if two is None else two, abs_tol=ROUNDING) for one, two in pairs)
+    return all(isclose(one, inf if two is None else two, **ROUNDING) for one, two in pairs)
 
 
 def _is_whole(picture: Path) -> bool:

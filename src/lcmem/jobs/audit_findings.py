@@ -68,6 +68,7 @@ def compare_sets(
     doubts = hidden_by_one(point.strangers, point.chance, best.logits.max(1), kinds, matched)
     point = replace(point, notes=point.notes + doubts)
     rows = by_dataset(matches, kinds, point.calibration, point.chance, finder.levels.sure)
+    floor = at_least(point.calibration, point.chance, finder.levels.sure, shares)
     own, chance = point.own, (point.own or point).chance
     scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})
     twins = [*([own.twins] if own else []), *([control.twins] if control else []), files]
@@ -83,7 +84,7 @@ def compare_sets(
         scores=scores | {"chance": chance.scores},
         about=about
         | _findings(sets, finder, clusters, point, rows, not settings.private)
-        | {"false_positive_rate_floor": at_least(point.calibration, point.chance, finder.levels.sure, shares)}
+        | {"false_positive_rate_floor": point.among * floor}
         | {"by_dataset": rows}
         | {"seconds": time.perf_counter() - began},
         strangers=point.strangers,

@@ -31,6 +31,8 @@ class OperatingPoint:
         own: The real set's chance matches, where they were looked for; None with a calibration from a file.
         look: When a generated picture matches by its looks.
         strangers: The chance matches that set the threshold, as of :func:`lcmem.matching.strangers.most_alike`.
+        among: Share of the pictures of the chance matches that pictures are compared with here, at most 1: of fewer at
+            least so many fewer match by chance.
     """
 
     calibration: Calibration
@@ -40,6 +42,7 @@ class OperatingPoint:
     own: OwnChance | None = None
     look: Look = UNMEASURED
     strangers: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=STRANGERS))
+    among: float = 1.0
 
 
 def operating_point(
@@ -116,7 +119,7 @@ def read_point(
     chance = file.chance_among(count)
     look = file.look_among(count)
     calibration = look.stated(file.calibration(count, shares=shares), file.levels, shares)
-    return OperatingPoint(calibration, control, chance, notes, look=look)
+    return OperatingPoint(calibration, control, chance, notes, look=look, among=min(count / file.pictures, 1.0))
 
 
 def _warning(share: float) -> list[str]:

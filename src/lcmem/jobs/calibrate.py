@@ -13,6 +13,7 @@ from lcmem.errors import LCMemError
 from lcmem.files import finite
 from lcmem.matching.basis import Basis, calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile, levels_as_json, look_as_json
+from lcmem.matching.chance import distinct_pictures
 from lcmem.matching.compare import score_pairs
 from lcmem.matching.control import control_scores
 from lcmem.matching.copies import CopyFinder
@@ -88,7 +89,7 @@ def _about(
         "model": {"name": detector.name, "fingerprint": detector.fingerprint},
         "score": "similarity" if detector.head is None else "logit",
         "asked": {"rate": rate, "confidence": confidence},
-        "real": _data(sets["real"]) | {"distinct": basis.own.distinct},
+        "real": _data(sets["real"]) | {"distinct": _distinct(sets["real"], basis, finder)},
         "holdout": _data(sets["holdout"]) if "holdout" in sets else None,
         "same_identity": {"threshold": finite(found.logit)}
         | _promise(basis, found, min(found.logit, levels.sure), rate, confidence),
@@ -98,6 +99,12 @@ def _about(
         "twins": len(basis.own.twins),
         "notes": basis.notes,
     }
+
+
+def _distinct(real: FeatureSet, basis: Basis, finder: CopyFinder) -> int:
+    """Pictures, those of one identity that are as alike as copies, or copies where nobody is known, counted once."""
+    groups = basis.own.groups
+    return len(np.unique(distinct_pictures(real, basis.own.matches.identities, finder) if groups is None else groups))
 
 
 def _data(found: FeatureSet) -> dict[str, Any]:

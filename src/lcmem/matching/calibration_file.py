@@ -59,13 +59,12 @@ class CalibrationFile:
         return int(real.get("distinct", real["pictures"]))
 
     def counted(self, real: FeatureSet, finder: CopyFinder) -> int:
-        """How many pictures a real set has for it: so counted as its own, where that makes a difference."""
-        if self.made_on(data_fingerprint(real.keys)):
-            return self.pictures
-        if self.pictures == self.about["real"]["pictures"]:  # all distinct: at most in proportion, whatever these are
-            return len(real.keys)
+        """How many pictures a real set has for it, as many more as there are more files or more distinct pictures."""
+        files = len(real.keys) / self.about["real"]["pictures"] * self.pictures
+        if self.made_on(data_fingerprint(real.keys)) or self.pictures == self.about["real"]["pictures"]:
+            return round(files)  # where all were distinct, no set has more distinct pictures than it has files
         identities = np.where(real.manifest.table["identity"] != "", real.manifest.identity_numbers, -1)
-        return len(np.unique(distinct_pictures(real, identities, finder)))
+        return max(round(files), len(np.unique(distinct_pictures(real, identities, finder))))
 
     @property
     def citation(self) -> str:

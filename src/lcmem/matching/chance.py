@@ -126,15 +126,17 @@ def distinct_pictures(found: FeatureSet, identities: np.ndarray, finder: CopyFin
         finder: Knows what copies reach.
     """
     order, pairs = np.lexsort((found.manifest.table["path"], identities)), [np.empty((0, 2), dtype=np.int64)]
-    who = identities[order]
+    who, joined = identities[order], np.zeros(len(order), dtype=bool)
     for apart in range(1, NEIGHBOURS + 1):
         same = np.flatnonzero((who[apart:] == who[:-apart]) & (who[apart:] >= 0))
         if not len(same):
             break
-        pairs.append(np.stack((order[same], order[same + apart]), 1))
-    one, two = np.concatenate(pairs).T
-    alike = score_pairs(found.blocks, one, found.blocks, two, finder.detector) >= finder.levels.typical
-    return connected_components(np.stack((one[alike], two[alike]), 1), len(identities))
+        same = same[~joined[same + apart]]  # what is as alike as an earlier one already counts no more
+        one, two = order[same], order[same + apart]
+        alike = score_pairs(found.blocks, one, found.blocks, two, finder.detector) >= finder.levels.typical
+        joined[same[alike] + apart] = True
+        pairs.append(np.stack((one[alike], two[alike]), 1))
+    return connected_components(np.concatenate(pairs), len(identities))
 
 
 def copy_groups(found: FeatureSet, finder: CopyFinder) -> np.ndarray:

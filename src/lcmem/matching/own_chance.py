@@ -29,7 +29,6 @@ class OwnChance(NamedTuple):
         twins: Pictures that are filed under two identities.
         groups: Group of copies of each picture, ``[N]``; None where identities made that needless.
         matches: What the chance matches are taken from.
-        distinct: Number of pictures, those that are as alike as copies counted once.
     """
 
     chance: Chance
@@ -37,7 +36,6 @@ class OwnChance(NamedTuple):
     twins: pd.DataFrame
     groups: np.ndarray | None
     matches: OwnMatches
-    distinct: int
 
     def look(self, real: FeatureSet, finder: CopyFinder, confidence: float = CONFIDENCE) -> Look:
         """When pictures match by their looks, from at most :data:`LOOKED` chance matches, chosen by their content."""
@@ -76,11 +74,9 @@ def real_chance(real: FeatureSet, finder: CopyFinder, listed: np.ndarray | None 
         twins = twin_table(TWO_IDENTITIES, real, own.copies[:, 0], real, own.copies[:, 1])
         twins = twins[(twins["identity"] != "") & (twins["other_identity"] != "")].reset_index(drop=True)
         if own.identities.max() > 0:
-            distinct = distinct_pictures(real, own.identities, finder)
-            return OwnChance(_chance(own, real, distinct), "identities", twins, None, own, len(np.unique(distinct)))
+            return OwnChance(_chance(own, real, finder), "identities", twins, None, own)
     own = match_others(real, np.arange(len(identities)), finder, merge)
-    groups = own.identities
-    return OwnChance(_chance(own, real, groups), "copy groups", twins, groups, own, len(np.unique(groups)))
+    return OwnChance(_chance(own, real, finder), "copy groups", twins, own.identities, own)
 
 
 def _identities(real: FeatureSet) -> np.ndarray:
@@ -91,8 +87,9 @@ def _identities(real: FeatureSet) -> np.ndarray:
     return pd.factorize(names.where(names != "", None).mask(real.bare, own))[0].astype(np.int64)
 
 
-def _chance(own: OwnMatches, real: FeatureSet, distinct: np.ndarray) -> Chance:
+def _chance(own: OwnMatches, real: FeatureSet, finder: CopyFinder) -> Chance:
     known, kinds = own.identities >= 0, real.kinds
+    distinct = np.arange(len(known)) if known.all() else distinct_pictures(real, own.identities, finder)
     table = pd.DataFrame({"known": known, "kind": kinds, "picture": distinct})
     growths = {str(kind): _growth(part) for kind, part in table.groupby("kind")}
     chance = Chance(own.scores[known], own.identities[known], mutual=True, growth=_growth(table))

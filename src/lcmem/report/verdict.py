@@ -62,16 +62,17 @@ def judge(numbers: Mapping[str, Any]) -> Verdict:
         text = f"None of {total:,} synthetic pictures is a copy{_beside(numbers)}"
         return Verdict(UNCLEAR, f"Undecided: {text}, but whether they show real identities cannot be told here.")
     count = f"{found:,} of {total:,} synthetic pictures {_match(found)} a real identity{_beside(numbers)}"
-    level, few = _level(numbers), numbers["memorization_rate_high"] > CALM_UP_TO
-    if level == CALM and few:
-        worth = _number(numbers["n_synthetic_independent"])
-        return Verdict(
-            UNCLEAR,
-            f"Undecided: {count}{_explained(numbers)}; but these pictures are worth {worth} independent ones, too few "
-            f"to show much: the 95 % interval of that rate ends at {_share(numbers['memorization_rate_high'])}.",
-        )
+    level, high = _level(numbers), numbers["memorization_rate_high"]
+    if level == CALM and high > CALM_UP_TO:
+        if numbers["memorization_rate"] > CALM_UP_TO:
+            why = "at this threshold so many match by chance that memorized pictures could hide among them"
+        else:
+            worth = _number(numbers["n_synthetic_independent"])
+            why = f"these pictures are worth {worth} independent ones, too few to show much"
+        end = f"the 95 % interval of that rate ends at {_share(high)}"
+        return Verdict(UNCLEAR, f"Undecided: {count}{_explained(numbers)}; but {why}: {end}.")
     heading = {ALARM: "Real identities are given away", UNCLEAR: "Undecided", CALM: "No memorization found"}[level]
-    end = f"; the 95 % interval of that rate ends at {_share(numbers['memorization_rate_high'])}"
+    end = f"; the 95 % interval of that rate ends at {_share(high)}"
     return Verdict(level, f"{heading}: {count}{_explained(numbers)}{end if level == CALM else ''}.")
 
 
@@ -81,14 +82,14 @@ def holdout_note(numbers: Mapping[str, Any]) -> str:
     Args:
         numbers: As of :func:`judge`.
     """
-    interval = ("holdout_rate", "holdout_rate_low", "holdout_rate_high")
-    for unlike, note, chance in (
-        (_above_chance, NO_CONTROL, "false_positive_rate_bound"),
-        (_below_chance, TOO_UNLIKE, "false_positive_rate_floor"),
-    ):
-        if unlike(numbers):
-            return note.format(*(_share(numbers[name]) for name in (*interval, chance)))
-    return ""
+    if _above_chance(numbers):
+        note, chance = NO_CONTROL, numbers["false_positive_rate_bound"]
+    elif _below_chance(numbers):
+        note, chance = TOO_UNLIKE, _floor(numbers) or 0.0
+    else:
+        return ""
+    interval = (numbers[name] for name in ("holdout_rate", "holdout_rate_low", "holdout_rate_high"))
+    return note.format(*map(_share, (*interval, chance)))
 
 
 def _above_chance(numbers: Mapping[str, Any]) -> bool:
@@ -100,8 +101,14 @@ def _above_chance(numbers: Mapping[str, Any]) -> bool:
 def _below_chance(numbers: Mapping[str, Any]) -> bool:
     """Whether the holdout's whole interval lies below what chance reaches at least: what is stated at most says nothing
     of it, and lies far above what strangers do where people have several pictures each."""
-    floor = numbers.get("false_positive_rate_floor", 0.0)
-    return numbers["holdout_rate"] is not None and numbers["holdout_rate_high"] < floor
+    floor = _floor(numbers)
+    return None not in (numbers["holdout_rate"], floor) and numbers["holdout_rate_high"] < floor
+
+
+def _floor(numbers: Mapping[str, Any]) -> float | None:
+    """What chance reaches at least; of audits of before, which knew none, what it is expected to reach."""
+    floor: float | None = numbers.get("false_positive_rate_floor", numbers["false_positive_rate"])
+    return floor
 
 
 def _level(numbers: Mapping[str, Any]) -> str:
