@@ -23,7 +23,7 @@ from lcmem.generation.thresholds import Thresholds, calibrate_thresholds, read_t
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score, probabilities
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet, data_fingerprint, extract_features, read_source
+from lcmem.matching.features import FeatureSet, extract_features, read_source
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.looking import RANKS
 from lcmem.matching.overview import Nearest
@@ -120,15 +120,15 @@ class PrivacyFilter:
         self.real.check_usable("real")
         if isinstance(calibration, str | os.PathLike):
             calibration = CalibrationFile.read(calibration)
+        thumbnails = Thumbnails()
         if isinstance(calibration, CalibrationFile):
             calibration.check(detector)
-            if calibration.made_on(data_fingerprint(self.real.keys)):
+            if calibration.made_on(self.real.fingerprint):
                 self.real = split_kinds(self.real, detector)
-            finder = CopyFinder(detector, calibration.levels, Thumbnails())
+            finder = CopyFinder(detector, calibration.levels, thumbnails)
             calibration = read_thresholds(calibration, self.real, finder)
         if threshold is not None:
             calibration = Thresholds(given_calibration(given_score(threshold, detector), threshold, None), inf)
-        thumbnails = Thumbnails()
         if calibration is None:
             self.real = split_kinds(self.real, detector)
             finder = CopyFinder.of(self.real, detector)

@@ -16,7 +16,6 @@ from lcmem.generation.filter import Against, PrivacyFilter
 from lcmem.generation.latent_filter import LatentFilter
 from lcmem.generation.tries import PrivateSamples, TryRecord, check_folder
 from lcmem.locks import alone_in
-from lcmem.matching.features import data_fingerprint
 from lcmem.pictures.batch import is_single
 from lcmem.pictures.information import shows_little
 from lcmem.progress import progress_bar
@@ -87,7 +86,7 @@ def generate_private(
             "copy": finite(base.thresholds.copy),
             **{f"identity in {kind}": finite(level) for kind, level in levels.levels.items()},
         },
-        "real": data_fingerprint(base.real.keys),
+        "real": base.real.fingerprint,
         "against": None if places is None else [base.real.manifest.paths[at] for at in places],
     }
     with nullcontext() if folder is None else alone_in(folder):
@@ -153,9 +152,10 @@ class _Loop:
             ) from error
         if samples is not None and is_single(samples):
             samples = samples[None] if isinstance(samples, Tensor) else [samples]
-        found = len(samples) if hasattr(samples, "__len__") else 0
+        several = hasattr(samples, "__len__")
+        found = len(samples) if several else 0
         if found != len(numbers):
-            given = f"{found} samples" if hasattr(samples, "__len__") else f"no samples, but {type(samples).__name__},"
+            given = f"{found} samples" if several else f"no samples, but {type(samples).__name__},"
             raise LCMemError(f"the sampler gave {given} for {len(numbers)} numbers at {where}")
         return samples
 

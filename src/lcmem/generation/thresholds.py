@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet, data_fingerprint
+from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import UNMEASURED, Look
 from lcmem.matching.own_chance import real_chance
 from lcmem.stats.calibration import Calibration, calibrate, check_share
@@ -36,7 +36,7 @@ def read_thresholds(file: CalibrationFile, real: FeatureSet, finder: CopyFinder)
     typical, pictures = file.levels.typical, file.counted(real, finder)
     look = file.look_among(pictures)
     found = look.stated(file.calibration(pictures, typical, {}), file.levels, {})
-    doubts = " ".join(file.remarks(data_fingerprint(real.keys)))
+    doubts = " ".join(file.remarks(real.fingerprint))
     return Thresholds(replace(found, explanation=f"{found.explanation} {doubts}".strip()), typical, look)
 
 

@@ -23,8 +23,7 @@ TRIES, RUN, SAMPLES = "tries.csv", "run.json", "samples"
 GROWING = ("count", "max_tries")
 """Of which a run that goes on may want more than before."""
 WORDS = {"detector": "detector", "real": "real set", "against": "choice of real pictures to compare with"}
-SHOWN = (*GROWING, "seed", "thresholds")
-"""Settings that say something to people."""
+"""Settings whose values say nothing to people."""
 ROUNDING = {"rel_tol": 1e-4, "abs_tol": 1e-5}
 """By so much thresholds differ that are calibrated by other threads or processors."""
 
@@ -190,10 +189,7 @@ def _others(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
         found.append("against")
     if not _as_good_as(now["thresholds"], before.get("thresholds")):
         found.append("thresholds")
-    return [
-        f"{WORDS.get(name, name)} ({before.get(name)} instead of {now[name]})" if name in SHOWN else WORDS[name]
-        for name in found
-    ]
+    return [WORDS.get(name) or f"{name} ({before.get(name)} instead of {now[name]})" for name in found]
 
 
 def _as_good_as(now: dict[str, float | None], before: Any) -> bool:

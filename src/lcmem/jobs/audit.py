@@ -29,7 +29,7 @@ from lcmem.jobs.sources import Source, counted, on_disk
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet, data_fingerprint, extract_sets, open_features, read_sources
+from lcmem.matching.features import FeatureSet, extract_sets, open_features, read_sources
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.stats.calibration import DEFAULT_RATE
@@ -140,7 +140,7 @@ def run_audit(
         store = open_features(None if out is None else Path(out) / "features", detector)
         sets = extract_sets(sources, detector, store, workers=settings.workers, named=not settings.private)
         file = settings.calibration
-        if file is None or file.made_on(data_fingerprint(sets["real"].keys)):  # kinds of others are not called the same
+        if file is None or file.made_on(sets["real"].fingerprint):  # kinds of others are not called the same
             sets["real"] = split_kinds(sets["real"], detector)
         about = _about(detector, sets) | settings.about() | {"warnings": doubts + _doubts(sets)}
         others = [features for name, features in sets.items() if name != "real"]
@@ -186,5 +186,5 @@ def _about(detector: Detector, sets: dict[str, FeatureSet]) -> dict[str, Any]:
         "pictures_per_second": encoded / busy if encoded else None,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"lcmem": lcmem.__version__, "python": platform.python_version(), "torch": torch.__version__},
-        "fingerprints": {name: data_fingerprint(found.keys) for name, found in sets.items()},
+        "fingerprints": {name: found.fingerprint for name, found in sets.items()},
     }

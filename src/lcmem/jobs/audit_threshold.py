@@ -11,7 +11,7 @@ from lcmem.matching.basis import calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import Control
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet, data_fingerprint
+from lcmem.matching.features import FeatureSet
 from lcmem.matching.looks import UNMEASURED, Look
 from lcmem.matching.own_chance import OwnChance, real_chance
 from lcmem.matching.strangers import STRANGERS, most_alike, split_people
@@ -103,7 +103,7 @@ def read_point(
         shares: As of :func:`operating_point`.
     """
     count = file.counted(real, finder)
-    fingerprint = data_fingerprint(real.keys)
+    fingerprint = real.fingerprint
     notes = file.remarks(fingerprint)
     if not file.made_on(fingerprint) and not file.chance.parts and len(set(real.kinds)) > 1:
         notes.append(
@@ -112,7 +112,7 @@ def read_point(
         )
     made_on = file.about["holdout"]
     if control is not None and holdout is not None and file.method == "holdout" and made_on is not None:
-        if data_fingerprint(holdout.keys) == made_on["sha256"]:
+        if holdout.fingerprint == made_on["sha256"]:
             control = control.divided()[1]
         else:
             notes.append("The calibration used another holdout; pictures of both may have set the threshold.")

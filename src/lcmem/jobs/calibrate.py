@@ -17,7 +17,7 @@ from lcmem.matching.chance import distinct_pictures
 from lcmem.matching.compare import score_pairs
 from lcmem.matching.control import control_scores
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet, data_fingerprint, extract_sets, read_sources
+from lcmem.matching.features import FeatureSet, extract_sets, read_sources
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.looks import Look
 from lcmem.pictures.manifest import ManifestLike
@@ -109,7 +109,7 @@ def _distinct(real: FeatureSet, basis: Basis, finder: CopyFinder) -> int:
 
 def _data(found: FeatureSet) -> dict[str, Any]:
     known = found.manifest.known_identities or None
-    return {"pictures": len(found.manifest), "identities": known, "sha256": data_fingerprint(found.keys)}
+    return {"pictures": len(found.manifest), "identities": known, "sha256": found.fingerprint}
 
 
 def _promise(basis: Basis, found: Calibration, level: float, rate: float, confidence: float) -> dict[str, Any]:

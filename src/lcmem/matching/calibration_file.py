@@ -17,7 +17,7 @@ from lcmem.files import finite, write_json
 from lcmem.matching.chance import distinct_pictures
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.copy_levels import CopyLevels
-from lcmem.matching.features import FeatureSet, data_fingerprint
+from lcmem.matching.features import FeatureSet
 from lcmem.matching.looking import WAYS
 from lcmem.matching.looks import Look
 from lcmem.stats.calibration import Calibration, calibrate
@@ -61,7 +61,7 @@ class CalibrationFile:
     def counted(self, real: FeatureSet, finder: CopyFinder) -> int:
         """How many pictures a real set has for it, as many more as there are more files or more distinct pictures."""
         files = len(real.keys) / self.about["real"]["pictures"] * self.pictures
-        if self.made_on(data_fingerprint(real.keys)) or self.pictures == self.about["real"]["pictures"]:
+        if self.made_on(real.fingerprint) or self.pictures == self.about["real"]["pictures"]:
             return round(files)  # where all were distinct, no set has more distinct pictures than it has files
         identities = np.where(real.manifest.table["identity"] != "", real.manifest.identity_numbers, -1)
         return max(round(files), len(np.unique(distinct_pictures(real, identities, finder))))
@@ -103,7 +103,7 @@ class CalibrationFile:
         return self.chance.against(pictures / self.pictures)
 
     def made_on(self, fingerprint: str) -> bool:
-        """Whether it was made on real pictures of this :func:`lcmem.matching.features.data_fingerprint`."""
+        """Whether it was made on real pictures of this :attr:`lcmem.matching.features.FeatureSet.fingerprint`."""
         return bool(fingerprint == self.about["real"]["sha256"])
 
     def remarks(self, fingerprint: str) -> list[str]:

@@ -68,6 +68,11 @@ class FeatureSet:
         return [key or f"gone: {path}" for key, path in zip(hashes, self.manifest.paths, strict=True)]
 
     @cached_property
+    def fingerprint(self) -> str:
+        """One hash (hexadecimal sha256) of all contents: the same pictures have it, whatever their names."""
+        return hashlib.sha256("\n".join(sorted(self.keys)).encode()).hexdigest()
+
+    @cached_property
     def ranks(self) -> np.ndarray:
         """Place of each picture in an order by content, ``[N]``."""
         return np.argsort(np.argsort(np.array(self.keys, dtype=object), kind="stable"))
@@ -247,12 +252,3 @@ def _once(
             advance(len(batch.at) + len(batch.failures))
     seconds = time.perf_counter() - began
     return FeatureSet(manifest.rows(kept), ChunkedRows(features[kept]), skipped, len(kept), seconds)
-
-
-def data_fingerprint(keys: Iterable[str]) -> str:
-    """One hash (hexadecimal sha256) of the contents of a set: the same pictures have it, whatever their names.
-
-    Args:
-        keys: Content hashes, as of :attr:`lcmem.matching.features.FeatureSet.keys`.
-    """
-    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
