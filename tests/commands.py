@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 
 import pytest
 
@@ -30,22 +32,44 @@ def lcmem(*arguments, cwd="."):
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
-def lcmem_killed_at(path, *arguments):
-    """Run ``lcmem ARGUMENTS`` in a copy of this process, which has loaded everything, and kill it once a file is there.
+def lcmem_copied(*arguments, log=os.devnull):
+    """Start ``lcmem ARGUMENTS`` in a copy of this process, which has loaded everything; the number of that process.
 
-    Threads do not survive in a copy: call it with ``torch.set_num_threads(1)``. What the command prints is lost.
+    Threads do not survive in a copy: call it with ``torch.set_num_threads(1)``. ``log`` gets what it prints.
     """
     child = os.fork()
     if not child:
+        code = 1
         try:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
+            printed = os.open(log, os.O_WRONLY | os.O_CREAT)
             for stream in (1, 2):
-                os.dup2(nowhere, stream)
-            sys.stdout = sys.stderr = os.fdopen(nowhere, "w")
-            sys.argv = ["lcmem", *map(str, arguments)]
+                os.dup2(printed, stream)
+            sys.stdout = sys.stderr = os.fdopen(printed, "w")
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a test process may ignore it
+            sys.argv = [str(Path(sysconfig.get_path("scripts")) / "lcmem"), *map(str, arguments)]
+            sys.modules["__main__"].__spec__ = None  # what starts further processes starts that script
             main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
         finally:
-            os._exit(1)
+            sys.stdout.flush()
+            os._exit(code)
+    return child
+
+
+def lcmem_interrupted_at(journal, log, *arguments):
+    """Run ``lcmem ARGUMENTS`` as :func:`lcmem_copied` does until a file has content; what Ctrl-C then leads to."""
+    child = lcmem_copied(*arguments, log=log)
+    while not (journal.is_file() and journal.stat().st_size) and os.waitpid(child, os.WNOHANG) == (0, 0):
+        time.sleep(0.01)
+    os.kill(child, signal.SIGINT)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), log.read_text()
+
+
+def lcmem_killed_at(path, *arguments):
+    """Run ``lcmem ARGUMENTS`` as :func:`lcmem_copied` does, and kill it once a file is there."""
+    child = lcmem_copied(*arguments)
     while not path.is_file() and os.waitpid(child, os.WNOHANG) == (0, 0):
         time.sleep(0.02)
     os.kill(child, signal.SIGKILL)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,8 @@ from PIL import Image
 if TYPE_CHECKING:  # pytest-xdist waits for this module before it starts its processes, which load all that themselves
     from lcmem.detectors.lcmem import LCMem
     from lcmem.pictures.manifest import Manifest
+
+gc.set_threshold(100_000)  # as commands do: what is imported is no garbage
 
 SLOWEST = (
     "ray",
@@ -105,7 +109,7 @@ def digest_of(picture: np.ndarray) -> bytes:
 
 @pytest.fixture(scope="session")
 def known_features() -> dict[tuple[str, bytes], Any]:
-    """Of bundled detectors, by the network's weights and the picture."""
+    """Of bundled detectors, by what makes features in the network and the picture."""
     return {}
 
 
@@ -118,13 +122,15 @@ def encoded_once(known_features):
     import torch
 
     from lcmem.detectors import lcmem as module
-    from lcmem.encoders import weights_sha256
 
     embed, names = module._embed, {}
 
     def remembered(encoder, network, pictures):
         if network not in names:
-            names[network] = weights_sha256(network) + encoder.card.sha256
+            kept = [tensor for name, tensor in network.state_dict().items() if not name.startswith("head.")]
+            weights = b"".join(tensor.numpy().tobytes() for tensor in kept)
+            settings = str(replace(network.settings, head=""))
+            names[network] = hashlib.blake2b(weights).digest(), settings, encoder.card.sha256
         keys = [(names[network], digest_of(picture)) for picture in pictures.numpy()]
         new = [at for at, key in enumerate(keys) if key not in known_features]
         if new or not keys:

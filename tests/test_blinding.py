@@ -170,7 +170,7 @@ def test_a_thousand_real_pictures(data_pack, compact, tmp_path):
     faces = read_dataset("open-pack", data_pack).select(split="train", dataset="celeba64").table
     real = faces.head(1000).reset_index(drop=True)
     known = set(real["identity"])
-    held = faces[~faces["identity"].isin(known)].head(200)
+    held = faces[~faces["identity"].isin(known)].head(60)
     world = World(tmp_path, table(real["path"], real["identity"]), table(held["path"], held["identity"]), compact)
     clean = world.audit(holdout=world.holdout)
     dirty = add(world.real, save(real["path"][0], tmp_path / "a.png"), real["identity"][100])

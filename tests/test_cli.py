@@ -1,21 +1,16 @@
 """Claims: commands behave as their user expects: help at once, check before the long job, resume after Ctrl-C."""
 
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 import tomllib
 
 import pandas as pd
 import pytest
 
-from commands import lcmem
+from commands import lcmem, lcmem_interrupted_at
 
 pytestmark = pytest.mark.usefixtures("encoded_once")
-
-LCMEM = [sys.executable, "-m", "lcmem"]
 
 
 def test_help_loads_nothing_heavy():
@@ -94,20 +89,15 @@ def test_manifest_of_a_known_layout_says_what_is_absent(save_noise, tmp_path):
     assert pd.read_csv(tmp_path / "m.csv")["identity"].tolist() == ["celeba_7"]
 
 
-def test_audit_interrupted_and_started_again(faces, weights, tmp_path):
+def test_audit_interrupted_and_started_again(faces, weights, one_thread, tmp_path):
     """Ctrl-C after the first batch; the same command then encodes only what is missing."""
     for number in range(1, 13):
         shutil.copytree(faces / f"s{number}", tmp_path / "real" / f"s{number}")
-    command = [*LCMEM, "audit", tmp_path / "real", faces / "s1", "--model", weights, "--out", tmp_path / "out"]
-    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 200
+    command = ["audit", tmp_path / "real", faces / "s1", "--model", weights, "--out", tmp_path / "out"]
     journal = tmp_path / "out" / "features" / "shards" / "00000.keys"  # a row counts from when it is listed there
-    while not (journal.is_file() and journal.stat().st_size) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "goes on where it stopped" in err
-    done = lcmem(*command[len(LCMEM) :])
+    code, printed = lcmem_interrupted_at(journal, tmp_path / "log", *command)
+    assert code == 130 and "goes on where it stopped" in printed
+    done = lcmem(*command)
     assert done.returncode == 0, done.stderr
     summary = pd.read_json(tmp_path / "out" / "summary.json", typ="series")
     assert summary["pictures_reused"] >= 1 and summary["pictures_encoded"] <= 130 - 1

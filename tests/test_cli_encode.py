@@ -1,18 +1,13 @@
 """Claims: ``lcmem encode`` says what it did, goes on after Ctrl-C, and refuses bad input in one line."""
 
-import os
 import shutil
-import signal
-import subprocess
-import time
 
 import pandas as pd
 import pytest
 
-from commands import lcmem
+from commands import lcmem, lcmem_interrupted_at
 from lcmem.encoders import load_encoder
 from lcmem.latents import LatentStore, build_store
-from test_cli import LCMEM
 
 
 def words(text):
@@ -70,17 +65,13 @@ def test_download_is_offered_where_an_encoder_is_named():
         assert "--download" in lcmem(*command, "--help").stdout
 
 
-def test_interrupted_and_started_again(orl, tmp_path):
+def test_interrupted_and_started_again(orl, one_thread, tmp_path):
     """Ctrl-C after the first batch; the same command then encodes only what is missing."""
     orl.rows(range(120)).write(tmp_path / "m.csv")
     arguments = ["encode", tmp_path / "m.csv", "--mirror", "--out", tmp_path / "store"]
-    process = subprocess.Popen([*LCMEM, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
-    journal, deadline = tmp_path / "store/shards/00000.keys", time.monotonic() + 200
-    while not (journal.exists() and journal.stat().st_size) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "goes on where it stopped" in err and "Traceback" not in err
+    journal = tmp_path / "store/shards/00000.keys"
+    code, printed = lcmem_interrupted_at(journal, tmp_path / "log", *arguments)
+    assert code == 130 and "goes on where it stopped" in printed and "Traceback" not in printed
     kept = journal.read_bytes().count(b"\n")
     done = lcmem(*arguments)
     assert done.returncode == 0, done.stderr

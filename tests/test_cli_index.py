@@ -40,6 +40,7 @@ def atlas(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("atlas") / "faces"
     printed = run("index", folder, "--out", out, "--workers", 0)
     assert "15 pictures encoded at" in printed and "0 reused, 1 skipped" in printed and "broken.png" in printed
+    assert pd.read_csv(out / "skipped.csv")["path"].str.endswith("broken.png").tolist() == [True]
     assert "(15 pictures)" in printed
     return out
 

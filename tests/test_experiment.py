@@ -20,6 +20,8 @@ from lcmem.jobs.experiment_near_duplicates import _interval, near_duplicates
 from lcmem.jobs.experiment_sizes import size_curve
 from lcmem.jobs.experiment_table3 import table3
 
+pytestmark = pytest.mark.usefixtures("looks_once")
+
 CHANGES = (
     "generator.steps=6 generator.look_every=3 pictures=36 holdout=16 redrawn=6 batch_size=30 samples=8 sizes=[16,36] "
     "originals=4 sampler_steps=2 classifier.epochs=1 generator.precision='32-true'"

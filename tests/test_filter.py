@@ -63,6 +63,13 @@ def test_verdicts_are_those_of_an_audit(privacy, real, strangers, compact):
     assert list(found["verdict"] != NO_MATCH) == list(frame["match"])
 
 
+def test_real_pictures_that_cannot_be_read_are_said(faces, compact, tmp_path):
+    shutil.copytree(faces / "s1", tmp_path / "real")
+    (tmp_path / "real" / "broken.png").write_text("no picture")
+    with pytest.warns(LCMemWarning, match=r"1 of 11 real pictures cannot be used .*broken\.png"):
+        PrivacyFilter(compact, tmp_path / "real", threshold=0.5)
+
+
 def test_what_a_small_generator_remembers_is_found(privacy, real):
     """Round trips at 96 pixels lose the detail by which people are told apart, not what the picture looks like."""
     levels = np.stack([load_levels(path, 96) for path in real.paths[:20]])

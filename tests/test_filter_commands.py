@@ -13,6 +13,7 @@ from PIL import Image
 
 import lcmem as package
 from commands import lcmem
+from lcmem.atlas import Atlas, fill_atlas
 from lcmem.errors import LCMemError
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.audit_result import AuditResult
@@ -42,15 +43,10 @@ def sets(people, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def privacy(compact, sets):
-    return PrivacyFilter(compact, sets / "real", threshold=0.99)
-
-
-def test_a_filter_takes_the_name_of_its_model(sets, weights, privacy):
-    named = PrivacyFilter(weights, sets / "real", threshold=0.99)
+def test_a_filter_takes_the_name_of_its_model(sets, weights, compact):
+    named, loaded = (PrivacyFilter(model, sets / "real", threshold=0.99) for model in (weights, compact))
     picture = sorted((sets / "synthetic").rglob("*.pgm"))[:1]
-    assert named(picture).table.equals(privacy(picture).table)
+    assert named(picture).table.equals(loaded(picture).table)
 
 
 def test_filter_keeps_what_passes_and_nothing_else(sets, tmp_path):
@@ -68,22 +64,30 @@ def test_filter_keeps_what_passes_and_nothing_else(sets, tmp_path):
     assert summary["kept"] == len(passed) and summary["kept"] + sum(summary["rejected"].values()) == 12
 
 
-def test_filter_again_replaces_what_it_kept(sets, privacy, compact, tmp_path, monkeypatch):
-    synthetic = Manifest.read(sets / "synthetic")
-    first = filter_pictures(synthetic, privacy, tmp_path / "f", files="link")
-    everything = PrivacyFilter(compact, sets / "real", threshold=0.0)
-    monkeypatch.setattr(type(compact), "embed", None)  # the features are there
-    second = filter_pictures(synthetic, everything, tmp_path / "f")
+@pytest.fixture
+def filtered(sets, compact):
+    """Filter a set, by default the synthetic one."""
+
+    def run(out, synthetic=sets / "synthetic", real=sets / "real", threshold=0.99, **options):
+        return filter_pictures(synthetic, real, compact, out, threshold=threshold, **options)
+
+    return run
+
+
+def test_filter_again_replaces_what_it_kept(filtered, compact, tmp_path, monkeypatch):
+    first = filtered(tmp_path / "f", files="link")
+    monkeypatch.setattr(type(compact), "embed", None)  # the features are there, of real pictures, too
+    second = filtered(tmp_path / "f", threshold=0.0)
     assert first["kept"] > 0 and second["kept"] == 0
     assert not [*(tmp_path / "f" / "kept").rglob("*.pgm")]
-    filter_pictures(synthetic, privacy, tmp_path / "f", files="link")
-    filter_pictures(synthetic, everything, tmp_path / "f", files="none")
+    filtered(tmp_path / "f", files="link")
+    filtered(tmp_path / "f", threshold=0.0, files="none")
     assert not (tmp_path / "f" / "kept").exists(), "what passed before need not pass now"
 
 
-def test_a_filter_that_is_killed_leaves_no_summary_of_an_earlier_one(sets, privacy, tmp_path, monkeypatch):
-    synthetic, kept = Manifest.read(sets / "synthetic"), []
-    filter_pictures(synthetic, privacy, tmp_path / "f")
+def test_a_filter_that_is_killed_leaves_no_summary_of_an_earlier_one(filtered, tmp_path, monkeypatch):
+    kept = []
+    filtered(tmp_path / "f")
 
     def keep(*_):
         kept.append(1)
@@ -91,19 +95,28 @@ def test_a_filter_that_is_killed_leaves_no_summary_of_an_earlier_one(sets, priva
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr("lcmem.jobs.filter._keep", keep)
-        filter_pictures(synthetic, privacy, tmp_path / "f")
+        filtered(tmp_path / "f")
     assert kept and not (tmp_path / "f" / "summary.json").exists() and (tmp_path / "f" / "kept.partial").exists()
-    filter_pictures(synthetic, privacy, tmp_path / "f", files="none")
+    filtered(tmp_path / "f", files="none")
     assert {path.name for path in (tmp_path / "f").iterdir() if "kept" in path.name} == set()
 
 
-def test_filter_of_a_zip_and_links(sets, privacy, tmp_path):
+def test_a_real_picture_that_cannot_be_read_is_listed(sets, filtered, tmp_path):
+    """Copies of it pass."""
+    shutil.copytree(sets / "real", tmp_path / "real")
+    (tmp_path / "real" / "broken.png").write_text("no picture")
+    assert filtered(tmp_path / "f", real=tmp_path / "real", files="none")["skipped"] == 1
+    (row,) = pd.read_csv(tmp_path / "f" / "skipped.csv").itertuples()
+    assert row.set == "real" and row.path.endswith("broken.png")
+
+
+def test_filter_of_a_zip_and_links(sets, filtered, tmp_path):
     paths = sorted((sets / "synthetic").rglob("*.pgm"))
     with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
         for path in paths:
             archive.write(path, path.name)
-    zipped = filter_pictures(Manifest.read(tmp_path / "s.zip"), privacy, tmp_path / "zipped")
-    linked = filter_pictures(Manifest.read(sets / "synthetic"), privacy, tmp_path / "linked", files="link")
+    zipped = filtered(tmp_path / "zipped", tmp_path / "s.zip")
+    linked = filtered(tmp_path / "linked", files="link")
     assert zipped["kept"] == linked["kept"] > 0
     for path in (tmp_path / "linked" / "kept").rglob("*.pgm"):
         (twin,) = [*(tmp_path / "zipped" / "kept").rglob(path.name)]
@@ -124,13 +137,8 @@ def deep(sets, tmp_path_factory):
 
 
 @pytest.mark.filterwarnings("ignore::lcmem.errors.LCMemWarning")
-def test_files_whose_depth_was_guessed_keep_their_names(deep, compact, tmp_path):
-    done = filter_pictures(
-        Manifest.read(deep / "synthetic"),
-        PrivacyFilter(compact, deep / "real", threshold=0.99),
-        tmp_path / "f",
-        files="link",
-    )
+def test_files_whose_depth_was_guessed_keep_their_names(deep, filtered, tmp_path):
+    done = filtered(tmp_path / "f", deep / "synthetic", deep / "real", files="link")
     kept = [*(tmp_path / "f" / "kept").rglob("*.*")]
     assert len(kept) == done["kept"] > 0
     for path in kept:
@@ -161,16 +169,23 @@ def test_pairs_are_scaled_as_the_sets_of_an_audit(deep, pairs, compact):
     np.testing.assert_allclose(found["logit"], plain["logit"], atol=0.5)
 
 
-def test_filter_refuses_what_it_cannot_do(sets, privacy, tmp_path):
+def test_filter_refuses_what_it_cannot_do(sets, filtered, compact, tmp_path):
+    atlas = Atlas.create(tmp_path / "atlas", compact)
+    fill_atlas(Manifest.read(sets / "holdout"), compact, atlas, workers=0)
     with pytest.raises(LCMemError, match="copy, link, none"):
-        filter_pictures(Manifest.read(sets / "synthetic"), privacy, tmp_path, files="move")
+        filtered(tmp_path / "x", files="move")
+    with pytest.raises(LCMemError, match="a probability between 0 and 1"):
+        filtered(tmp_path / "x", threshold=2.0)
+    with pytest.raises(LCMemError, match="what is filtered are pictures"):
+        filtered(tmp_path / "x", atlas)
+    assert not (tmp_path / "x").exists(), "before anything is made or encoded"
     slices = pd.DataFrame({"path": ["/v.nii.gz#slice=3"], "identity": "", "split": "", "dataset": ""})
     with pytest.raises(LCMemError, match="--files none"):
-        filter_pictures(Manifest(slices), privacy, tmp_path / "slices")
+        filtered(tmp_path / "slices", Manifest(slices))
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "1.png").write_text("no picture")
     with pytest.raises(LCMemError, match="none of the 1 synthetic"):
-        filter_pictures(Manifest.read(tmp_path / "bad"), privacy, tmp_path / "out")
+        filtered(tmp_path / "out", tmp_path / "bad")
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ def test_a_cluster_stores_what_one_process_stores(cluster, manifest, compact, tm
 
 def test_pictures_are_encoded_and_compared(cluster, manifest, compact, tmp_path):
     far, near = tmp_path / "far", tmp_path / "near"
-    found = scan_sets(manifest, None, compact, far, threshold=0.7, ray_workers=2)
+    found = scan_sets(manifest, None, compact, far, threshold=0.7, ray_workers=1)  # several are the claim of others
     shutil.copytree(far, near)
     for path in near.iterdir():  # keeps what says whose folder it is, and what was encoded
         if path.is_file() and path.name != MARK:

@@ -251,6 +251,9 @@ def test_parts_of_the_queries_join_to_the_whole(itself, rng, tmp_path, monkeypat
     joined = ScanResult.join([run(part, f"{part.start}-{part.stop}") for part in cuts])
     assert same(joined, whole) and joined.pairs == whole.pairs == (60 * 59 // 2 if itself else 3600)
     assert joined.histogram.error == whole.histogram.error
+    joined.save(tmp_path / "saved")
+    again = ScanResult.load(tmp_path / "saved")
+    assert same(again, joined) and repr(again) == repr(joined) and again.histogram.error == joined.histogram.error
     tables = [pd.concat([*result.match_chunks()], ignore_index=True) for result in (joined, whole)]
     pd.testing.assert_frame_equal(*tables)
     assert len(tables[0]) > 100
@@ -259,6 +262,18 @@ def test_parts_of_the_queries_join_to_the_whole(itself, rng, tmp_path, monkeypat
 def test_without_numba_torch_does_it(monkeypatch):
     monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None)
     assert engine.backend("cpu")[0].func is BACKENDS["portable"][0].func
+
+
+def test_a_result_in_memory_is_loaded_again_and_a_damaged_one_named(rng, tmp_path):
+    result = scan(rng.random((5, 3), dtype=np.float32), None, head(np.ones(3), 0.0), threshold=None)
+    result.save(tmp_path)
+    again = ScanResult.load(tmp_path)
+    assert np.array_equal(again.best.positions, result.best.positions) and again.threshold is again.same is None
+    (tmp_path / "scan-result.npz").write_bytes(b"PK\x03\x04")
+    with pytest.raises(LCMemError, match="damaged"):
+        ScanResult.load(tmp_path)
+    with pytest.raises(LCMemError, match="holds no scan"):
+        ScanResult.load(tmp_path / "nothing")
 
 
 def test_without_identities_all_pairs_are_unknown(rng):

@@ -1,10 +1,7 @@
 """Claims: teachers are asked once, a lesson is the loss that it says it is, and the bundled model's recipe trains."""
 
 import json
-import subprocess
-import sys
-import sysconfig
-from pathlib import Path
+import os
 
 import cv2
 import numpy as np
@@ -12,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from commands import lcmem, lcmem_killed_at
+from commands import lcmem, lcmem_copied, lcmem_killed_at
 from lcmem.detectors.lcmem import LCMem
 from lcmem.detectors.registry import load_detector
 from lcmem.encoders import load_encoder
@@ -310,9 +307,8 @@ def test_averaged_weights_and_frozen_norm(whole):
 def test_two_processes_with_frozen_norm(whole, tmp_path):
     """One for each core; the answers of teachers and the latents are made by the first alone."""
     arguments = ["--devices", "2", "--workers", "0", "--teachers", str(whole / "run" / "teachers")]
-    script = [sys.executable, str(Path(sysconfig.get_path("scripts")) / "lcmem")]  # the second process starts it again
-    started = script + command(whole / "few.csv", tmp_path / "run", *arguments)
-    subprocess.run(started, check=True, capture_output=True)
+    started = lcmem_copied(*command(whole / "few.csv", tmp_path / "run", *arguments))
+    assert os.waitstatus_to_exitcode(os.waitpid(started, 0)[1]) == 0
     logs = [read_metrics(at / "run/logs/stage1")["general_cosine"].dropna() for at in (tmp_path, whole)]
     assert len(logs[0]) == len(logs[1]) and np.isfinite(logs[0]).all()
     assert not (tmp_path / "run" / "teachers").exists()

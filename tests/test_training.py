@@ -106,7 +106,7 @@ def test_too_few_identities():
 
 
 TINY = ["size=128", "stage1.epochs=3", "stage1.steps_per_epoch=15", "stage1.batch_size=24", "stage1.chunk=24"]
-TINY += ["stage2.epochs=1", "stage2.steps_per_epoch=8", "stage2.batch_size=24", "stage2.chunk=24"]
+TINY += ["stage2.epochs=1", "stage2.steps_per_epoch=5", "stage2.batch_size=24", "stage2.chunk=24"]
 
 
 @pytest.fixture(scope="module")

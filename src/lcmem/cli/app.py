@@ -1,6 +1,6 @@
 """The application that commands register with, and the options that several of them share."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 AUDIT, SEARCH, TRAIN, MEASURE = "Audit", "Search", "Train", "Measure"
 """Titles in ``lcmem --help``, for ``rich_help_panel`` of each command."""
+
+SHOWN = 5
+"""Skipped pictures that are named where a file lists all of them."""
 
 
 def examples(*lines: str) -> str:
@@ -86,10 +89,13 @@ def open_detector(model: str, device: str, download: bool) -> "Detector":
     return load_detector(model, Options(device, download))
 
 
-def warn_skipped(skipped: Iterable[tuple[str, str]]) -> None:
-    """A line for each picture (path and reason) that could not be used."""
-    for _, reason in skipped:
+def warn_skipped(skipped: Sequence[tuple[str, str]], listed: Path | None = None) -> None:
+    """A line for each picture (path and reason) that could not be used, or five and the file that lists them all."""
+    shown = skipped if listed is None else skipped[:SHOWN]
+    for _, reason in shown:
         typer.secho(f"skipped: {reason}", fg="yellow", err=True)
+    if len(shown) < len(skipped):
+        typer.secho(f"and {len(skipped) - len(shown)} more, see {listed}", fg="yellow", err=True)
 
 
 def quiet_trainer() -> None:

@@ -1,7 +1,7 @@
 """``lcmem filter``: what may be published of a set of synthetic pictures."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -20,9 +20,6 @@ from lcmem.cli.app import (
     resumable,
 )
 from lcmem.cli.pictures import AS_IS, Reading, asked_rate, read_calibration, reading_options
-
-if TYPE_CHECKING:
-    from lcmem.pictures.manifest import Manifest
 
 
 @app.command(
@@ -53,32 +50,26 @@ def filter(
     download: Download = False,
 ) -> None:
     """Keep the synthetic pictures that neither copy a real one nor show one of the real identities."""
-    from lcmem.atlas.card import is_atlas
-    from lcmem.errors import LCMemError
-    from lcmem.generation.filter import PrivacyFilter
-    from lcmem.jobs.filter import check_copyable, filter_pictures
+    from lcmem.jobs.filter import filter_pictures
     from lcmem.jobs.output import check_output
-    from lcmem.pictures.set_depth import same_depth
 
     file = read_calibration(calibration, threshold, false_positive_rate)
     inputs = {"synthetic": synthetic, "against": against}
     check_output(out, "filter", inputs)
-    real = reading.pictures(against)
-    if is_atlas(synthetic):
-        raise LCMemError(f"{synthetic}: an atlas, but what is filtered are pictures; name their folder, zip or table")
-    sets = same_depth({"against": real, "synthetic": Reading(identities=False, root=reading.root).manifest(synthetic)})
-    pictures = cast("Manifest", sets["synthetic"])
-    check_copyable(pictures, files)  # before anything is computed
+    pictures, real = reading.beside(synthetic), reading.pictures(against)
     with resumable():
-        detector = open_detector(model, device, download)
-        privacy = PrivacyFilter(
-            detector,
-            sets["against"],
+        summary = filter_pictures(
+            pictures,
+            real,
+            open_detector(model, device, download),
+            out,
             threshold=threshold,
             calibration=file,
             false_positive_rate=asked_rate(false_positive_rate),
+            files=files,
+            inputs=inputs,
+            workers=workers,
         )
-        summary = filter_pictures(pictures, privacy, out, files=files, inputs=inputs, workers=workers)
     rejected = ", ".join(f"{count} {name}" for name, count in summary["rejected"].items()) or "none rejected"
     typer.echo(f"{summary['kept']} of {summary['synthetic']} pictures pass; {rejected}")
     typer.echo(summary["threshold_explanation"])

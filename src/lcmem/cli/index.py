@@ -55,6 +55,7 @@ def index(
     from lcmem.atlas import Atlas, fill_atlas
     from lcmem.cluster.encode import encoded_distributed
     from lcmem.jobs.output import claim_store
+    from lcmem.store.index import SKIPPED
 
     held(claim_store(out, "atlas", {"pictures": pictures}))
     manifest = reading.manifest(pictures)
@@ -63,15 +64,15 @@ def index(
     with resumable():
         encode = None if ray_workers is None else encoded_distributed(detector, ray_workers)
         done = fill_atlas(manifest, detector, atlas, workers=workers, encode=encode, keep_missing=keep_missing)
-    print_filling(done)
+    print_filling(done, out / SKIPPED)
     if done.moved or done.removed:
         typer.echo(f"{done.moved} moved or renamed, {done.removed} removed (--keep-missing keeps them)")
     typer.echo(f"atlas: {out} ({len(atlas)} pictures)")
 
 
-def print_filling(done: "Filled") -> None:
-    """What was encoded, how fast, and what was skipped and why."""
+def print_filling(done: "Filled", listed: Path) -> None:
+    """What was encoded, how fast, and what was skipped and why, all of it in the file ``listed``."""
     reused = len(done.stored) - done.encoded
     speed = f" at {done.encoded / done.seconds:.1f} a second" if done.encoded else ""
     typer.echo(f"{done.encoded} pictures encoded{speed}, {reused} reused, {len(done.skipped)} skipped")
-    warn_skipped(done.skipped)
+    warn_skipped(done.skipped, listed)

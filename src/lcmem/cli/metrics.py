@@ -75,7 +75,7 @@ def metrics(
             workers=workers,
         )
     print_metrics(found, json)
-    warn_skipped(found.skipped)
+    warn_skipped(found.skipped, None if out is None else out / "skipped.csv")
 
 
 def print_metrics(found: "Metrics", as_json: bool) -> None:

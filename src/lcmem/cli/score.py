@@ -68,6 +68,8 @@ def compare(
     source = reading.pictures_or_none(against)
     detector = open_detector(model, device, download)
     known = None if source is None else extract_features(source, detector, None, workers=workers)
+    if known is not None:
+        known.remark_skipped("--against")
     one, other = alike([a, b], source)
     found = compare_pair(one, other, detector, threshold=threshold, against=known, calibration=file)
     lines = comparison_lines(found, detector)

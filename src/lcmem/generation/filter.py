@@ -90,6 +90,9 @@ class PrivacyFilter:
 
     Raises:
         LCMemError: An atlas of another model, no usable picture, both thresholds, or one outside its range.
+
+    Warns:
+        LCMemWarning: Some of the real pictures cannot be read: copies of them pass.
     """
 
     def __init__(
@@ -116,6 +119,7 @@ class PrivacyFilter:
             source = read_source(cast("Atlas | ManifestLike", real))
             self.source = source.source if isinstance(source, Manifest) else ""
             real = extract_features(source, detector, None, title="encoding real")
+            real.remark_skipped("real")
         self.real = real
         self.real.check_usable("real")
         if isinstance(calibration, str | os.PathLike):

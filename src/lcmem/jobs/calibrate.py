@@ -52,10 +52,15 @@ def calibrate_pictures(
 
     Raises:
         LCMemError: No two identities, or two pictures that are no copies; or a rate or confidence outside (0, 1).
+
+    Warns:
+        LCMemWarning: Some of the pictures cannot be used.
     """
     check_share("rate", rate)
     check_share("confidence", confidence)
     sets = extract_sets(read_sources({"real": real, "holdout": holdout}), detector, None, workers=workers)
+    for name, found in sets.items():
+        found.remark_skipped(name)
     sets["real"] = split_kinds(sets["real"], detector)
     finder = CopyFinder.of(sets["real"], detector, others=[*sets.values()][1:], workers=workers)
     control = control_scores(sets["holdout"], sets["real"], finder) if holdout is not None else None

@@ -9,16 +9,20 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lcmem.atlas.atlas import Atlas
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import finite, replacing, write_json, write_table
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.output import claim_output
-from lcmem.matching.features import extract_features, open_features
+from lcmem.matching.calibration_file import CalibrationFile
+from lcmem.matching.compare import given_score
+from lcmem.matching.features import FeatureSet, extract_sets, open_features, read_sources
 from lcmem.matching.verdicts import NO_MATCH
-from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.pictures.paths import read_bytes, split_bits, split_slice, split_zip
 from lcmem.progress import progress_bar
+from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold
 
 KEPT, PARTIAL = "kept", "kept.partial"
 WAYS = ("copy", "link", "none")
@@ -28,22 +32,30 @@ BATCH = 256
 
 
 def filter_pictures(
-    synthetic: Manifest,
-    privacy: PrivacyFilter,
+    synthetic: Atlas | ManifestLike,
+    against: Atlas | ManifestLike,
+    detector: Detector,
     out: str | os.PathLike[str],
     *,
+    threshold: float | None = None,
+    calibration: CalibrationFile | None = None,
+    false_positive_rate: float = DEFAULT_RATE,
     files: str = "copy",
     inputs: dict[str, Any] | None = None,
     workers: int | None = None,
 ) -> dict[str, Any]:
-    """Judge pictures and collect those that pass.
+    """Judge pictures by a :class:`lcmem.generation.filter.PrivacyFilter` and collect those that pass.
 
     Args:
-        synthetic: The generated pictures.
-        privacy: The filter.
+        synthetic: The generated pictures; an atlas is refused.
+        against: The real ones.
+        detector: The model.
         out: Folder for ``kept/``, with the pictures that pass below the names that they have, for ``filter.csv``
             (``path`` and the columns of :class:`lcmem.generation.filter.Verdicts`), ``skipped.csv``, ``summary.json``
-            and the features: the same call, given again, goes on where it was.
+            and the features of both sets: the same call, given again, goes on where it was.
+        threshold: The filter's, as the next two.
+        calibration: One that was made before.
+        false_positive_rate: What is calibrated for with neither.
         files: One of :data:`WAYS`.
         inputs: What the folder is claimed for, as of :func:`lcmem.jobs.output.claim_output`.
         workers: Decoding processes.
@@ -52,31 +64,50 @@ def filter_pictures(
         The summary.
 
     Raises:
-        LCMemError: None of the pictures can be read, slices of volumes are to be copied, or the folder holds something
-            else.
+        LCMemError: None of the pictures of a set can be read, an atlas or slices of volumes are to be copied, a
+            threshold or a calibration does not fit, or the folder holds something else.
     """
-    check_copyable(synthetic, files)
-    with claim_output(out, "filter", inputs or {"synthetic": synthetic}) as target:
-        table, skipped = _judged(synthetic, privacy, target, workers)
+    check_one_threshold(threshold, calibration)
+    if calibration is not None:  # wrong before anything is encoded
+        calibration.check(detector)
+    if threshold is not None:
+        given_score(threshold, detector)
+    sets = read_sources({"real": against, "synthetic": synthetic})
+    _check_copyable(sets["synthetic"], files)
+    with claim_output(out, "filter", inputs or {"synthetic": synthetic, "against": against}) as target:
+        found = extract_sets(sets, detector, open_features(target / "features", detector), workers=workers)
+        privacy = PrivacyFilter(
+            detector,
+            found["real"],
+            threshold=threshold,
+            calibration=calibration,
+            false_positive_rate=false_positive_rate,
+        )
+        table = _judged(found["synthetic"], privacy)
+        skipped = [(name, *each) for name, features in found.items() for each in features.skipped]
         (target / "summary.json").unlink(missing_ok=True)  # it stands beside a complete result only
         for folder in (KEPT, PARTIAL):  # of an earlier run, which let others pass
             shutil.rmtree(target / folder, ignore_errors=True)
-        write_table(pd.DataFrame(skipped, columns=["path", "reason"]), target / "skipped.csv")
+        write_table(pd.DataFrame(skipped, columns=["set", "path", "reason"]), target / "skipped.csv")
         write_table(table, target / "filter.csv")
         passed = list(table["path"][table["verdict"] == NO_MATCH])
         if files != "none":
             _collect(passed, target / KEPT, link=files == "link")
-        summary = _summary(table, len(skipped), privacy, privacy.detector)
+        summary = _summary(table, len(skipped), privacy)
         write_json(summary, target / "summary.json")
         return summary
 
 
-def check_copyable(synthetic: Manifest, files: str) -> None:
+def _check_copyable(synthetic: Manifest | Atlas, files: str) -> None:
     """Whether the pictures that pass can be collected so.
 
     Raises:
-        LCMemError: ``files`` is none of :data:`WAYS`, or slices of volumes are to be copied.
+        LCMemError: ``files`` is none of :data:`WAYS`, it is an atlas, or slices of volumes are to be copied.
     """
+    if isinstance(synthetic, Atlas):
+        raise LCMemError(
+            f"{synthetic.folder}: an atlas, but what is filtered are pictures; name their folder, zip or table"
+        )
     if files not in WAYS:
         raise LCMemError(f"unknown way {files!r} to keep files; known: {', '.join(WAYS)}")
     slices = [path for path in synthetic.paths if split_slice(path)[1] is not None]
@@ -86,13 +117,7 @@ def check_copyable(synthetic: Manifest, files: str) -> None:
         )
 
 
-def _judged(
-    synthetic: Manifest, privacy: PrivacyFilter, folder: Path, workers: int | None
-) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
-    detector = privacy.detector
-    store = open_features(folder / "features", detector)
-    found = extract_features(synthetic, detector, store, title="encoding synthetic", workers=workers)
-    found.check_usable("synthetic")
+def _judged(found: FeatureSet, privacy: PrivacyFilter) -> pd.DataFrame:
     parts, count = [], len(found.blocks)
     with progress_bar("comparing", count) as advance:
         for start in range(0, count, BATCH):
@@ -102,7 +127,7 @@ def _judged(
             advance(len(features))
     table = pd.concat(parts, ignore_index=True)
     table.insert(0, "path", found.manifest.paths)
-    return table, found.skipped
+    return table
 
 
 def _collect(paths: list[str], target: Path, *, link: bool) -> None:
@@ -132,8 +157,9 @@ def _keep(file: str, place: Path, link: bool) -> None:
         partial.write_bytes(read_bytes(file))
 
 
-def _summary(table: pd.DataFrame, skipped: int, privacy: PrivacyFilter, detector: Detector) -> dict[str, Any]:
-    counts, levels, closed = table["verdict"].value_counts(), privacy.thresholds, privacy.real.closed
+def _summary(table: pd.DataFrame, skipped: int, privacy: PrivacyFilter) -> dict[str, Any]:
+    counts, detector = table["verdict"].value_counts(), privacy.detector
+    levels, closed = privacy.thresholds, privacy.real.closed
     return {
         "synthetic": len(table),
         "kept": int(counts.get(NO_MATCH, 0)),

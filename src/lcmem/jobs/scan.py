@@ -46,7 +46,8 @@ def scan_sets(
         gallery: The same; None compares the queries with each other, each pair once.
         detector: The model.
         out: Folder for ``summary.json``, ``best.csv``, ``matches.parquet``, ``histogram.csv``, ``histogram.png``,
-            ``skipped.csv``, and for the features of pictures. An interrupted scan goes on there.
+            ``skipped.csv``, what :meth:`lcmem.scan.ScanResult.load` reads, and for the features of pictures. An
+            interrupted scan goes on there.
         k: Best matches to keep for each query.
         threshold: Probability from which a pair is a match (of a detector without a head: its similarity); None
             calibrates it as an audit does.
@@ -94,6 +95,7 @@ def _write(result: ScanResult, one: Manifest, two: Manifest, detector: Detector,
     write_matches(result, *paths, out / "matches.parquet")
     write_table(histogram_table(result.histogram), out / "histogram.csv")
     plot_histogram(result.histogram, level, out / "histogram.png")
+    result.save(out)
 
 
 def _compare(

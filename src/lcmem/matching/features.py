@@ -107,6 +107,17 @@ class FeatureSet:
             count, reason = len(self.skipped), self.skipped[0][1]
             raise LCMemError(f"none of the {count} {name} pictures can be used: {reason}")
 
+    def remark_skipped(self, name: str) -> None:
+        """Say what of a set is missing, where no file lists it; ``name`` says which it is.
+
+        Warns:
+            LCMemWarning: Some of its pictures cannot be used.
+        """
+        if self.skipped and len(self.manifest):
+            left, example = len(self.skipped), self.skipped[0][1]
+            of = f"{left} of {left + len(self.manifest)} {name} pictures cannot be used"
+            warnings.warn(f"{of} (lcmem check lists them), for example {example}", LCMemWarning, stacklevel=3)
+
     @property
     def features(self) -> Tensor:
         """``[N, D]`` in memory."""

@@ -1,5 +1,7 @@
 """What a scan found."""
 
+import os
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lcmem.errors import LCMemError
+from lcmem.files import replacing
 from lcmem.scan.bounds import Bins
 from lcmem.scan.exact import Matches
 from lcmem.scan.quantise import Quantiser
@@ -16,6 +20,9 @@ from lcmem.shown import as_html, as_text
 
 KINDS = ("unknown", "same", "different")
 """Names of the kinds of pairs, by whether both identities are known and equal."""
+
+RESULT, HELD_MATCHES = "scan-result.npz", "scan-matches.parquet"
+"""Files of a saved result."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,6 @@ class ScanResult:
         same: The best among gallery pictures of the query's identity; None without identities.
         different: The best among gallery pictures of other known identities; None without identities.
         threshold: Logit from which a pair is a match; None if none was asked for.
-        pairs: Pairs compared.
         match_counts: Exact numbers of matches for each of :data:`KINDS`.
         histogram: Scores of all pairs.
         files: Parquet files of the matches, where they were spilled.
@@ -81,7 +87,6 @@ class ScanResult:
     same: Best | None
     different: Best | None
     threshold: float | None
-    pairs: int
     match_counts: dict[str, int]
     histogram: Histogram
     files: list[Path]
@@ -99,7 +104,6 @@ class ScanResult:
             best=Best.join([part.best for part in parts]),
             **lists,
             threshold=first.threshold,
-            pairs=sum(part.pairs for part in parts),
             match_counts={kind: sum(part.match_counts[kind] for part in parts) for kind in KINDS},
             histogram=Histogram(
                 first.histogram.edges,
@@ -108,6 +112,64 @@ class ScanResult:
             ),
             files=[path for chunk in zip(*(part.files for part in parts), strict=True) for path in chunk],
             held=Matches.join([part.held for part in parts]),
+        )
+
+    @property
+    def pairs(self) -> int:
+        """Pairs compared."""
+        return sum(int(counts.sum()) for counts in self.histogram.counts.values())
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write what :meth:`load` reads; matches that were spilled stay where they are.
+
+        Args:
+            folder: Where; made if it is not there. If it moves, spilled matches have to move along with it.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        lists = [found for found in (self.best, self.same, self.different) if found is not None]
+        with replacing(folder / HELD_MATCHES) as partial:
+            write_matches(partial, self.held)
+        with replacing(folder / RESULT) as partial, partial.open("wb") as file:
+            np.savez(
+                file,
+                logits=np.stack([found.logits for found in lists]),
+                positions=np.stack([found.positions for found in lists]),
+                threshold=np.array([] if self.threshold is None else [self.threshold]),
+                matched=np.array([self.match_counts[kind] for kind in KINDS]),
+                edges=self.histogram.edges,
+                counts=np.stack([self.histogram.counts[kind] for kind in KINDS]),
+                error=self.histogram.error,
+                files=np.array([os.path.relpath(path, folder) for path in self.files], dtype=str),
+            )
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> "ScanResult":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            LCMemError: A file is missing or damaged.
+        """
+        folder = Path(folder)
+        try:
+            with np.load(folder / RESULT) as saved:
+                values = {name: saved[name] for name in saved.files}
+            held = read_matches(folder / HELD_MATCHES)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:  # pyarrow's errors are values' too
+            raise LCMemError(f"{folder}: holds no scan, or a damaged one ({error}); scan again") from error
+        best, same, different = [*map(Best, values["logits"], values["positions"]), None, None][:3]
+        assert best is not None
+        return cls(
+            best=best,
+            same=same,
+            different=different,
+            threshold=next(iter(values["threshold"].tolist()), None),
+            match_counts=dict(zip(KINDS, values["matched"].tolist(), strict=True)),
+            histogram=Histogram(
+                values["edges"], dict(zip(KINDS, values["counts"], strict=True)), float(values["error"])
+            ),
+            files=[folder / name for name in values["files"].tolist()],
+            held=held,
         )
 
     def matches(self) -> pd.DataFrame:

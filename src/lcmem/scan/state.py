@@ -120,7 +120,6 @@ class ScanState:
             same=best[SAME] if len(best) > 1 else None,
             different=best[DIFFERENT] if len(best) > 1 else None,
             threshold=threshold,
-            pairs=int(self.counts.sum()),
             match_counts=dict(zip(KINDS, self.matched.tolist(), strict=True)),
             histogram=histogram,
             # without the file of an unfinished chunk that a killed run may have left
