@@ -1,5 +1,6 @@
 """Claims: comparing two pictures ends with a verdict, the threshold behind it, where that comes from, and a scale."""
 
+import json
 import re
 import shutil
 
@@ -103,6 +104,18 @@ def test_a_detector_without_probabilities(faces):
     undecided = lcmem("compare", a, b, "--model", "mse", "--exit-code")
     assert undecided.returncode == 4 and undecided.stdout.startswith("undecided") and "--threshold" in undecided.stdout
     assert lcmem("compare", a, b, "--model", "mse", "--threshold", -1, "--exit-code").returncode == 0
+
+
+@pytest.mark.parametrize(("model", "more"), [("compact", ["--threshold", 0.5]), ("phash", ["--against"])])
+def test_json_is_all_that_is_printed(faces, model, more):
+    more = [*more, faces / "s3"] if more == ["--against"] else more
+    done = lcmem("compare", faces / "s1" / "1.pgm", faces / "s1" / "2.pgm", "--model", model, *more, "--json")
+    found = json.loads(done.stdout)
+    assert found["model"] == model and found["verdict"] in ("match", "no match") and found["origin"]
+    assert (found["probability"] is None, found["scale"] is None) == (
+        (True, False) if model == "phash" else (False, True)
+    )
+    assert found["threshold"] == 0 if model == "compact" else found["scale"]["pairs"] == 45
 
 
 def test_a_picture_that_shows_nothing_is_neither_a_match_nor_none(faces, tmp_path):

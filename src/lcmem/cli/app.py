@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lcmem.cli.remarks import remark
 from lcmem.cli.stopping import CommandGroup, stopping
 
 if TYPE_CHECKING:
@@ -93,9 +94,9 @@ def warn_skipped(skipped: Sequence[tuple[str, str]], listed: Path | None = None)
     """A line for each picture (path and reason) that could not be used, or five and the file that lists them all."""
     shown = skipped if listed is None else skipped[:SHOWN]
     for _, reason in shown:
-        typer.secho(f"skipped: {reason}", fg="yellow", err=True)
+        remark(f"skipped: {reason}")
     if len(shown) < len(skipped):
-        typer.secho(f"and {len(skipped) - len(shown)} more, see {listed}", fg="yellow", err=True)
+        remark(f"and {len(skipped) - len(shown)} more, see {listed}")
 
 
 def quiet_trainer() -> None:

@@ -21,6 +21,7 @@ from lcmem.cli.app import (
     resumable,
 )
 from lcmem.cli.pictures import AS_IS, Reading, asked_rate, read_calibration, reading_options
+from lcmem.cli.remarks import remark
 from lcmem.cli.stopping import held
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def audit(
     inputs = {"real": real, "synthetic": synthetic, "holdout": holdout}
     held(claim_audit(out, inputs, settings))
     for doubt in doubtful_names(inputs):
-        typer.secho(doubt, fg="yellow", err=True)
+        remark(doubt)
     pictures, generated = reading.pictures(real), reading.beside(synthetic)
     unseen = reading.pictures_or_none(holdout)
     with resumable(), silent() if quiet or as_json else nullcontext():

@@ -8,6 +8,7 @@ import typer
 
 from lcmem.cli.app import AUDIT, Device, Download, Model, Workers, app, examples, open_detector
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
+from lcmem.cli.remarks import remark
 from lcmem.cli.stopping import stopping
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ def print_calibration(found: "CalibrationFile", out: Path) -> None:
         before = "" if fit["error_before"] is None else f" (the model's own: {fit['error_before']:.3f})"
         typer.echo(f"probability: calibration error {fit['error_after']:.3f}{before}; plot: {out.with_suffix('.png')}")
     for note in about["notes"]:
-        typer.secho(note, fg="yellow", err=True)
+        remark(note)
     if about["twins"]:
         text = f"{about['twins']} pictures are filed under two identities; lcmem duplicates lists such"
-        typer.secho(text, fg="yellow", err=True)
+        remark(text)
     typer.echo(f"calibration: {out}, sha256 {about['sha256']}")

@@ -1,8 +1,7 @@
 """``lcmem datasets``: which data sets can be read as they are downloaded."""
 
-import typer
-
 from lcmem.cli.app import TRAIN, app, examples
+from lcmem.cli.remarks import remark
 
 
 @app.command(rich_help_panel=TRAIN, epilog=examples("lcmem datasets"))
@@ -20,7 +19,7 @@ def datasets() -> None:
         try:
             known.append(find_dataset(name))
         except LCMemError as error:
-            typer.secho(f"lcmem: {error}", fg="yellow", err=True)
+            remark(f"lcmem: {error}")
     columns = [Column("layout", no_wrap=True), Column("what the folder holds", ratio=5, overflow="fold")]
     columns += [Column(title, ratio=ratio) for title, ratio in {"identity": 2, "splits": 2, "terms": 3}.items()]
     table = Table(*columns, show_lines=True, expand=True)

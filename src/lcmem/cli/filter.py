@@ -20,6 +20,7 @@ from lcmem.cli.app import (
     resumable,
 )
 from lcmem.cli.pictures import AS_IS, Reading, asked_rate, read_calibration, reading_options
+from lcmem.cli.remarks import remark
 
 
 @app.command(
@@ -74,12 +75,10 @@ def filter(
     typer.echo(f"{summary['kept']} of {summary['synthetic']} pictures pass; {rejected}")
     typer.echo(summary["threshold_explanation"])
     if summary["real_not_here"]:
-        typer.secho(
+        remark(
             f"{summary['real_not_here']} of {summary['real']} real pictures are not here, or not as they were: copies "
-            "of them are told by their score alone",
-            fg="yellow",
-            err=True,
+            "of them are told by their score alone"
         )
     if summary["skipped"]:
-        typer.secho(f"{summary['skipped']} pictures were skipped, see {out / 'skipped.csv'}", fg="yellow", err=True)
+        remark(f"{summary['skipped']} pictures were skipped, see {out / 'skipped.csv'}")
     typer.echo(f"table: {out / 'filter.csv'}" + ("" if files == "none" else f"    pictures: {out / 'kept'}"))

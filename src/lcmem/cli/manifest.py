@@ -7,6 +7,7 @@ import typer
 
 from lcmem.cli.app import TRAIN, app, examples
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
+from lcmem.cli.remarks import remark
 
 
 @app.command(
@@ -49,4 +50,4 @@ def manifest(
     typer.echo(f"{found.counts}: {out}")
     if not found.labelled:
         torn = ", and those of one person may have come into several splits" if split else ""
-        typer.secho(f"{identity_advice(found)}{torn}", fg="yellow", err=True)
+        remark(f"{identity_advice(found)}{torn}")

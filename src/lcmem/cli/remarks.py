@@ -1,4 +1,4 @@
-"""Warnings of this program, as lines for people."""
+"""What a person should know besides, as lines on standard error."""
 
 import warnings
 from collections.abc import Iterator
@@ -10,6 +10,11 @@ import typer
 from lcmem.errors import LCMemWarning
 
 
+def remark(text: str) -> None:
+    """Say what does not belong to a command's output."""
+    typer.secho(text, fg="yellow", err=True)
+
+
 @contextmanager
 def plain_warnings() -> Iterator[None]:
     """Print each :class:`lcmem.errors.LCMemWarning` as a line on standard error, without a place in the program."""
@@ -19,7 +24,7 @@ def plain_warnings() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
             if issubclass(category, LCMemWarning):
-                typer.secho(f"lcmem: {message}", fg="yellow", err=True)
+                remark(f"lcmem: {message}")
             else:
                 usual(message, category, *place, **options)
 

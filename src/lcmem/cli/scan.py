@@ -20,6 +20,7 @@ from lcmem.cli.app import (
     resumable,
 )
 from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
+from lcmem.cli.remarks import remark
 
 
 @app.command(
@@ -89,12 +90,10 @@ def print_scan(summary: dict[str, Any], out: Path) -> None:
     typer.echo(f"threshold: {unit}{level:.4g}; {summary['threshold_explanation']}")
     if summary["threshold_method"] == "given" and (summary["false_positive_rate"] or 0) > WARNED:
         share = f"{summary['false_positive_rate']:.0%}"
-        typer.secho(
-            f"{share} of pictures of unseen identities match at this threshold by chance", fg="yellow", err=True
-        )
+        remark(f"{share} of pictures of unseen identities match at this threshold by chance")
     wrong = summary["queries_that_match_another_identity"]
     if wrong is not None:
         typer.echo(f"{wrong} of {summary['queries']} queries match a picture of another identity")
     if summary["skipped"]:
-        typer.secho(f"{summary['skipped']} pictures were skipped, see skipped.csv", fg="yellow", err=True)
+        remark(f"{summary['skipped']} pictures were skipped, see skipped.csv")
     typer.echo(f"tables and histogram: {out}")

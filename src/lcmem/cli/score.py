@@ -51,6 +51,7 @@ def compare(
         Path | None,
         typer.Option(metavar="OUT.png", help="PNG to write: both pictures, and where in them the evidence lies."),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     reading: Reading = AS_IS,
     model: Model = "compact",
     device: Device = "cpu",
@@ -73,12 +74,12 @@ def compare(
     one, other = alike([a, b], source)
     found = compare_pair(one, other, detector, threshold=threshold, against=known, calibration=file)
     lines = comparison_lines(found, detector)
-    typer.echo("\n".join(lines))
+    typer.echo(comparison_json(found, detector) if as_json else "\n".join(lines))
     if target is not None:
         from lcmem.jobs.explain import draw_evidence
 
         draw_evidence(one, other, detector, lines[:-1], target)
-        typer.echo(f"evidence: {target}")
+        typer.echo(f"evidence: {target}", err=as_json)
     if exit_code:
         raise typer.Exit(CODES[found.verdict])
 
@@ -109,6 +110,23 @@ def comparison_lines(found: "Comparison", detector: "Detector") -> list[str]:
         scale = f"{found.scale.above_half:.1%} of these pairs lie above p 0.5; {scale}"
     verdict, score = VERDICTS[found.verdict], in_words(found.score, detector)
     return [verdict, score, f"threshold: {level}; {found.origin}", f"scale: {scale}"]
+
+
+def comparison_json(found: "Comparison", detector: "Detector") -> str:
+    """The same for programs; of a model without a head there is no probability, and its score is a similarity."""
+    import json
+    from dataclasses import asdict
+
+    from scipy.special import expit
+
+    from lcmem.files import finite
+
+    probability = None if detector.head is None else float(expit(found.score))
+    level = None if found.threshold is None else finite(found.threshold)
+    numbers = {"model": detector.name, **asdict(found), "threshold": level, "probability": probability}
+    if found.scale is not None:
+        numbers["scale"]["above_half"] = finite(found.scale.above_half)
+    return json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 @app.command(

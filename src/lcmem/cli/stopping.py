@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from lcmem.cli.remarks import remark
 from lcmem.progress import asked
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ def stopping(hint: str = "") -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         word, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
-        typer.secho(f"lcmem: {word}{hint}", fg="yellow", err=True)
+        remark(f"lcmem: {word}{hint}")
         raise typer.Exit(code) from None
 
 

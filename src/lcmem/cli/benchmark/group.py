@@ -7,6 +7,7 @@ import typer
 
 from lcmem.cli.app import MEASURE, app
 from lcmem.cli.pictures import Reading
+from lcmem.cli.remarks import remark
 from lcmem.cli.stopping import held
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def benchmark_pictures(data: Path, detectors: list[str], out: Path, command: str
     manifest = reading.manifest(data)
     held(claim_output(out, f"benchmark {command}", {"data": data}))
     if not manifest.labelled:
-        typer.secho(f"{data}: {identity_advice(manifest)}", fg="yellow", err=True)
+        remark(f"{data}: {identity_advice(manifest)}")
     return manifest
 
 
