@@ -180,8 +180,8 @@ class Atlas:
         if features.shape != (len(manifest), self.dims):
             raise LCMemError(f"features of shape {features.shape} for {len(manifest)} pictures × {self.dims} features")
         check_finite(features, manifest.paths, self.store)
-        self._check_whole(manifest.paths)
         with alone_in(self.folder):
+            self._check_whole(manifest.paths)
             self._add(keys, features)
             self.record(manifest, contents)
 
@@ -230,8 +230,8 @@ class Atlas:
         Returns:
             How many there were.
         """
-        self._check_whole()
         with alone_in(self.folder):
+            self._check_whole()
             before, table = len(self), self.store.index.read().reindex(columns=COLUMNS)
             self._commit(table[~table["path"].isin(list(paths))])
             return before - len(self)
@@ -244,12 +244,12 @@ class Atlas:
         Raises:
             LCMemError: One is not an atlas, is damaged or holds another model's features; then nothing was added.
         """
-        self._check_whole()
         opened = [Atlas.open(other) for other in others]
         for other in opened:
             self.card.check_same(other.card, self.folder)
         stored = [other.blocks() for other in opened]
         with alone_in(self.folder):
+            self._check_whole()
             for other, blocks in zip(opened, stored, strict=True):
                 for start in range(0, len(blocks), CHUNK):
                     part = slice(start, start + CHUNK)
