@@ -1,6 +1,8 @@
 """Claims: edited copies never come out differently; thresholds, rates and µAP equal their definitions; runs resume."""
 
+import inspect
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -62,26 +64,33 @@ NEUTRAL = {
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_edits(name, pictures):
     """Nothing at the neutral strength; more the stronger; the same alone as among others, another for another key."""
-    pool = pictures[1:].numpy()
+    others, transform = pictures[1:].numpy(), TRANSFORMS[name]
 
-    def change(strength, key="a"):
+    def change(strength, key="a", pool=others):
         edited = edited_copy(pictures[0], key, Variant(name, strength), pool)
         assert edited.dtype == torch.uint8 and edited.shape == pictures[0].shape
         return (edited.float() - pictures[0]).abs().mean().item()
 
-    changes = [change(strength) for strength in TRANSFORMS[name][0]]
-    assert changes[-1] > 1 and changes == [change(strength) for strength in TRANSFORMS[name][0]]
+    changes = [change(strength) for strength in transform.strengths]
+    assert changes[-1] > 1 and changes == [change(strength) for strength in transform.strengths]
     if name in NEUTRAL:
         assert change(NEUTRAL[name]) < 1
     if name in NEUTRAL and name != "crop":  # where a crop lies counts more than how small it is
         assert changes == sorted(changes)
-    random = {"noise", "crop", "text", "collage", "crop+brightness+jpeg", "stage-2"}
-    assert (change(TRANSFORMS[name][0][-1], "b") != changes[-1]) == (name in random)
+    random = "draw" in inspect.signature(transform.edit).parameters  # those that draw nothing call it _
+    assert (change(transform.strengths[-1], "b") != changes[-1]) == random
+    assert (change(transform.strengths[-1], pool=others[::-1] // 2) != changes[-1]) == transform.pool
+
+
+def test_every_edit_is_described():
+    text = (Path(__file__).parents[1] / "docs" / "copy-detection.md").read_text(encoding="utf-8")
+    for name in TRANSFORMS:
+        assert f"`{name}`" in text, f"docs/copy-detection.md lacks {name}"
 
 
 def test_strengths_of_the_paper():
     assert list(TRANSFORMS)[:6] == list(PAPER)
-    assert [TRANSFORMS[name][0] for name in PAPER] == [
+    assert [TRANSFORMS[name].strengths for name in PAPER] == [
         (0.1, 1, 2, 6),
         (0.01, 0.1, 0.2, 0.3),
         (5, 10, 20, 30),
@@ -89,8 +98,8 @@ def test_strengths_of_the_paper():
         (1.1, 1.3, 1.6, 2),
         (95, 70, 40, 10),
     ]
-    with pytest.raises(LCMemError, match="no transform 'sepia'"):
-        variants_of(["sepia"])
+    with pytest.raises(LCMemError, match="no transform 'none of them'"):
+        variants_of(["none of them"])
 
 
 def test_collage_shows_the_picture_in_one_quadrant(pictures):

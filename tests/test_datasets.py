@@ -1,8 +1,10 @@
 """Claim: each data set is read as it is downloaded, with its identities and splits that share none of them."""
 
 import json
+import re
 import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,12 @@ from lcmem.datasets.ct_rate import choose_slices
 from lcmem.errors import LCMemError
 from lcmem.pictures.image import load_picture
 from lcmem.pictures.splits import hash_splits
+
+
+def test_every_dataset_is_described():
+    text = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    for name in DATASETS:
+        assert re.search(rf"^## .*\(`{name}`\)", text, re.MULTILINE), f"docs/datasets.md lacks a section of {name}"
 
 
 @pytest.fixture

@@ -28,6 +28,11 @@ class LCMemWarning(UserWarning):
     """Something about what was given that a person should know; the command line prints it as a line."""
 
 
+def first_line(error: Exception) -> str:
+    """What a library's error says, or its kind if it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 @contextmanager
 def extra(name: str, purpose: str, kind: type[LCMemError] = LCMemError) -> Iterator[None]:
     """For imports that need more packages.

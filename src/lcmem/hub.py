@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lcmem.checkpoints import CONFIG, WEIGHTS
-from lcmem.errors import CheckpointError, extra
+from lcmem.errors import CheckpointError
 
 
 @contextmanager
@@ -26,13 +26,9 @@ def hub_access(allowed: bool) -> Iterator[None]:
 
 
 def hub_file(repo: str, name: str, allow_download: bool) -> Path:
-    """Where the hub's cache holds a file of a repository ``owner/name``; what is missing raises the hub's own errors.
+    """Where the hub's cache holds a file of a repository ``owner/name``; the hub's own errors say what is missing."""
+    from huggingface_hub import hf_hub_download
 
-    Raises:
-        CheckpointError: huggingface_hub is not installed.
-    """
-    with extra("hub", "models of a hub need huggingface_hub", CheckpointError):
-        from huggingface_hub import hf_hub_download
     with hub_access(allow_download):
         return Path(hf_hub_download(repo, name, local_files_only=not allow_download))
 
@@ -46,10 +42,10 @@ def hub_folder(repo: str, revision: str | None, allow_download: bool) -> Path:
         allow_download: Whether to fetch what the cache lacks.
 
     Raises:
-        CheckpointError: It is not there, or huggingface_hub is not installed.
+        CheckpointError: It is not there.
     """
-    with extra("hub", "models of a hub need huggingface_hub", CheckpointError):
-        from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download
+
     files, offline = [CONFIG, WEIGHTS], not allow_download
     try:
         with hub_access(allow_download):

@@ -9,9 +9,9 @@ def detectors() -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
-    from lcmem.detectors.registry import REGISTRY, installed
+    from lcmem.detectors.registry import known_detectors
 
-    known = REGISTRY | installed()
+    known = known_detectors()
     numbers = (Column("pixels", justify="right"), Column("features", justify="right"))
     table = Table(Column("name", no_wrap=True), "what it is", "family", *numbers, "weights")
     for name, entry in known.items():

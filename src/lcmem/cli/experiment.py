@@ -97,7 +97,7 @@ def _run(kind: str, bench: "Bench", detectors: str) -> None:
 
 
 def _table(kind: str, bench: "Bench", detectors: str) -> "tuple[pd.DataFrame, Path]":
-    from lcmem.detectors.registry import REGISTRY, installed
+    from lcmem.detectors.registry import known_detectors
     from lcmem.jobs.experiment_latents import latent_filter
     from lcmem.jobs.experiment_near_duplicates import near_duplicates
     from lcmem.jobs.experiment_sizes import size_curve
@@ -109,5 +109,5 @@ def _table(kind: str, bench: "Bench", detectors: str) -> "tuple[pd.DataFrame, Pa
         return size_curve(bench), bench.folder / "sizes.csv"
     if kind == "latent-filter":
         return latent_filter(bench), bench.folder / "latent_filter.csv"
-    names = [*REGISTRY, *installed()] if detectors == "all" else split_names(detectors)
+    names = list(known_detectors()) if detectors == "all" else split_names(detectors)
     return near_duplicates(bench, names), bench.folder / "near_duplicates.csv"

@@ -16,6 +16,11 @@ class DatasetWarning(LCMemWarning):
     """Something of a data set was left out or changed."""
 
 
+def without_suffix(names: pd.Series) -> pd.Series:
+    """Names of files as :func:`assemble` takes them."""
+    return names.str.rsplit(".", n=1).str[0]
+
+
 def join_labels(table: pd.DataFrame, labels: list[str], positive: str) -> pd.Series:
     """The names of the columns that hold ``positive``, joined by ``|``, for each row."""
     joined = pd.Series("", index=table.index, dtype=str)

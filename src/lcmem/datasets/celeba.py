@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lcmem.datasets.assembly import assemble, join_labels
+from lcmem.datasets.assembly import assemble, join_labels, without_suffix
 from lcmem.datasets.layout import DatasetInfo, find_table, index_pictures, require_table
 from lcmem.files import read_table
 from lcmem.pictures.manifest import Manifest
@@ -32,13 +32,13 @@ def read_celeba(root: Path) -> Manifest:
 
 def _pairs(path: Path, column: str) -> pd.DataFrame:
     table = read_table(path, sep=r"\s+", header=None, names=["file", column])
-    return table.assign(file=table["file"].str.rsplit(".", n=1).str[0])
+    return table.assign(file=without_suffix(table["file"]))
 
 
 def _labels(path: Path) -> pd.DataFrame:
     table = read_table(path, sep=r"\s+", skiprows=1)  # the first line counts, the second names 40 of 41 columns
     labels = pd.DataFrame({"label": join_labels(table, list(table.columns), "1")})
-    labels["file"] = table.index.astype(str).str.rsplit(".", n=1).str[0]
+    labels["file"] = without_suffix(table.index.to_series().astype(str)).to_numpy()
     return labels
 
 

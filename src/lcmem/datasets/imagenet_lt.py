@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lcmem.datasets.assembly import assemble
+from lcmem.datasets.assembly import assemble, without_suffix
 from lcmem.datasets.layout import DatasetInfo, index_pictures, require_table
 from lcmem.files import read_table
 from lcmem.pictures.manifest import Manifest
@@ -26,7 +26,7 @@ def read_imagenet_lt(root: Path) -> Manifest:
         parts.append(part.assign(split=split))
     table = pd.concat(parts, ignore_index=True)
     folders = table["listed"].str.split("/")
-    table["file"] = folders.str[-1].str.rsplit(".", n=1).str[0]
+    table["file"] = without_suffix(folders.str[-1])
     table["label"] = folders.str[-2]
     table["identity"] = ""
     return assemble(table.drop(columns="listed"), index_pictures(root), root, IMAGENET_LT)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lcmem.datasets.assembly import assemble, join_labels
+from lcmem.datasets.assembly import assemble, join_labels, without_suffix
 from lcmem.datasets.layout import DatasetInfo, index_pictures, require_table
 from lcmem.files import read_table
 from lcmem.pictures.manifest import Manifest
@@ -19,7 +19,7 @@ def read_nih_cxr(root: Path) -> Manifest:
     """
     path = require_table(root, NIH_CXR, "Data_Entry_2017*.csv")
     entries = read_table(path, {"Image Index", "Finding Labels", "Patient ID"})
-    table = pd.DataFrame({"file": _stem(entries["Image Index"])})
+    table = pd.DataFrame({"file": without_suffix(entries["Image Index"])})
     table["identity"] = "nih_" + entries["Patient ID"].str.zfill(8)
     table["split"] = _splits(root, table)
     table["label"] = entries["Finding Labels"]
@@ -33,7 +33,7 @@ def _splits(root: Path, table: pd.DataFrame) -> pd.Series:
     listed = {}
     for name in ("train_val", "test"):
         path = require_table(root, NIH_CXR, f"{name}_list.txt")
-        listed[name] = set(_stem(pd.Series(path.read_text(encoding="utf-8").split(), dtype=str)))
+        listed[name] = set(without_suffix(pd.Series(path.read_text(encoding="utf-8").split(), dtype=str)))
     splits = hash_splits(table["identity"], val=0.1, test=0)
     splits = splits.where(table["file"].isin(listed["train_val"]), "")
     return splits.mask(table["file"].isin(listed["test"]), "test")
@@ -54,13 +54,11 @@ def read_nih_cxr_lt(root: Path) -> Manifest:
         labels = [column for column in part.columns if column not in ("id", "subject_id")]
         identity = "nih_" + part["subject_id"].str.zfill(8)
         label = join_labels(part, labels, "1")
-        parts.append(pd.DataFrame({"file": _stem(part["id"]), "identity": identity, "split": split, "label": label}))
+        parts.append(
+            pd.DataFrame({"file": without_suffix(part["id"]), "identity": identity, "split": split, "label": label})
+        )
     table = pd.concat(parts, ignore_index=True).drop_duplicates("file")
     return assemble(table, index_pictures(root), root, NIH_CXR_LT)
-
-
-def _stem(names: pd.Series) -> pd.Series:
-    return names.str.rsplit(".", n=1).str[0]
 
 
 TERMS = "NIH ChestX-ray14: free use with citation of the NIH Clinical Center"

@@ -6,7 +6,7 @@ from typing import Any
 from lcmem.detectors.base import Detector
 from lcmem.detectors.entry import Options
 from lcmem.detectors.registry import load_detector, named
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, first_line
 
 OK = "ok"
 
@@ -19,7 +19,7 @@ def label(detector: str | Detector) -> str:
 def reason(error: Exception) -> str:
     """One line for the row of a detector that failed."""
     kind = "" if isinstance(error, LCMemError) else f"{type(error).__name__}: "
-    return kind + str(error).partition("\n")[0]
+    return kind + first_line(error)
 
 
 def measure_each(

@@ -14,7 +14,7 @@ from lcmem.detectors.entry import Options
 from lcmem.detectors.module import ModuleDetector
 from lcmem.detectors.preprocessing import Preprocessing
 from lcmem.detectors.weights import fill_part, published_state, read_state, unavailable
-from lcmem.errors import CheckpointError, extra
+from lcmem.errors import CheckpointError, extra, first_line
 from lcmem.hub import hub_access
 
 RESNET_VIEW = Preprocessing(256, 224)
@@ -48,8 +48,8 @@ def load_timm(
             model, pretrained=True, pretrained_cfg_overlay={"state_dict": state}, **settings
         )
     except Exception as error:  # RuntimeError or KeyError, from each model's own conversion of weights
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{name}: {options.weights or source} has weights of another model ({reason})") from error
+        place = options.weights or source
+        raise CheckpointError(f"{name}: {place} has weights of another model ({first_line(error)})") from error
     preprocessing = Preprocessing.of_timm(resolve_model_data_config(module, view))
     if "num_classes" not in settings:
         module.reset_classifier(0)
@@ -141,7 +141,7 @@ def load_data2vec(options: Options, name: str, model: str) -> ModuleDetector:
             processor = AutoImageProcessor.from_pretrained(place, **local)
             module, report = loader.from_pretrained(place, add_pooling_layer=True, output_loading_info=True, **local)
     except Exception as error:  # OSError, ValueError or a hub error, by what is missing
-        raise unavailable(name, model, options) from error
+        raise unavailable(name, model, options, error) from error
     lacking = [key for key in report["missing_keys"] if not key.startswith("pooler.")]  # the pooler may stay plain
     broken = [key for key, value in module.state_dict().items() if not value.isfinite().all()]
     if lacking or broken:

@@ -22,7 +22,7 @@ from lcmem.errors import LCMemError
 if TYPE_CHECKING:
     from lcmem.detectors.base import Detector
 
-__all__ = ["REGISTRY", "check_name", "installed", "load_detector", "named"]
+__all__ = ["REGISTRY", "check_name", "installed", "known_detectors", "load_detector", "named"]
 
 
 def installed() -> dict[str, Entry]:
@@ -34,6 +34,11 @@ def installed() -> dict[str, Entry]:
         load = partial(_load, point)
         found[name] = Entry(name, "installed", plugins.origin(point), "see the package", None, "installed", load)
     return found
+
+
+def known_detectors() -> dict[str, Entry]:
+    """All detectors that have a name: those of the package, and those of others."""
+    return REGISTRY | installed()
 
 
 def _load(point: EntryPoint, options: Options) -> Detector:
@@ -54,7 +59,7 @@ def check_name(name: str) -> None:
     Raises:
         LCMemError: It is neither a known detector, nor ``NAME=PLACE``, nor a folder.
     """
-    known = REGISTRY | installed()
+    known = known_detectors()
     if name in known or "=" in name or Path(name).exists():
         return
     close = get_close_matches(name, known, 1)
@@ -78,10 +83,9 @@ def load_detector(name: str | Detector, options: Options | None = None) -> Detec
         return name
     options = options or Options()
     title, place = named(name)
-    known = REGISTRY.get(name) or installed().get(name)
-    if known is not None:
-        return known.load(options)
-    own = REGISTRY.get(title) or installed().get(title)
-    if own is not None and own.weights in ("hub", "installed"):
-        return own.load(replace(options, weights=place))
+    known = known_detectors()
+    if name in known:
+        return known[name].load(options)
+    if title in known and known[title].weights in ("hub", "installed"):
+        return known[title].load(replace(options, weights=place))
     return published.load_trained(replace(options, weights=place), title)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lcmem.checkpoints import WEIGHTS, fill_module
 from lcmem.detectors.entry import Options
-from lcmem.errors import CheckpointError, LCMemError
+from lcmem.errors import CheckpointError, LCMemError, first_line
 from lcmem.hub import hub_file
 
 
@@ -29,15 +29,16 @@ def published_state(name: str, source: str, options: Options) -> dict[str, Tenso
     try:
         found = _from_url(source, options) if "://" in source else _from_hub(source, options)
     except Exception as error:  # OSError or one of the hub's many classes
-        raise unavailable(name, source, options) from error
+        raise unavailable(name, source, options, error) from error
     return read_state(found)
 
 
-def unavailable(name: str, source: str, options: Options) -> LCMemError:
-    """What to say when weights are not available, and the way out."""
+def unavailable(name: str, source: str, options: Options, error: Exception) -> LCMemError:
+    """What to say when weights are not available, why if a download failed, and the way out."""
     if options.weights is not None:
         return CheckpointError(f"{options.weights}: not a folder with the weights {source}, which {name} needs")
-    problem = "could not be downloaded" if options.allow_download else "are not on this machine: add --download"
+    failed = f"could not be downloaded ({first_line(error)})"
+    problem = failed if options.allow_download else "are not on this machine: add --download"
     return LCMemError(f"{name}: the weights {source} {problem}, or name a file or folder that has them: {name}=PATH")
 
 
@@ -53,8 +54,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         state: dict[str, Tensor] = read.get("state_dict", read)
         broken = [key for key, value in state.items() if not value.isfinite().all()]
     except Exception as error:  # OSError, zip, unpickling and safetensors errors, or no dictionary of tensors
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path}: missing, damaged or not plain weights ({reason})") from error
+        raise CheckpointError(f"{path}: missing, damaged or not plain weights ({first_line(error)})") from error
     if broken:
         raise CheckpointError(f"{path}: damaged, {broken[0]} contains non-finite values")
     return state

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from lcmem.detectors.each import OK
+from lcmem.detectors.each import OK, reason
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
 from lcmem.evaluation.pictures import BenchmarkPictures
@@ -49,9 +49,9 @@ def benchmark_ablation(
         options: How to train.
 
     Returns:
-        ``recipe, backbone, encoder, size, bce_weight, stages, negatives, split, n_identities, n_positive, n_negative``;
-        ``accuracy, f1, precision, recall, auc``, each with ``_low`` and ``_high``; ``status``. A recipe that cannot be
-        trained here has its reason as ``status``.
+        ``recipe, backbone, encoder, size, bce_weight, augmentation, samplewise, stages, negatives, split, n_identities,
+        n_positive, n_negative``; ``accuracy, f1, precision, recall, auc``, each with ``_low`` and ``_high``;
+        ``status``, of a recipe that cannot be trained here the reason.
     """
     folder, options = Path(out), options or RunOptions()
     tested = manifest.select(split=split)
@@ -65,8 +65,8 @@ def benchmark_ablation(
         try:
             checkpoint = train(recipe, manifest, folder / Path(name).stem, options)
             row |= _measured(checkpoint, tested, folder / "cache", recipe, options)
-        except (LCMemError, OSError, MemoryError) as error:
-            row["status"] = str(error)
+        except Exception as error:  # one that cannot be trained or measured must not take the others with it
+            row["status"] = reason(error)
         rows.append(row)
         write_csv(pd.DataFrame(rows), folder / "ablation.csv")  # after each: the next training may take a day
     return pd.DataFrame(rows)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 AUC = ["auc", "auc_low", "auc_high"]
 RATES = ["recall", "recall_low", "recall_high", "false_positive_rate"]
-COLOURS = dict(zip(FAMILIES, ("#7f8c8d", "#2471a3", "#c0392b", "#b9770e", "#7d3c98", "#1e8449"), strict=True))
+COLOURS = dict(
+    zip(FAMILIES, ("#7f8c8d", "#2471a3", "#c0392b", "#b9770e", "#7d3c98", "#212f3d", "#1e8449"), strict=True)
+)
 
 
 def joint(folder: str | os.PathLike[str]) -> pd.DataFrame:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lcmem.detectors.registry import REGISTRY
+from lcmem.detectors.entry import REGISTRY, Entry
+from lcmem.detectors.registry import installed
 from lcmem.files import replacing, write_table
 
 if TYPE_CHECKING:
@@ -19,19 +20,26 @@ FAMILIES = {
     "task-specific": "Task-specific",
     "copy": "Copy detection",
     "faces": "Faces only",
+    "installed": "Of other packages",
     "lcmem": "LCMem and other checkpoints",
 }
-"""Headings, in the order of the paper's table 2; every family of the registry has one."""
+"""Headings, in the order of the paper's table 2; every family of a known detector has one."""
 
 
 def family(detector: str) -> str:
     """The family of a detector by its name in a table; a checkpoint is of ``lcmem``."""
-    return REGISTRY[detector].family if detector in REGISTRY else "lcmem"
+    known = _entry(detector)
+    return "lcmem" if known is None else known.family
 
 
 def title(detector: str) -> str:
     """What a detector is called in figures and Markdown."""
-    return REGISTRY[detector].title if detector in REGISTRY else detector
+    known = _entry(detector)
+    return detector if known is None else known.title
+
+
+def _entry(detector: str) -> Entry | None:
+    return REGISTRY.get(detector) or installed().get(detector)
 
 
 def by_family(detectors: Sequence[str]) -> list[tuple[str, list[str]]]:

@@ -126,10 +126,9 @@ class PrivacyFilter:
             calibration = CalibrationFile.read(calibration)
         thumbnails = Thumbnails()
         if isinstance(calibration, CalibrationFile):
-            calibration.check(detector)
+            finder = calibration.finder(detector, thumbnails)
             if calibration.made_on(self.real.fingerprint):
                 self.real = split_kinds(self.real, detector)
-            finder = CopyFinder(detector, calibration.levels, thumbnails)
             calibration = read_thresholds(calibration, self.real, finder)
         if threshold is not None:
             calibration = Thresholds(given_calibration(given_score(threshold, detector), threshold, None), inf)

@@ -144,10 +144,8 @@ def run_audit(
             sets["real"] = split_kinds(sets["real"], detector)
         about = _about(detector, sets) | settings.about() | {"warnings": doubts + _doubts(sets)}
         others = [features for name, features in sets.items() if name != "real"]
-        if settings.calibration is not None:
-            finder = CopyFinder(
-                detector, settings.calibration.levels, Thumbnails(settings.workers), settings.calibration.look
-            )
+        if file is not None:
+            finder = file.finder(detector, Thumbnails(settings.workers))
         else:
             finder = CopyFinder.of(sets["real"], detector, others=others, store=store, workers=settings.workers)
         result = compare_sets(sets, finder, level, settings, about, began)

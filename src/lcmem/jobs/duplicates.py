@@ -76,8 +76,7 @@ def find_duplicates(
     if threshold is not None:
         pairs, level = _alike(found, detector, threshold)
     elif calibration is not None:
-        calibration.check(detector)
-        finder = CopyFinder(detector, calibration.levels, Thumbnails(workers))
+        finder = calibration.finder(detector, Thumbnails(workers))
         pairs, level = _joined(found, finder, calibration.calibration(calibration.counted(found, finder)).logit)
     else:
         finder = CopyFinder.of(found, detector, workers=workers)

@@ -36,18 +36,14 @@ def scan_threshold(
         LCMemError: A threshold that is none, or a calibration of another model.
     """
     if file is not None:
-        file.check(detector)
-        count = file.counted(gallery, CopyFinder(detector, file.levels, Thumbnails(workers)))
+        count = file.counted(gallery, file.finder(detector, Thumbnails(workers)))
         return at_most(file.calibration(count), file.levels.typical, file.chance_among(count))
-    if threshold is not None:
-        level, chance = given_score(threshold, detector), None
-        if len(gallery.manifest) <= SEARCHED:
-            chance = real_chance(
-                split_kinds(gallery, detector), CopyFinder.of(gallery, detector, workers=workers)
-            ).chance
-        return given_calibration(level, threshold, chance)
+    if threshold is not None and len(gallery.manifest) > SEARCHED:
+        return given_calibration(given_score(threshold, detector), threshold, None)
     finder = CopyFinder.of(gallery, detector, workers=workers)
     own = real_chance(split_kinds(gallery, detector), finder)
+    if threshold is not None:
+        return given_calibration(given_score(threshold, detector), threshold, own.chance)
     found = calibrate(own.chance, DEFAULT_RATE, own.method, finder.levels.typical, finder.levels.sure)
     return at_most(found, finder.levels.typical, own.chance)
 

@@ -20,6 +20,7 @@ from lcmem.matching.copy_levels import CopyLevels
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looking import WAYS
 from lcmem.matching.looks import Look
+from lcmem.matching.thumbnails import Thumbnails
 from lcmem.stats.calibration import Calibration, calibrate
 from lcmem.stats.chance import Chance
 
@@ -128,6 +129,15 @@ class CalibrationFile:
                 f"{self.place}: a calibration of another model ({made['name']}, {theirs}), not of {detector.name}, "
                 f"{ours}; run lcmem calibrate with this one"
             )
+
+    def finder(self, detector: Detector, thumbnails: Thumbnails) -> CopyFinder:
+        """What tells copies by what they reached when it was made.
+
+        Raises:
+            LCMemError: As of :meth:`check`.
+        """
+        self.check(detector)
+        return CopyFinder(detector, self.levels, thumbnails)
 
     def write(self) -> None:
         """Save it."""

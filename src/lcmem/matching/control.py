@@ -31,8 +31,8 @@ class Control:
         clusters: Identity or group of copies of each picture, ``[H]``.
         marks: A content hash of each picture's cluster, the same whatever else is in the holdout, ``[H]``.
         kinds: Dataset of the best match of each picture, ``[H]``.
-        looks: How alike its thumbnail and those of its best matches are, ``[H, W]`` as of
-            :func:`lcmem.matching.looking.correlate`; −1 where best matches are not looked at.
+        looks: How alike its thumbnail and those of its best matches are, ``[H, W]``, one for each
+            of :data:`lcmem.matching.looking.WAYS`; −1 where best matches are not looked at.
         twins: Rows of the table of twins.
         left_out: Holdout pictures that are real ones, or show people of such pictures.
     """

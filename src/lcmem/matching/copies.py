@@ -11,7 +11,6 @@ from lcmem.matching.compare import highest_score
 from lcmem.matching.copy_levels import ROUNDING, CopyLevels, measure_copies
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looking import WAYS, look_at
-from lcmem.matching.looks import UNMEASURED, Look
 from lcmem.matching.overview import SEARCHED, Nearest, Overview
 from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.progress import progress_bar
@@ -29,13 +28,11 @@ class CopyFinder:
         detector: The model.
         levels: What copies reach.
         thumbnails: What pictures look like.
-        look: When a generated picture matches by its looks.
     """
 
     detector: Detector
     levels: CopyLevels
     thumbnails: Thumbnails
-    look: Look = UNMEASURED
 
     @classmethod
     def of(
@@ -63,7 +60,8 @@ class CopyFinder:
         """How alike the thumbnails of pairs (one[i], two[i]) are.
 
         Returns:
-            ``[n, W]`` as of :func:`lcmem.matching.looking.correlate`; −1 where one cannot be opened.
+            ``[n, W]``, one for each of :data:`lcmem.matching.looking.WAYS`; −1 where one cannot be opened, and in the
+            last column, which :meth:`best_looks` fills.
         """
         found = np.full((len(one), len(WAYS)), -1.0)
         rows = np.flatnonzero((two >= 0) & first.openable(one) & second.openable(two))

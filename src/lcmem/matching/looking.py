@@ -27,7 +27,8 @@ def look_at(
     second: Sequence[str],
     advance: Callable[[int], object] = lambda count: None,
 ) -> np.ndarray:
-    """How alike pairs of pictures look, ``[n, W]`` as of :func:`correlate`; −1 where one cannot be opened.
+    """How alike pairs of pictures look, ``[n, W]``, one for each of :data:`WAYS`; −1 where one cannot be opened, and in
+    the columns after :data:`PAIRED`, which a pair alone does not tell.
 
     Args:
         thumbnails: Where those of the pictures are kept.

@@ -10,7 +10,7 @@ from lcmem.matching.compare import compare, probabilities, score_pairs
 from lcmem.matching.copies import CopyFinder, equal_content
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.looking import RANKS
-from lcmem.matching.looks import by_looks
+from lcmem.matching.looks import Look, by_looks
 from lcmem.matching.overview import Nearest
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.model import LinearHead
@@ -84,14 +84,16 @@ def match_table(
     best: Best,
     calibration: Calibration,
     finder: CopyFinder,
+    look: Look,
     alike: Nearest,
     kinds: np.ndarray,
 ) -> pd.DataFrame:
     """Every synthetic picture with its best real ones and a verdict on each pair: copies, other matches, the rest.
 
-    The best matches are looked at (:mod:`lcmem.matching.looks`), and so is the real picture that looks most ``alike``
-    (:mod:`lcmem.matching.overview`), unless a threshold was given, which then holds for copies too, but not for files
-    that are equal. ``kinds`` are the datasets ``[Q]`` that :func:`nearest_kinds` says, which name each one's threshold.
+    The best matches are looked at (:mod:`lcmem.matching.looks`; ``look`` says when they match), and so is the real
+    picture that looks most ``alike`` (:mod:`lcmem.matching.overview`), unless a threshold was given, which then holds
+    for copies too, but not for files that are equal. ``kinds`` are the datasets ``[Q]`` of :func:`nearest_kinds`,
+    which name each one's threshold.
     """
     count, k = best.logits.shape
     query, position, score = np.repeat(np.arange(count), k), best.positions.ravel(), best.logits.ravel()
@@ -100,7 +102,7 @@ def match_table(
     if calibration.method != "given":
         with progress_bar("looking at matches", count * min(k, RANKS)) as advance:
             paths = synthetic.manifest.paths
-            looks = by_looks(finder.look, finder.thumbnails, paths, real, best.positions, alike, advance)
+            looks = by_looks(look, finder.thumbnails, paths, real, best.positions, alike, advance)
         seen, same = (each.ravel() for each in looks)
         copies |= same
     scored = score >= calibration.thresholds(kinds).repeat(k)

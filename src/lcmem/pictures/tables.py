@@ -117,7 +117,7 @@ def _check_present(paths: pd.Series, source: Path) -> None:
 
 
 def once(table: pd.DataFrame, source: Path) -> pd.DataFrame:
-    """Each picture once; rows that only repeat another are dropped with a warning.
+    """Each picture once, in the first of its datasets; rows that only repeat another are dropped with a warning.
 
     Raises:
         LCMemError: Rows of one picture contradict each other.
@@ -133,8 +133,10 @@ def once(table: pd.DataFrame, source: Path) -> pd.DataFrame:
         named = "; ".join(_said(row) for row in said[["identity", "split"]].to_dict("records"))
         raise LCMemError(f"{source}: {path} is listed more than once and not alike ({named}); keep one of the rows")
     count, example = int(repeated.sum()), table["path"][repeated].iloc[0]
+    several = table.drop_duplicates(["path", "dataset"]).duplicated("path").any()
+    where = ", in the dataset that its first row names" if several else ""
     warnings.warn(
-        f"{source}: {count} rows list a picture again, for example {example}; each is used once",
+        f"{source}: {count} rows list a picture again, for example {example}; each is used once{where}",
         LCMemWarning,
         stacklevel=4,
     )

@@ -8,7 +8,7 @@ import timm
 from lcmem.checkpoints import WEIGHTS
 from lcmem.detectors.entry import Options
 from lcmem.detectors.registry import REGISTRY, load_detector
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, first_line
 from lcmem.hub import hub_file
 from lcmem.model import NetworkSettings
 
@@ -69,8 +69,9 @@ def _from_hub(backbone: str, allow_download: bool) -> Path:
     try:
         return hub_file(name, WEIGHTS, allow_download)
     except Exception as error:  # OSError or a hub error, by what is missing
-        hint = "" if allow_download else "; to download them, say --download"
+        failed = f"could not be downloaded ({first_line(error)})"
+        problem = failed if allow_download else "are not on this machine; to download them, say --download"
         raise LCMemError(
-            f"pretrained weights of {backbone} ({name}) are not on this machine{hint}; or set network.pretrained to a "
-            "safetensors file of them, or to '' for random weights"
+            f"pretrained weights of {backbone} ({name}) {problem}; or set network.pretrained to a safetensors file of "
+            "them, or to '' for random weights"
         ) from error

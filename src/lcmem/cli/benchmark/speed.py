@@ -19,11 +19,11 @@ def speed(
 ) -> None:
     """Pictures and pairs in a second, and memory, of each detector on this machine."""
     from lcmem.detectors.entry import Options
-    from lcmem.detectors.registry import REGISTRY, check_name
+    from lcmem.detectors.registry import check_name, known_detectors
     from lcmem.evaluation.speed import benchmark_speed
     from lcmem.jobs.output import claim_output
 
-    names = list(REGISTRY) if detectors == "all" else split_names(detectors)
+    names = list(known_detectors()) if detectors == "all" else split_names(detectors)
     for name in names:
         check_name(name)
     held(claim_output(out, "benchmark speed", {}))

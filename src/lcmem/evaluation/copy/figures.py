@@ -21,16 +21,13 @@ NOTE = "threshold: 50 % specificity on the validation split; mean over the datas
 
 def strongest_figure(table: pd.DataFrame) -> "Figure":
     """Figure 4: recall (full dots) and false positive rate (hollow dots) at the strongest strength."""
-    from matplotlib.figure import Figure
-
     rows = strongest(table)
     mean = rows.groupby("detector", sort=False, as_index=False)[["recall", "false_positive_rate"]].mean()
-    panels = [(f"{name} {part['strength'].iloc[0]:g}", part) for name, part in rows.groupby("transform", sort=False)]
-    panels = [("mean", mean), *panels]
+    parts = [(f"{name} {part['strength'].iloc[0]:g}", part) for name, part in rows.groupby("transform", sort=False)]
+    parts = [("mean", mean), *parts]
     order = mean.sort_values("recall")["detector"].tolist()
-    figure = Figure(figsize=(2 + 1.7 * len(panels), 1.4 + 0.28 * len(order)), layout="constrained")
-    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axes, (heading, part) in zip(grid, panels, strict=True):
+    figure, grid = panels(len(parts), len(parts), (1.7, 1.4 + 0.28 * len(order)), (2, 0), sharey=True)
+    for axes, (heading, part) in zip(grid, parts, strict=True):
         part = part.set_index("detector").loc[order]
         places = range(len(order))
         axes.hlines(places, part["false_positive_rate"], part["recall"], color="0.8", lw=1.5, zorder=1)
@@ -41,7 +38,6 @@ def strongest_figure(table: pd.DataFrame) -> "Figure":
             part["false_positive_rate"], places, s=28, facecolor="white", color="#c0392b", label="false positive rate"
         )
         axes.set(title=heading, xlim=(-0.06, 1.06), ylim=(-0.5, len(order) - 0.5))
-        axes.spines[["top", "right"]].set_visible(False)
     grid[0].set_yticks(range(len(order)), [title(name) for name in order])
     _finish(figure, grid[0], table, 2)
     return figure
@@ -80,7 +76,7 @@ def example_figure(picture: PictureLike) -> "Figure":
         axes.axis("off")
     _show(grid[0, 0], original, "original")
     for column, name in enumerate(PAPER, start=1):
-        strengths = TRANSFORMS[name][0]
+        strengths = TRANSFORMS[name].strengths
         for line, strength in enumerate((strengths[0], strengths[-1])):
             _show(
                 grid[line, column],

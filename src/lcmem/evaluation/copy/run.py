@@ -173,7 +173,7 @@ def _macro(table: pd.DataFrame) -> pd.DataFrame:
 
 def _strongest_mean(macro: pd.DataFrame) -> pd.DataFrame:
     """For each rule a row of the mean over the paper's transforms at their strongest, of those that were measured."""
-    last = macro["transform"].map({name: TRANSFORMS[name][0][-1] for name in PAPER})
+    last = macro["transform"].map({name: TRANSFORMS[name].strengths[-1] for name in PAPER})
     rows = []
     for rule, part in macro[macro["strength"] == last].groupby("threshold_rule", sort=False):
         same = part.iloc[0][[*COUNTS, "dataset"]].to_dict()

@@ -35,7 +35,7 @@ def strongest(table: pd.DataFrame, rule: str = "specificity-50", transforms: Seq
     Returns:
         ``detector, protocol, transform, strength, recall, recall_low, recall_high, false_positive_rate, dims``.
     """
-    strengths = {name: TRANSFORMS[name][0][-1] for name in transforms}
+    strengths = {name: TRANSFORMS[name].strengths[-1] for name in transforms}
     chosen = (table["dataset"] == "macro") & (table["threshold_rule"] == rule)
     chosen &= table["strength"] == table["transform"].map(strengths)
     columns = ["detector", "protocol", "transform", "strength", "recall", "recall_low", "recall_high"]
@@ -70,7 +70,7 @@ def _rates(rows: pd.DataFrame) -> str:
 
 def _maps(maps: pd.DataFrame) -> str:
     maps = maps.dropna(subset="map")
-    last = maps["transform"].map({name: strengths[-1] for name, (strengths, _) in TRANSFORMS.items()})
+    last = maps["transform"].map({name: each.strengths[-1] for name, each in TRANSFORMS.items()})
     return _grid(maps[(maps["dataset"] == "macro") & (maps["strength"] == last)], ("map", "map_normalised"))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -38,23 +39,39 @@ class Draw:
 Edit = Callable[[Tensor, Tensor, Draw], Tensor]
 """Maps a picture ``[1, 3, S, S]`` in [0, 1] and a strength ``[1]`` to the same shape."""
 
-TRANSFORMS: dict[str, tuple[tuple[float, ...], Edit]] = {}
-"""Strengths and edit of each transform, in the order of the tables; the paper's come first."""
+
+class Transform(NamedTuple):
+    """How pictures are edited.
+
+    Attributes:
+        strengths: From the weakest to the strongest.
+        edit: What edits.
+        pool: Whether it shows pictures of the pool, so that copies depend on which these are.
+    """
+
+    strengths: tuple[float, ...]
+    edit: Edit
+    pool: bool
+
+
+TRANSFORMS: dict[str, Transform] = {}
+"""Every transform by name, in the order of the tables; the paper's come first."""
 
 PAPER = ("blur", "noise", "rotation", "brightness", "contrast", "jpeg")
 """The transforms of the paper's figures 4 and 5."""
 
 
-def transform(*strengths: float, name: str = "") -> Callable[[Edit], Edit]:
+def transform(*strengths: float, name: str = "", pool: bool = False) -> Callable[[Edit], Edit]:
     """Make a function a transform of the benchmark.
 
     Args:
         *strengths: From the weakest to the strongest.
         name: In tables; without one the function's.
+        pool: Whether it calls :meth:`Draw.others`.
     """
 
     def register(edit: Edit) -> Edit:
-        TRANSFORMS[name or edit.__name__] = strengths, edit
+        TRANSFORMS[name or edit.__name__] = Transform(strengths, edit, pool)
         return edit
 
     return register
@@ -132,7 +149,7 @@ def text(picture: Tensor, height: Tensor, draw: Draw) -> Tensor:
     return edits.overlay_text(picture, height, draw.uniform(), draw.uniform())
 
 
-@transform(4)
+@transform(4, pool=True)
 def collage(picture: Tensor, _: Tensor, draw: Draw) -> Tensor:
     """One of four pictures in one."""
     return edits.collage(picture, draw.others(3), torch.randint(4, (1,), generator=draw.generator))

@@ -41,7 +41,7 @@ def variants_of(transforms: Sequence[str] | None = None) -> list[Variant]:
     for name in transforms or ():
         if name not in TRANSFORMS:
             raise LCMemError(f"no transform {name!r} (there are: {', '.join(TRANSFORMS)})")
-    return [Variant(name, strength) for name in transforms or TRANSFORMS for strength in TRANSFORMS[name][0]]
+    return [Variant(name, strength) for name in transforms or TRANSFORMS for strength in TRANSFORMS[name].strengths]
 
 
 def edited_copy(picture: Tensor, key: str, variant: Variant, pool: np.ndarray | StoredRows) -> Tensor:
@@ -57,9 +57,8 @@ def edited_copy(picture: Tensor, key: str, variant: Variant, pool: np.ndarray | 
         uint8 ``[3, S, S]``, as a file would hold it.
     """
     seed = int.from_bytes(hashlib.sha256(f"{key} {variant.name}".encode()).digest()[:7], "big")
-    _, edit = TRANSFORMS[variant.transform]
     draw = Draw(torch.Generator().manual_seed(seed), pool)
-    edited = edit(to_float(picture[None]), torch.tensor([float(variant.strength)]), draw)
+    edited = TRANSFORMS[variant.transform].edit(to_float(picture[None]), torch.tensor([float(variant.strength)]), draw)
     return to_levels(edited[0]).contiguous()
 
 
@@ -78,7 +77,7 @@ class EditedCopies:
     def __init__(self, pictures: BenchmarkPictures, variant: Variant, pool: BenchmarkPictures) -> None:
         self.pictures, self.variant, self.pool = pictures, variant, pool
         beside = hashlib.sha256("\n".join(pool.keys).encode()).hexdigest()[:8]
-        self.name = f"{pictures.size}px-{variant.name}" + (f"-{beside}" if variant.transform == "collage" else "")
+        self.name = f"{pictures.size}px-{variant.name}" + (f"-{beside}" if TRANSFORMS[variant.transform].pool else "")
         self._copies = torch.empty(pictures.pixels.shape, dtype=torch.uint8)
         self._made = np.zeros(len(pictures), dtype=bool)
 
