@@ -33,10 +33,11 @@ class LatentFilter:
         Raises:
             LCMemError: Latents of another shape, or not finite.
         """
+        expected = f"[n, {', '.join(map(str, self.shape))}]"
         if not isinstance(samples, Tensor):
-            raise LCMemError(f"latents are a tensor [n, {self.shape}], not a {type(samples).__name__}")
+            raise LCMemError(f"latents are a tensor {expected}, not a {type(samples).__name__}")
         if samples.ndim != 4 or tuple(samples.shape[1:]) != self.shape:
-            raise LCMemError(f"latents of shape {tuple(samples.shape)}; the detector takes [n, {self.shape}]")
+            raise LCMemError(f"latents of shape {tuple(samples.shape)}; the detector takes {expected}")
         if not bool(samples.isfinite().all()):
             raise LCMemError("the latents hold NaN or infinite values")
         with torch.inference_mode():

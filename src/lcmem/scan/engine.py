@@ -16,14 +16,14 @@ from types import ModuleType
 import numpy as np
 import torch
 
-from lcmem.errors import LCMemError, LCMemWarning
+from lcmem.errors import LCMemWarning
 from lcmem.model import Head
 from lcmem.progress import Advance, progress_bar
 from lcmem.scan import pass_torch, quantise
 from lcmem.scan.bounds import NOTHING_YET, Bins, GalleryBlock, QueryBlock
 from lcmem.scan.chunked import ChunkedRows, Features, release
 from lcmem.scan.exact import ExactScorer, Matches
-from lcmem.scan.inputs import ScanInputs
+from lcmem.scan.inputs import ScanInputs, check_asked
 from lcmem.scan.quantise import Codes
 from lcmem.scan.result import Histogram, ScanResult
 from lcmem.scan.state import ScanState
@@ -67,8 +67,7 @@ def scan(
     Raises:
         LCMemError: Shapes that do not fit, features outside [0, 1], another scan's folder, …
     """
-    if k < 1 or (threshold is not None and np.isnan(threshold)):
-        raise LCMemError(f"k must be at least 1 and the threshold a number, not {k} and {threshold}")
+    check_asked(k, threshold)
     scorer = ExactScorer.of(head, np.inf if threshold is None else threshold)
     quantiser = scorer.quantiser
     inputs = ScanInputs.check(queries, gallery, query_identities, gallery_identities, query_range, quantiser.features)

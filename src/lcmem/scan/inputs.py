@@ -14,6 +14,16 @@ CHUNK = 65536
 """Gallery rows that are quantised in memory at once: 32 MB for 512 features."""
 
 
+def check_asked(k: int, threshold: float | None) -> None:
+    """Whether so many best matches, and matches from this threshold on, can be found.
+
+    Raises:
+        LCMemError: They cannot.
+    """
+    if k < 1 or (threshold is not None and np.isnan(threshold)):
+        raise LCMemError(f"k must be at least 1 and the threshold a number, not {k} and {threshold}")
+
+
 @dataclass(frozen=True)
 class ScanInputs:
     """Validated queries and gallery.

@@ -12,7 +12,7 @@ from lcmem.progress import progress_bar
 from lcmem.scan.bounds import pair_kinds
 from lcmem.scan.chunked import ChunkedRows, Features
 from lcmem.scan.exact import Matches, Similarity, merge_best
-from lcmem.scan.inputs import ScanInputs
+from lcmem.scan.inputs import ScanInputs, check_asked
 from lcmem.scan.result import KINDS, Histogram, ScanResult
 from lcmem.scan.state import ScanState
 
@@ -57,8 +57,7 @@ def scan_tiles(
     Raises:
         LCMemError: Shapes that do not fit, a score that is NaN or outside ``span``, or too many matches for memory.
     """
-    if k < 1 or (threshold is not None and np.isnan(threshold)):
-        raise LCMemError(f"k must be at least 1 and the threshold a number, not {k} and {threshold}")
+    check_asked(k, threshold)
     inputs = ScanInputs.check(queries, gallery, query_identities, gallery_identities, None, None)
     lanes = 1 if inputs.query_identities is None else 3
     state = ScanState.open(None, "", (len(inputs.queries), lanes, k), BINS)

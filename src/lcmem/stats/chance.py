@@ -109,17 +109,20 @@ class Chance:
 
     def bound(self, threshold: float, confidence: float = CONFIDENCE) -> float:
         """The share that is not exceeded in this audit, with this confidence."""
-        effect = 1 + self.mutual
-        reached = self.count(threshold) / effect
-        left = (self.identities - self.mutual) / effect - reached
+        reached, left = self._reached(threshold)
         return min(self.growth * float(beta.ppf(confidence, reached + 1, left)), 1.0) if left > 1e-9 else 1.0
 
-    def floor(self, threshold: float, confidence: float = CONFIDENCE) -> float:
-        """The share that is reached in this audit at least, with this confidence: Clopper and Pearson's lower limit."""
+    def floor(self, threshold: float) -> float:
+        """The share that is reached in this audit at least, with :data:`CONFIDENCE`: Clopper and Pearson's lower
+        limit."""
+        reached, left = self._reached(threshold)
+        return float(beta.ppf(1 - CONFIDENCE, reached, max(left, 0.0) + 1)) if reached > 0 else 0.0
+
+    def _reached(self, threshold: float) -> tuple[float, float]:
+        """Independent chance matches that reach a threshold, and the others."""
         effect = 1 + self.mutual
         reached = self.count(threshold) / effect
-        left = (self.identities - self.mutual) / effect - reached
-        return float(beta.ppf(1 - confidence, reached, max(left, 0.0) + 1)) if reached > 0 else 0.0
+        return reached, (self.identities - self.mutual) / effect - reached
 
     def threshold(self, rate: float) -> float:
         """The lowest threshold whose expected rate is at most ``rate``; just above all scores if none is, and +∞ where
