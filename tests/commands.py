@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -51,20 +52,30 @@ def lcmem_copied(*arguments, log=os.devnull):
             main()
             code = 0
         except SystemExit as stop:
-            code = stop.code or 0
+            code = stop.code if isinstance(stop.code, int) else bool(stop.code)
+        except BaseException:
+            traceback.print_exc()
         finally:
-            sys.stdout.flush()
-            os._exit(code)
+            try:
+                sys.stdout.flush()
+            finally:
+                os._exit(code)
     return child
 
 
 def lcmem_interrupted_at(journal, log, *arguments):
     """Run ``lcmem ARGUMENTS`` as :func:`lcmem_copied` does until a file has content; what Ctrl-C then leads to."""
-    child = lcmem_copied(*arguments, log=log)
-    while not (journal.is_file() and journal.stat().st_size) and os.waitpid(child, os.WNOHANG) == (0, 0):
+    child, ended, deadline = lcmem_copied(*arguments, log=log), (0, 0), time.monotonic() + 200
+    told = False
+    while ended == (0, 0):
+        if not told and journal.is_file() and journal.stat().st_size:
+            os.kill(child, signal.SIGINT)
+            told = True
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
         time.sleep(0.01)
-    os.kill(child, signal.SIGINT)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), log.read_text()
+        ended = os.waitpid(child, os.WNOHANG)
+    return os.waitstatus_to_exitcode(ended[1]), log.read_text()
 
 
 def lcmem_killed_at(path, *arguments):

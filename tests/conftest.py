@@ -108,7 +108,7 @@ def digest_of(picture: np.ndarray) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def known_features() -> dict[tuple[str, bytes], Any]:
+def known_features() -> dict[tuple[tuple[bytes, str, str], bytes], Any]:
     """Of bundled detectors, by what makes features in the network and the picture."""
     return {}
 

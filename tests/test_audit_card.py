@@ -92,6 +92,17 @@ def test_a_holdout_that_matches_more_often_than_chance_is_told_so():
     assert "explains nothing" in note and "twins.csv" in note and "choose a holdout of other people" in note
 
 
+def test_a_holdout_of_other_kinds_is_no_control():
+    """What its rate says of the rarer kind is what chance does in the more frequent one."""
+    other = NUMBERS | HELD | FEW | {"holdout_rate_high": 0.005, "excess_low": 0.002, "holdout_mix": 0.5}
+    assert judge(other | {"holdout_mix": 0.05}).level == UNCLEAR, "far below chance"
+    within = other | {"holdout_rate_high": 0.021}
+    assert judge(within | {"holdout_mix": 0.05}).level == ALARM and judge(within).level == UNCLEAR
+    assert judge(NUMBERS | HELD | {"holdout_mix": 0.5}).level == ALARM, "beyond what chance explains"
+    assert holdout_note(within).startswith("The holdout mixes kinds") and "50.0 %" in holdout_note(within)
+    assert not holdout_note(within | {"holdout_mix": 0.05}) and not holdout_note(NUMBERS | {"holdout_mix": 0.5})
+
+
 @pytest.fixture(scope="module")
 def card(orl, compact, tmp_path_factory):
     out = tmp_path_factory.mktemp("card")

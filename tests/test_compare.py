@@ -106,16 +106,16 @@ def test_a_detector_without_probabilities(faces):
     assert lcmem("compare", a, b, "--model", "mse", "--threshold", -1, "--exit-code").returncode == 0
 
 
-@pytest.mark.parametrize(("model", "more"), [("compact", ["--threshold", 0.5]), ("phash", ["--against"])])
+@pytest.mark.parametrize(("model", "more"), [("compact", ["--threshold", 0]), ("phash", ["--against"])])
 def test_json_is_all_that_is_printed(faces, model, more):
     more = [*more, faces / "s3"] if more == ["--against"] else more
     done = lcmem("compare", faces / "s1" / "1.pgm", faces / "s1" / "2.pgm", "--model", model, *more, "--json")
     found = json.loads(done.stdout)
     assert found["model"] == model and found["verdict"] in ("match", "no match") and found["origin"]
-    assert (found["probability"] is None, found["scale"] is None) == (
+    assert (found["score_probability"] is None, found["scale"] is None) == (
         (True, False) if model == "phash" else (False, True)
     )
-    assert found["threshold"] == 0 if model == "compact" else found["scale"]["pairs"] == 45
+    assert found["threshold_probability"] == 0 if model == "compact" else found["scale"]["pairs"] == 45
 
 
 def test_a_picture_that_shows_nothing_is_neither_a_match_nor_none(faces, tmp_path):

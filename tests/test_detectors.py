@@ -117,9 +117,7 @@ def build(tmp_path_factory, resnet, data2vec):
             return load_detector(f"{name}={folder / 'w.pth.tar'}")
         if name in TRAINED:
             return load_detector(f"{name}={small_checkpoint(folder / 'stage1', TRAINED[name])}")
-        assert name == "data2vec" or name not in HUB, (
-            f"{name}: a row in TIMM, RESNETS or TRAINED stands in for its weights"
-        )
+        assert name == "data2vec" or name not in HUB, f"{name}: a row in TIMM or RESNETS stands in for its weights"
         return load_detector(f"data2vec={data2vec}" if name == "data2vec" else name)
 
     def get(name: str) -> Detector:

@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import zipfile
+from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,7 @@ from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.filter import filter_pictures
 from lcmem.jobs.metrics import measure
-from lcmem.jobs.paired import PAPER, audit_pairs, paired_rates
+from lcmem.jobs.paired import CALIBRATED, PAPER, audit_pairs, paired_rates
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.pictures.manifest import Manifest
 
@@ -76,7 +78,7 @@ def filtered(sets, compact):
 
 def test_filter_again_replaces_what_it_kept(filtered, compact, tmp_path, monkeypatch):
     first = filtered(tmp_path / "f", files="link")
-    monkeypatch.setattr(type(compact), "embed", None)  # the features are there, of real pictures, too
+    monkeypatch.setattr(type(compact), "stream", None)  # the features are there, of real pictures, too
     second = filtered(tmp_path / "f", threshold=0.0)
     assert first["kept"] > 0 and second["kept"] == 0
     assert not [*(tmp_path / "f" / "kept").rglob("*.pgm")]
@@ -233,8 +235,39 @@ def test_a_bad_table_of_pairs_is_refused_before_the_audit(sets, tmp_path):
 
 
 def test_exactly_one_half_is_not_above_one_half():
-    rates = paired_rates(np.array([0.0, 1e-9, -1.0]), {"t": 0.0}, logits=True)
+    rates = paired_rates(np.array([0.0, 1e-9, -1.0]), {"t": 0.0}, np.arange(3), logits=True)
     assert (rates[PAPER].count, rates["t"].count) == (1, 2)
+
+
+def test_samples_of_one_real_picture_are_worth_one():
+    hits = np.repeat([1.0, -1.0, 1.0, -1.0], 5)
+    alike = paired_rates(hits, {}, np.arange(4).repeat(5), logits=True)[PAPER]
+    apart = paired_rates(hits, {}, np.arange(20), logits=True)[PAPER]
+    assert alike.effective == pytest.approx(4) and apart.effective == 20
+    assert alike.value == apart.value and alike.high - alike.low > 1.5 * (apart.high - apart.low)
+
+
+@pytest.fixture
+def found_audit(sets, compact):
+    return package.audit(sets / "real", sets / "synthetic", model=compact, threshold=0.9, workers=0)
+
+
+def test_pairs_take_the_threshold_that_the_audit_has_for_their_kind(sets, pairs, compact, found_audit):
+    scores = audit_pairs(pairs, compact, {}).pairs["logit"]
+    half = found_audit.matches.assign(
+        dataset=np.where(found_audit.matches["synthetic"].str.contains("/run0/"), "a", "b")
+    )
+    levels = {"a": float(scores.min()) - 1, "b": inf}
+    calibration = replace(found_audit.calibration, logit=levels["a"], levels=levels)
+    found = audit_pairs(pairs, compact, {}, audit=replace(found_audit, matches=half, calibration=calibration))
+    assert found.rates[CALIBRATED].count == 4, "all of kind a, none of kind b"
+
+
+def test_an_audit_without_a_threshold_gives_no_paired_rate(pairs, compact, found_audit):
+    blind = replace(found_audit, calibration=replace(found_audit.calibration, logit=inf, levels={}))
+    found = audit_pairs(pairs, compact, {}, audit=blind)
+    assert CALIBRATED not in found.rates and CALIBRATED not in found.summary
+    assert "the audit could set no threshold" in found.lines[-1]
 
 
 def test_paired_tables_that_cannot_be_used(sets, pairs, compact, tmp_path):

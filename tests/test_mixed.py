@@ -17,6 +17,7 @@ from lcmem.jobs.calibrate import calibrate_pictures
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.features import extract_features
 from lcmem.matching.kinds import split_kinds
+from lcmem.matching.thumbnails import Thumbnails
 from lcmem.pictures.manifest import Manifest
 from lcmem.report import audit_card
 
@@ -110,6 +111,22 @@ def test_a_calibration_keeps_them(found, tables):
     file.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(lcmem.LCMemError, match="altered or damaged"):
         CalibrationFile.read(file)
+
+
+def test_a_calibration_is_for_as_many_pictures_of_each_kind(tables):
+    """With as many in all, but of other proportions, chance matches of one kind are more frequent."""
+    real = pd.read_csv(tables / "real.csv", keep_default_na=False)
+    kinds, faces = real["dataset"], real[real["dataset"] == "faces"]
+    few = pd.concat((real[kinds == "textures"], faces.head(40)))
+    calibrate_pictures(
+        Manifest(few.assign(split="").reset_index(drop=True)), load_detector("phash"), tables / "few.json"
+    )
+    file = CalibrationFile.read(tables / "few.json")
+    assert file.about["real"]["datasets"] == {"textures": 60, "faces": 40}
+    turned = pd.concat((real[kinds == "textures"].head(20), faces)).assign(split="").reset_index(drop=True)
+    found = extract_features(Manifest(turned), load_detector("phash"), None, workers=0)
+    finder = file.finder(load_detector("phash"), Thumbnails(0))
+    assert len(turned) == 100 and file.counted(found, finder) == 2 * file.pictures, "twice as many faces"
 
 
 @pytest.fixture(scope="module")

@@ -191,6 +191,7 @@ class Atlas:
         Raises:
             LCMemError: A shard was deleted.
         """
+        self.store.reload()  # another process may have deleted it while this one waited for the lock
         if lost := len({*self.lost().paths} - {*besides}):
             raise LCMemError(
                 f"{self.folder}: the features of {lost} pictures are gone with a shard that was deleted; run lcmem "

@@ -51,13 +51,14 @@ def filter(
     download: Download = False,
 ) -> None:
     """Keep the synthetic pictures that neither copy a real one nor show one of the real identities."""
-    from lcmem.jobs.filter import filter_pictures
+    from lcmem.jobs.filter import check_copyable, filter_pictures
     from lcmem.jobs.output import check_output
 
     file = read_calibration(calibration, threshold, false_positive_rate)
     inputs = {"synthetic": synthetic, "against": against}
     check_output(out, "filter", inputs)
     pictures, real = reading.beside(synthetic), reading.pictures(against)
+    check_copyable(pictures, files)  # before a model is loaded
     with resumable():
         summary = filter_pictures(
             pictures,

@@ -1,7 +1,7 @@
 """``lcmem score`` and ``lcmem compare``: single pairs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -121,9 +121,11 @@ def comparison_json(found: "Comparison", detector: "Detector") -> str:
 
     from lcmem.files import finite
 
-    probability = None if detector.head is None else float(expit(found.score))
-    level = None if found.threshold is None else finite(found.threshold)
-    numbers = {"model": detector.name, **asdict(found), "threshold": level, "probability": probability}
+    numbers: dict[str, Any] = {"model": detector.name, **asdict(found)}
+    for name in ("score", "threshold"):  # a logit may be infinite, its probability is 0 or 1
+        value = numbers[name]
+        numbers[name] = None if value is None else finite(value)
+        numbers[f"{name}_probability"] = None if value is None or detector.head is None else float(expit(value))
     if found.scale is not None:
         numbers["scale"]["above_half"] = finite(found.scale.above_half)
     return json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False)

@@ -61,7 +61,8 @@ class Distances:
         pictures: Of each of the two sets that a distance is measured between: distances of sets of different sizes
             cannot be compared, as the Fréchet distance shrinks the more pictures there are.
         synthetic: Between that many real and that many synthetic pictures.
-        floor: Between that many real pictures and as many other real ones: what cannot be told from perfect.
+        floor: Between that many real pictures and as many other real ones. Of sets with one picture of each identity
+            what cannot be told from perfect; with several, halves share identities and lie nearer to each other.
     """
 
     pictures: int

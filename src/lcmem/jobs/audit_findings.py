@@ -85,12 +85,19 @@ def compare_sets(
         about=about
         | _findings(sets, finder, clusters, point, rows, not settings.private)
         | {"false_positive_rate_floor": point.among * floor}
+        | ({"holdout_mix": _other_kinds(kinds, point.control.kinds)} if point.control else {})
         | {"by_dataset": rows}
         | {"seconds": time.perf_counter() - began},
         strangers=point.strangers,
         risk=_risk(matches, real, synthetic, finder, clusters, own.groups if own else None),
     )
     return _noted(result)
+
+
+def _other_kinds(synthetic: np.ndarray, holdout: np.ndarray) -> float:
+    """Share of pictures ``[Q]`` and ``[H]`` of two sets that lie nearest to other kinds: half of what shares differ."""
+    shares = [pd.Series(kinds).value_counts(normalize=True) for kinds in (synthetic, holdout)]
+    return float(shares[0].sub(shares[1], fill_value=0).abs().sum() / 2)
 
 
 def _noted(result: AuditResult) -> AuditResult:

@@ -114,7 +114,8 @@ def _distinct(real: FeatureSet, basis: Basis, finder: CopyFinder) -> int:
 
 def _data(found: FeatureSet) -> dict[str, Any]:
     known = found.manifest.known_identities or None
-    return {"pictures": len(found.manifest), "identities": known, "sha256": found.fingerprint}
+    datasets = {str(name): int(count) for name, count in pd.Series(found.kinds).value_counts().items()}
+    return {"pictures": len(found.manifest), "datasets": datasets, "identities": known, "sha256": found.fingerprint}
 
 
 def _promise(basis: Basis, found: Calibration, level: float, rate: float, confidence: float) -> dict[str, Any]:

@@ -66,7 +66,8 @@ def _memorization(bench: Bench, samples: Samples) -> dict[str, Any]:
     privacy, detector = bench.privacy, bench.detector
     scores = detector.similarity(torch.from_numpy(samples.matching), bench.real.features).double().numpy()
     threshold = privacy.thresholds.calibration.logit
-    paired = paired_rates(scores, {"calibrated": threshold}, logits=detector.head is not None)
+    alone = np.arange(len(scores))  # each training picture has one sample
+    paired = paired_rates(scores, {"calibrated": threshold}, alone, logits=detector.head is not None)
     row = {"threshold": threshold} | paired["calibrated"].columns("paired_calibrated")
     if PAPER in paired:
         row |= paired[PAPER].columns("paired")

@@ -22,7 +22,7 @@ from lcmem.matching.verdicts import NO_MATCH
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.pictures.paths import read_bytes, split_bits, split_slice, split_zip
 from lcmem.progress import progress_bar
-from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold
+from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold, check_share
 
 KEPT, PARTIAL = "kept", "kept.partial"
 WAYS = ("copy", "link", "none")
@@ -64,16 +64,17 @@ def filter_pictures(
         The summary.
 
     Raises:
-        LCMemError: None of the pictures of a set can be read, an atlas or slices of volumes are to be copied, a
-            threshold or a calibration does not fit, or the folder holds something else.
+        LCMemError: None of the pictures of a set can be read, the synthetic ones are an atlas, slices of volumes are to
+            be copied, a threshold or a calibration does not fit, or the folder holds something else.
     """
     check_one_threshold(threshold, calibration)
+    check_share("false positive rate", false_positive_rate)
     if calibration is not None:  # wrong before anything is encoded
         calibration.check(detector)
     if threshold is not None:
         given_score(threshold, detector)
     sets = read_sources({"real": against, "synthetic": synthetic})
-    _check_copyable(sets["synthetic"], files)
+    check_copyable(sets["synthetic"], files)
     with claim_output(out, "filter", inputs or {"synthetic": synthetic, "against": against}) as target:
         found = extract_sets(sets, detector, open_features(target / "features", detector), workers=workers)
         privacy = PrivacyFilter(
@@ -98,7 +99,7 @@ def filter_pictures(
         return summary
 
 
-def _check_copyable(synthetic: Manifest | Atlas, files: str) -> None:
+def check_copyable(synthetic: Manifest | Atlas, files: str) -> None:
     """Whether the pictures that pass can be collected so.
 
     Raises:

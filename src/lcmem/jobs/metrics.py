@@ -14,7 +14,7 @@ from lcmem.files import finite, write_json, write_table
 from lcmem.generation.distances import Distances, frechet_distance, kernel_distance, with_floor
 from lcmem.generation.irs import RetrievalScore, retrieval_score
 from lcmem.jobs.audit import audit
-from lcmem.jobs.paired import CALIBRATED, COLUMNS, PairedResult, audit_pairs
+from lcmem.jobs.paired import COLUMNS, PairedResult, audit_pairs
 from lcmem.matching.features import FeatureSet, extract_sets, open_features, read_sources
 from lcmem.pairs import read_pairs
 from lcmem.pictures.manifest import Manifest
@@ -139,15 +139,14 @@ def measure(
         out=None if out is None else Path(out) / "audit",
         workers=workers,
     )
-    level = result.calibration.logit
-    pairs = None if paired is None else audit_pairs(paired, model, {CALIBRATED: level}, workers=workers)
+    pairs = None if paired is None else audit_pairs(paired, model, {}, audit=result, workers=workers)
     rates: dict[str, Rate | Difference] = {"memorization rate, one-versus-all": result.memorization}
     if result.holdout is not None and result.excess is not None:
         rates |= {"of the holdout": result.holdout, "excess over the holdout": result.excess}
     about = {
         "extractor": extractor.name,
         "model": model.name,
-        "threshold": finite(level),
+        "threshold": finite(result.calibration.logit),
         "threshold_method": result.calibration.method,
         "n_real": len(sets["real"].blocks),
         "n_synthetic": len(sets["synthetic"].blocks),

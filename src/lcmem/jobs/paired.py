@@ -19,7 +19,7 @@ from lcmem.matching.features import open_features
 from lcmem.pairs import read_pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.set_depth import same_depth
-from lcmem.stats.rates import Rate, proportion
+from lcmem.stats.rates import Rate, effective_number, proportion
 from lcmem.store import Store
 
 COLUMNS = ("synthetic", "real")
@@ -35,7 +35,8 @@ class PairedResult:
     Attributes:
         pairs: The table with ``logit`` and ``probability`` (of a detector without a head: its similarity, and none).
         rates: Share of pairs at or above each threshold, by its name; :data:`PAPER` means above.
-        thresholds: The scores.
+        thresholds: The scores; of an audit with several the one that its summary has, and +∞ where it set none, which
+            gives no rate.
         skipped: Path and reason of pictures that could not be read; their pairs are left out.
         left_out: How many pairs these are.
     """
@@ -51,14 +52,14 @@ class PairedResult:
         """All numbers, JSON-ready."""
         return {
             name: {
-                "threshold": finite(level),
-                "n_memorized": (rate := self.rates[name]).count,
+                "threshold": finite(self.thresholds[name]),
+                "n_memorized": rate.count,
                 "n_pairs": rate.total,
                 "rate": rate.value,
                 "low": rate.low,
                 "high": rate.high,
             }
-            for name, level in self.thresholds.items()
+            for name, rate in self.rates.items()
         }
 
     @property
@@ -69,6 +70,8 @@ class PairedResult:
             f"{rate.low:.1%} to {rate.high:.1%})"
             for name, rate in self.rates.items()
         ]
+        if self.thresholds.keys() - self.rates.keys():
+            lines.append(f"paired memorization rate, {CALIBRATED}: none, the audit could set no threshold")
         if self.skipped:
             lines.append(f"pairs left out of it: {self.left_out}; for example {self.skipped[0][1]}")
         return lines
@@ -82,16 +85,22 @@ class PairedResult:
         write_table(pd.DataFrame(self.skipped, columns=["path", "reason"]), skipped)
 
 
-def paired_rates(scores: np.ndarray, thresholds: Mapping[str, float], *, logits: bool) -> dict[str, Rate]:
-    """Share of pairs at each threshold, with its interval.
+def paired_rates(
+    scores: np.ndarray, thresholds: Mapping[str, float | np.ndarray], originals: np.ndarray, *, logits: bool
+) -> dict[str, Rate]:
+    """Share of pairs at each threshold, with its interval: samples of one real picture stand or fall together.
 
     Args:
         scores: ``[n]``.
-        thresholds: By name.
+        thresholds: By name; one for all pairs, or for each, ``[n]``.
+        originals: The real picture of each pair, ``[n]``.
         logits: Whether scores are logits: then the paper's p > 0.5 comes first.
     """
-    paper = {PAPER: proportion(int((scores > 0).sum()), len(scores))} if logits else {}
-    return paper | {name: proportion(int((scores >= level).sum()), len(scores)) for name, level in thresholds.items()}
+    matched = {PAPER: scores > 0} if logits else {}
+    matched |= {name: scores >= level for name, level in thresholds.items()}
+    return {
+        name: proportion(int(hit.sum()), len(hit), effective_number(originals, hit)) for name, hit in matched.items()
+    }
 
 
 def audit_pairs(
@@ -99,6 +108,7 @@ def audit_pairs(
     detector: Detector,
     thresholds: Mapping[str, float],
     *,
+    audit: AuditResult | None = None,
     store: Store | None = None,
     workers: int | None = None,
 ) -> PairedResult:
@@ -108,6 +118,7 @@ def audit_pairs(
         source: CSV or Parquet with the columns ``synthetic`` and ``real``: paths, relative ones from its folder.
         detector: The model.
         thresholds: Scores from which on a pair is memorized, by name, beside the paper's.
+        audit: One of the synthetic pictures: the threshold that it has for each of them is another, :data:`CALIBRATED`.
         store: Where features are kept, such as an audit's; None keeps none.
         workers: Decoding processes.
 
@@ -126,8 +137,21 @@ def audit_pairs(
     pairs = (
         listed.table[usable].assign(logit=scores, probability=probabilities(scores, detector)).reset_index(drop=True)
     )
-    rates = paired_rates(scores, thresholds, logits=known)
+    at: dict[str, float | np.ndarray] = dict(thresholds)
+    if audit is not None:
+        thresholds = {**thresholds, CALIBRATED: audit.calibration.logit}
+        levels = _of_audit(audit, paths[usable, 0])
+        if np.isfinite(levels).any():  # else it set none, and not even equal pictures would reach it
+            at[CALIBRATED] = levels
+    rates = paired_rates(scores, at, paths[usable, 1], logits=known)
     return PairedResult(pairs, rates, ({PAPER: 0.0} if known else {}) | dict(thresholds), skipped, int((~usable).sum()))
+
+
+def _of_audit(audit: AuditResult, synthetic: np.ndarray) -> np.ndarray:
+    """The threshold ``[n]`` that an audit has for pictures ``[n]`` (paths): that of the kind of their best match, the
+    highest of those that it does not know."""
+    first = audit.matches[audit.matches["rank"] == 1].drop_duplicates("synthetic").set_index("synthetic")["dataset"]
+    return audit.calibration.thresholds(first.reindex(synthetic).to_numpy(dtype=object))
 
 
 def pairs_of_audit(source: Path, folder: Path, result: AuditResult, settings: AuditSettings) -> PairedResult:
@@ -144,6 +168,6 @@ def pairs_of_audit(source: Path, folder: Path, result: AuditResult, settings: Au
     """
     detector = settings.detector()
     store = open_features(folder / "features", detector)
-    found = audit_pairs(source, detector, {CALIBRATED: result.calibration.logit}, store=store, workers=settings.workers)
+    found = audit_pairs(source, detector, {}, audit=result, store=store, workers=settings.workers)
     found.save(folder)
     return found

@@ -18,13 +18,13 @@ from lcmem.jobs.output import claim_output
 from lcmem.jobs.scan_tables import best_table, histogram_table, summary, write_matches
 from lcmem.jobs.scan_threshold import scan_threshold
 from lcmem.matching.calibration_file import CalibrationFile
-from lcmem.matching.compare import compare
+from lcmem.matching.compare import compare, given_score
 from lcmem.matching.features import FeatureSet, extract_features, open_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.set_depth import same_depth
 from lcmem.report.histogram import plot_histogram
 from lcmem.scan.chunked import ChunkedRows
-from lcmem.scan.result import ScanResult
+from lcmem.scan.result import RESULT, ScanResult
 
 
 def scan_sets(
@@ -58,8 +58,10 @@ def scan_sets(
     Returns:
         The summary.
     """
-    if calibration is not None:
-        calibration.check(detector)  # wrong before anything is encoded
+    if calibration is not None:  # wrong before anything is encoded
+        calibration.check(detector)
+    if threshold is not None:
+        given_score(threshold, detector)
     features = functools.partial(_features, detector=detector, out=out, workers=workers, ray_workers=ray_workers)
     with claim_output(out, "scan", {"queries": queries, "gallery": gallery}):
         sets = same_depth({"queries": queries} if gallery is None else {"queries": queries, "gallery": gallery})
@@ -68,6 +70,8 @@ def scan_sets(
         for name, found in (("query", one), ("gallery", two)):
             found.check_usable(name)
         identities = _identity_numbers([one.manifest, two.manifest])
+        for old in (RESULT, "summary.json"):  # they stand beside a complete result only
+            (out / old).unlink(missing_ok=True)
         point = scan_threshold(two, detector, threshold, workers, calibration)
         result = _compare(
             one.blocks,

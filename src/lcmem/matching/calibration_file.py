@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
@@ -60,12 +61,23 @@ class CalibrationFile:
         return int(real.get("distinct", real["pictures"]))
 
     def counted(self, real: FeatureSet, finder: CopyFinder) -> int:
-        """How many pictures a real set has for it, as many more as there are more files or more distinct pictures."""
-        files = len(real.keys) / self.about["real"]["pictures"] * self.pictures
+        """How many pictures a real set has for it, as many more as there are more files or more distinct pictures.
+
+        Where kinds have thresholds of their own, as many more as of the kind that has grown most.
+        """
+        files = self._growth(real) * self.pictures
         if self.made_on(real.fingerprint) or self.pictures == self.about["real"]["pictures"]:
             return round(files)  # where all were distinct, no set has more distinct pictures than it has files
         identities = np.where(real.manifest.table["identity"] != "", real.manifest.identity_numbers, -1)
         return max(round(files), len(np.unique(distinct_pictures(real, identities, finder))))
+
+    def _growth(self, real: FeatureSet) -> float:
+        made_on = self.about["real"]
+        growth = len(real.keys) / made_on["pictures"]
+        if not self.chance.parts:
+            return growth
+        counts, before = pd.Series(real.kinds).value_counts(), made_on.get("datasets", {})
+        return max([growth, *(counts[kind] / before[kind] for kind in counts.index if kind in before)])
 
     @property
     def citation(self) -> str:

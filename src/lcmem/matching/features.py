@@ -116,7 +116,7 @@ class FeatureSet:
         if self.skipped and len(self.manifest):
             left, example = len(self.skipped), self.skipped[0][1]
             of = f"{left} of {left + len(self.manifest)} {name} pictures cannot be used"
-            warnings.warn(f"{of} (lcmem check lists them), for example {example}", LCMemWarning, stacklevel=3)
+            warnings.warn(f"{of} (see lcmem check), for example {example}", LCMemWarning, stacklevel=3)
 
     @property
     def features(self) -> Tensor:
@@ -140,8 +140,8 @@ def read_source(source: ManifestLike | Atlas) -> Manifest | Atlas:
         return atlas
     if not isinstance(source, Manifest) and (Path(source) / f"{FEATURES}.json").is_file():
         raise LCMemError(
-            f"{source}: what an audit or a scan keeps of all its pictures, real and synthetic ones alike, so it stands "
-            "for no set of pictures; give the pictures themselves, or an atlas made with lcmem index"
+            f"{source}: what an audit, a filter or a scan keeps of all its pictures, real and synthetic ones alike, so "
+            "it stands for no set of pictures; give the pictures themselves, or an atlas made with lcmem index"
         )
     return Manifest.read(source)
 

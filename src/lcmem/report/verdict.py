@@ -19,6 +19,15 @@ TOO_UNLIKE = (
     "and then it is no control: that synthetic pictures match more often than it alone proves nothing."
 )
 """What a holdout is told of whose rate lies below what chance reaches at least."""
+OTHER_MIX = (
+    "The holdout mixes kinds of pictures otherwise than the synthetic set does: {} of either lie nearest to other "
+    "kinds of the real set. Chance matches are more frequent in one kind than in another, so the holdout's rate is no "
+    "control here, and the verdict rests on what chance explains. Choose a holdout with the kinds of the synthetic "
+    "pictures."
+)
+"""What a holdout is told of whose pictures lie nearest to other kinds of the real set: what share does."""
+SAME_MIX = 0.1
+"""Share of pictures that may lie nearest to other kinds, in a holdout that is a control."""
 CALM_UP_TO = 0.1
 """A rate up to which nothing that was found may stand for: with an interval that ends higher nothing is shown."""
 
@@ -43,7 +52,8 @@ def judge(numbers: Mapping[str, Any]) -> Verdict:
     explains beyond doubt: the holdout's rate (the interval of the excess lies above 0), or without a holdout the rate
     that chance does not exceed with 95 % confidence (the interval of the memorization rate lies above it). A holdout
     that itself matches more often than chance explains no match away, and beside one that matches less often than
-    chance the rate must be beyond doubt without it, too (:func:`holdout_note`). Whatever a holdout says, matches beyond
+    chance the rate must be beyond doubt without it, too; one that mixes the kinds of the real set otherwise than the
+    synthetic pictures do is no control at all (:func:`holdout_note`). Whatever a holdout says, matches beyond
     what chance does not exceed are never nothing: a small holdout may match as often by chance, or by a few people of
     the real set in it. And nothing is shown by pictures that are so few, or so much alike, that a rate of
     :data:`CALM_UP_TO` could have gone unseen.
@@ -77,11 +87,13 @@ def judge(numbers: Mapping[str, Any]) -> Verdict:
 
 
 def holdout_note(numbers: Mapping[str, Any]) -> str:
-    """What to know of a holdout that matches real pictures more, or less, often than chance; "" of any other.
+    """What to know of a holdout that is no control, or matches more, or less, often than chance; "" of any other.
 
     Args:
         numbers: As of :func:`judge`.
     """
+    if numbers["holdout_rate"] is not None and not _controlled(numbers):
+        return OTHER_MIX.format(_share(numbers["holdout_mix"]))
     if _above_chance(numbers):
         note, chance = NO_CONTROL, numbers["false_positive_rate_bound"]
     elif _below_chance(numbers):
@@ -90,6 +102,11 @@ def holdout_note(numbers: Mapping[str, Any]) -> str:
         return ""
     interval = (numbers[name] for name in ("holdout_rate", "holdout_rate_low", "holdout_rate_high"))
     return note.format(*map(_share, (*interval, chance)))
+
+
+def _controlled(numbers: Mapping[str, Any]) -> bool:
+    """Whether there is a holdout whose pictures lie nearest to the same kinds as the synthetic ones."""
+    return numbers["holdout_rate"] is not None and numbers.get("holdout_mix", 0.0) <= SAME_MIX
 
 
 def _above_chance(numbers: Mapping[str, Any]) -> bool:
@@ -116,7 +133,7 @@ def _level(numbers: Mapping[str, Any]) -> str:
         return CALM
     expected, bound = numbers["false_positive_rate"], numbers["false_positive_rate_bound"]
     above = bound is not None and numbers["memorization_rate_low"] > bound
-    if numbers["holdout_rate"] is not None:
+    if _controlled(numbers):
         beyond = numbers["excess_low"] > 0 and (above or not _below_chance(numbers))
         within = numbers["excess"] <= 0 and not above and not _above_chance(numbers)
     elif expected is None:

@@ -155,6 +155,10 @@ class ScanResult:
             with np.load(folder / RESULT) as saved:
                 values = {name: saved[name] for name in saved.files}
             held = read_matches(folder / HELD_MATCHES)
+            files = [folder / name for name in values["files"].tolist()]
+            found = len(held.query) + sum(pq.read_metadata(path).num_rows for path in files)
+            if found != values["matched"].sum():
+                raise ValueError(f"{found} matches where {values['matched'].sum()} were found")
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:  # pyarrow's errors are values' too
             raise LCMemError(f"{folder}: holds no scan, or a damaged one ({error}); scan again") from error
         best, same, different = [*map(Best, values["logits"], values["positions"]), None, None][:3]
@@ -168,7 +172,7 @@ class ScanResult:
             histogram=Histogram(
                 values["edges"], dict(zip(KINDS, values["counts"], strict=True)), float(values["error"])
             ),
-            files=[folder / name for name in values["files"].tolist()],
+            files=files,
             held=held,
         )
 
