@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # pytest-xdist waits for this module before it starts its pro
     from lcmem.detectors.lcmem import LCMem
     from lcmem.pictures.manifest import Manifest
 
-gc.set_threshold(100_000)  # as commands do: what is imported is no garbage
+gc.set_threshold(10_000)  # as commands do: what is imported is no garbage
 
 SLOWEST = (
     "ray",

@@ -40,9 +40,9 @@ def measured(pack, tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     with pytest.MonkeyPatch.context() as patch:  # every pair of raw pixels would take minutes
         patch.setattr(NCC, "exhaustive", False)
-        reid = benchmark_reid(few_of_each(pack.select(split="test"), 90), DETECTORS, folder, bootstrap=50)
+        reid = benchmark_reid(few_of_each(pack.select(split="test"), 60), DETECTORS, folder, bootstrap=50)
     anonymous = ~pack.table["dataset"].isin(reid["dataset"])  # of those only copies can be told
-    parts = [few_of_each(pack.rows(np.flatnonzero(anonymous & (pack.table["split"] == split))), 30) for split in SPLITS]
+    parts = [few_of_each(pack.rows(np.flatnonzero(anonymous & (pack.table["split"] == split))), 20) for split in SPLITS]
     chosen = Manifest(pd.concat([part.table for part in parts], ignore_index=True))
     with pytest.warns(LCMemWarning, match="negative pairs of the validation split are few"):
         benchmark_copy(chosen, DETECTORS, folder, transforms=["stage-2"], cache=folder / "cache")

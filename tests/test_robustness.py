@@ -26,7 +26,7 @@ TOOL = Path(__file__).parent.parent / "tools" / "robustness.py"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the tool needs processes that can be copied")
-@pytest.mark.parametrize("what", ["files --count 60", "kills --count 2 --commands index"])
+@pytest.mark.parametrize("what", ["files --count 40", "kills --count 2 --commands index"])
 def test_the_figures_of_the_page_on_a_small_scale(what):
     """The command exits with 1, and says what went wrong, if anything did."""
     done = subprocess.run([sys.executable, TOOL, *what.split(), "--seed", "7"], capture_output=True, text=True)

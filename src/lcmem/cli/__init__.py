@@ -12,7 +12,7 @@ COMMANDS = (
 )  # fmt: skip
 """Modules of this package that bring commands, in the order of ``lcmem --help``."""
 
-ALLOCATIONS = 100_000
+ALLOCATIONS = 10_000
 """Between two looks for garbage. Libraries allocate millions of objects while they load, all of which stay: with
 Python's 700 a command starts a second later."""
 
