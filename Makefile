@@ -7,9 +7,12 @@ BIN := .venv/bin
 demo: .venv/demo.stamp
 	$(BIN)/lcmem demo
 
+# memory that is given back and asked for again at every batch costs more than it saves
+KEPT := MALLOC_TRIM_THRESHOLD_=1000000000 MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TOP_PAD_=33554432
+
 # a process for each core and one thread in each: torch's threads of several processes would fight
 test: .venv/dev.stamp lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(KEPT) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
