@@ -48,7 +48,9 @@ def atlas(folder, tmp_path_factory):
 def test_index_again_encodes_only_what_is_new(folder, atlas, faces, tmp_path):
     copy = tmp_path / "atlas"
     shutil.copytree(atlas, copy)
+    written = (copy / "skipped.csv").stat().st_mtime_ns
     assert "0 pictures encoded, 15 reused, 1 skipped" in run("index", folder, "--out", copy, "--workers", 0)
+    assert (copy / "skipped.csv").stat().st_mtime_ns == written, "it says so already"
     more = tmp_path / "more"
     shutil.copytree(faces / "s9", more)
     assert "10 pictures encoded" in run("index", more, "--out", copy, "--workers", 0, "--keep-missing")

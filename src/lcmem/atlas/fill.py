@@ -11,7 +11,7 @@ from lcmem.errors import LCMemError
 from lcmem.pictures.content import content_table
 from lcmem.pictures.manifest import Manifest
 from lcmem.store import Encoded, Filled, fill
-from lcmem.store.index import read_skipped, write_skipped
+from lcmem.store.index import write_skipped
 
 FOLLOWED = 0.5
 """Share of an atlas's pictures that must be among others elsewhere, or these are another set."""
@@ -89,9 +89,7 @@ def fill_atlas(
     kept = done.contents.iloc[done.stored]
     gone = atlas.table[~atlas.table["path"].isin(kept["path"])] if not keep_missing else atlas.table[:0]
     moved = int(gone["sha256"].isin(kept["sha256"]).sum())
-    skipped = done.contents.loc[done.contents["reason"] != "", ["path", "reason"]].reset_index(drop=True)
-    if not skipped.equals(read_skipped(atlas.folder)):  # an atlas that is what it should be is not written to
-        write_skipped(atlas.folder, skipped)
+    write_skipped(atlas.folder, done.contents)
     atlas.record(manifest.rows(done.stored), kept, keep_missing=keep_missing)
     return FilledAtlas(done.contents, done.encoded, done.seconds, moved, len(gone) - moved)
 

@@ -22,7 +22,7 @@ from lcmem.errors import LCMemError
 if TYPE_CHECKING:
     from lcmem.detectors.base import Detector
 
-__all__ = ["REGISTRY", "check_name", "installed", "known_detectors", "load_detector", "named"]
+__all__ = ["REGISTRY", "check_name", "find_detector", "installed", "known_detectors", "load_detector", "named"]
 
 
 def installed() -> dict[str, Entry]:
@@ -39,6 +39,11 @@ def installed() -> dict[str, Entry]:
 def known_detectors() -> dict[str, Entry]:
     """All detectors that have a name: those of the package, and those of others."""
     return REGISTRY | installed()
+
+
+def find_detector(name: str) -> Entry | None:
+    """What is known of a detector; those of other packages are looked for only where the package has none."""
+    return REGISTRY.get(name) or installed().get(name)
 
 
 def _load(point: EntryPoint, options: Options) -> Detector:
@@ -83,9 +88,10 @@ def load_detector(name: str | Detector, options: Options | None = None) -> Detec
         return name
     options = options or Options()
     title, place = named(name)
-    known = known_detectors()
-    if name in known:
-        return known[name].load(options)
-    if title in known and known[title].weights in ("hub", "installed"):
-        return known[title].load(replace(options, weights=place))
+    known = find_detector(name)
+    if known is not None:
+        return known.load(options)
+    own = find_detector(title)
+    if own is not None and own.weights in ("hub", "installed"):
+        return own.load(replace(options, weights=place))
     return published.load_trained(replace(options, weights=place), title)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lcmem.detectors.entry import REGISTRY, Entry
-from lcmem.detectors.registry import installed
+from lcmem.detectors.registry import find_detector
 from lcmem.files import replacing, write_table
 
 if TYPE_CHECKING:
@@ -28,18 +27,14 @@ FAMILIES = {
 
 def family(detector: str) -> str:
     """The family of a detector by its name in a table; a checkpoint is of ``lcmem``."""
-    known = _entry(detector)
+    known = find_detector(detector)
     return "lcmem" if known is None else known.family
 
 
 def title(detector: str) -> str:
     """What a detector is called in figures and Markdown."""
-    known = _entry(detector)
+    known = find_detector(detector)
     return detector if known is None else known.title
-
-
-def _entry(detector: str) -> Entry | None:
-    return REGISTRY.get(detector) or installed().get(detector)
 
 
 def by_family(detectors: Sequence[str]) -> list[tuple[str, list[str]]]:

@@ -38,13 +38,12 @@ def scan_threshold(
     if file is not None:
         count = file.counted(gallery, file.finder(detector, Thumbnails(workers)))
         return at_most(file.calibration(count), file.levels.typical, file.chance_among(count))
-    level = None if threshold is None else given_score(threshold, detector)
-    if threshold is not None and level is not None and len(gallery.manifest) > SEARCHED:
-        return given_calibration(level, threshold, None)
+    if threshold is not None and len(gallery.manifest) > SEARCHED:
+        return given_calibration(given_score(threshold, detector), threshold, None)
     finder = CopyFinder.of(gallery, detector, workers=workers)
     own = real_chance(split_kinds(gallery, detector), finder)
-    if threshold is not None and level is not None:
-        return given_calibration(level, threshold, own.chance)
+    if threshold is not None:
+        return given_calibration(given_score(threshold, detector), threshold, own.chance)
     found = calibrate(own.chance, DEFAULT_RATE, own.method, finder.levels.typical, finder.levels.sure)
     return at_most(found, finder.levels.typical, own.chance)
 

@@ -97,7 +97,7 @@ def _record(store: Store, manifest: Manifest, done: Filled) -> None:
     pictures = manifest.rows(done.stored).table.drop(columns=[*OWN, *MOMENTS], errors="ignore")
     contents = done.contents.iloc[done.stored][["stamp", "sha256"]].reset_index(drop=True)
     moments = _moments(store, done.keys)
-    write_skipped(store.folder, done.contents[done.contents["reason"] != ""])
+    write_skipped(store.folder, done.contents)
     store.record(pd.concat((pictures, contents, moments), axis=1))
 
 

@@ -151,9 +151,12 @@ def merged(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame | None:
     return pd.concat((old[~old["path"].isin(new["path"])], new), ignore_index=True)
 
 
-def write_skipped(folder: Path, skipped: pd.DataFrame) -> None:
-    """Save ``path`` and ``reason`` of pictures that could not be read."""
-    write_table(skipped[["path", "reason"]], folder / SKIPPED)
+def write_skipped(folder: Path, contents: pd.DataFrame) -> None:
+    """Save ``path`` and ``reason`` of those pictures that have a reason not to be read; a list that says so already, as
+    one of nothing where there is none, is not written to."""
+    skipped = contents.loc[contents["reason"] != "", ["path", "reason"]]
+    if skipped.to_numpy().tolist() != read_skipped(folder).to_numpy().tolist():
+        write_table(skipped, folder / SKIPPED)
 
 
 def read_skipped(folder: Path) -> pd.DataFrame:

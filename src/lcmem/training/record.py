@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from lcmem.detectors.registry import known_detectors
+from lcmem.detectors.registry import find_detector
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import read_json, write_json
 from lcmem.pictures.hints import identity_advice
@@ -108,7 +108,7 @@ def origins(recipe: Recipe, *, new: bool) -> dict[str, Any]:
 
 
 def _public(source: str) -> dict[str, str]:
-    entry = known_detectors().get(source)
+    entry = find_detector(source)
     return {"weights": source} | ({} if entry is None else {"source": entry.source, "licence": entry.licence})
 
 
