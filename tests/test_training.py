@@ -403,7 +403,7 @@ def test_a_state_of_another_device_is_whole(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["siamese", "ntxent", "ntxent-unsupervised"])
 def test_the_papers_baselines_train(people, tmp_path, name):
     """With a small ResNet in place of the large one. (Without identities it takes more than 40 steps to see a gain.)"""
-    small = ["network.backbone=resnet10t", "network.pretrained=''", "size=48", "stage1.batch_size=16"]
+    small = ["network.backbone=resnet10t", "network.pretrained=''", "size=32", "stage1.batch_size=16"]
     steps = 10 if name.endswith("unsupervised") else 30
     recipe = load_recipe(name).with_settings(
         [*small, "stage1.epochs=1", f"stage1.steps_per_epoch={steps}", "stage1.lr=1e-3"]
