@@ -11,14 +11,14 @@ from PIL import Image
 
 import lcmem
 from commands import lcmem as lcmem_command
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.thresholds import calibrate_thresholds, read_thresholds
 from lcmem.jobs.calibrate import calibrate_pictures
 from lcmem.jobs.duplicates import find_duplicates
 from lcmem.jobs.pair import compare_pair
 from lcmem.jobs.scan_threshold import scan_threshold
-from lcmem.matching.calibration_file import CalibrationFile
+from lcmem.matching.calibration_file import Among, CalibrationFile
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import extract_features
 from lcmem.matching.own_chance import real_chance
@@ -83,31 +83,34 @@ def test_an_audit_takes_the_same_threshold_from_it_and_cites_it(file, place, rea
 
 
 def test_the_other_commands_take_it_too(file, features, compact, faces, orl):
-    level = file.calibration(file.pictures).logit
+    level = Among(file, file.pictures, []).calibration().logit
     assert scan_threshold(features, compact, None, file=file).logit == min(level, file.levels.typical)
     finder = CopyFinder.of(features, compact)
     known = read_thresholds(file, features, finder)
     anew = calibrate_thresholds(features, finder, 0.1)
     assert (known.calibration.logit, known.copy) == (anew.calibration.logit, anew.copy)
     assert file.citation in known.calibration.explanation and "other real pictures" not in known.calibration.explanation
-    elsewhere = read_thresholds(file, extract_features(orl.rows(range(300, 340)), compact, None, workers=0), finder)
-    assert "on other real pictures" in elsewhere.calibration.explanation
     assert (
         known.calibration.rate == pytest.approx(anew.calibration.rate) and "seen small" in anew.calibration.explanation
     )
     assert PrivacyFilter(compact, features, calibration=file).thresholds == known
     assert find_duplicates(features, compact, None, 0, file).threshold == min(level, file.levels.sure)
+    others = extract_features(orl.rows(range(300, 340)), compact, None, workers=0)
+    assert "on other real pictures" in read_thresholds(file, others, finder).calibration.explanation
+    assert "on other real pictures" in scan_threshold(others, compact, None, file=file).explanation
+    with pytest.warns(LCMemWarning, match="on other real pictures"):
+        find_duplicates(others, compact, None, 0, file)
     found = compare_pair(str(faces / "s1" / "1.pgm"), str(faces / "s2" / "1.pgm"), compact, calibration=file)
     assert found.threshold == level and file.citation in found.origin
 
 
 def test_among_more_pictures_the_threshold_is_no_lower(file):
-    own, more = file.pictures, 2 * file.pictures
-    assert 24 < own <= 48
-    assert file.chance_among(10).growth == file.chance_among(own).growth == file.chance.growth
-    assert file.chance_among(more).growth == 2 * file.chance.growth
-    assert file.calibration(more).logit >= file.calibration(own).logit
-    assert file.calibration(more).rate == pytest.approx(min(2 * file.chance.expected(file.calibration(more).logit), 1))
+    assert 24 < file.pictures <= 48
+    few, own, more = (Among(file, count, []) for count in (10, file.pictures, 2 * file.pictures))
+    assert few.chance.growth == own.chance.growth == file.chance.growth == more.chance.growth / 2
+    found = more.calibration()
+    assert found.logit >= own.calibration().logit
+    assert found.rate == pytest.approx(min(2 * file.chance.expected(found.logit), 1))
 
 
 @pytest.fixture(scope="module")
@@ -135,10 +138,10 @@ def test_files_of_one_picture_promise_no_more_than_one(bursts, orl, compact, tmp
     calibrate_pictures(bursts.manifest, compact, tmp_path / "c.json", rate=0.1, workers=0)
     file = CalibrationFile.read(tmp_path / "c.json")
     assert file.about["real"]["pictures"] == 96 and file.pictures == 24
-    assert file.counted(bursts, finder) == 24, "its own pictures are no more than it was made on"
+    assert file.among(bursts, finder).pictures == 24, "its own pictures are no more than it was made on"
     others = extract_features(unseen(orl), compact, None, workers=0)
-    assert 2 * 24 < file.counted(others, finder) <= 96
-    assert file.chance_among(file.counted(others, finder)).growth > 2
+    among = file.among(others, finder)
+    assert 2 * 24 < among.pictures <= 96 and among.chance.growth > 2
 
 
 def test_pictures_without_identity_beside_files_of_one_picture(bursts, orl, compact):
@@ -158,7 +161,7 @@ def test_one_file_twice_does_not_change_what_counts(orl, bursts, compact, tmp_pa
     for table in (distinct, more):
         calibrate_pictures(Manifest(table), compact, tmp_path / "c.json", rate=0.1, workers=0)
         file = CalibrationFile.read(tmp_path / "c.json")
-        counted.append(file.counted(bursts, CopyFinder.of(bursts, compact)) / file.pictures)
+        counted.append(file.among(bursts, CopyFinder.of(bursts, compact)).times)
     assert counted[0] == pytest.approx(96 / 40) and counted[1] == pytest.approx(counted[0], rel=0.05)
 
 
@@ -193,6 +196,8 @@ def test_a_calibration_of_another_model_is_refused_by_name(file, features, place
         (lambda text: json.dumps({"format": "lcmem-calibration/9"}), "not a calibration of the format"),
         (lambda text: json.dumps({"format": "lcmem-calibration/3"}), "a damaged calibration"),
         (lambda text: text.replace('"expected": 0.', '"expected": 0.0', 1), "altered or damaged, its sha256"),
+        (lambda text: text.replace('"method": "identities"', '"method": "holdout"'), "altered or damaged, its sha256"),
+        (lambda text: text.replace('"method": "identities"', '"method": "x"'), "a damaged calibration"),
         (lambda text: text.replace('"mutual": true', '"mutual": false'), "altered or damaged, its sha256"),
     ],
 )

@@ -204,6 +204,23 @@ def test_single_pictures_are_scaled_like_the_set_that_they_are_compared_with(tmp
         assert alike([str(dim)]) == [f"{dim}#bits=10"]
 
 
+def test_a_filter_reads_samples_as_deep_as_its_real_pictures(tmp_path, rng, faces, weights):
+    """Files of the real set are copies of it, whether it is given as a folder or as a list."""
+    (tmp_path / "real").mkdir()
+    for number in range(6):
+        levels = np.asarray(Image.open(faces / f"s{number + 1}" / "1.pgm")).astype(np.uint16) * 16
+        Image.fromarray(levels + rng.integers(0, 16, levels.shape, np.uint16)).save(tmp_path / f"real/{number}.png")
+    files = sorted(map(str, (tmp_path / "real").iterdir()))
+    with pytest.warns(LCMemWarning, match="taken for 12 bits"):
+        filters = [lcmem.PrivacyFilter(weights, real, threshold=0.9999) for real in (tmp_path / "real", files)]
+    itself = float(filters[0].detector.bias)
+    for made in filters:
+        found = made([*files, np.zeros((32, 32, 3), np.uint8)]).table
+        assert found["logit"][:6].to_numpy() == pytest.approx(itself) and (found["verdict"][:6] != "no match").all()
+        assert list(made(files[:2], against=files[:2]).table["real"]) == [f"{file}#bits=12" for file in files[:2]]
+        assert made.pictures(files)[0].max() > 200
+
+
 def test_each_sampled_file_is_opened_once_and_again_when_it_changed(tmp_path, monkeypatch):
     opened, original = [], set_depth._values
     monkeypatch.setattr(set_depth, "_values", lambda path, **options: opened.append(path) or original(path, **options))

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from math import inf
 
 import pandas as pd
@@ -51,6 +52,13 @@ def test_what_passes_and_what_fails(found, limit, verdict, outcome):
     decision = Gate(limit, verdict).decide(found)
     assert decision.outcome == outcome and decision.code == {PASS: 0, FAIL: 3, WEAK: 4}[outcome]
     assert decision.reason
+
+
+def test_what_failed_is_named():
+    """Copies in clusters of their own can be sure where all matches together are not."""
+    found = replace(audited(41, 40, 1000), memorization=proportion(41, 1000, 20))
+    assert found.memorization.low < 0.01 < found.copies.low
+    assert "interval of the copy rate" in Gate(0.01).decide(found).reason
 
 
 @pytest.mark.parametrize("arguments", [(-0.1,), (1.0,), (0.01, "look-alike")])

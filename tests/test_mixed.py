@@ -14,7 +14,7 @@ from lcmem.detectors.registry import load_detector
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.calibrate import calibrate_pictures
-from lcmem.matching.calibration_file import CalibrationFile
+from lcmem.matching.calibration_file import Among, CalibrationFile
 from lcmem.matching.features import extract_features
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.thumbnails import Thumbnails
@@ -99,7 +99,7 @@ def test_a_private_audit_names_no_dataset(tables):
 def test_a_calibration_keeps_them(found, tables):
     made = calibrate_pictures(tables / "real.csv", load_detector("phash"), tables / "c.json", workers=0)
     kept = CalibrationFile.read(tables / "c.json")
-    assert kept.calibration(140).levels == made.calibration(140).levels
+    assert Among(kept, 140, []).calibration().levels == Among(made, 140, []).calibration().levels
     file = tables / "c.json"
     used = lcmem.audit(tables / "real.csv", tables / "synthetic.csv", model="phash", calibration=file, workers=0)
     assert used.calibration.levels == pytest.approx(found.calibration.levels)
@@ -126,7 +126,7 @@ def test_a_calibration_is_for_as_many_pictures_of_each_kind(tables):
     turned = pd.concat((real[kinds == "textures"].head(20), faces)).assign(split="").reset_index(drop=True)
     found = extract_features(Manifest(turned), load_detector("phash"), None, workers=0)
     finder = file.finder(load_detector("phash"), Thumbnails(0))
-    assert len(turned) == 100 and file.counted(found, finder) == 2 * file.pictures, "twice as many faces"
+    assert len(turned) == 100 and file.among(found, finder).pictures == 2 * file.pictures, "twice as many faces"
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ def _stream(paths: list[str], *, detector: LCMem, ray_workers: int, device: str)
     rows = ray.data.from_items([{"at": at, "path": path} for at, path in enumerate(paths)], override_num_blocks=blocks)
     encoded = rows.map_batches(
         _Worker,
-        fn_constructor_args=(detector, device),
+        fn_constructor_args=(detector.moved("cpu"), device),  # a worker may see no GPU, or another one
         batch_size=BATCH,
         concurrency=min(ray_workers, blocks),
         num_gpus=1 if device.startswith("cuda") else None,
@@ -60,9 +60,7 @@ class _Worker:
     """The model in a process of the cluster."""
 
     def __init__(self, detector: LCMem, device: str) -> None:
-        detector.network.to(device)
-        detector.encoder.to(device)
-        self.detector = detector
+        self.detector = detector.moved(device)
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         paths = rows["path"].tolist()

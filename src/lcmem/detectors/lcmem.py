@@ -206,6 +206,13 @@ class LCMem(Detector):
         """The logit of a picture with itself, a scalar."""
         return self.network.head.bias.detach()
 
+    def moved(self, device: str | torch.device) -> "LCMem":
+        """A copy that does everything on one device."""
+        made = copy.copy(self)
+        made.network, made.encoder = copy.deepcopy(self.network).to(device), copy.deepcopy(self.encoder).to(device)
+        made.engines = [(made.encoder, fused(made.network))]
+        return made
+
     def embed(self, pictures: Tensor) -> Tensor:
         """Features ``[B, D]`` in [0, 1] of uint8 pictures; those of another size than the model's are resized."""
         if pictures.shape[-1] != self.size:

@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,12 +33,18 @@ from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import PictureLike, load_levels
 from lcmem.pictures.information import shows_little
 from lcmem.pictures.manifest import Manifest, ManifestLike
+from lcmem.pictures.paths import split_bits
+from lcmem.pictures.set_depth import alike, with_bits
 from lcmem.scan import Best
 from lcmem.scan.resident import ResidentGallery
 from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold, given_calibration
 
 Against = Sequence[int] | Sequence[str] | np.ndarray | str
 """Which real picture each sample is compared with: positions, or paths."""
+Real = Atlas | ManifestLike | FeatureSet | Sequence[str | os.PathLike[str]]
+"""What the real pictures of a filter are given as."""
+Calibrated = str | os.PathLike[str] | CalibrationFile | Thresholds
+"""Thresholds, or the file that they are read from."""
 
 
 @dataclass(frozen=True)
@@ -98,46 +104,22 @@ class PrivacyFilter:
     def __init__(
         self,
         detector: Detector | str,
-        real: Atlas | ManifestLike | FeatureSet | Sequence[str | os.PathLike[str]],
+        real: Real,
         *,
         threshold: float | None = None,
-        calibration: str | os.PathLike[str] | CalibrationFile | Thresholds | None = None,
+        calibration: Calibrated | None = None,
         false_positive_rate: float = DEFAULT_RATE,
     ) -> None:
         check_one_threshold(threshold, calibration)
-        detector = load_detector(detector)
-        self.detector = detector
-        if isinstance(real, list | tuple) and all(isinstance(each, str | os.PathLike) for each in real):
-            real = Manifest.of(os.path.abspath(each) for each in real)
-        if not isinstance(real, str | os.PathLike | Atlas | Manifest | FeatureSet):
-            raise LCMemError(
-                f"the real pictures of a filter are files, not {type(real).__name__}: paths, a folder, a zip file, a "
-                "table, an atlas"
-            )
-        self.source = ""
-        if not isinstance(real, FeatureSet):
-            source = read_source(cast("Atlas | ManifestLike", real))
-            self.source = source.source if isinstance(source, Manifest) else ""
-            real = extract_features(source, detector, None, title="encoding real")
-            real.remark_skipped("real")
-        self.real = real
-        self.real.check_usable("real")
-        if isinstance(calibration, str | os.PathLike):
-            calibration = CalibrationFile.read(calibration)
-        thumbnails = Thumbnails()
-        if isinstance(calibration, CalibrationFile):
-            finder = calibration.finder(detector, thumbnails)
-            if calibration.made_on(self.real.fingerprint):
-                self.real = split_kinds(self.real, detector)
-            calibration = read_thresholds(calibration, self.real, finder)
+        self.detector = load_detector(detector)
+        self.real, self.source = _encoded(real, self.detector)
+        self.looks = None
         if threshold is not None:
-            calibration = Thresholds(given_calibration(given_score(threshold, detector), threshold, None), inf)
-        if calibration is None:
-            self.real = split_kinds(self.real, detector)
-            finder = CopyFinder.of(self.real, detector)
-            thumbnails, calibration = finder.thumbnails, calibrate_thresholds(self.real, finder, false_positive_rate)
-        self.thresholds = calibration
-        self.looks = None if threshold is not None else SampleLooks(self.real, self.thresholds.look, thumbnails)
+            known = given_calibration(given_score(threshold, self.detector), threshold, None)
+            self.thresholds = Thresholds(known, inf)
+            return
+        self.real, self.thresholds, thumbnails = _calibrated(self.real, self.detector, calibration, false_positive_rate)
+        self.looks = SampleLooks(self.real, self.thresholds.look, thumbnails)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "PrivacyFilter":
         """Itself: it never changes, and what it holds is large."""
@@ -159,13 +141,20 @@ class PrivacyFilter:
             PictureError: One of them cannot be read.
             LCMemError: ``against`` does not fit.
         """
-        pictures = split_batch(samples)
+        pictures = self._scaled(split_batch(samples))
         found = self.judge(self.detector.features(pictures), against, pictures)
         return found.without(np.array([_shows_nothing(each) for each in pictures], dtype=bool))
 
     def pictures(self, samples: Any) -> list[np.ndarray]:
         """The samples as pictures ``[3, H, W]`` uint8."""
-        return [load_levels(sample) for sample in split_batch(samples)]
+        return [load_levels(sample) for sample in self._scaled(split_batch(samples))]
+
+    def _scaled(self, samples: list[Any]) -> list[Any]:
+        """The samples, of which files of 16 bits get the depth that suits the real pictures."""
+        files = [at for at, each in enumerate(samples) if isinstance(each, str | os.PathLike)]
+        for at, path in zip(files, alike([os.fspath(samples[at]) for at in files], self.real.manifest), strict=True):
+            samples[at] = path
+        return samples
 
     def on_latents(self, autoencoder: "LatentEncoder | nn.Module") -> "LatentFilter":
         """A filter that is given the latents of a generator: nothing is decoded.
@@ -231,12 +220,18 @@ class PrivacyFilter:
         if wanted.dtype.kind in "iu":
             known = (wanted >= 0) & (wanted < len(self.real.manifest))
         else:
-            paths = [os.path.abspath(str(path)) for path in against]  # as manifests and atlases have them
-            wanted = pd.Index(self.real.manifest.table["path"]).get_indexer(pd.Index(paths))
+            # as manifests and atlases have them; of which depth their files are nobody need know
+            paths = [split_bits(os.path.abspath(str(path)))[0] for path in against]
+            wanted = np.array([self._by_path.get(path, -1) for path in paths])
             known = wanted >= 0
         if not known.all():
             raise LCMemError(f"{against[int(known.argmin())]}: not among the {len(self.real.manifest)} real pictures")
         return wanted.astype(np.int64)
+
+    @cached_property
+    def _by_path(self) -> dict[str, int]:
+        """Position of each real picture, by its path without a depth."""
+        return {split_bits(path)[0]: position for position, path in enumerate(self.real.manifest.paths)}
 
     def _including(self, best: Best, wanted: np.ndarray, features: Tensor) -> Best:
         """Best matches with one more, which looks most alike: ``[n, k + 1]``; the best one again where none does."""
@@ -255,6 +250,46 @@ class PrivacyFilter:
     def _gallery(self) -> ResidentGallery:
         assert self.detector.head is not None
         return ResidentGallery(self.real.blocks, self.detector.head)
+
+
+def _encoded(real: Real, detector: Detector) -> tuple[FeatureSet, str]:
+    """Features of the real pictures, and the folder or file that these were read from."""
+    if isinstance(real, FeatureSet):
+        real.check_usable("real")
+        return real, ""
+    if isinstance(real, list | tuple) and all(isinstance(each, str | os.PathLike) for each in real):
+        paths, guessed = with_bits([os.path.abspath(each) for each in real])
+        real = replace(Manifest.of(paths), guessed=guessed)
+    if not isinstance(real, str | os.PathLike | Atlas | Manifest):
+        raise LCMemError(
+            f"the real pictures of a filter are files, not {type(real).__name__}: paths, a folder, a zip file, a "
+            "table, an atlas"
+        )
+    source = read_source(real)
+    found = extract_features(source, detector, None, title="encoding real")
+    found.remark_skipped("real")
+    found.check_usable("real")
+    return found, source.source if isinstance(source, Manifest) else ""
+
+
+def _calibrated(
+    real: FeatureSet, detector: Detector, calibration: Calibrated | None, rate: float
+) -> tuple[FeatureSet, Thresholds, Thumbnails]:
+    """The real set with the kinds that its thresholds know, the thresholds, and what pictures look like."""
+    if isinstance(calibration, str | os.PathLike):
+        calibration = CalibrationFile.read(calibration)
+    if isinstance(calibration, CalibrationFile):
+        thumbnails = Thumbnails()
+        finder = calibration.finder(detector, thumbnails)
+        real = split_kinds(real, detector) if calibration.made_on(real.fingerprint) else real
+        return real, read_thresholds(calibration, real, finder), thumbnails
+    if calibration is not None:
+        levels = calibration.calibration.levels
+        real = split_kinds(real, detector) if levels and not {*levels} & {*real.kinds} else real
+        return real, calibration, Thumbnails()
+    real = split_kinds(real, detector)
+    finder = CopyFinder.of(real, detector)
+    return real, calibrate_thresholds(real, finder, rate), finder.thumbnails
 
 
 def _shows_nothing(sample: PictureLike) -> bool:

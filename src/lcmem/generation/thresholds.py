@@ -1,6 +1,6 @@
 """From which score on a sample gives a real picture away."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.copies import CopyFinder
@@ -33,11 +33,9 @@ def read_thresholds(file: CalibrationFile, real: FeatureSet, finder: CopyFinder)
         real: The real set that samples are compared with.
         finder: Knows what copies reach.
     """
-    typical, pictures = file.levels.typical, file.counted(real, finder)
-    look = file.look_among(pictures)
-    found = look.stated(file.calibration(pictures, typical, {}), file.levels, {})
-    doubts = " ".join(file.remarks(real.fingerprint))
-    return Thresholds(replace(found, explanation=f"{found.explanation} {doubts}".strip()), typical, look)
+    typical, among = file.levels.typical, file.among(real, finder)
+    found = among.look.stated(among.calibration(typical, {}), file.levels, {})
+    return Thresholds(among.noted(found), typical, among.look)
 
 
 def calibrate_thresholds(real: FeatureSet, finder: CopyFinder, rate: float) -> Thresholds:

@@ -102,24 +102,17 @@ def read_point(
         finder: Knows what copies reach.
         shares: As of :func:`operating_point`.
     """
-    count = file.counted(real, finder)
-    fingerprint = real.fingerprint
-    notes = file.remarks(fingerprint)
-    if not file.made_on(fingerprint) and not file.chance.parts and len(set(real.kinds)) > 1:
-        notes.append(
-            f"The calibration knows one kind of pictures, the real set has {len(set(real.kinds))} datasets: for others "
-            "than its own it does not hold. Calibrate on this real set."
-        )
+    among = file.among(real, finder)
+    notes = [*among.notes]
     made_on = file.about["holdout"]
     if control is not None and holdout is not None and file.method == "holdout" and made_on is not None:
         if holdout.fingerprint == made_on["sha256"]:
             control = control.divided()[1]
         else:
             notes.append("The calibration used another holdout; pictures of both may have set the threshold.")
-    chance = file.chance_among(count)
-    look = file.look_among(count)
-    calibration = look.stated(file.calibration(count, shares=shares), file.levels, shares)
-    return OperatingPoint(calibration, control, chance, notes, look=look, among=min(count / file.pictures, 1.0))
+    look = among.look
+    calibration = look.stated(among.calibration(shares=shares), file.levels, shares)
+    return OperatingPoint(calibration, control, among.chance, notes, look=look, among=min(among.times, 1.0))
 
 
 def _warning(share: float) -> list[str]:

@@ -70,7 +70,7 @@ def calibrate_pictures(
     fit = _fit(sets["real"], finder)
     look = basis.own.look(sets["real"], finder, confidence)
     about = _about(sets, basis, look, finder, rate, confidence, fit)
-    made = CalibrationFile.make(about, basis.chance, basis.method, finder.levels, look, out)
+    made = CalibrationFile.make(about, basis.chance, finder.levels, look, out)
     if fit is not None:
         from lcmem.report.reliability import plot_probabilities
 

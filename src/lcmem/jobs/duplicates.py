@@ -1,5 +1,6 @@
 """Groups of pictures within one set that show the same identity or are copies of each other."""
 
+import warnings
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lcmem.detectors.base import Detector
+from lcmem.errors import LCMemWarning
 from lcmem.files import write_table
 from lcmem.matching.alignment import correlation
 from lcmem.matching.calibration_file import CalibrationFile
@@ -72,12 +74,18 @@ def find_duplicates(
 
     Raises:
         LCMemError: The calibration is another model's.
+
+    Warns:
+        LCMemWarning: The calibration was made on other pictures.
     """
     if threshold is not None:
         pairs, level = _alike(found, detector, threshold)
     elif calibration is not None:
         finder = calibration.finder(detector, Thumbnails(workers))
-        pairs, level = _joined(found, finder, calibration.calibration(calibration.counted(found, finder)).logit)
+        among = calibration.among(found, finder)
+        for note in among.notes:
+            warnings.warn(note, LCMemWarning, stacklevel=2)
+        pairs, level = _joined(found, finder, among.calibration().logit)
     else:
         finder = CopyFinder.of(found, detector, workers=workers)
         pairs, level = _joined(found, finder, _identity_threshold(found, finder))

@@ -72,13 +72,19 @@ class Gate:
 
         **Too weak to tell**: everything else.
         """
+        if result.copies.low > self.limit:
+            return self._failed("copy", result.copies, result)
         rate = result.copies if self.verdict == "copy" else result.memorization
-        if result.copies.low > self.limit or (self.verdict != "copy" and self._exceeds(rate, result)):
-            return Decision(FAIL, f"{self._interval(rate)} lies above {self.limit:.2%} as a whole{_holdout(result)}")
+        if self.verdict != "copy" and self._exceeds(rate, result):
+            return self._failed(self.verdict, rate, result)
         lacking = self._lacking(rate, result)
         if lacking:
             return Decision(WEAK, lacking)
-        return Decision(PASS, f"{self._interval(rate)} lies at or below {self.limit:.2%} as a whole")
+        return Decision(PASS, f"{_interval(self.verdict, rate)} lies at or below {self.limit:.2%} as a whole")
+
+    def _failed(self, verdict: str, rate: Rate, result: AuditResult) -> Decision:
+        reason = f"{_interval(verdict, rate)} lies above {self.limit:.2%} as a whole{_holdout(result)}"
+        return Decision(FAIL, reason)
 
     def _exceeds(self, rate: Rate, result: AuditResult) -> bool:
         bound = result.calibration.bound
@@ -89,10 +95,10 @@ class Gate:
         if rate.low > self.limit:
             known = result.calibration.bound is not None
             bound = f"up to {result.calibration.bound:.2%}" if known else "an unknown share of pictures"
-            return f"{self._interval(rate)} lies above {self.limit:.2%}, but {bound} match by chance alone"
+            return f"{_interval(self.verdict, rate)} lies above {self.limit:.2%}, but {bound} match by chance alone"
         if rate.high > self.limit:
             return (
-                f"{self._interval(rate)} holds {self.limit:.2%}: {rate.total} synthetic pictures, worth "
+                f"{_interval(self.verdict, rate)} holds {self.limit:.2%}: {rate.total} synthetic pictures, worth "
                 f"{rate.effective:.0f} independent ones, are too few to tell"
             )
         if self.verdict == "copy":
@@ -100,9 +106,6 @@ class Gate:
             return "edited copies cannot be told from look-alikes: no picture could be opened" if blind else ""
         blind = result.calibration.logit == inf
         return "no threshold could be set from which pictures show the same identity" if blind else ""
-
-    def _interval(self, rate: Rate) -> str:
-        return f"the interval of the {RATES[self.verdict]}, {rate.low:.2%} to {rate.high:.2%},"
 
     def described(self, decision: Decision) -> dict[str, Any]:
         """Limit, verdict and decision, JSON-ready."""
@@ -113,6 +116,10 @@ class Gate:
             "reason": decision.reason,
             "exit_code": decision.code,
         }
+
+
+def _interval(verdict: str, rate: Rate) -> str:
+    return f"the interval of the {RATES[verdict]}, {rate.low:.2%} to {rate.high:.2%},"
 
 
 def _holdout(result: AuditResult) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lcmem.detectors.base import Detector
 from lcmem.jobs.usual_scores import score_of_share, usual_share
-from lcmem.matching.calibration_file import CalibrationFile
+from lcmem.matching.calibration_file import Among, CalibrationFile
 from lcmem.matching.compare import compare, given_score
 from lcmem.matching.features import FeatureSet
 from lcmem.matching.kinds import split_kinds
@@ -151,7 +151,7 @@ def _threshold(given: float | None, scale: Scale | None, detector: Detector) -> 
 
 def _calibrated(file: CalibrationFile) -> tuple[float | None, str]:
     count = file.about["real"]["pictures"]
-    found = file.calibration(file.pictures)
+    found = Among(file, file.pictures, []).calibration()
     origin = (
         f"calibration {file.citation}: at most {found.rate:.2%} of searches among {count} pictures reach it by chance"
     )

@@ -18,6 +18,7 @@ from lcmem.matching.compare import probabilities
 from lcmem.matching.features import open_features
 from lcmem.pairs import read_pairs
 from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.paths import split_bits
 from lcmem.pictures.set_depth import same_depth
 from lcmem.stats.rates import Rate, effective_number, proportion
 from lcmem.store import Store
@@ -150,8 +151,10 @@ def audit_pairs(
 def _of_audit(audit: AuditResult, synthetic: np.ndarray) -> np.ndarray:
     """The threshold ``[n]`` that an audit has for pictures ``[n]`` (paths): that of the kind of their best match, the
     highest of those that it does not know."""
-    first = audit.matches[audit.matches["rank"] == 1].drop_duplicates("synthetic").set_index("synthetic")["dataset"]
-    return audit.calibration.thresholds(first.reindex(synthetic).to_numpy(dtype=object))
+    first = audit.matches[audit.matches["rank"] == 1]
+    kinds = pd.Series(first["dataset"].to_numpy(), [split_bits(path)[0] for path in first["synthetic"]])
+    kinds = kinds[~kinds.index.duplicated()]
+    return audit.calibration.thresholds(kinds.reindex([split_bits(path)[0] for path in synthetic]).to_numpy(object))
 
 
 def pairs_of_audit(source: Path, folder: Path, result: AuditResult, settings: AuditSettings) -> PairedResult:

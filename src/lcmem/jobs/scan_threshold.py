@@ -36,8 +36,8 @@ def scan_threshold(
         LCMemError: A threshold that is none, or a calibration of another model.
     """
     if file is not None:
-        count = file.counted(gallery, file.finder(detector, Thumbnails(workers)))
-        return at_most(file.calibration(count), file.levels.typical, file.chance_among(count))
+        among = file.among(gallery, file.finder(detector, Thumbnails(workers)))
+        return among.noted(at_most(among.calibration(), file.levels.typical, among.chance))
     if threshold is not None and len(gallery.manifest) > SEARCHED:
         return given_calibration(given_score(threshold, detector), threshold, None)
     finder = CopyFinder.of(gallery, detector, workers=workers)

@@ -22,7 +22,7 @@ from lcmem.matching.features import FeatureSet
 from lcmem.matching.looking import WAYS
 from lcmem.matching.looks import Look
 from lcmem.matching.thumbnails import Thumbnails
-from lcmem.stats.calibration import Calibration, calibrate
+from lcmem.stats.calibration import ORIGINS, Calibration, calibrate
 from lcmem.stats.chance import Chance
 
 FORMAT = "lcmem-calibration/3"
@@ -36,7 +36,6 @@ class CalibrationFile:
         about: What the file says: the model, the data, both thresholds with what they promise, the calibration of
             probabilities; JSON-ready.
         chance: Chance matches.
-        method: What they were measured on, a key of :data:`lcmem.stats.calibration.ORIGINS`.
         levels: What copies reach.
         look: When pictures match by their looks.
         place: Where it was read from or is to be written.
@@ -44,10 +43,14 @@ class CalibrationFile:
 
     about: dict[str, Any]
     chance: Chance
-    method: str
     levels: CopyLevels
     look: Look
     place: str
+
+    @property
+    def method(self) -> str:
+        """What the chance matches were measured on, a key of :data:`lcmem.stats.calibration.ORIGINS`."""
+        return str(self.about["same_identity"]["method"])
 
     @property
     def rate(self) -> float:
@@ -60,7 +63,16 @@ class CalibrationFile:
         real = self.about["real"]
         return int(real.get("distinct", real["pictures"]))
 
-    def counted(self, real: FeatureSet, finder: CopyFinder) -> int:
+    def among(self, real: FeatureSet, finder: CopyFinder) -> "Among":
+        """The calibration of a search among a real set.
+
+        Args:
+            real: The real set.
+            finder: Knows what copies reach.
+        """
+        return Among(self, self._counted(real, finder), self._remarks(real))
+
+    def _counted(self, real: FeatureSet, finder: CopyFinder) -> int:
         """How many pictures a real set has for it, as many more as there are more files or more distinct pictures.
 
         Where kinds have thresholds of their own, as many more as of the kind that has grown most.
@@ -84,49 +96,25 @@ class CalibrationFile:
         """The file in a few words: its name and the beginning of its hash."""
         return f"{Path(self.place).name} (sha256 {self.about['sha256'][:16]})"
 
-    def calibration(
-        self, pictures: int, sure: float | None = None, shares: Mapping[str, float] | None = None
-    ) -> Calibration:
-        """The threshold of the same identity for a search among so many real pictures.
-
-        Among more pictures than were calibrated on, a match by chance is more probable, at most in proportion; so the
-        threshold is taken for a rate that is smaller by as much.
-
-        Args:
-            pictures: How many.
-            sure: Score from which a pair is a copy without a look at the pictures; None takes the file's.
-            shares: As of :func:`lcmem.stats.calibration.calibrate`.
-        """
-        levels = self.levels
-        least = levels.sure if sure is None else sure
-        found = calibrate(self.chance_among(pictures), self.rate, self.method, levels.typical, least, shares)
-        return replace(found, explanation=f"Calibration {self.citation}. {found.explanation}")
-
-    def look_among(self, pictures: int) -> Look:
-        """When pictures match by their looks that are compared with so many real ones: by chance, at most in proportion
-        more often."""
-        times, look = max(pictures / self.pictures, 1.0), self.look
-        chance = tuple((score, times * share, kind) for score, share, kind in look.chance)
-        return replace(
-            look, expected=min(times * look.expected, 1.0), bound=min(times * look.bound, 1.0), chance=chance
-        )
-
-    def chance_among(self, pictures: int) -> Chance:
-        """Chance matches of a picture that is compared with so many real ones."""
-        return self.chance.against(pictures / self.pictures)
-
     def made_on(self, fingerprint: str) -> bool:
         """Whether it was made on real pictures of this :attr:`lcmem.matching.features.FeatureSet.fingerprint`."""
         return bool(fingerprint == self.about["real"]["sha256"])
 
-    def remarks(self, fingerprint: str) -> list[str]:
-        """What a user should know who applies it to real pictures of this fingerprint."""
-        if self.made_on(fingerprint):
+    def _remarks(self, real: FeatureSet) -> list[str]:
+        """What a user should know who applies it to these real pictures."""
+        if self.made_on(real.fingerprint):
             return []
-        return [
+        remarks = [
             f"The calibration {self.citation} was made on other real pictures than these. What it promises holds if "
             "both come from one source."
         ]
+        kinds = len(set(real.kinds))
+        if not self.chance.parts and kinds > 1:
+            remarks.append(
+                f"The calibration knows one kind of pictures, the real set has {kinds} datasets: for others than its "
+                "own it does not hold. Calibrate on this real set."
+            )
+        return remarks
 
     def check(self, detector: Detector) -> None:
         """Whether it was made with this model.
@@ -153,21 +141,15 @@ class CalibrationFile:
 
     def write(self) -> None:
         """Save it."""
-        chance = _numbers(self.chance) | {"mutual": self.chance.mutual, "method": self.method}
+        chance = _numbers(self.chance) | {"mutual": self.chance.mutual}
         write_json(self.about | {"chance": chance}, Path(self.place))
 
     @classmethod
     def make(
-        cls,
-        about: dict[str, Any],
-        chance: Chance,
-        method: str,
-        levels: CopyLevels,
-        look: Look,
-        place: str | os.PathLike[str],
+        cls, about: dict[str, Any], chance: Chance, levels: CopyLevels, look: Look, place: str | os.PathLike[str]
     ) -> "CalibrationFile":
         """A new one, with its hash."""
-        bare = cls(about, chance, method, levels, look, os.fspath(place))
+        bare = cls(about, chance, levels, look, os.fspath(place))
         return replace(bare, about={"format": FORMAT, "sha256": _hash(about, chance)} | about)
 
     @classmethod
@@ -186,14 +168,68 @@ class CalibrationFile:
             raise LCMemError(f"{name}: not a calibration of the format {FORMAT}; lcmem calibrate writes one")
         try:
             kept = content.pop("chance")
-            chance, method = _chance(kept, bool(kept["mutual"])), str(kept["method"])
-            found = cls(content, chance, method, _levels(content["copy"]), _look(content["look"]), name)
+            chance = _chance(kept, bool(kept["mutual"]))
+            found = cls(content, chance, _levels(content["copy"]), _look(content["look"]), name)
+            if found.method not in ORIGINS:
+                raise ValueError(f"unknown method {found.method}")
             whole = content["sha256"] == _hash({k: v for k, v in content.items() if k not in KEYS}, chance)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LCMemError(f"{name}: a damaged calibration ({error!r}); run lcmem calibrate again") from error
         if not whole:
             raise LCMemError(f"{name}: altered or damaged, its sha256 does not fit; run lcmem calibrate again")
         return found
+
+
+@dataclass(frozen=True)
+class Among:
+    """A calibration of a search among so many real pictures.
+
+    Among more pictures than were calibrated on, a match by chance is more probable, at most in proportion.
+
+    Attributes:
+        file: The calibration.
+        pictures: How many it is held against.
+        notes: What a user should know who applies it there.
+    """
+
+    file: CalibrationFile
+    pictures: int
+    notes: list[str]
+
+    @property
+    def times(self) -> float:
+        """So many pictures for each that it was made on."""
+        return self.pictures / self.file.pictures
+
+    @property
+    def chance(self) -> Chance:
+        """Chance matches of a picture that is compared with all of them."""
+        return self.file.chance.against(self.times)
+
+    @property
+    def look(self) -> Look:
+        """When pictures match by their looks."""
+        times, look = max(self.times, 1.0), self.file.look
+        chance = tuple((score, times * share, kind) for score, share, kind in look.chance)
+        return replace(
+            look, expected=min(times * look.expected, 1.0), bound=min(times * look.bound, 1.0), chance=chance
+        )
+
+    def calibration(self, sure: float | None = None, shares: Mapping[str, float] | None = None) -> Calibration:
+        """The threshold of the same identity, for a rate that is smaller by as much as the pictures are more.
+
+        Args:
+            sure: Score from which a pair is a copy without a look at the pictures; None takes the file's.
+            shares: As of :func:`lcmem.stats.calibration.calibrate`.
+        """
+        file, levels = self.file, self.file.levels
+        least = levels.sure if sure is None else sure
+        found = calibrate(self.chance, file.rate, file.method, levels.typical, least, shares)
+        return replace(found, explanation=f"Calibration {file.citation}. {found.explanation}")
+
+    def noted(self, found: Calibration) -> Calibration:
+        """A threshold whose explanation ends with the :attr:`notes`, where these have no other place."""
+        return replace(found, explanation=" ".join([found.explanation, *self.notes]))
 
 
 KEYS = ("format", "sha256")

@@ -15,7 +15,7 @@ from lcmem.files import read_table, write_table
 from lcmem.pairs.drawing import Pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.paths import split_bits
-from lcmem.pictures.tables import as_text
+from lcmem.pictures.tables import as_text, plain
 
 
 def write_pairs(manifest: Manifest, pairs: Pairs, target: Path) -> None:
@@ -89,7 +89,8 @@ def read_pairs(
         raise LCMemError(f"{source}: row {int(blank.argmax()) + 1} names one picture only; complete it or leave it out")
     if manifest is None:
         root = source.absolute().parent
-        return PairList(source, table, np.array([[str(root / name) for name in row] for row in names], dtype=object))
+        paths = [[plain(str(root / name)) for name in row] for row in names]
+        return PairList(source, table, np.array(paths, dtype=object))
     found = np.array(manifest.paths, dtype=object)[_positions(source, names.ravel(), manifest)]
     return PairList(source, table, found.reshape(-1, 2))
 

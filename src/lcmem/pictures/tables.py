@@ -71,7 +71,7 @@ def composed(names: pd.Series) -> pd.Series:
 def _absolute(root: Path, table: pd.DataFrame) -> pd.Series:
     """Where the pictures of a table are: below a folder, or in the zip file of their data set in it."""
     names = [_local(root, name) for name in table["path"]]
-    paths = [_plain(str(root / name)) for name in names]
+    paths = [plain(str(root / name)) for name in names]
     for dataset, rows in table.groupby("dataset").indices.items():
         if (root / f"{dataset}.zip").is_file() and not os.path.exists(paths[rows[0]]):
             for row in rows:
@@ -79,7 +79,7 @@ def _absolute(root: Path, table: pd.DataFrame) -> pd.Series:
     return pd.Series(paths, index=table.index, dtype=str)
 
 
-def _plain(path: str) -> str:
+def plain(path: str) -> str:
     """A path without ``..``, so that a picture has one name, unless a linked folder makes it another place."""
     if ".." not in path:
         return path
