@@ -12,7 +12,6 @@ from commands import lcmem as lcmem_command
 from lcmem.errors import LCMemError
 from lcmem.generation.bench import Bench, read_datasets
 from lcmem.generation.conditions import STRATEGIES
-from lcmem.generation.samples import read_chunk
 from lcmem.generation.settings import load_preset
 from lcmem.jobs import experiment_table3
 from lcmem.jobs.experiment_latents import latent_filter
@@ -130,7 +129,7 @@ def test_a_damaged_chunk_is_named(whole, data, compact, extractor):
     kept = target.read_bytes()
     target.write_bytes(kept[:100])
     with pytest.raises(LCMemError, match=r"\.npz: damaged .* delete it"):
-        read_chunk(target)
+        bench.samples("ensemble", None, bench.train, np.empty((8, 0)))
     target.write_bytes(kept)
 
 

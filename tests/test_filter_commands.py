@@ -21,7 +21,7 @@ from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.filter import filter_pictures
 from lcmem.jobs.metrics import measure
-from lcmem.jobs.paired import CALIBRATED, PAPER, audit_pairs, paired_rates
+from lcmem.jobs.paired import CALIBRATED, COLUMNS, PAPER, audit_pairs, paired_rates
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.pictures.manifest import Manifest
 
@@ -166,8 +166,8 @@ def test_both_sets_of_a_filter_are_scaled_alike(orl, weights, tmp_path):
 def test_pairs_are_scaled_as_the_sets_of_an_audit(deep, pairs, compact):
     named = pd.read_csv(pairs).replace(r"\.pgm$", ".png", regex=True)
     named.to_csv(deep / "pairs.csv", index=False)
-    found = audit_pairs(deep / "pairs.csv", compact, {}).pairs
-    plain = audit_pairs(pairs, compact, {}).pairs
+    found = audit_pairs(deep / "pairs.csv", compact).pairs
+    plain = audit_pairs(pairs, compact).pairs
     np.testing.assert_allclose(found["logit"], plain["logit"], atol=0.5)
 
 
@@ -204,20 +204,22 @@ def pairs(sets):
 
 
 def test_paired_rate_is_of_the_given_pairs(sets, pairs, compact):
-    found = audit_pairs(pairs, compact, {"strict": float(compact.bias) - 1e-4})
-    assert found.rates["strict"].count == 4 and found.rates["strict"].total == 8
+    found = audit_pairs(pairs, compact)
+    logits, strict = found.pairs["logit"].to_numpy(), {"strict": float(compact.bias) - 1e-4}
+    rate = paired_rates(logits, strict, np.arange(8), logits=True)["strict"]
+    assert rate.count == 4 and rate.total == 8
     assert list(found.pairs["note"]) == ["kept"] * 8
     expected = [compact.score(str(sets / row.synthetic), str(sets / row.real)) for row in found.pairs.itertuples()]
     np.testing.assert_allclose(found.pairs["logit"], expected, rtol=1e-5)
     assert found.rates[PAPER].count == sum(logit > 0 for logit in expected)
-    alone = audit_pairs(pairs, package.load_detector("ncc"), {"at 0.9": 0.9})
-    assert [*alone.rates] == ["at 0.9"] and alone.pairs["probability"].isna().all()
+    alone = audit_pairs(pairs, package.load_detector("ncc"))
+    assert not alone.rates and alone.pairs["probability"].isna().all()
 
 
 def test_pairs_that_cannot_be_scored_are_said_to_be_left_out(sets, pairs, compact, tmp_path):
     table = pd.read_csv(pairs).assign(real=lambda found: found["real"].where(found.index > 0, "gone.pgm"))
     table.to_csv(sets / "gone.csv", index=False)
-    found = audit_pairs(sets / "gone.csv", compact, {})
+    found = audit_pairs(sets / "gone.csv", compact)
     assert found.left_out == 1 and found.rates[PAPER].total == 7
     assert re.search(r"left out of it: 1; for example .*gone\.pgm: no such file", found.lines[-1])
     found.save(tmp_path)
@@ -253,19 +255,26 @@ def found_audit(sets, compact):
 
 
 def test_pairs_take_the_threshold_that_the_audit_has_for_their_kind(sets, pairs, compact, found_audit):
-    scores = audit_pairs(pairs, compact, {}).pairs["logit"]
+    scores = audit_pairs(pairs, compact).pairs["logit"]
     half = found_audit.matches.assign(
         dataset=np.where(found_audit.matches["synthetic"].str.contains("/run0/"), "a", "b")
     )
     levels = {"a": float(scores.min()) - 1, "b": inf}
     calibration = replace(found_audit.calibration, logit=levels["a"], levels=levels)
-    found = audit_pairs(pairs, compact, {}, audit=replace(found_audit, matches=half, calibration=calibration))
+    found = audit_pairs(pairs, compact, audit=replace(found_audit, matches=half, calibration=calibration))
     assert found.rates[CALIBRATED].count == 4, "all of kind a, none of kind b"
+    (sets / "lists").mkdir(exist_ok=True)
+    listed = pd.read_csv(pairs)
+    listed.assign(**{end: "../" + listed[end] for end in COLUMNS}).to_csv(sets / "lists" / "pairs.csv", index=False)
+    above = audit_pairs(
+        sets / "lists" / "pairs.csv", compact, audit=replace(found_audit, matches=half, calibration=calibration)
+    )
+    assert above.rates == found.rates, "however the paths are spelt"
 
 
 def test_an_audit_without_a_threshold_gives_no_paired_rate(pairs, compact, found_audit):
     blind = replace(found_audit, calibration=replace(found_audit.calibration, logit=inf, levels={}))
-    found = audit_pairs(pairs, compact, {}, audit=blind)
+    found = audit_pairs(pairs, compact, audit=blind)
     assert CALIBRATED not in found.rates and CALIBRATED not in found.summary
     assert "the audit could set no threshold" in found.lines[-1]
 
@@ -273,17 +282,17 @@ def test_an_audit_without_a_threshold_gives_no_paired_rate(pairs, compact, found
 def test_paired_tables_that_cannot_be_used(sets, pairs, compact, tmp_path):
     (tmp_path / "empty.csv").write_text("synthetic,real\n")
     with pytest.raises(LCMemError, match="no pairs"):
-        audit_pairs(tmp_path / "empty.csv", compact, {})
+        audit_pairs(tmp_path / "empty.csv", compact)
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(LCMemError, match="no column 'real'"):
-        audit_pairs(tmp_path / "other.csv", compact, {})
+        audit_pairs(tmp_path / "other.csv", compact)
     (tmp_path / "gone.csv").write_text("synthetic,real\nx.png,y.png\n")
     with pytest.raises(LCMemError, match=r"no pair can be scored.*no such file"):
-        audit_pairs(tmp_path / "gone.csv", compact, {})
+        audit_pairs(tmp_path / "gone.csv", compact)
     half = pd.read_csv(pairs).map(lambda value: str(sets / value) if "/" in value else value)
     half.loc[0, "synthetic"] = "nowhere.png"
     half.to_csv(tmp_path / "half.csv", index=False)
-    found = audit_pairs(tmp_path / "half.csv", compact, {})
+    found = audit_pairs(tmp_path / "half.csv", compact)
     assert len(found.pairs) == 7 and len(found.skipped) == 1
 
 

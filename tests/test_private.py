@@ -50,7 +50,9 @@ def audits(sets, compact):
     inputs = {"real": real, "synthetic": sets / "table.csv", "holdout": sets / "holdouts"}
     found = []
     for name in ("open", "private"):
-        settings = AuditSettings(compact, workers=0, command="lcmem audit hospital-folder", private=name == "private")
+        settings = AuditSettings(
+            model=compact, workers=0, command="lcmem audit hospital-folder", private=name == "private"
+        )
         with claim_audit(sets / name, inputs, settings):
             found.append(run_audit(inputs, settings, sets / name))
     return found

@@ -29,7 +29,7 @@ from lcmem.matching.thumbnails import SIDE
 from lcmem.stats.calibration import calibrate
 from lcmem.stats.chance import Chance
 from lcmem.stats.evidence import tail_p_values
-from lcmem.stats.rates import effective_number, excess, proportion
+from lcmem.stats.rates import excess, rate_of
 
 PEOPLE, RATES, AUDITS = (20, 50, 100, 300), (0.01, 0.05), 500
 SETTINGS = ("identities", "both", "holdout", "neither")
@@ -117,7 +117,7 @@ def audit(
         row["rare"] = float((tail_p_values(scores[new].ravel(), chance) <= RARE).mean())
     for name, made in (("none", unseen), ("modes", modes)):
         match, clusters, truth = made(world, scores, shown, new, calibration.logit, true, rng)
-        found = proportion(int(match.sum()), len(match), effective_number(clusters, match))
+        found = rate_of(match, clusters)
         row[f"rate {name}"] = found.low <= truth <= found.high
         if control is not None:
             more = excess(found, control.rate(calibration, np.inf, UNMEASURED))

@@ -94,6 +94,33 @@ def write_table(table: "pd.DataFrame", target: Path, **options: Any) -> None:
             table.to_csv(partial, index=False, **options)
 
 
+def write_arrays(target: Path, **arrays: Any) -> None:
+    """Write arrays by their names as one ``.npz`` file."""
+    import numpy as np
+
+    with replacing(target) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def read_arrays(source: Path, way_out: str) -> "dict[str, np.ndarray]":
+    """Read what :func:`write_arrays` wrote.
+
+    Args:
+        source: The file.
+        way_out: What to do where it is damaged.
+
+    Raises:
+        LCMemError: It is missing or damaged.
+    """
+    import numpy as np
+
+    try:
+        with np.load(source) as saved:
+            return {name: saved[name] for name in saved.files}
+    except Exception as error:  # zipfile, numpy and zlib raise many kinds on damaged files
+        raise LCMemError(f"{source}: damaged ({error}); {way_out}") from error
+
+
 def write_plot(figure: "Figure", target: Path) -> None:
     """Save a figure as PNG."""
     with replacing(target) as partial:

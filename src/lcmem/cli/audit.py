@@ -112,12 +112,12 @@ def audit(
     from lcmem.progress import silent
 
     settings = AuditSettings(
-        model,
-        threshold,
-        asked_rate(false_positive_rate),
-        top_k,
-        device,
-        workers,
+        model=model,
+        threshold=threshold,
+        false_positive_rate=asked_rate(false_positive_rate),
+        top_k=top_k,
+        device=device,
+        workers=workers,
         allow_download=download,
         command=shlex.join(sys.argv),
         calibration=read_calibration(calibration, threshold, false_positive_rate),

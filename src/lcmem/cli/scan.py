@@ -53,7 +53,6 @@ def scan(
     """Score every pair, exactly: best matches, all matches, and the histogram of scores by identity."""
     from lcmem.jobs.output import check_output
     from lcmem.jobs.scan import scan_sets
-    from lcmem.matching.compare import given_score
 
     file = read_calibration(calibration, threshold)
     check_output(out, "scan", {"queries": queries, "gallery": gallery})
@@ -61,8 +60,6 @@ def scan(
     two = reading.pictures_or_none(gallery)
     with resumable():
         detector = open_detector(model, device, download)
-        if threshold is not None:
-            given_score(threshold, detector)  # wrong before anything is encoded
         summary = scan_sets(
             one,
             two,

@@ -1,8 +1,10 @@
 """What every detector can do, whatever it is made of."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +33,7 @@ class Detector(ABC):
         size: Side in pixels of the square that picture files are decoded to.
         proportions: Whether pictures are padded to that square by repeating their edges, not squeezed into it.
         device: Where it computes.
+        card: What is known about it, such as its training and what was measured of it; empty of most.
         span: Lowest and highest score that can occur. Used only without a :attr:`head`.
     """
 
@@ -41,6 +44,7 @@ class Detector(ABC):
     proportions: bool = False
     span: tuple[float, float] = (-1.0, 1.0)
     device: torch.device = torch.device("cpu")
+    card: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def embed(self, pictures: Tensor) -> Tensor:
@@ -61,6 +65,11 @@ class Detector(ABC):
     def head(self) -> Head | None:
         """The weighted L1 distance that scores are logits of, for features in [0, 1]; None for any other score."""
         return None
+
+    @property
+    def unit(self) -> str:
+        """What its scores are: a ``logit`` or a ``similarity``."""
+        return "similarity" if self.head is None else "logit"
 
     @cached_property
     def dims(self) -> int:

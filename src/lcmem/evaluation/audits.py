@@ -25,7 +25,7 @@ from lcmem.pictures.image import load_levels
 from lcmem.pictures.loading import to_float, to_levels
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
-from lcmem.stats.rates import proportion
+from lcmem.stats.rates import rate_of
 
 SIDE = 256
 """Pixels: edited copies are of this size."""
@@ -145,7 +145,7 @@ def _rows(found: AuditResult, real: Manifest) -> list[dict[str, Any]]:
     rows = []
     for kind in KINDS:
         part = best[kinds == kind]
-        share = proportion(int(part["match"].sum()), len(part))
+        share = rate_of(part["match"].to_numpy())
         rows.append(
             {
                 "kind": kind,

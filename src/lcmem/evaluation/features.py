@@ -65,7 +65,7 @@ def cached_features(
     if store is None:
         return torch.empty(0, 0)
     store.reload()
-    return torch.from_numpy(np.array(store.rows(store.find(keys))[:]))
+    return torch.from_numpy(np.array(store.of(keys)[:]))
 
 
 def _embed(

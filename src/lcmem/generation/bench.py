@@ -14,9 +14,9 @@ from torch import Tensor
 from lcmem.detectors.base import Detector
 from lcmem.encoders import LatentEncoder, load_encoder
 from lcmem.errors import LCMemError
-from lcmem.files import read_json, replacing, write_json, write_picture
+from lcmem.files import read_arrays, read_json, write_arrays, write_json, write_picture
 from lcmem.generation.filter import PrivacyFilter
-from lcmem.generation.samples import Samples, read_chunk
+from lcmem.generation.samples import Samples
 from lcmem.generation.settings import Experiment
 from lcmem.generation.training import DiffusionTraining, draw_latents, train_generator
 from lcmem.latents import LatentStore, build_store
@@ -170,14 +170,13 @@ class Bench:
                 if not target.is_file():
                     latents = self.draw(module, condition[at], at)
                     self._keep(latents, self.pictures(latents, store, at % len(store)), target)
-                parts.append(read_chunk(target))
+                parts.append(read_arrays(target, "delete it and run the same command again"))
                 advance(len(at))
         return Samples.joined(parts)
 
     def _keep(self, latents: Tensor, pictures: Tensor, target: Path) -> None:
         matching, quality = (embedded(each, pictures).numpy() for each in (self.detector, self.extractor))
-        with replacing(target) as partial, partial.open("wb") as file:
-            np.savez(file, latents=latents.half().numpy(), matching=matching, quality=quality)
+        write_arrays(target, latents=latents.half().numpy(), matching=matching, quality=quality)
 
     @cached_property
     def privacy(self) -> PrivacyFilter:

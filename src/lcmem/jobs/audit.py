@@ -84,13 +84,13 @@ def audit(
     given = {"real": real, "synthetic": synthetic, "holdout": holdout}
     inputs = {name: counted(source) for name, source in given.items()}
     settings = AuditSettings(
-        model,
-        threshold,
-        false_positive_rate,
-        top_k,
-        device,
-        workers,
-        allow_download,
+        model=model,
+        threshold=threshold,
+        false_positive_rate=false_positive_rate,
+        top_k=top_k,
+        device=device,
+        workers=workers,
+        allow_download=allow_download,
         calibration=None if calibration is None else CalibrationFile.read(calibration),
         explain=explain,
         private=private,
@@ -132,7 +132,7 @@ def run_audit(
         read_marks(Path(out) / MARKED)  # a mistake there is said now, not when all is computed
     if settings.private and settings.calibration is not None:
         settings = replace(settings, calibration=replace(settings.calibration, place="file"))
-    detector = settings.detector()
+    detector = settings.detector
     level = None if settings.threshold is None else (given_score(settings.threshold, detector), settings.threshold)
     with on_disk(inputs, None if settings.private else out) as found:
         sources = read_sources(found)
@@ -148,7 +148,8 @@ def run_audit(
             finder = file.finder(detector, Thumbnails(settings.workers))
         else:
             finder = CopyFinder.of(sets["real"], detector, others=others, store=store, workers=settings.workers)
-        result = compare_sets(sets, finder, level, settings, about, began)
+        result = compare_sets(sets, finder, level, settings, about)
+        result = replace(result, about=result.about | {"seconds": time.perf_counter() - began})
         if settings.private:
             result = without_names(result, sets)
         elif settings.explain:
@@ -175,7 +176,7 @@ def _about(detector: Detector, sets: dict[str, FeatureSet]) -> dict[str, Any]:
         "n_real_identities": real.known_identities,
         "model": detector.name,
         "model_fingerprint": detector.fingerprint,
-        "score": "similarity" if detector.head is None else "logit",
+        "score": detector.unit,
         "encoder": encoder.name if encoder else None,
         "encoder_sha256": encoder.sha256 if encoder else None,
         "hint": other_model(sets["real"], detector),

@@ -1,6 +1,5 @@
 """What the features of an audit's sets say: verdicts, rates, risk."""
 
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +15,7 @@ from lcmem.jobs.risk import Risk, measure_risk
 from lcmem.matching.chance import copy_groups
 from lcmem.matching.control import Control, control_scores
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.features import FeatureSet, skipped_table
 from lcmem.matching.grades import graded
 from lcmem.matching.looking import RANKS
 from lcmem.matching.matches import OTHERS, best_matches, match_clusters, match_table, nearest_kinds
@@ -26,7 +25,7 @@ from lcmem.matching.twins import shared_files
 from lcmem.matching.verdicts import COPY
 from lcmem.report.verdict import holdout_note
 from lcmem.stats.calibration import at_least
-from lcmem.stats.rates import Rate, effective_number, excess, proportion
+from lcmem.stats.rates import Rate, excess, rate_of
 
 
 def compare_sets(
@@ -35,7 +34,6 @@ def compare_sets(
     level: tuple[float, float] | None,
     settings: AuditSettings,
     about: dict[str, Any],
-    began: float,
 ) -> AuditResult:
     """The result of an audit.
 
@@ -45,7 +43,6 @@ def compare_sets(
         level: A threshold that the user gave: as a score, and as given.
         settings: The options.
         about: What is known of the audit already.
-        began: When it began, as of :func:`time.perf_counter`.
     """
     real, synthetic = sets["real"], sets["synthetic"]
     nearest = Nearest.none(len(synthetic.keys))
@@ -80,14 +77,13 @@ def compare_sets(
         holdout=held,
         excess=excess(memorization, held) if held else None,
         twins=pd.concat(twins, ignore_index=True),
-        skipped=_skipped(sets),
+        skipped=skipped_table(sets),
         scores=scores | {"chance": chance.scores},
         about=about
         | _findings(sets, finder, clusters, point, rows, not settings.private)
         | {"false_positive_rate_floor": point.among * floor}
         | ({"holdout_mix": _other_kinds(kinds, point.control.kinds)} if point.control else {})
-        | {"by_dataset": rows}
-        | {"seconds": time.perf_counter() - began},
+        | {"by_dataset": rows},
         strangers=point.strangers,
         risk=_risk(matches, real, synthetic, finder, clusters, own.groups if own else None),
     )
@@ -124,13 +120,7 @@ def _rates(matches: pd.DataFrame, clusters: np.ndarray) -> tuple[Rate, Rate]:
     """Share of synthetic pictures that match, and that are copies."""
     first = matches[matches["rank"] == 1]
     matched, copied = first["match"].to_numpy(), (first["verdict"] == COPY).to_numpy()
-    found = [proportion(int(hit.sum()), len(hit), effective_number(clusters, hit)) for hit in (matched, copied)]
-    return found[0], found[1]
-
-
-def _skipped(sets: dict[str, FeatureSet]) -> pd.DataFrame:
-    rows = [(name, *item) for name, found in sets.items() for item in found.skipped]
-    return pd.DataFrame(rows, columns=["set", "path", "reason"])
+    return rate_of(matched, clusters), rate_of(copied, clusters)
 
 
 def _risk(

@@ -41,8 +41,9 @@ class AuditResult:
 
     Attributes:
         matches: For each synthetic picture its best real ones: ``synthetic, real, identity, dataset, logit,
-            probability, rank, p_value, q_value, grade, match, verdict`` (identity and dataset: of the real one; rank
-            from 1, copies first; verdict: ``copy``, ``same identity`` or ``no match``; match: one of the first two). Of
+            probability, rank, p_value, q_value, grade, match, verdict, found_by`` (identity and dataset: of the real
+            one; rank from 1, copies first; verdict: ``copy``, ``same identity`` or ``no match``; match: one of the
+            first two; found_by: what decided it). Of
             a detector without a head ``logit`` is its similarity and ``probability`` is empty. Of the synthetic
             picture, the same in all of its rows, are ``p_value`` (how probable so high a best score is for a picture of
             an unseen identity), ``q_value`` (the smallest false discovery rate at which the picture is found) and

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lcmem.detectors.base import Detector
@@ -12,7 +13,7 @@ from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold, check_share
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AuditSettings:
     """Options of :func:`lcmem.jobs.audit.audit`, which explains them.
 
@@ -40,8 +41,9 @@ class AuditSettings:
             raise LCMemError(f"explain must be at least 0, not {self.explain}")
         check_one_threshold(self.threshold, self.calibration)
 
+    @cached_property
     def detector(self) -> Detector:
-        """The model, loaded.
+        """The model, loaded once.
 
         Raises:
             LCMemError: There is no such one, or the calibration is another's.

@@ -92,7 +92,7 @@ def _about(
     found = calibrate(basis.chance, rate, basis.method, levels.typical, levels.sure)
     return {
         "model": {"name": detector.name, "fingerprint": detector.fingerprint},
-        "score": "similarity" if detector.head is None else "logit",
+        "score": detector.unit,
         "asked": {"rate": rate, "confidence": confidence},
         "real": _data(sets["real"]) | {"distinct": _distinct(sets["real"], basis, finder)},
         "holdout": _data(sets["holdout"]) if "holdout" in sets else None,

@@ -12,7 +12,7 @@ from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.samples import Samples
 from lcmem.latents import LatentStore
 from lcmem.report.experiments import plot_sizes
-from lcmem.stats.rates import proportion
+from lcmem.stats.rates import rate_of
 
 SHOWN = 8
 """Nearest pairs shown for each size."""
@@ -45,7 +45,7 @@ def _by_size(bench: Bench, store: LatentStore, samples: Samples, name: str) -> d
     control = privacy.judge(held_out, samples=bench.control.manifest.paths)
     row: dict[str, Any] = {"threshold": privacy.thresholds.calibration.logit}
     for title, found in (("samples", judged), ("holdout", control)):
-        row |= proportion(int((~found.novel).sum()), len(found.novel)).columns(title)
+        row |= rate_of(~found.novel).columns(title)
     at = judged.table["logit"].nlargest(SHOWN).index.to_numpy()
     made = torch.from_numpy(np.stack([pictures[k] for k in at])).permute(0, 3, 1, 2)
     real = pd.Index(store.manifest.paths).get_indexer(pd.Index(judged.table["real"][at]))

@@ -20,7 +20,7 @@ from lcmem.generation.tries import PrivateSamples, picture_of
 from lcmem.jobs.paired import PAPER, paired_rates
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.pictures.image import PictureLike
-from lcmem.stats.rates import proportion
+from lcmem.stats.rates import rate_of
 
 PUBLISHED = {
     "Label + Noise": (9.43, 0.362, 4.31),
@@ -77,7 +77,7 @@ def _memorization(bench: Bench, samples: Samples) -> dict[str, Any]:
     }
     for name, (features, pictures) in judged.items():
         found = privacy.judge(torch.from_numpy(features), samples=pictures).novel
-        row |= proportion(int((~found).sum()), len(found)).columns(name)
+        row |= rate_of(~found).columns(name)
     return row
 
 

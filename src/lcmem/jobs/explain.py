@@ -161,13 +161,12 @@ def draw_evidence(a: str, b: str, detector: Detector, heading: Sequence[str], ta
     """
     maps = explain(detector, a, b)
     pictures = [load_levels(path).transpose(1, 2, 0) for path in (a, b)]
-    logits = detector.head is not None
     plot_evidence(
         pictures,
         maps,
         names=[f"{letter}: {Path(path).name}" for letter, path in zip("AB", (a, b), strict=True)],
         heading=heading,
         least=_least(detector),
-        unit="logit" if logits else "similarity",
+        unit=detector.unit,
         target=target,
     )

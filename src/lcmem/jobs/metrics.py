@@ -139,7 +139,8 @@ def measure(
         out=None if out is None else Path(out) / "audit",
         workers=workers,
     )
-    pairs = None if paired is None else audit_pairs(paired, model, {}, audit=result, workers=workers)
+    kept = None if out is None else open_features(Path(out) / "audit" / "features", model)
+    pairs = None if paired is None else audit_pairs(paired, model, audit=result, store=kept, workers=workers)
     rates: dict[str, Rate | Difference] = {"memorization rate, one-versus-all": result.memorization}
     if result.holdout is not None and result.excess is not None:
         rates |= {"of the holdout": result.holdout, "excess over the holdout": result.excess}

@@ -8,7 +8,6 @@ import numpy as np
 
 from lcmem.detectors.base import Detector, pad_to_square
 from lcmem.detectors.faces import SIDE, SFace, landmarks
-from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import PictureError
 from lcmem.matching.features import FeatureSet
 from lcmem.pictures.image import load_levels
@@ -43,7 +42,7 @@ def _for_faces(paths: Sequence[str], detector: Detector) -> str | None:
 def _measured(detector: Detector) -> str:
     """What the detector's card says of both on the set of faces that SFace does best on, where both were measured."""
     rows: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in getattr(detector, "card", {}).get("metrics", []):
+    for row in detector.card.get("metrics", []):
         rows.setdefault(row["dataset"], {})[row["detector"]] = row
     both = {
         name: (by["sface"], by[detector.name]) for name, by in rows.items() if {"sface", detector.name} <= by.keys()
@@ -71,7 +70,7 @@ def _for_other_kinds(features: FeatureSet, detector: Detector) -> str | None:
     The card's ``kinds`` has weights and a bias for the last part of the features, which do not follow identities; the
     sum is above 0 for other kinds.
     """
-    known = detector.card.get("kinds") if isinstance(detector, LCMem) else None
+    known = detector.card.get("kinds")
     if known is None:
         return None
     chosen = np.unique(np.linspace(0, len(features.blocks) - 1, LOOKED_AT).astype(int))

@@ -20,7 +20,7 @@ from lcmem.pairs import read_pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.paths import split_bits
 from lcmem.pictures.set_depth import same_depth
-from lcmem.stats.rates import Rate, effective_number, proportion
+from lcmem.stats.rates import Rate, rate_of
 from lcmem.store import Store
 
 COLUMNS = ("synthetic", "real")
@@ -36,8 +36,8 @@ class PairedResult:
     Attributes:
         pairs: The table with ``logit`` and ``probability`` (of a detector without a head: its similarity, and none).
         rates: Share of pairs at or above each threshold, by its name; :data:`PAPER` means above.
-        thresholds: The scores; of an audit with several the one that its summary has, and +∞ where it set none, which
-            gives no rate.
+        thresholds: The scores, by the same names; of an audit with several the one that its summary has, and +∞ where
+            it set none, which gives no rate.
         skipped: Path and reason of pictures that could not be read; their pairs are left out.
         left_out: How many pairs these are.
     """
@@ -99,15 +99,12 @@ def paired_rates(
     """
     matched = {PAPER: scores > 0} if logits else {}
     matched |= {name: scores >= level for name, level in thresholds.items()}
-    return {
-        name: proportion(int(hit.sum()), len(hit), effective_number(originals, hit)) for name, hit in matched.items()
-    }
+    return {name: rate_of(hit, originals) for name, hit in matched.items()}
 
 
 def audit_pairs(
     source: Path,
     detector: Detector,
-    thresholds: Mapping[str, float],
     *,
     audit: AuditResult | None = None,
     store: Store | None = None,
@@ -118,7 +115,6 @@ def audit_pairs(
     Args:
         source: CSV or Parquet with the columns ``synthetic`` and ``real``: paths, relative ones from its folder.
         detector: The model.
-        thresholds: Scores from which on a pair is memorized, by name, beside the paper's.
         audit: One of the synthetic pictures: the threshold that it has for each of them is another, :data:`CALIBRATED`.
         store: Where features are kept, such as an audit's; None keeps none.
         workers: Decoding processes.
@@ -138,14 +134,15 @@ def audit_pairs(
     pairs = (
         listed.table[usable].assign(logit=scores, probability=probabilities(scores, detector)).reset_index(drop=True)
     )
-    at: dict[str, float | np.ndarray] = dict(thresholds)
+    thresholds = {PAPER: 0.0} if known else {}
+    at: dict[str, np.ndarray] = {}
     if audit is not None:
-        thresholds = {**thresholds, CALIBRATED: audit.calibration.logit}
+        thresholds[CALIBRATED] = audit.calibration.logit
         levels = _of_audit(audit, paths[usable, 0])
         if np.isfinite(levels).any():  # else it set none, and not even equal pictures would reach it
             at[CALIBRATED] = levels
     rates = paired_rates(scores, at, paths[usable, 1], logits=known)
-    return PairedResult(pairs, rates, ({PAPER: 0.0} if known else {}) | dict(thresholds), skipped, int((~usable).sum()))
+    return PairedResult(pairs, rates, thresholds, skipped, int((~usable).sum()))
 
 
 def _of_audit(audit: AuditResult, synthetic: np.ndarray) -> np.ndarray:
@@ -169,8 +166,8 @@ def pairs_of_audit(source: Path, folder: Path, result: AuditResult, settings: Au
     Raises:
         LCMemError: As of :func:`audit_pairs`.
     """
-    detector = settings.detector()
+    detector = settings.detector
     store = open_features(folder / "features", detector)
-    found = audit_pairs(source, detector, {}, audit=result, store=store, workers=settings.workers)
+    found = audit_pairs(source, detector, audit=result, store=store, workers=settings.workers)
     found.save(folder)
     return found

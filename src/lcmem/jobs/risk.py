@@ -10,7 +10,7 @@ from lcmem.files import write_table
 from lcmem.matching.verdicts import COPY
 from lcmem.pictures.hints import names_people
 from lcmem.pictures.manifest import Manifest
-from lcmem.stats.rates import effective_number, proportion
+from lcmem.stats.rates import proportion, rate_of
 
 VALUES = 50
 """A column with more different values names no groups."""
@@ -145,8 +145,7 @@ def _labels(synthetic: Manifest, matches: pd.DataFrame, clusters: np.ndarray) ->
         values = synthetic.table[column].astype(str).to_numpy()
         for value in np.unique(values):
             here = values == value
-            worth = effective_number(clusters[here], matched[here])
-            rate = proportion(int(matched[here].sum()), int(here.sum()), worth)
+            rate = rate_of(matched[here], clusters[here])
             rows.append((column, value, rate.total, rate.count, rate.value, rate.low, rate.high))
     return pd.DataFrame(rows, columns=LABELS)
 

@@ -98,7 +98,7 @@ def _write(result: ScanResult, one: Manifest, two: Manifest, detector: Detector,
     write_table(best_table(result, one, two, detector), out / "best.csv")
     write_matches(result, *paths, out / "matches.parquet")
     write_table(histogram_table(result.histogram), out / "histogram.csv")
-    plot_histogram(result.histogram, level, out / "histogram.png")
+    plot_histogram(result.histogram, level, detector.unit, out / "histogram.png")
     result.save(out)
 
 

@@ -47,7 +47,7 @@ def measure_strangers(sets: Mapping[str, FeatureSet], detector: LCMem) -> dict[s
 
 def usual_share(detector: Detector, score: float) -> str:
     """In a sentence, how many pairs of different people lie above a score; "" if the model's card does not say."""
-    known = detector.card.get("strangers") if isinstance(detector, LCMem) else None
+    known = detector.card.get("strangers")
     if known is None:
         return ""
     shares, datasets = known["shares"], known["datasets"]

@@ -95,7 +95,7 @@ def _row(pictures: Tensor, encoder: LatentEncoder, device: torch.device | str) -
 def _record(store: Store, manifest: Manifest, done: Filled) -> None:
     """Write the index and the list of skipped pictures; with the index the store is finished."""
     pictures = manifest.rows(done.stored).table.drop(columns=[*OWN, *MOMENTS], errors="ignore")
-    contents = done.contents.iloc[done.stored][["stamp", "sha256"]].reset_index(drop=True)
+    contents = done.pictures[["stamp", "sha256"]]
     moments = _moments(store, done.keys)
     write_skipped(store.folder, done.contents)
     store.record(pd.concat((pictures, contents, moments), axis=1))
@@ -105,7 +105,7 @@ def _moments(store: Store, keys: list[str]) -> pd.DataFrame:
     """Mean and variance of each picture's channels, two columns of lists ``[C]``; latents are read only once for it."""
     known = store.index.read(["sha256", *MOMENTS]).drop_duplicates("sha256").set_index("sha256")
     new = [key for key in dict.fromkeys(keys) if key not in known.index]
-    rows, found = store.rows(store.find(new)), []
+    rows, found = store.of(new), []
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK][:, 0]
         found += list(zip(*picture_moments(part, 255 if part.dtype == np.uint8 else 1), strict=True))

@@ -16,7 +16,7 @@ from lcmem.matching.matches import equal_pictures, nearest_pictures
 from lcmem.matching.twins import IN_HOLDOUT, twin_table
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.chance import Chance, parted
-from lcmem.stats.rates import Rate, effective_number, proportion
+from lcmem.stats.rates import Rate, rate_of
 
 FEWEST = 20
 """Identities of the holdout that calibrate, and as many that control, where the real set has no identities."""
@@ -57,7 +57,7 @@ class Control:
         """Share of pictures that reach the threshold of their kind, or what copies surely are, or match by looks."""
         least = np.minimum(calibration.thresholds(self.kinds), sure)
         matched = (self.scores >= least) | look.hits(self.looks)
-        return proportion(int(matched.sum()), len(matched), effective_number(self.clusters, matched))
+        return rate_of(matched, self.clusters)
 
 
 def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder, *, looked: bool = True) -> Control:

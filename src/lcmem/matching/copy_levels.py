@@ -129,7 +129,7 @@ def _edited(
     if store is not None:
         keys = [hashlib.sha256(f"{real.keys[row]}#{edit}".encode()).hexdigest() for row in rows]
         done = fill(store, paths, encode, title="encoding copies", keys=keys)
-        return done.stored, np.array(store.rows(store.find(done.keys))[:])
+        return done.stored, np.array(store.of(done.keys)[:])
     batches = list(encode(paths))
     return np.array([at for batch in batches for at in batch.at], dtype=np.int64), np.concatenate(
         [batch.rows for batch in batches]

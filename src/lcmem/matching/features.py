@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -123,6 +124,12 @@ class FeatureSet:
         """``[N, D]`` in memory."""
         values = self.blocks[:]
         return torch.from_numpy(values if values.flags.writeable else values.copy())
+
+
+def skipped_table(sets: Mapping[str, FeatureSet]) -> pd.DataFrame:
+    """``set, path, reason`` of each picture of some sets that could not be used."""
+    rows = [(name, *item) for name, found in sets.items() for item in found.skipped]
+    return pd.DataFrame(rows, columns=["set", "path", "reason"])
 
 
 def read_source(source: ManifestLike | Atlas) -> Manifest | Atlas:
@@ -242,8 +249,8 @@ def _stored(
 ) -> FeatureSet:
     done = fill(store, manifest.paths, encode, title=title)
     if named:
-        store.remember(done.contents.iloc[done.stored][["path", "stamp", "sha256"]])
-    rows = store.rows(store.find(done.keys))
+        store.remember(done.pictures)
+    rows = store.of(done.keys)
     skipped = [(path, manifest.below(reason)) for path, reason in done.skipped]
     return FeatureSet(manifest.rows(done.stored), ChunkedRows([rows]), skipped, done.encoded, done.seconds, done.keys)
 

@@ -15,14 +15,14 @@ DRAWN = 80
 """Bars of a drawn histogram, about; its bins are far finer."""
 
 
-def plot_histogram(histogram: Histogram, threshold: float, target: Path) -> None:
-    """Scores of all pairs by kind, with the threshold."""
+def plot_histogram(histogram: Histogram, threshold: float, unit: str, target: Path) -> None:
+    """Scores of all pairs by kind, with the threshold; ``unit`` says what they are."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axes = figure.subplots()
     draw_histogram(axes, histogram, threshold)
-    axes.set(xlabel="logit (right: more alike)", ylabel="share of pairs")
+    axes.set(xlabel=f"{unit} (right: more alike)", ylabel="share of pairs")
     write_plot(figure, target)
 
 

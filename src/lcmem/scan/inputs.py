@@ -1,5 +1,6 @@
 """What a scan is given, checked, and the gallery in chunks of bounded size."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,7 +9,6 @@ import numpy as np
 
 from lcmem.errors import LCMemError
 from lcmem.scan.chunked import ChunkedRows, Features, as_chunked
-from lcmem.scan.state import fingerprint
 
 CHUNK = 65536
 """Gallery rows that are quantised in memory at once: 32 MB for 512 features."""
@@ -96,7 +96,7 @@ class ScanInputs:
         """Hash of features, identities and options."""
         known = [each for each in (self.query_identities, self.gallery_identities) if each is not None]
         settings = repr((options, self.itself, self.query_range, CHUNK)).encode()
-        return fingerprint(settings, self.queries.content, self.gallery.content, *(each.tobytes() for each in known))
+        return _digest(settings, self.queries.content, self.gallery.content, *(each.tobytes() for each in known))
 
 
 def _checked(features: Features, name: str, dimension: int | None) -> ChunkedRows:
@@ -110,3 +110,11 @@ def _checked(features: Features, name: str, dimension: int | None) -> ChunkedRow
         if block.dtype not in (np.float32, np.float16, np.float64):
             raise LCMemError(f"{name}, block {number}: features of type {block.dtype}; give float32")
     return found if found.arrays else ChunkedRows(np.empty((0, dimension), dtype=np.float32))
+
+
+def _digest(*parts: bytes) -> str:
+    """sha256 over parts, each with its length."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
+from lcmem.files import replacing, write_arrays
 from lcmem.scan.bounds import Bins
 from lcmem.scan.exact import Matches
 from lcmem.scan.quantise import Quantiser
@@ -130,18 +130,17 @@ class ScanResult:
         lists = [found for found in (self.best, self.same, self.different) if found is not None]
         with replacing(folder / HELD_MATCHES) as partial:
             write_matches(partial, self.held)
-        with replacing(folder / RESULT) as partial, partial.open("wb") as file:
-            np.savez(
-                file,
-                logits=np.stack([found.logits for found in lists]),
-                positions=np.stack([found.positions for found in lists]),
-                threshold=np.array([] if self.threshold is None else [self.threshold]),
-                matched=np.array([self.match_counts[kind] for kind in KINDS]),
-                edges=self.histogram.edges,
-                counts=np.stack([self.histogram.counts[kind] for kind in KINDS]),
-                error=self.histogram.error,
-                files=np.array([os.path.relpath(path, folder) for path in self.files], dtype=str),
-            )
+        write_arrays(
+            folder / RESULT,
+            logits=np.stack([found.logits for found in lists]),
+            positions=np.stack([found.positions for found in lists]),
+            threshold=np.array([] if self.threshold is None else [self.threshold]),
+            matched=np.array([self.match_counts[kind] for kind in KINDS]),
+            edges=self.histogram.edges,
+            counts=np.stack([self.histogram.counts[kind] for kind in KINDS]),
+            error=self.histogram.error,
+            files=np.array([os.path.relpath(path, folder) for path in self.files], dtype=str),
+        )
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "ScanResult":

@@ -1,14 +1,12 @@
 """Resumable state of a scan, saved after every gallery chunk."""
 
-import hashlib
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from lcmem.errors import LCMemError
-from lcmem.files import replacing
+from lcmem.files import read_arrays, replacing, write_arrays
 from lcmem.scan.bounds import DIFFERENT, SAME
 from lcmem.scan.exact import Matches
 from lcmem.scan.result import KINDS, Best, Histogram, ScanResult, write_matches
@@ -61,11 +59,7 @@ class ScanState:
         return fresh._load(out / STATE) if (out / STATE).is_file() else fresh
 
     def _load(self, path: Path) -> "ScanState":
-        try:
-            with np.load(path) as saved:
-                values = {name: saved[name] for name in saved.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise LCMemError(f"{path}: damaged ({error}); delete this folder to scan again") from error
+        values = read_arrays(path, "delete this folder to scan again")
         if str(values.get("fingerprint")) != self.fingerprint:
             raise LCMemError(
                 f"{path.parent}: holds another scan (other pictures, model or settings); choose another folder or "
@@ -97,11 +91,10 @@ class ScanState:
             self._save(self.out / STATE)
 
     def _save(self, path: Path) -> None:
-        with replacing(path) as partial, partial.open("wb") as file:
-            np.savez(
-                file, logits=self.logits, positions=self.positions, counts=self.counts, matched=self.matched,
-                done=self.done, radius=self.radius, fingerprint=self.fingerprint,
-            )  # fmt: skip
+        write_arrays(
+            path, logits=self.logits, positions=self.positions, counts=self.counts, matched=self.matched,
+            done=self.done, radius=self.radius, fingerprint=self.fingerprint,
+        )  # fmt: skip
 
     def _match_file(self, chunk: int) -> Path:
         assert self.out is not None
@@ -126,11 +119,3 @@ class ScanState:
             files=[] if self.out is None else [self._match_file(number) for number in range(self.done)],
             held=Matches.join(self.held),
         )
-
-
-def fingerprint(*parts: bytes) -> str:
-    """sha256 over parts, each with its length."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little") + part)
-    return digest.hexdigest()

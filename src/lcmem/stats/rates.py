@@ -98,6 +98,17 @@ def proportion(count: int, total: int, effective: float | None = None) -> Rate:
     return Rate(count / total, low, high, count, total, number)
 
 
+def rate_of(matched: np.ndarray, clusters: np.ndarray | None = None) -> Rate:
+    """The share of pictures that match, as of :func:`proportion`.
+
+    Args:
+        matched: Whether each picture matches, ``[N]``.
+        clusters: As of :func:`effective_number`; None: each picture is a cluster.
+    """
+    effective = None if clusters is None else effective_number(clusters, matched)
+    return proportion(int(matched.sum()), len(matched), effective)
+
+
 def excess(rate: Rate, control: Rate) -> Difference:
     """``rate − control`` with the interval that Newcombe (1998, method 10) builds from the Wilson intervals of both.
 

@@ -50,6 +50,11 @@ class Filled:
         return np.flatnonzero(self.contents["reason"] == "")
 
     @property
+    def pictures(self) -> pd.DataFrame:
+        """``path, stamp, sha256`` of these."""
+        return self.contents.iloc[self.stored][["path", "stamp", "sha256"]].reset_index(drop=True)
+
+    @property
     def keys(self) -> list[str]:
         """Content hashes of these."""
         return list(self.contents["sha256"].iloc[self.stored])

@@ -44,8 +44,8 @@ def decode_pictures(manifest: Manifest, size: int, folder: Path, keys: Sequence[
     with alone_in(place):  # several commands may share it
         store = Store.claim(place, card)
         done = fill(store, manifest.paths, lambda paths: _decoded(paths, size), title="decoding pictures", keys=keys)
-        store.remember(done.contents.iloc[done.stored][["path", "stamp", "sha256"]])
-    pixels = store.rows(store.find(done.keys))
+        store.remember(done.pictures)
+    pixels = store.of(done.keys)
     return Decoded(pixels, manifest.rows(done.stored), done.keys, done.skipped)
 
 

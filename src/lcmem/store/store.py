@@ -80,6 +80,10 @@ class Store:
         """
         return StoredRows(self.shards, places)
 
+    def of(self, keys: Iterable[str]) -> StoredRows:
+        """The rows of these keys ``[N]``, as by :meth:`rows`."""
+        return self.rows(self.find(keys))
+
     def writer(self) -> Writer:
         """What adds rows; :meth:`reload` shows them."""
         return Writer(self.shards, self.index.next)

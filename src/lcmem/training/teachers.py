@@ -97,7 +97,7 @@ def ask(detector: Detector, store: LatentStore, rows: np.ndarray, folder: Path, 
             raise LCMemError(f"{done.skipped[0][1]}; run the same command again when the picture is back")
     else:
         answers = Store.open(place, FEATURES)
-    return np.asarray(answers.rows(answers.find(keys))[:])
+    return np.asarray(answers.of(keys)[:])
 
 
 @dataclass(frozen=True)
