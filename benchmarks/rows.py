@@ -21,7 +21,8 @@ from PIL import Image
 
 from lcmem.files import write_json
 from lcmem.jobs.check import inspect_pictures, link_count
-from lcmem.matching.features import FeatureSet, extract_features, open_features
+from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.features import extract_features, open_features
 from lcmem.pictures.hints import identity_advice
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.set_depth import same_depth

@@ -283,10 +283,15 @@ def test_a_holdout_with_names_of_the_real_set_is_said(orl, compact):
     """Other photos of five real people and of five others: none is a picture of the real set."""
     person, photo = orl.table["identity"].str[1:].astype(int), orl.table.groupby("identity").cumcount()
     real = Manifest(orl.table[(person <= 10) & (photo < 2)].reset_index(drop=True))
-    held = Manifest(orl.table[person.between(6, 15) & photo.between(4, 5)].reset_index(drop=True))
+    held = orl.table[person.between(6, 15) & photo.between(4, 5)].reset_index(drop=True)
     made = orl.table["path"][(person > 30) & (photo == 0)]
-    result = lcmem.audit(real, [*made], holdout=held, model=compact, workers=0)
-    assert any(note.startswith("5 identities of the holdout are called like") for note in result.about["notes"])
+    result = lcmem.audit(real, [*made], holdout=Manifest(held), model=compact, workers=0)
+    said = "5 identities of the holdout are called like ones of the real set"
+    assert any(note.startswith(f"{said}. If") for note in result.about["notes"])
+    numbers = Manifest(real.table.assign(identity=real.table["identity"].str[1:]))
+    padded = Manifest(held.assign(identity=held["identity"].str[1:].str.zfill(3)))
+    result = lcmem.audit(numbers, [*made], holdout=padded, model=compact, workers=0)
+    assert any(note.startswith(f"{said}, some but for leading zeros or .0. If") for note in result.about["notes"])
 
 
 def test_copies_of_one_synthetic_picture_are_one_observation(sets, orl, compact, tmp_path):

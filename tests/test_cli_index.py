@@ -12,7 +12,7 @@ import pytest
 import lcmem
 from commands import lcmem as lcmem_command
 from lcmem.atlas import Atlas
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 
 pytestmark = pytest.mark.usefixtures("encoded_once")
 

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from lcmem.jobs.duplicates import find_duplicates
-from lcmem.matching.features import FeatureSet, extract_features
+from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.features import extract_features
 from lcmem.model import pair_logits
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import ChunkedRows

@@ -16,7 +16,7 @@ from PIL import Image
 import lcmem as package
 from commands import lcmem
 from lcmem.atlas import Atlas, fill_atlas
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.filter import filter_pictures
@@ -270,6 +270,10 @@ def test_pairs_take_the_threshold_that_the_audit_has_for_their_kind(sets, pairs,
         sets / "lists" / "pairs.csv", compact, audit=replace(found_audit, matches=half, calibration=calibration)
     )
     assert above.rates == found.rates, "however the paths are spelt"
+    swapped = pd.read_csv(pairs).rename(columns={"synthetic": "real", "real": "synthetic"})
+    swapped.to_csv(sets / "swapped.csv", index=False)
+    with pytest.warns(LCMemWarning, match=r"8 of 8 pairs name a synthetic picture .*are the columns swapped\?"):
+        audit_pairs(sets / "swapped.csv", compact, audit=found_audit)
 
 
 def test_an_audit_without_a_threshold_gives_no_paired_rate(pairs, compact, found_audit):

@@ -77,6 +77,13 @@ def test_a_person_called_dev_is_no_split(lay_out):
     assert sorted(manifest.identities) == ["Dev", "Dev", "Tom"] and set(manifest.table["split"]) == {""}
 
 
+def test_one_number_written_in_two_ways_is_doubted(lay_out):
+    """They stay two: nobody knows whether they are one."""
+    found, said = read(lay_out("1/a.png", "001/b.png", "2.0/c.png", "2/d.png", "1a/e.png", "01a/f.png", "10/g.png"))
+    assert "2 identities are the same number as another one and written otherwise" in found.doubt
+    assert found.doubt in said[0] and found.known_identities == 7
+
+
 def test_kinds_of_pictures_are_not_people(lay_out, save_noise):
     root = lay_out(*[f"{kind}/{k:03}.png" for kind in ("benign", "malignant") for k in range(100)])
     _, said = read(root)

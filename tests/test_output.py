@@ -98,7 +98,9 @@ def test_results_are_replaced_by_those_of_the_same_inputs_only(sets):
     again = {"real": Manifest.read("real"), "synthetic": sets / "synthetic"}
     assert claimed("out", "audit", again) == out, "the same pictures under other words"
     message = refused(["audit", "real", "other", "--out", "out"])
-    assert "other pictures" in message and "--out" in message and str(sets / "synthetic") in message
+    assert "other pictures" in message and "--out" in message and f"(synthetic {sets / 'synthetic'})" in message
+    message = refused(["audit", "real", "synthetic", "--holdout", "other", "--out", "out"])
+    assert "(no holdout)" in message, "what is the same is not named"
     with pytest.raises(LCMemError, match="holds the results of lcmem audit"):
         claimed("out", "scan", {})
     with pytest.raises(LCMemError, match="other pictures"):

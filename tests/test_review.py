@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from accessibility import serious_findings
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import write_table
 from lcmem.jobs import explain
 from lcmem.jobs.audit_result import AuditResult
@@ -213,6 +213,18 @@ def test_marks_survive_what_is_not_in_the_audit_any_more(folder, served):
     (folder / "marks.csv").write_text("synthetic,mark\na.png,perhaps\n")
     with pytest.raises(LCMemError, match=r"marks.csv, line 2: 'perhaps' is no mark"):
         Gallery(folder)
+
+
+def test_marks_may_have_the_paths_of_other_tables(folder):
+    path = pd.read_csv(folder / "matches.csv")["synthetic"][0]
+    (folder / "marks.csv").write_text(f"synthetic,mark\n{path},confirmed\n")
+    gallery = Gallery(folder)
+    assert [*gallery.marks.values()] == ["confirmed"] and path not in gallery.marks
+    found = read_review(folder, gallery.result)
+    assert found.marks == gallery.marks and found.unknown == 0
+    (folder / "marks.csv").write_text("synthetic,mark\ngone.png,confirmed\n")
+    with pytest.warns(LCMemWarning, match="none of its 1 marks is of a picture of this audit"):
+        assert read_review(folder, gallery.result) is None
 
 
 def busy(process):

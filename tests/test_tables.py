@@ -25,6 +25,7 @@ def pictures(save_noise):
         ("m.csv", "path;identity", ";"),
         ("m.csv", " path , identity ", ", "),
         ("m.csv", "\ufeffpath,identity", ","),
+        ("m.csv", "\ufeffsep=;\npath;identity", ";"),
     ],
 )
 def test_separators_suffixes_and_blanks(tmp_path, pictures, name, head, separator):

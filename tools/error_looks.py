@@ -7,7 +7,7 @@ from population import EACH
 from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.tables import markdown
 from lcmem.matching.copy_levels import EDITS
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.looking import RANKS, correlate
 from lcmem.matching.looks import measure_look
 from lcmem.matching.overview import Overview

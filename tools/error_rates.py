@@ -21,7 +21,7 @@ from scipy.stats import betabinom
 from lcmem.detectors.lcmem import LCMem
 from lcmem.files import write_table, write_text
 from lcmem.matching.control import FEWEST, Control
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.looking import WAYS
 from lcmem.matching.looks import UNMEASURED
 from lcmem.matching.matches import joined_by_match

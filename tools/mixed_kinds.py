@@ -16,7 +16,7 @@ from population import arguments_of, read_people
 from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.tables import markdown
 from lcmem.files import write_text
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.kinds import split_kinds
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import ChunkedRows

@@ -13,7 +13,8 @@ from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import LCMem
 from lcmem.matching.compare import score_pairs
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet, extract_features, open_features
+from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.features import extract_features, open_features
 from lcmem.model import Head, LinearHead
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.groups import connected_components

@@ -18,7 +18,7 @@ from population import EACH, read_population
 
 from lcmem.detectors.lcmem import LCMem
 from lcmem.encoders import load_encoder
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.pictures.image import load_levels
 from lcmem.scan import ChunkedRows, scan
 from lcmem.stats.calibration import calibrate

@@ -175,12 +175,22 @@ def _read_parquet(source: Path) -> "pd.DataFrame":
     return table.to_pandas()
 
 
+def _says_separator(source: Path) -> int:
+    """Lines before the head: one if the first is ``sep=;``, as spreadsheets are told what stands between cells."""
+    if source.suffix.lower() == ".gz":
+        return 0
+    with source.open("rb") as file:
+        first = file.read(9).removeprefix(b"\xef\xbb\xbf").splitlines()[:1]
+    return int(bool(first) and first[0].strip().lower() in (b"sep=;", b"sep=,", b"sep="))
+
+
 def _read_csv(source: Path, options: dict[str, Any]) -> "pd.DataFrame":
     import pandas as pd
 
     ours = "sep" not in options  # files of known data sets may mean it that rows have a cell more
     if ours:
-        names = list(pd.read_csv(source, nrows=0))
+        options["skiprows"] = _says_separator(source)
+        names = list(pd.read_csv(source, nrows=0, skiprows=options["skiprows"]))
         options["sep"] = next((sign for sign in "\t;" if len(names) == 1 and sign in names[0]), ",")
     table = pd.read_csv(source, dtype=str, keep_default_na=False, **options)
     if ours and not isinstance(table.index, pd.RangeIndex):

@@ -102,13 +102,11 @@ def audit(
     import shlex
     import sys
 
-    from lcmem.errors import LCMemError
     from lcmem.jobs.audit import claim_audit, run_audit
     from lcmem.jobs.audit_settings import AuditSettings
     from lcmem.jobs.doubts import doubtful_names
     from lcmem.jobs.gate import Gate
-    from lcmem.jobs.paired import COLUMNS, pairs_of_audit
-    from lcmem.pairs import read_pairs
+    from lcmem.jobs.paired import check_pairs, pairs_of_audit
     from lcmem.progress import silent
 
     settings = AuditSettings(
@@ -125,10 +123,7 @@ def audit(
         private=private,
     )
     gate = None if fail_above is None else Gate(fail_above, verdict)
-    if private and paired is not None:
-        raise LCMemError("--paired names pictures, so it does not go with --private")
-    if paired is not None:
-        read_pairs(paired, columns=COLUMNS)  # what is wrong with it is said before anything is computed
+    check_pairs(paired, private=private)
     inputs = {"real": real, "synthetic": synthetic, "holdout": holdout}
     held(claim_audit(out, inputs, settings))
     for doubt in doubtful_names(inputs):
@@ -151,8 +146,12 @@ def audit(
 
 def _print_text(result: "AuditResult", pairs: "PairedResult | None", decision: "Decision | None", out: Path) -> None:
     from lcmem.cli.audit_summary import print_summary
+    from lcmem.jobs.marks import read_review
 
     print_summary(result)
+    found = read_review(out, result)
+    if found is not None:
+        typer.echo(found.sentence)
     for line in pairs.lines if pairs else ():
         typer.echo(line)
     if decision is not None:

@@ -21,7 +21,8 @@ def datasets() -> None:
         except LCMemError as error:
             remark(f"lcmem: {error}")
     columns = [Column("layout", no_wrap=True), Column("what the folder holds", ratio=5, overflow="fold")]
-    columns += [Column(title, ratio=ratio) for title, ratio in {"identity": 2, "splits": 2, "terms": 3}.items()]
+    ratios = {"identity": 2, "splits": 2, "terms": 3}
+    columns += [Column(title, ratio=ratio, overflow="fold") for title, ratio in ratios.items()]
     table = Table(*columns, show_lines=True, expand=True)
     for info in known:
         table.add_row(info.name, info.expects, info.identity, info.splits, info.terms)

@@ -13,7 +13,8 @@ def detectors() -> None:
 
     known = known_detectors()
     numbers = (Column("pixels", justify="right"), Column("features", justify="right"))
-    table = Table(Column("name", no_wrap=True), "what it is", "family", *numbers, "weights")
+    what, family, weights = (Column(title, overflow="fold") for title in ("what it is", "family", "weights"))
+    table = Table(Column("name", no_wrap=True), what, family, *numbers, weights)
     for name, entry in known.items():
         side, dims = (str(number or "any") for number in (entry.size, entry.dims))
         table.add_row(name, entry.title, entry.family, side, dims, entry.weights)

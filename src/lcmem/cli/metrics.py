@@ -83,12 +83,13 @@ def print_metrics(found: "Metrics", as_json: bool) -> None:
     import json
 
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     if as_json:
         typer.echo(json.dumps(found.summary(), indent=2, ensure_ascii=False))
         return
-    table = Table("", "value", "interval", "", title="synthetic pictures against real ones", title_justify="left")
+    columns = (Column(name, overflow="fold") for name in ("", "value", "interval", ""))
+    table = Table(*columns, title="synthetic pictures against real ones", title_justify="left")
     for row in found.rows():
         known = row["low"] is not None
         interval = f"{row['low']:.4g} to {row['high']:.4g} ({row['interval']})" if known else ""

@@ -20,7 +20,8 @@ from lcmem.generation.samples import Samples
 from lcmem.generation.settings import Experiment
 from lcmem.generation.training import DiffusionTraining, draw_latents, train_generator
 from lcmem.latents import LatentStore, build_store
-from lcmem.matching.features import FeatureSet, extract_features, open_features
+from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.features import extract_features, open_features
 from lcmem.pictures.loading import to_levels
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.splits import hash_share

@@ -23,7 +23,8 @@ from lcmem.generation.thresholds import Thresholds, calibrate_thresholds, read_t
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score, probabilities
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet, extract_features, read_source
+from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.features import extract_features, read_source
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.looking import RANKS
 from lcmem.matching.overview import Nearest

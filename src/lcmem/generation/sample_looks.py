@@ -5,7 +5,7 @@ from math import inf
 
 import numpy as np
 
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.looks import Look, by_looks
 from lcmem.matching.overview import SEARCHED, Nearest, Overview
 from lcmem.matching.thumbnails import Thumbnails

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.looks import UNMEASURED, Look
 from lcmem.matching.own_chance import real_chance
 from lcmem.stats.calibration import Calibration, calibrate, check_share

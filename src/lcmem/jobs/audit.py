@@ -29,7 +29,8 @@ from lcmem.jobs.sources import Source, counted, on_disk
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet, extract_sets, open_features, read_sources
+from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.features import extract_sets, open_features, read_sources
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.stats.calibration import DEFAULT_RATE

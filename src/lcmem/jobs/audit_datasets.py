@@ -7,7 +7,7 @@ import pandas as pd
 
 from lcmem.files import finite
 from lcmem.matching.control import Control
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.verdicts import COPY
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.chance import Chance

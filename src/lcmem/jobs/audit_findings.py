@@ -15,7 +15,7 @@ from lcmem.jobs.risk import Risk, measure_risk
 from lcmem.matching.chance import copy_groups
 from lcmem.matching.control import Control, control_scores
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet, skipped_table
+from lcmem.matching.feature_set import FeatureSet, skipped_table
 from lcmem.matching.grades import graded
 from lcmem.matching.looking import RANKS
 from lcmem.matching.matches import OTHERS, best_matches, match_clusters, match_table, nearest_kinds
@@ -23,6 +23,7 @@ from lcmem.matching.overview import SEARCHED, Nearest
 from lcmem.matching.strangers import hidden_by_one
 from lcmem.matching.twins import shared_files
 from lcmem.matching.verdicts import COPY
+from lcmem.pictures.hints import plain_number
 from lcmem.report.verdict import holdout_note
 from lcmem.stats.calibration import at_least
 from lcmem.stats.rates import Rate, excess, rate_of
@@ -180,11 +181,14 @@ def _overlap(sets: dict[str, FeatureSet], control: Control | None) -> list[str]:
     if control is None:
         return []
     names = [set(sets[name].manifest.table["identity"]) - {""} for name in ("real", "holdout")]
-    shared, notes = len(names[0] & names[1]), []
+    exactly = len(names[0] & names[1])
+    shared, notes = len(set(map(plain_number, names[0])) & set(map(plain_number, names[1]))), []
     if shared:
+        zeros = "" if shared == exactly else ", some but for leading zeros or .0"
         notes.append(
-            f"{shared} identities of the holdout are called like ones of the real set. If they are the same people, "
-            "their photos match with right and hide what synthetic pictures give away: leave them out of the holdout."
+            f"{shared} identities of the holdout are called like ones of the real set{zeros}. If they are the same "
+            "people, their photos match with right and hide what synthetic pictures give away: leave them out of the "
+            "holdout."
         )
     if not control.left_out:
         return notes

@@ -11,7 +11,7 @@ from lcmem.matching.basis import calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import Control
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.looks import UNMEASURED, Look
 from lcmem.matching.own_chance import OwnChance, real_chance
 from lcmem.matching.strangers import STRANGERS, most_alike, split_people

@@ -17,7 +17,8 @@ from lcmem.matching.chance import distinct_pictures
 from lcmem.matching.compare import score_pairs
 from lcmem.matching.control import control_scores
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet, extract_sets, read_sources
+from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.features import extract_sets, read_sources
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.looks import Look
 from lcmem.pictures.manifest import ManifestLike
@@ -139,19 +140,19 @@ def _probability(fit: ProbabilityFit) -> dict[str, Any]:
 
 def _fit(real: FeatureSet, finder: CopyFinder) -> ProbabilityFit | None:
     """Probabilities fitted to pairs of one identity and of two; None where too few identities have two pictures."""
-    one, two, same = _pairs(real.manifest.table["identity"])
+    numbers = real.manifest.known_numbers
+    one, two, same = _pairs(numbers)
     scores = score_pairs(real.blocks, one, real.blocks, two, finder.detector)
     kept = ~finder.copies(real, one, real, two, scores)
-    people = pd.factorize(real.manifest.table["identity"])[0][one]
+    people = numbers[one]
     if len(np.unique(people[kept & same])) < FEWEST:
         return None
     return fit_probabilities(scores[kept], same[kept], people[kept], finder.detector.head is not None)
 
 
-def _pairs(identities: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _pairs(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions of both pictures ``[P]`` and whether they show one identity: of each identity as many pairs."""
     generator = np.random.default_rng(0)
-    numbers = pd.factorize(identities.where(identities != ""))[0]
     known = pd.Series(np.flatnonzero(numbers >= 0)).sample(frac=1, random_state=0).to_numpy()
     table = pd.DataFrame({"at": known, "who": numbers[known]})
     table["pair"] = table.groupby("who").cumcount() // 2

@@ -17,7 +17,8 @@ from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.output import claim_output
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
-from lcmem.matching.features import FeatureSet, extract_sets, open_features, read_sources
+from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.features import extract_sets, open_features, read_sources
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.pictures.paths import read_bytes, split_bits, split_slice, split_zip

@@ -12,7 +12,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.marks import FILE, MARKS, Review, read_marks, review, write_marks
+from lcmem.jobs.marks import FILE, MARKS, Review, named_as_shown, read_marks, review, write_marks
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.report.card import report_id
 from lcmem.report.embedded import jpeg
@@ -54,7 +54,7 @@ class Gallery:
         self.folder, self.model, self.options = folder, model, options
         self.result = AuditResult.load(folder, listed=False)
         self.pairs = pair_table(self.result)
-        self.marks = read_marks(folder / FILE) if (folder / FILE).is_file() else {}
+        self.marks = named_as_shown(read_marks(folder / FILE), self.pairs) if (folder / FILE).is_file() else {}
         self.changed = False
         self.token = secrets.token_urlsafe(32)
         self.lock, self.busy = threading.Lock(), threading.Lock()

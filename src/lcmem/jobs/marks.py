@@ -1,5 +1,6 @@
 """What a reviewer says of the pairs of an audit: ``marks.csv`` in its folder, and the rate corrected by it."""
 
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lcmem.errors import LCMemError
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import read_table, write_table
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
-from lcmem.report.pairs import pair_table
+from lcmem.report.pairs import PATHS, pair_table
 from lcmem.stats.rates import Rate
 from lcmem.stats.review import Reviewed, corrected_rate
 
@@ -66,14 +67,24 @@ class Review:
 
 
 def read_review(folder: Path, result: "AuditResult") -> Review | None:
-    """The review that lies in the folder of an audit; None if there is none.
+    """The review that lies in the folder of an audit; None if there is none, or none of its pictures.
 
     Raises:
         LCMemError: The file is damaged, or holds a mark that is none.
+
+    Warns:
+        LCMemWarning: None of its marks is of a picture of this audit.
     """
     if not (folder / FILE).is_file():
         return None
-    return review(pair_table(result), result.memorization, read_marks(folder / FILE))
+    pairs, marks = pair_table(result), read_marks(folder / FILE)
+    found = review(pairs, result.memorization, named_as_shown(marks, pairs))
+    if marks and not found.marks:
+        warnings.warn(
+            f"{folder / FILE}: none of its {len(marks)} marks is of a picture of this audit", LCMemWarning, stacklevel=2
+        )
+        return None
+    return found
 
 
 def read_marks(source: Path) -> dict[str, str]:
@@ -91,6 +102,17 @@ def read_marks(source: Path) -> dict[str, str]:
                 "the file away"
             )
     return dict(zip(table["synthetic"], marks, strict=True))
+
+
+def named_as_shown(marks: dict[str, str], pairs: pd.DataFrame) -> dict[str, str]:
+    """Marks by the names that the report shows, where the file has the pictures' paths as other tables do.
+
+    Args:
+        marks: As of :func:`read_marks`.
+        pairs: As of :func:`lcmem.report.pairs.pair_table`.
+    """
+    shown = dict(zip(pairs[PATHS[0]], pairs["synthetic"], strict=True))
+    return {shown.get(name, name): mark for name, mark in marks.items()}
 
 
 def write_marks(marks: dict[str, str], pairs: pd.DataFrame, target: Path) -> None:

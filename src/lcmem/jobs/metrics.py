@@ -14,9 +14,9 @@ from lcmem.files import finite, write_json, write_table
 from lcmem.generation.distances import Distances, frechet_distance, kernel_distance, with_floor
 from lcmem.generation.irs import RetrievalScore, retrieval_score
 from lcmem.jobs.audit import audit
-from lcmem.jobs.paired import COLUMNS, PairedResult, audit_pairs
-from lcmem.matching.features import FeatureSet, extract_sets, open_features, read_sources
-from lcmem.pairs import read_pairs
+from lcmem.jobs.paired import PairedResult, audit_pairs, check_pairs
+from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.features import extract_sets, open_features, read_sources
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import DEFAULT_RATE
 from lcmem.stats.rates import Difference, Rate
@@ -125,8 +125,7 @@ def measure(
     Raises:
         LCMemError: Sets that are too small or cannot be read, or an atlas, which holds the features of one model only.
     """
-    if paired is not None:
-        read_pairs(paired, columns=COLUMNS)  # what is wrong with it is said before anything is computed
+    check_pairs(paired)
     sources = read_sources({"real": real, "synthetic": synthetic, "holdout": holdout})
     sets = _features(sources, extractor, out, workers)
     result = audit(

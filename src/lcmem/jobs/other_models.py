@@ -9,7 +9,7 @@ import numpy as np
 from lcmem.detectors.base import Detector, pad_to_square
 from lcmem.detectors.faces import SIDE, SFace, landmarks
 from lcmem.errors import PictureError
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.pictures.image import load_levels
 
 FACES = 24

@@ -38,7 +38,8 @@ def check_output(out: str | os.PathLike[str], command: str, inputs: Mapping[str,
         raise LCMemError(f"{target}: holds {holds}; choose another folder for those of lcmem {command}, with --out")
     known = made.get(command, given)
     if known != given and known != _hidden(given):
-        before = ", ".join(f"{name} {source}" for name, source in made[command].items())
+        changed = [name for name in {**known, **given} if known.get(name) != given.get(name)]
+        before = ", ".join(f"{name} {known[name]}" if name in known else f"no {name}" for name in changed)
         raise LCMemError(
             f"{target}: holds the results of lcmem {command} of other pictures ({before}); choose another folder "
             "with --out, or delete this one"

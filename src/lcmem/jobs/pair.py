@@ -13,7 +13,7 @@ from lcmem.detectors.base import Detector
 from lcmem.jobs.usual_scores import score_of_share, usual_share
 from lcmem.matching.calibration_file import Among, CalibrationFile
 from lcmem.matching.compare import compare, given_score
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.overview import turned_correlation
 from lcmem.matching.thumbnails import SAME, Thumbnails

@@ -1,5 +1,6 @@
 """The paired memorization rate (paper, equation 4): each synthetic picture against the one it was made from."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lcmem.detectors.base import Detector
+from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import finite, write_json, write_table
 from lcmem.jobs.audit_folder import PAIRED
 from lcmem.jobs.audit_result import AuditResult
@@ -102,6 +104,19 @@ def paired_rates(
     return {name: rate_of(hit, originals) for name, hit in matched.items()}
 
 
+def check_pairs(source: Path | None, *, private: bool = False) -> None:
+    """Say what is wrong with a table of pairs before anything is computed; None is no table.
+
+    Raises:
+        LCMemError: As of :func:`audit_pairs`, or names are to be hidden.
+    """
+    if source is None:
+        return
+    if private:
+        raise LCMemError("--paired names pictures, so it does not go with --private")
+    read_pairs(source, columns=COLUMNS)
+
+
 def audit_pairs(
     source: Path,
     detector: Detector,
@@ -121,6 +136,9 @@ def audit_pairs(
 
     Raises:
         LCMemError: The table is missing or damaged, lacks a column, or none of its pairs can be scored.
+
+    Warns:
+        LCMemWarning: Synthetic pictures of the table are not the audit's.
     """
     listed = read_pairs(source, columns=COLUMNS)
     named = pd.DataFrame(listed.paths, columns=COLUMNS)
@@ -137,12 +155,28 @@ def audit_pairs(
     thresholds = {PAPER: 0.0} if known else {}
     at: dict[str, np.ndarray] = {}
     if audit is not None:
+        _warn_of_others(audit, named)
         thresholds[CALIBRATED] = audit.calibration.logit
         levels = _of_audit(audit, paths[usable, 0])
         if np.isfinite(levels).any():  # else it set none, and not even equal pictures would reach it
             at[CALIBRATED] = levels
     rates = paired_rates(scores, at, paths[usable, 1], logits=known)
     return PairedResult(pairs, rates, thresholds, skipped, int((~usable).sum()))
+
+
+def _warn_of_others(audit: AuditResult, named: pd.DataFrame) -> None:
+    """Say how many pairs are of pictures that the audit did not see; ``named`` has both paths of each."""
+    seen = {split_bits(path)[0] for path in audit.matches["synthetic"].unique()}
+    known = named.map(lambda path: split_bits(path)[0] in seen)
+    others = int((~known["synthetic"]).sum())
+    if others:
+        swapped = "; are the columns swapped?" if known["real"].sum() > known["synthetic"].sum() else ""
+        warnings.warn(
+            f"{others} of {len(named)} pairs name a synthetic picture that is not among those of the audit, or that "
+            f"could not be read{swapped}",
+            LCMemWarning,
+            stacklevel=3,
+        )
 
 
 def _of_audit(audit: AuditResult, synthetic: np.ndarray) -> np.ndarray:

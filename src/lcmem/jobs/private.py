@@ -15,7 +15,7 @@ from lcmem.files import read_json
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.output import HIDDEN, MARK
 from lcmem.jobs.risk import Risk
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.store.index import INDEX
 
 DIGITS = 16

@@ -19,8 +19,9 @@ from lcmem.jobs.scan_tables import best_table, histogram_table, summary, write_m
 from lcmem.jobs.scan_threshold import scan_threshold
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score
-from lcmem.matching.features import FeatureSet, extract_features, open_features
-from lcmem.pictures.manifest import Manifest
+from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.features import extract_features, open_features
+from lcmem.pictures.manifest import Manifest, known_numbers
 from lcmem.pictures.set_depth import same_depth
 from lcmem.report.histogram import plot_histogram
 from lcmem.scan.chunked import ChunkedRows
@@ -137,5 +138,5 @@ def _identity_numbers(manifests: Sequence[Manifest]) -> list[np.ndarray | None]:
     if not all(manifest.labelled for manifest in manifests):
         return [None, None]
     names = pd.concat([manifest.table["identity"] for manifest in manifests], ignore_index=True)
-    numbers = pd.factorize(names.where(names != ""))[0].astype(np.int64)
+    numbers = known_numbers(names)
     return [numbers[: len(manifests[0])], numbers[len(manifests[0]) :]]

@@ -6,7 +6,7 @@ import numpy as np
 
 from lcmem.matching.control import FEWEST, Control
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.own_chance import OwnChance, real_chance
 from lcmem.stats.chance import Chance
 

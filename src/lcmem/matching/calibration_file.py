@@ -18,7 +18,7 @@ from lcmem.files import finite, write_json
 from lcmem.matching.chance import distinct_pictures
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.copy_levels import CopyLevels
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.looking import WAYS
 from lcmem.matching.looks import Look
 from lcmem.matching.thumbnails import Thumbnails
@@ -80,8 +80,7 @@ class CalibrationFile:
         files = self._growth(real) * self.pictures
         if self.made_on(real.fingerprint) or self.pictures == self.about["real"]["pictures"]:
             return round(files)  # where all were distinct, no set has more distinct pictures than it has files
-        identities = np.where(real.manifest.table["identity"] != "", real.manifest.identity_numbers, -1)
-        return max(round(files), len(np.unique(distinct_pictures(real, identities, finder))))
+        return max(round(files), len(np.unique(distinct_pictures(real, real.manifest.known_numbers, finder))))
 
     def _growth(self, real: FeatureSet) -> float:
         made_on = self.about["real"]
@@ -97,7 +96,7 @@ class CalibrationFile:
         return f"{Path(self.place).name} (sha256 {self.about['sha256'][:16]})"
 
     def made_on(self, fingerprint: str) -> bool:
-        """Whether it was made on real pictures of this :attr:`lcmem.matching.features.FeatureSet.fingerprint`."""
+        """Whether it was made on real pictures of this :attr:`lcmem.matching.feature_set.FeatureSet.fingerprint`."""
         return bool(fingerprint == self.about["real"]["sha256"])
 
     def _remarks(self, real: FeatureSet) -> list[str]:

@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.scan import ChunkedRows, ScanResult, scan, scan_tiles
 from lcmem.scan.chunked import Features
 

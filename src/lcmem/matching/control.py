@@ -9,7 +9,7 @@ from lcmem.errors import LCMemError
 from lcmem.matching.chance import copy_groups
 from lcmem.matching.compare import compare
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.looking import RANKS, WAYS
 from lcmem.matching.looks import Look
 from lcmem.matching.matches import equal_pictures, nearest_pictures

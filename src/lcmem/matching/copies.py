@@ -9,7 +9,7 @@ import numpy as np
 from lcmem.detectors.base import Detector
 from lcmem.matching.compare import highest_score
 from lcmem.matching.copy_levels import ROUNDING, CopyLevels, measure_copies
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.looking import WAYS, look_at
 from lcmem.matching.overview import SEARCHED, Nearest, Overview
 from lcmem.matching.thumbnails import SAME, Thumbnails

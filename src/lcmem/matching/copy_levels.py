@@ -14,7 +14,7 @@ from lcmem.detectors.base import Detector
 from lcmem.edits import jpeg_coded
 from lcmem.errors import PictureError
 from lcmem.matching.compare import highest_score
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.thumbnails import SAME, Thumbnails
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.paths import MIN_SIDE

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lcmem.detectors.base import Detector
 from lcmem.matching.compare import compare
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.stats.chance import PARTED
 from lcmem.stats.groups import connected_components
 

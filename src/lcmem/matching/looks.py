@@ -16,7 +16,7 @@ import pandas as pd
 
 from lcmem.files import finite
 from lcmem.matching.copy_levels import CopyLevels
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.looking import PAIRED, RANKS, WAYS, look_at
 from lcmem.matching.overview import Nearest, turned_correlation
 from lcmem.matching.thumbnails import SAME, Thumbnails

@@ -8,7 +8,7 @@ from lcmem.detectors.base import Detector
 from lcmem.matching.chance import copy_groups
 from lcmem.matching.compare import compare, probabilities, score_pairs
 from lcmem.matching.copies import CopyFinder, equal_content
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.looking import RANKS
 from lcmem.matching.looks import Look, by_looks
 from lcmem.matching.overview import Nearest

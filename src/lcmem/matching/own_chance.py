@@ -10,7 +10,7 @@ import pandas as pd
 from lcmem.matching.chance import OwnMatches, distinct_pictures, match_others, merge, reconcile
 from lcmem.matching.compare import compare
 from lcmem.matching.copies import CopyFinder
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.looking import RANKS
 from lcmem.matching.looks import BLIND, UNMEASURED, Look, measure_look
 from lcmem.matching.twins import TWO_IDENTITIES, twin_table

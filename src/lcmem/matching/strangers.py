@@ -8,7 +8,7 @@ import pandas as pd
 
 from lcmem.matching.chance import OwnMatches
 from lcmem.matching.control import Control
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.twins import TWINS
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.chance import Chance

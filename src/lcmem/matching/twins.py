@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pandas as pd
 
-from lcmem.matching.features import FeatureSet
+from lcmem.matching.feature_set import FeatureSet
 
 TWINS = ["kind", "path", "identity", "other", "other_identity"]
 TWO_IDENTITIES = "the same picture under two identities"

@@ -151,6 +151,24 @@ def few_people(table: pd.DataFrame) -> str:
     )
 
 
+def plain_number(identity: str) -> str:
+    """An identity without what spreadsheets drop or add: ``7`` of ``007`` and ``7.0``; others as they are."""
+    found = re.fullmatch(r"0*([0-9]+)(\.0+)?", identity)
+    return found[1] if found else identity
+
+
+def same_numbers(table: pd.DataFrame) -> str:
+    """Whether identities are one number that is written in two ways, as spreadsheets leave it; or ""."""
+    names = pd.Series(table["identity"][table["identity"] != ""].unique())
+    twice = int(names.map(plain_number).duplicated().sum())
+    if not twice:
+        return ""
+    return (
+        f"{twice} identities are the same number as another one and written otherwise, with leading zeros or .0: if "
+        "they are the same people, write them alike"
+    )
+
+
 def propose_pattern(paths: Iterable[str]) -> Proposal | None:
     """A pattern for file names that begin with what may be a person, such as a patient's number."""
     names = [path.replace(os.sep, "/").rpartition("/")[2] for path in paths]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import write_table
-from lcmem.pictures.hints import doubtful_folders, few_people
+from lcmem.pictures.hints import doubtful_folders, few_people, same_numbers
 from lcmem.pictures.listing import SPLITS, ignored_text
 from lcmem.pictures.medical import expanded
 from lcmem.pictures.paths import split_zip
@@ -21,6 +21,12 @@ from lcmem.pictures.set_depth import with_bits
 from lcmem.pictures.sources import listed, matched, without_ids
 from lcmem.pictures.splits import hash_share, hash_splits
 from lcmem.pictures.tables import once
+
+
+def known_numbers(identities: pd.Series) -> np.ndarray:
+    """A number for each identity ``[N]``, int64, from 0; −1 where it is "": unknown."""
+    return pd.factorize(identities.where(identities != ""))[0].astype(np.int64)
+
 
 ManifestLike: TypeAlias = Union[str, os.PathLike[str], "Manifest"]
 
@@ -117,9 +123,11 @@ class Manifest:
         table, medical = expanded(table, identity_tag, identities=identities)
         table["path"], guessed = with_bits(list(table["path"]))
         table = once(table, path)  # some may have been spelt with their depth and without
+        numbers = same_numbers(table)  # hashes do not show it
         if not show_ids and (medical or guessed is not None or table["path"].str.contains(r"#bits=\d+$").any()):
             table = without_ids(table, identity_column)
-        doubt = (doubtful_folders(listing.pictures) if doubtful else "") or (few_people(table) if identities else "")
+        folders, few = doubtful_folders(listing.pictures) if doubtful else "", few_people(table) if identities else ""
+        doubt = folders or few or numbers
         if doubt:
             warnings.warn(f"{path}: {doubt}", LCMemWarning, stacklevel=2)
         return cls(table, listing.ignored, os.path.abspath(path), guessed, doubt)
@@ -142,6 +150,11 @@ class Manifest:
     def identity_numbers(self) -> np.ndarray:
         """A number for each picture's identity ``[N]``, int64, from 0; a picture without one has a number alone."""
         return pd.factorize(pd.Series(self.identities, dtype=object))[0].astype(np.int64)
+
+    @property
+    def known_numbers(self) -> np.ndarray:
+        """As :func:`known_numbers`, of the pictures' identities ``[N]``."""
+        return known_numbers(self.table["identity"])
 
     @property
     def known_identities(self) -> int:

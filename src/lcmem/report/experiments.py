@@ -39,8 +39,11 @@ def plot_near_duplicates(table: pd.DataFrame, target: Path) -> None:
             (line,) = panel.plot(own["sigma"], 100 * own["flagged"], marker="o", label=str(name))
             panel.fill_between(own["sigma"], 100 * own["low"], 100 * own["high"], color=line.get_color(), alpha=0.15)
         panel.set(title=title, xlabel="σ of the noise before denoising", xscale="log", ylim=(-2, 102))
+        sigmas = sorted(good["sigma"].unique())
+        panel.set_xticks(sigmas, [f"{sigma:g}" for sigma in sigmas])
+        panel.set_xticks([], minor=True)
         panel.grid(alpha=0.3)
-    panels[0].set_ylabel("flagged at a calibrated 1 %, %")
+    panels[0].set_ylabel("flagged in %, calibrated for 1 %")
     if len(good):
         panels[0].legend(fontsize="small")
     write_plot(figure, target)

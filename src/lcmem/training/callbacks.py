@@ -95,7 +95,7 @@ def plot_curves(run: Path) -> None:
     axes = figure.subplots(2, len(tables), squeeze=False)
     for column, (title, table) in enumerate(tables.items()):
         for name in [*PARTS, *(name for name in table if str(name).endswith(("_bce", "_cosine", "_similarity")))]:
-            _draw(axes[0, column], table, name)
+            _draw(axes[0, column], table, name, marker="o" if str(name).startswith("val_") else None)
         for name in sorted(name for name in table if str(name).startswith("val_") and not str(name).endswith("_bce")):
             _draw(axes[1, column], table, name, marker="o", linewidth=2.5 if name == "val_score" else 1)
         axes[0, column].set(title=title, xlabel="step", ylabel="loss", yscale="log")

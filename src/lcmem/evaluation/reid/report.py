@@ -152,5 +152,5 @@ def plot_reliability(rows: list[dict[str, Any]], folder: Path) -> None:
         panel.set_title(dataset, fontsize=10)
         panel.legend(frameon=False, fontsize=7)
     figure.supxlabel("probability of a match (10 bins of equal mass)", fontsize=10)
-    figure.supylabel("share of positive pairs, both kinds weighted to one half", fontsize=9)
+    figure.supylabel("share of positive pairs,\nboth kinds weighted to one half", fontsize=9)
     write_figure(figure, folder / "reliability")
