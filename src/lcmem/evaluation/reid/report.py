@@ -151,6 +151,6 @@ def plot_reliability(rows: list[dict[str, Any]], folder: Path) -> None:
                 panel.plot(row["curve"].probability, row["curve"].share, "o-", ms=3, lw=1, label=title(row["detector"]))
         panel.set_title(dataset, fontsize=10)
         panel.legend(frameon=False, fontsize=7)
-    figure.supxlabel("probability of a match (10 bins of equal mass)", fontsize=10)
+    figure.supxlabel("probability of a match\n(10 bins of equal mass)", fontsize=9)
     figure.supylabel("share of positive pairs,\nboth kinds weighted to one half", fontsize=9)
     write_figure(figure, folder / "reliability")
