@@ -84,7 +84,7 @@ def test_an_audit_takes_the_same_threshold_from_it_and_cites_it(file, place, rea
 
 def test_the_other_commands_take_it_too(file, features, compact, faces, orl):
     level = Among(file, file.pictures, []).calibration().logit
-    assert scan_threshold(features, compact, None, file=file).logit == min(level, file.levels.typical)
+    assert scan_threshold(features, compact, None, file=file).logit == min(level, file.copy_levels.typical)
     finder = CopyFinder.of(features, compact)
     known = read_thresholds(file, features, finder)
     anew = calibrate_thresholds(features, finder, 0.1)
@@ -94,7 +94,7 @@ def test_the_other_commands_take_it_too(file, features, compact, faces, orl):
         known.calibration.rate == pytest.approx(anew.calibration.rate) and "seen small" in anew.calibration.explanation
     )
     assert PrivacyFilter(compact, features, calibration=file).thresholds == known
-    assert find_duplicates(features, compact, None, 0, file).threshold == min(level, file.levels.sure)
+    assert find_duplicates(features, compact, None, 0, file).threshold == min(level, file.copy_levels.sure)
     others = extract_features(orl.rows(range(300, 340)), compact, None, workers=0)
     assert "on other real pictures" in read_thresholds(file, others, finder).calibration.explanation
     assert "on other real pictures" in scan_threshold(others, compact, None, file=file).explanation

@@ -83,21 +83,21 @@ def test_of_two_kinds_each_keeps_its_rate(rng):
 def test_where_one_threshold_must_do_it_is_the_highest_of_all_kinds(rng):
     chance = parted(own(mixed(rng, 500, 100)), np.repeat(["faces", "scans"], [400, 100]))
     found = calibrate(chance, 0.05, "identities", np.inf)
-    assert found.logit == max(found.levels.values()) == found.levels["scans"] > found.levels["faces"]
+    assert found.logit == max(found.by_kind.values()) == found.by_kind["scans"] > found.by_kind["faces"]
     assert found.rate == chance.parts["scans"].expected(found.logit) and "2 datasets" in found.explanation
-    between = (found.levels["scans"] + found.levels["faces"]) / 2
+    between = (found.by_kind["scans"] + found.by_kind["faces"]) / 2
     blind = calibrate(chance, 0.05, "identities", between)
-    assert blind.logit == blind.levels["scans"] == np.inf > blind.levels["faces"], "no lower one is safe for scans"
+    assert blind.logit == blind.by_kind["scans"] == np.inf > blind.by_kind["faces"], "no lower one is safe for scans"
     assert blind.rate <= 0.05 and "1 datasets without a threshold" in blind.explanation
     shares = {"faces": 0.9, "scans": 0.1}
     shown = calibrate(chance, 0.05, "identities", between, shares=shares)
-    assert shown.logit == shown.levels["faces"] and shown.highest == np.inf and shown.rate <= 0.05
+    assert shown.logit == shown.by_kind["faces"] and shown.highest == np.inf and shown.rate <= 0.05
     assert shown.thresholds(np.array(["scans", "faces", "else"])).tolist() == [np.inf, shown.logit, np.inf]
     foreign = calibrate(chance, 0.05, "identities", np.inf, shares={"else": 1.0})
     assert foreign.rate == found.rate and "another dataset the highest" in foreign.explanation
-    least = given_calibration(found.levels["faces"], 0.5, chance)
+    least = given_calibration(found.by_kind["faces"], 0.5, chance)
     assert least.rate == chance.parts["scans"].share(least.logit) and "dataset where most do" in least.explanation
-    weighted = given_calibration(found.levels["faces"], 0.5, chance, shares)
+    weighted = given_calibration(found.by_kind["faces"], 0.5, chance, shares)
     each = [chance.parts[kind].share(least.logit) for kind in shares]
     assert weighted.rate == pytest.approx(0.9 * each[0] + 0.1 * each[1]) and weighted.rate < least.rate / 2
 
@@ -109,7 +109,7 @@ def test_kinds_of_few_identities_share_their_chance_matches(rng):
     assert [names for names, _ in chance.distinct()] == [["a", "b"], ["faces"]]
     assert chance.parts["faces"].identities == 400
     few = parted(own(mixed(rng, 410, 10)), np.repeat(["faces", "a"], [400, 10]))
-    level = calibrate(few, 0.05, "identities", np.inf).levels["a"]
+    level = calibrate(few, 0.05, "identities", np.inf).by_kind["a"]
     assert level >= replace(few, parts={}).threshold(0.05), "of ten identities alone too little is known"
     assert parted(own(mixed(rng, 38, 19)), np.repeat(["faces", "a"], 19)).parts == {}, "none has enough"
     more = parted(own(mixed(rng, 200, 100)), np.repeat(["a", "b"], 100), growths={"a": 1.0, "b": 3.0})
@@ -218,14 +218,14 @@ def test_levels_of_looks_lie_between_strangers_and_copies():
     second, share = np.sort(looks[:, 0])[97], 0.5 + 99**-0.5
     usual = second + share * (1 - second)
     look = measure_look(looks, chance)
-    assert look.levels == pytest.approx([usual] * len(WAYS)) and look.expected == pytest.approx(2 / 100)
+    assert look.correlations == pytest.approx([usual] * len(WAYS)) and look.expected == pytest.approx(2 / 100)
     dirty = measure_look(np.vstack([looks, looks[:1] * 0 + 0.999]), Chance(np.zeros(100), np.arange(100), mutual=True))
-    assert dirty.levels == pytest.approx([0.86 + 0.6 * 0.14] * len(WAYS)) and dirty.expected > look.expected
-    assert set(measure_look(looks / 9, chance).levels) == {0.9}, "as 0.096 + 0.6 × 0.904 would be too low"
+    assert dirty.correlations == pytest.approx([0.86 + 0.6 * 0.14] * len(WAYS)) and dirty.expected > look.expected
+    assert set(measure_look(looks / 9, chance).correlations) == {0.9}, "as 0.096 + 0.6 × 0.904 would be too low"
     blind = measure_look(looks * 0 + 0.999, chance)
     assert blind.blind and not blind.hits(looks * 0 + 1).any(), "all look the same, so looks tell nothing"
     high = measure_look(looks * 0 + np.linspace(0.9, 0.9949, 99)[:, None], chance)
-    assert set(high.levels[:-1]) == {0.995} and 0.995 < high.levels[-1] < 0.999 and not high.blind
+    assert set(high.correlations[:-1]) == {0.995} and 0.995 < high.correlations[-1] < 0.999 and not high.blind
     hit = np.vstack([looks[:-1], looks[:1] * 0 + 0.999])
     low, high = (Calibration(level, None, None, "given", "") for level in (0.5, 0.9))
     assert measure_look(hit, chance).beyond(low, {"": 1}) == 0
@@ -241,7 +241,7 @@ def test_a_rare_kind_that_looks_alike_is_not_matched_by_looks(rng):
     apart = Calibration(0.9, None, None, "identities", "", {"faces": 0.9, "forms": np.inf})
     told = measure_look(looks, chance, kinds=np.where(kinds == "forms", "few", kinds))
     assert told.beyond(
-        replace(apart, levels={"faces": 0.9, "few": np.inf}), {"faces": 0.5, "few": 0.5}
+        replace(apart, by_kind={"faces": 0.9, "few": np.inf}), {"faces": 0.5, "few": 0.5}
     ) == pytest.approx(0.5)
     enough = np.vstack([looks, looks[-14:]])
     more = Chance(enough[:, 0], np.arange(328), mutual=True)

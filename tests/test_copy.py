@@ -22,6 +22,7 @@ from lcmem.evaluation.copy.threshold_pairs import ThresholdPairs, average
 from lcmem.evaluation.copy.transforms import PAPER, TRANSFORMS
 from lcmem.evaluation.copy.variants import EditedCopies, Variant, edited_copy, variants_of
 from lcmem.evaluation.joint import COLOURS, joint
+from lcmem.evaluation.pairing import Measurement
 from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.evaluation.tables import FAMILIES, by_family
 from lcmem.pictures import content
@@ -221,8 +222,8 @@ def test_slow_detectors_compare_each_copy_with_two_strangers(people, tmp_path):
     part = CopyPart("faces", test, ThresholdPairs.of(val, "fixed"))
     found = {}
     for detector in (NCC(), SlowNCC()):
-        plain = part.plain(detector, tmp_path, lambda _: None)
-        found[detector.exhaustive] = part.scores(detector, tmp_path, plain, Variant("noise", 0.1), lambda _: None)
+        measured = Measurement(detector, tmp_path, lambda _: None)
+        found[detector.exhaustive] = part.scores(measured, part.plain(measured), Variant("noise", 0.1))
     every, few = found[True], found[False]
     np.testing.assert_allclose(few.own, every.own, atol=1e-5)
     assert len(every.others) == 18 * 15 and len(few.others) == 6 + 12, "of three pictures of one person, one and two"

@@ -260,7 +260,7 @@ def test_pairs_take_the_threshold_that_the_audit_has_for_their_kind(sets, pairs,
         dataset=np.where(found_audit.matches["synthetic"].str.contains("/run0/"), "a", "b")
     )
     levels = {"a": float(scores.min()) - 1, "b": inf}
-    calibration = replace(found_audit.calibration, logit=levels["a"], levels=levels)
+    calibration = replace(found_audit.calibration, logit=levels["a"], by_kind=levels)
     found = audit_pairs(pairs, compact, audit=replace(found_audit, matches=half, calibration=calibration))
     assert found.rates[CALIBRATED].count == 4, "all of kind a, none of kind b"
     (sets / "lists").mkdir(exist_ok=True)
@@ -277,7 +277,7 @@ def test_pairs_take_the_threshold_that_the_audit_has_for_their_kind(sets, pairs,
 
 
 def test_an_audit_without_a_threshold_gives_no_paired_rate(pairs, compact, found_audit):
-    blind = replace(found_audit, calibration=replace(found_audit.calibration, logit=inf, levels={}))
+    blind = replace(found_audit, calibration=replace(found_audit.calibration, logit=inf, by_kind={}))
     found = audit_pairs(pairs, compact, audit=blind)
     assert CALIBRATED not in found.rates and CALIBRATED not in found.summary
     assert "the audit could set no threshold" in found.lines[-1]

@@ -72,13 +72,13 @@ def test_alone_they_have_the_same_thresholds(found, tables):
     real = pd.read_csv(tables / "real.csv", keep_default_na=False)
     real[real["dataset"] == "textures"].to_csv(tables / "textures.csv", index=False)
     alone = lcmem.audit(tables / "textures.csv", tables / "synthetic.csv", model="phash", workers=0)
-    assert alone.summary["by_dataset"] == [] and alone.calibration.levels == {}
-    assert alone.calibration.logit == pytest.approx(found.calibration.levels["textures"], rel=1e-3)
+    assert alone.summary["by_dataset"] == [] and alone.calibration.by_kind == {}
+    assert alone.calibration.logit == pytest.approx(found.calibration.by_kind["textures"], rel=1e-3)
 
 
 def test_the_result_and_its_page_say_so_when_they_are_read_again(found, tables):
     again = AuditResult.load(tables / "out")
-    assert again.summary == found.summary and again.calibration.levels == found.calibration.levels
+    assert again.summary == found.summary and again.calibration.by_kind == found.calibration.by_kind
     page = (tables / "out" / "index.html").read_text(encoding="utf-8")
     assert "Thresholds by dataset" in page and "<td>textures</td>" in page
 
@@ -99,10 +99,10 @@ def test_a_private_audit_names_no_dataset(tables):
 def test_a_calibration_keeps_them(found, tables):
     made = calibrate_pictures(tables / "real.csv", load_detector("phash"), tables / "c.json", workers=0)
     kept = CalibrationFile.read(tables / "c.json")
-    assert Among(kept, 140, []).calibration().levels == Among(made, 140, []).calibration().levels
+    assert Among(kept, 140, []).calibration().by_kind == Among(made, 140, []).calibration().by_kind
     file = tables / "c.json"
     used = lcmem.audit(tables / "real.csv", tables / "synthetic.csv", model="phash", calibration=file, workers=0)
-    assert used.calibration.levels == pytest.approx(found.calibration.levels)
+    assert used.calibration.by_kind == pytest.approx(found.calibration.by_kind)
     assert used.calibration.rate == pytest.approx(found.calibration.rate)
     rows = (pd.DataFrame(each.summary["by_dataset"]) for each in (used, found))
     pd.testing.assert_frame_equal(*rows)
@@ -148,16 +148,16 @@ def test_kinds_are_told_apart_without_a_column(unnamed, tables, compact, tmp_pat
     assert set(kinds[~textures]) == {"kind 1"}, "the larger one"
     made = Manifest.read(tables / "synthetic.csv").rows(range(4))
     result = lcmem.audit(mixed, made, model=compact, false_positive_rate=0.3, workers=0)
-    assert max(result.calibration.levels.values()) < np.inf
+    assert max(result.calibration.by_kind.values()) < np.inf
     assert any("2 kinds of pictures" in note for note in result.summary["notes"])
     assert {row["dataset"] for row in result.summary["by_dataset"]} == {"kind 1", "kind 2"}
     calibrate_pictures(mixed, compact, tmp_path / "c.json", rate=0.3, workers=0)
     again = lcmem.audit(mixed, made, model=compact, calibration=tmp_path / "c.json", workers=0)
-    assert again.calibration.levels == pytest.approx(result.calibration.levels)
+    assert again.calibration.by_kind == pytest.approx(result.calibration.by_kind)
     other = mixed.rows(range(1, len(mixed)))
     strict = lcmem.audit(other, made, model=compact, calibration=tmp_path / "c.json", workers=0)
     assert set(strict.to_frame()["dataset"]) == {""}, "kinds of another set are not called the same"
-    levels = result.calibration.levels.values()
+    levels = result.calibration.by_kind.values()
     assert strict.calibration.logit == pytest.approx(max(levels)) and strict.summary["by_dataset"] != []
 
 
@@ -210,7 +210,7 @@ def test_the_console_and_the_card_name_each_threshold(found, capsys):
 
 def test_a_filter_judges_by_the_dataset_of_the_real_picture(found, tables):
     privacy = PrivacyFilter("phash", tables / "real.csv")
-    assert privacy.thresholds.calibration.levels == pytest.approx(found.calibration.levels)
+    assert privacy.thresholds.calibration.by_kind == pytest.approx(found.calibration.by_kind)
     made = pd.read_csv(tables / "synthetic.csv")["path"].tolist()
     refused = privacy(made).table["verdict"] != "no match"
     assert refused.tolist() == found.to_frame()["match"].tolist(), "as an audit does"
@@ -225,6 +225,6 @@ def test_the_order_of_the_table_decides_nothing(tables):
     for seed in (0, 1):
         some = Manifest(real.sample(frac=1, random_state=seed).reset_index(drop=True))
         found.append(lcmem.audit(some, made, model="phash", workers=0))
-    assert found[0].calibration.levels == found[1].calibration.levels
+    assert found[0].calibration.by_kind == found[1].calibration.by_kind
     assert found[0].summary["by_dataset"] == found[1].summary["by_dataset"]
     pd.testing.assert_frame_equal(*(each.to_frame() for each in found))

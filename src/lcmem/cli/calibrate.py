@@ -72,7 +72,7 @@ def print_calibration(found: "CalibrationFile", out: Path) -> None:
         f"{asked['rate']:.2%} takes {same['identities_needed']}, to be so sure of it "
         f"{same['identities_needed_for_bound']}."
     )
-    if found.levels.candidate < inf:
+    if found.copy_levels.candidate < inf:
         typer.echo(
             f"  or by the looks of a best match, as at most {look['expected']:.2%} of strangers do (with "
             f"{asked['confidence']:.0%} confidence not more than {look['bound']:.2%})"

@@ -1,6 +1,7 @@
 """Scores of pairs of pictures, from features that are kept or made again when they are needed."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,33 +16,44 @@ BLOCK = 64
 """Pictures on either side that are compared at once: of pixel features, more would fill the memory."""
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """A detector that is being measured.
+
+    Attributes:
+        detector: Which.
+        cache: Where its features are kept.
+        advance: Of a progress bar that counts pictures.
+    """
+
+    detector: Detector
+    cache: Path
+    advance: Advance
+
+    def features(self, variant: str, keys: Sequence[str], pictures: Callable[[np.ndarray], Tensor]) -> "Features":
+        """Features of pictures; arguments as of :class:`Features`."""
+        return Features(self, variant, keys, pictures)
+
+
 class Features:
     """Features of N pictures: kept where the detector allows caching, else computed again each time.
 
     Args:
-        detector: Whose.
-        cache: Where they are kept.
+        measured: The detector, and what counts the N pictures.
         variant: What was done to the pictures, size included.
         keys: Content hash of each picture, ``[N]``.
         pictures: Gives the uint8 pictures ``[B, 3, S, S]`` of some positions ``[B]``.
-        advance: Of a progress bar that counts the N pictures.
     """
 
     def __init__(
-        self,
-        detector: Detector,
-        cache: Path,
-        variant: str,
-        keys: Sequence[str],
-        pictures: Callable[[np.ndarray], Tensor],
-        advance: Advance,
+        self, measured: Measurement, variant: str, keys: Sequence[str], pictures: Callable[[np.ndarray], Tensor]
     ) -> None:
-        self.detector, self.pictures, self.count = detector, pictures, len(keys)
+        self.detector, self.pictures, self.count = measured.detector, pictures, len(keys)
         self.held = None
-        if detector.fingerprint:
-            self.held = cached_features(cache, detector, variant, keys, pictures, advance)
+        if self.detector.fingerprint:
+            self.held = cached_features(measured.cache, self.detector, variant, keys, pictures, measured.advance)
         else:
-            advance(len(keys))
+            measured.advance(len(keys))
 
     def at(self, rows: np.ndarray) -> Tensor:
         """Features ``[B, D]`` of the pictures at these positions ``[B]``."""

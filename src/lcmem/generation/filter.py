@@ -285,7 +285,7 @@ def _calibrated(
         real = split_kinds(real, detector) if calibration.made_on(real.fingerprint) else real
         return real, read_thresholds(calibration, real, finder), thumbnails
     if calibration is not None:
-        levels = calibration.calibration.levels
+        levels = calibration.calibration.by_kind
         real = split_kinds(real, detector) if levels and not {*levels} & {*real.kinds} else real
         return real, calibration, Thumbnails()
     real = split_kinds(real, detector)

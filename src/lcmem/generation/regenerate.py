@@ -84,7 +84,7 @@ def generate_private(
         "thresholds": {
             "identity": finite(levels.logit),
             "copy": finite(base.thresholds.copy),
-            **{f"identity in {kind}": finite(level) for kind, level in levels.levels.items()},
+            **{f"identity in {kind}": finite(level) for kind, level in levels.by_kind.items()},
         },
         "real": base.real.fingerprint,
         "against": None if places is None else [base.real.manifest.paths[at] for at in places],

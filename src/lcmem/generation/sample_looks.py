@@ -26,7 +26,7 @@ class SampleLooks:
     def __init__(self, real: FeatureSet, look: Look, thumbnails: Thumbnails) -> None:
         self.real, self.look, self.thumbnails = real, look, thumbnails
         self.overview = None
-        if len(real.keys) <= SEARCHED and look.levels[-1] < inf:
+        if len(real.keys) <= SEARCHED and look.correlations[-1] < inf:
             with progress_bar("looking at all", len(real.keys)) as advance:
                 self.overview = Overview(self.thumbnails.each(real.manifest.paths, advance))
 

@@ -33,8 +33,8 @@ def read_thresholds(file: CalibrationFile, real: FeatureSet, finder: CopyFinder)
         real: The real set that samples are compared with.
         finder: Knows what copies reach.
     """
-    typical, among = file.levels.typical, file.among(real, finder)
-    found = among.look.stated(among.calibration(typical, {}), file.levels, {})
+    typical, among = file.copy_levels.typical, file.among(real, finder)
+    found = among.look.stated(among.calibration(typical, {}), file.copy_levels, {})
     return Thresholds(among.noted(found), typical, among.look)
 
 
@@ -50,8 +50,8 @@ def calibrate_thresholds(real: FeatureSet, finder: CopyFinder, rate: float) -> T
         LCMemError: A rate outside (0, 1).
     """
     check_share("false positive rate", rate)
-    typical = finder.levels.typical
+    typical = finder.copy_levels.typical
     own = real_chance(real, finder)
     # a sample is in memory and of any size, so its score alone says whether it is a copy: as of half of all test copies
     found, look = calibrate(own.chance, rate, own.method, typical, typical, {}), own.look(real, finder)
-    return Thresholds(look.stated(found, finder.levels, {}), typical, look)
+    return Thresholds(look.stated(found, finder.copy_levels, {}), typical, look)

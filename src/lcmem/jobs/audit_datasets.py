@@ -31,15 +31,15 @@ def by_dataset(
         false_positive_rate_bound`` (by their score), ``synthetic`` (pictures of this dataset), ``match`` (how many of
         these do, with whatever picture) and ``copies``.
     """
-    if not calibration.levels:
+    if not calibration.by_kind:
         return []
     first = matches[matches["rank"] == 1]
     matched, copied = first["match"].to_numpy(), (first["verdict"] == COPY).to_numpy()
     rate = Chance.share if calibration.method == "given" else Chance.expected
     rows = []
-    for kind in sorted({*calibration.levels, *kinds}):
+    for kind in sorted({*calibration.by_kind, *kinds}):
         part, mine = chance.parts.get(kind), kinds == kind
-        level = calibration.levels.get(kind, calibration.highest)
+        level = calibration.by_kind.get(kind, calibration.highest)
         rows.append(
             {
                 "dataset": kind,

@@ -61,12 +61,12 @@ def compare_sets(
     matches = matches[matches["rank"] <= settings.top_k].reset_index(drop=True)
     clusters = match_clusters(matches, synthetic, finder)
     memorization, copies = _rates(matches, clusters)
-    held = point.control.rate(point.calibration, finder.levels.sure, point.look) if point.control else None
+    held = point.control.rate(point.calibration, finder.copy_levels.sure, point.look) if point.control else None
     matched = matches.loc[matches["rank"] == 1, "match"].to_numpy()
     doubts = hidden_by_one(point.strangers, point.chance, best.logits.max(1), kinds, matched)
     point = replace(point, notes=point.notes + doubts)
-    rows = by_dataset(matches, kinds, point.calibration, point.chance, finder.levels.sure)
-    floor = at_least(point.calibration, point.chance, finder.levels.sure, shares)
+    rows = by_dataset(matches, kinds, point.calibration, point.chance, finder.copy_levels.sure)
+    floor = at_least(point.calibration, point.chance, finder.copy_levels.sure, shares)
     own, chance = point.own, (point.own or point).chance
     scores = {"synthetic": best.logits.max(1)} | ({"holdout": control.scores} if control else {})
     twins = [*([own.twins] if own else []), *([control.twins] if control else []), files]
@@ -149,7 +149,7 @@ def _findings(
     named: bool,
 ) -> dict[str, Any]:
     """What a summary says of copies and of the sets, with or without the names of datasets."""
-    told, levels = separations(sets, clusters), finder.levels
+    told, levels = separations(sets, clusters), finder.copy_levels
     known = {
         "look_thresholds": point.look.shown,
         "look_chance": point.look.expected,

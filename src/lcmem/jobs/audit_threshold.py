@@ -71,14 +71,16 @@ def operating_point(
         return OperatingPoint(calibration, control, own.chance, _warning(calibration.rate or 0.0), own)
     basis = calibration_basis(real, control, finder, listed)
     own = basis.own
-    calibration = calibrate(basis.chance, rate, basis.method, finder.levels.typical, finder.levels.sure, shares)
+    calibration = calibrate(
+        basis.chance, rate, basis.method, finder.copy_levels.typical, finder.copy_levels.sure, shares
+    )
     look, named = own.look(real, finder), basis.method == "identities"
     doubts, doubtful = split_people(own.chance, basis.control, set(real.kinds[real.bare])) if named else ([], {})
     strangers = pd.DataFrame(columns=STRANGERS)
     if named:
-        level = partial(level_of, rate=rate, highest=finder.levels.typical)
+        level = partial(level_of, rate=rate, highest=finder.copy_levels.typical)
         strangers = most_alike(real, own.matches, calibration, basis.chance, level, doubtful)
-    stated = look.stated(calibration, finder.levels, shares)
+    stated = look.stated(calibration, finder.copy_levels, shares)
     return OperatingPoint(stated, basis.control, basis.chance, basis.notes + doubts, own, look, strangers)
 
 
@@ -111,7 +113,7 @@ def read_point(
         else:
             notes.append("The calibration used another holdout; pictures of both may have set the threshold.")
     look = among.look
-    calibration = look.stated(among.calibration(shares=shares), file.levels, shares)
+    calibration = look.stated(among.calibration(shares=shares), file.copy_levels, shares)
     return OperatingPoint(calibration, control, among.chance, notes, look=look, among=min(among.times, 1.0))
 
 

@@ -71,7 +71,7 @@ def calibrate_pictures(
     fit = _fit(sets["real"], finder)
     look = basis.own.look(sets["real"], finder, confidence)
     about = _about(sets, basis, look, finder, rate, confidence, fit)
-    made = CalibrationFile.make(about, basis.chance, finder.levels, look, out)
+    made = CalibrationFile.make(about, basis.chance, finder.copy_levels, look, out)
     if fit is not None:
         from lcmem.report.reliability import plot_probabilities
 
@@ -89,7 +89,7 @@ def _about(
     confidence: float,
     fit: ProbabilityFit | None,
 ) -> dict[str, Any]:
-    detector, levels = finder.detector, finder.levels
+    detector, levels = finder.detector, finder.copy_levels
     found = calibrate(basis.chance, rate, basis.method, levels.typical, levels.sure)
     return {
         "model": {"name": detector.name, "fingerprint": detector.fingerprint},

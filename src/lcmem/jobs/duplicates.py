@@ -109,8 +109,8 @@ def _alike(found: FeatureSet, detector: Detector, level: float) -> tuple[pd.Data
 
 def _joined(found: FeatureSet, finder: CopyFinder, identity: float) -> tuple[pd.DataFrame, float]:
     """Pairs that reach the threshold of the same identity or are copies, and from which score on no look is needed."""
-    level = min(identity, finder.levels.sure)
-    pairs, _ = _alike(found, finder.detector, min(level, finder.levels.candidate))
+    level = min(identity, finder.copy_levels.sure)
+    pairs, _ = _alike(found, finder.detector, min(level, finder.copy_levels.candidate))
     ends = (pairs[end].to_numpy() for end in ("query", "gallery"))
     scores = pairs["logit"].to_numpy()
     below = np.flatnonzero(scores < level)
@@ -148,4 +148,4 @@ def _identity_threshold(found: FeatureSet, finder: CopyFinder) -> float:
     own = real_chance(split_kinds(found, finder.detector), finder)
     if own.method != "identities":
         return inf
-    return calibrate(own.chance, DEFAULT_RATE, own.method, finder.levels.typical).logit
+    return calibrate(own.chance, DEFAULT_RATE, own.method, finder.copy_levels.typical).logit

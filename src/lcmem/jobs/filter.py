@@ -172,8 +172,8 @@ def _summary(table: pd.DataFrame, skipped: int, privacy: PrivacyFilter) -> dict[
         "fingerprint": detector.fingerprint,
         "real_not_here": 0 if closed is None else int(closed.sum()),
         "threshold_identity": finite(levels.calibration.logit),
-        "thresholds_by_dataset": {kind: finite(level) for kind, level in levels.calibration.levels.items()},
+        "thresholds_by_dataset": {kind: finite(level) for kind, level in levels.calibration.by_kind.items()},
         "threshold_copy": finite(levels.copy),
-        "thresholds_look": [level for level in levels.look.levels if np.isfinite(level)],
+        "thresholds_look": [level for level in levels.look.correlations if np.isfinite(level)],
         "threshold_explanation": levels.calibration.explanation,
     }

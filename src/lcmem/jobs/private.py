@@ -59,8 +59,8 @@ def without_names(result: AuditResult, sets: Mapping[str, FeatureSet]) -> AuditR
     about = {name: value for name, value in result.about.items() if name != "command"}
     rows = [row | {"dataset": named.dataset(row["dataset"])} for row in about["by_dataset"]]
     about["by_dataset"] = sorted(rows, key=lambda row: (len(row["dataset"]), row["dataset"]))  # not by hidden names
-    levels = {named.dataset(kind): level for kind, level in result.calibration.levels.items()}
-    calibration = replace(result.calibration, levels=levels)
+    levels = {named.dataset(kind): level for kind, level in result.calibration.by_kind.items()}
+    calibration = replace(result.calibration, by_kind=levels)
     return replace(
         result,
         **tables,

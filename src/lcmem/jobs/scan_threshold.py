@@ -37,15 +37,15 @@ def scan_threshold(
     """
     if file is not None:
         among = file.among(gallery, file.finder(detector, Thumbnails(workers)))
-        return among.noted(at_most(among.calibration(), file.levels.typical, among.chance))
+        return among.noted(at_most(among.calibration(), file.copy_levels.typical, among.chance))
     if threshold is not None and len(gallery.manifest) > SEARCHED:
         return given_calibration(given_score(threshold, detector), threshold, None)
     finder = CopyFinder.of(gallery, detector, workers=workers)
     own = real_chance(split_kinds(gallery, detector), finder)
     if threshold is not None:
         return given_calibration(given_score(threshold, detector), threshold, own.chance)
-    found = calibrate(own.chance, DEFAULT_RATE, own.method, finder.levels.typical, finder.levels.sure)
-    return at_most(found, finder.levels.typical, own.chance)
+    found = calibrate(own.chance, DEFAULT_RATE, own.method, finder.copy_levels.typical, finder.copy_levels.sure)
+    return at_most(found, finder.copy_levels.typical, own.chance)
 
 
 def at_most(found: Calibration, typical: float, chance: Chance) -> Calibration:

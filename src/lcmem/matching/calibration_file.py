@@ -36,14 +36,14 @@ class CalibrationFile:
         about: What the file says: the model, the data, both thresholds with what they promise, the calibration of
             probabilities; JSON-ready.
         chance: Chance matches.
-        levels: What copies reach.
+        copy_levels: What copies reach.
         look: When pictures match by their looks.
         place: Where it was read from or is to be written.
     """
 
     about: dict[str, Any]
     chance: Chance
-    levels: CopyLevels
+    copy_levels: CopyLevels
     look: Look
     place: str
 
@@ -136,7 +136,7 @@ class CalibrationFile:
             LCMemError: As of :meth:`check`.
         """
         self.check(detector)
-        return CopyFinder(detector, self.levels, thumbnails)
+        return CopyFinder(detector, self.copy_levels, thumbnails)
 
     def write(self) -> None:
         """Save it."""
@@ -221,7 +221,7 @@ class Among:
             sure: Score from which a pair is a copy without a look at the pictures; None takes the file's.
             shares: As of :func:`lcmem.stats.calibration.calibrate`.
         """
-        file, levels = self.file, self.file.levels
+        file, levels = self.file, self.file.copy_levels
         least = levels.sure if sure is None else sure
         found = calibrate(self.chance, file.rate, file.method, levels.typical, least, shares)
         return replace(found, explanation=f"Calibration {file.citation}. {found.explanation}")

@@ -133,7 +133,7 @@ def distinct_pictures(found: FeatureSet, identities: np.ndarray, finder: CopyFin
             break
         same = same[~joined[same + apart]]  # what is as alike as an earlier one already counts no more
         one, two = order[same], order[same + apart]
-        alike = score_pairs(found.blocks, one, found.blocks, two, finder.detector) >= finder.levels.typical
+        alike = score_pairs(found.blocks, one, found.blocks, two, finder.detector) >= finder.copy_levels.typical
         joined[same[alike] + apart] = True
         pairs.append(np.stack((one[alike], two[alike]), 1))
     return connected_components(np.concatenate(pairs), len(identities))

@@ -26,12 +26,12 @@ class CopyFinder:
 
     Attributes:
         detector: The model.
-        levels: What copies reach.
+        copy_levels: What copies reach.
         thumbnails: What pictures look like.
     """
 
     detector: Detector
-    levels: CopyLevels
+    copy_levels: CopyLevels
     thumbnails: Thumbnails
 
     @classmethod
@@ -65,7 +65,7 @@ class CopyFinder:
         """
         found = np.full((len(one), len(WAYS)), -1.0)
         rows = np.flatnonzero((two >= 0) & first.openable(one) & second.openable(two))
-        if self.levels.candidate < inf and len(rows):
+        if self.copy_levels.candidate < inf and len(rows):
             pairs = first.paths_of(one[rows]), second.paths_of(two[rows])
             with progress_bar("looking at matches", len(rows)) as advance:
                 found[rows] = look_at(self.thumbnails, *pairs, advance)
@@ -100,7 +100,7 @@ class CopyFinder:
     ) -> Nearest:
         """As :meth:`lcmem.matching.overview.Overview.nearest`, for pictures at these positions ``[n]`` of a set; none
         among more than :data:`lcmem.matching.overview.SEARCHED`, or where pictures cannot be opened."""
-        if self.levels.candidate == inf or len(second.keys) > SEARCHED:
+        if self.copy_levels.candidate == inf or len(second.keys) > SEARCHED:
             return Nearest.none(len(rows))
         found, paths = Nearest.none(len(rows)), second.manifest.paths
         with progress_bar("looking at all", len(paths) + len(rows)) as advance:
@@ -128,16 +128,16 @@ class CopyFinder:
         """
         found = equal_content(first, one, second, two)
         own = highest_score(first.blocks, self.detector)
-        left = np.flatnonzero(~found & (scores >= min(self.levels.candidate, own - ROUNDING)))
+        left = np.flatnonzero(~found & (scores >= min(self.copy_levels.candidate, own - ROUNDING)))
         if self.detector.head is not None:  # a hash or a cosine of 1 proves less than 512 equal features
             for start in range(0, len(left), CHUNK):
                 part = left[start : start + CHUNK]
                 apart = np.abs(first.blocks.take(one[part]) - second.blocks.take(two[part])).max(1)
                 found[part] = apart <= ROUNDING
         left = left[~found[left]]
-        if len(left) and self.levels.candidate < inf:
+        if len(left) and self.copy_levels.candidate < inf:
             alike = self.thumbnails.compared(first.paths_of(one[left]), second.paths_of(two[left]))
-            found[left] = np.where(np.isnan(alike), scores[left] >= self.levels.typical, alike >= SAME)
+            found[left] = np.where(np.isnan(alike), scores[left] >= self.copy_levels.typical, alike >= SAME)
         return found
 
 

@@ -40,14 +40,14 @@ class Look:
     """When a generated picture matches a real one by the looks of both, whatever the score.
 
     Attributes:
-        levels: Correlation from which it does, for each of :data:`WAYS`.
+        correlations: From which on it does, for each of :data:`WAYS`.
         expected: Share of pictures of unseen identities that do, at most, on average over audits.
         bound: The share that is not exceeded in this audit with the confidence asked for.
         chance: The chance matches that do: score of each, which share of the identities of its kind it stands for, and
             that kind ("" where there is one).
     """
 
-    levels: tuple[float, ...] = (SAME,) + (inf,) * (len(WAYS) - 1)
+    correlations: tuple[float, ...] = (SAME,) + (inf,) * (len(WAYS) - 1)
     expected: float = 1.0
     bound: float = 1.0
     chance: tuple[tuple[float, float, str], ...] = ()
@@ -55,12 +55,12 @@ class Look:
     @property
     def blind(self) -> bool:
         """Whether this set's pictures are so alike that looks tell nothing."""
-        return min(self.levels) == inf
+        return min(self.correlations) == inf
 
     @property
     def shown(self) -> list[float | None]:
         """The levels for JSON: None where that way of looking tells nothing."""
-        return [*map(finite, self.levels)]
+        return [*map(finite, self.correlations)]
 
     def beyond(self, calibration: Calibration, shares: Mapping[str, float]) -> float:
         """Share of pictures of unseen identities that match by their looks alone, below the threshold of their kind.
@@ -70,9 +70,9 @@ class Look:
             shares: Of all pictures that are judged, the share whose best match is of each kind; none: of the kind with
                 the most.
         """
-        found = dict.fromkeys(calibration.levels, 0.0)
+        found = dict.fromkeys(calibration.by_kind, 0.0)
         for score, share, kind in self.chance:
-            below = score < calibration.levels.get(kind, calibration.highest)
+            below = score < calibration.by_kind.get(kind, calibration.highest)
             found[kind] = found.get(kind, 0.0) + below * share
         most = max(found.values(), default=0.0)
         return sum(part * found.get(kind, most) for kind, part in shares.items()) if shares else most
@@ -95,7 +95,7 @@ class Look:
             return replace(calibration, explanation=text)
         assert calibration.rate is not None and calibration.bound is not None
         more = self.beyond(calibration, shares)
-        reached = [f"{level:.3f} {way}" for level, way in zip(self.levels, WAYS, strict=True) if level < inf]
+        reached = [f"{level:.3f} {way}" for level, way in zip(self.correlations, WAYS, strict=True) if level < inf]
         text = (
             f"{calibration.explanation} A picture also matches where it looks like one of its best matches, seen "
             f"small, with a correlation of at least {' or '.join(reached)}; at most {self.expected:.2%} are expected "
@@ -107,7 +107,7 @@ class Look:
     @property
     def same(self) -> float:
         """Correlation from which two pictures, as they are, are the same one."""
-        return max(self.levels[0], SAME)
+        return max(self.correlations[0], SAME)
 
     def copies(self, looks: np.ndarray) -> np.ndarray:
         """Which correlations ``[..., W]`` make a copy: as it is. Photos of one person can be laid over each other."""
@@ -116,7 +116,7 @@ class Look:
 
     def hits(self, looks: np.ndarray) -> np.ndarray:
         """Which correlations ``[..., W]`` make a match, ``[...]`` booleans."""
-        found: np.ndarray = np.any(looks >= np.array(self.levels), axis=-1)
+        found: np.ndarray = np.any(looks >= np.array(self.correlations), axis=-1)
         return found
 
 
@@ -187,7 +187,7 @@ def by_looks(
     paths = real.paths_of(positions[row, rank])
     looks[row, rank] = look_at(thumbnails, [pictures[at] for at in row.tolist()], paths, advance)
     hits, copies = look.hits(looks), look.copies(looks)
-    row, rank = np.nonzero((positions == small.positions[:, None]) & (small.alike >= look.levels[-1])[:, None])
+    row, rank = np.nonzero((positions == small.positions[:, None]) & (small.alike >= look.correlations[-1])[:, None])
     both = [pictures[at] for at in row.tolist()], real.paths_of(positions[row, rank])
     hits[row, rank] = True
     copies[row, rank] |= thumbnails.compared(*both, turned_correlation) >= look.same

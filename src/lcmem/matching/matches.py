@@ -97,7 +97,7 @@ def match_table(
     """
     count, k = best.logits.shape
     query, position, score = np.repeat(np.arange(count), k), best.positions.ravel(), best.logits.ravel()
-    copies = (score >= finder.levels.sure) | finder.copies(synthetic, query, real, position, score)
+    copies = (score >= finder.copy_levels.sure) | finder.copies(synthetic, query, real, position, score)
     seen = np.zeros(len(score), dtype=bool)
     if calibration.method != "given":
         with progress_bar("looking at matches", count * min(k, RANKS)) as advance:

@@ -21,7 +21,7 @@ def score_distributions(result: "AuditResult") -> str:
     sets = {name: result.scores[name] for name in LABELS if name in result.scores}
     finite = {name: values[np.isfinite(values)] for name, values in sets.items()}
     finite = {name: values for name, values in finite.items() if len(values)}
-    thresholds = sorted({*result.calibration.levels.values()} or {result.calibration.logit})
+    thresholds = sorted({*result.calibration.by_kind.values()} or {result.calibration.logit})
     thresholds = [level for level in thresholds if np.isfinite(level)]
     known = np.concatenate([*finite.values(), thresholds])
     edges = np.histogram_bin_edges(known, bins=BINS)

@@ -63,7 +63,7 @@ class Calibration:
         bound: The share that is not exceeded in this audit with 95 % confidence; None if that is not known.
         method: ``given``, or what chance matches were measured on: ``identities``, ``holdout`` or ``copy groups``.
         explanation: The same in a few sentences for the report.
-        levels: The threshold of pictures that are most like one of each kind, by its name; empty of one kind.
+        by_kind: The threshold of pictures that are most like one of each kind, by its name; empty of one kind.
     """
 
     logit: float
@@ -71,7 +71,7 @@ class Calibration:
     bound: float | None
     method: str
     explanation: str
-    levels: Mapping[str, float] = field(default_factory=dict)
+    by_kind: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def probability(self) -> float:
@@ -80,12 +80,12 @@ class Calibration:
 
     def thresholds(self, kinds: np.ndarray) -> np.ndarray:
         """The threshold ``[n]`` of pictures whose best matches are of these kinds ``[n]``, the highest of others."""
-        return pd.Series(kinds, dtype=object).map(self.levels).fillna(self.highest).to_numpy(dtype=float)
+        return pd.Series(kinds, dtype=object).map(self.by_kind).fillna(self.highest).to_numpy(dtype=float)
 
     @property
     def highest(self) -> float:
         """The threshold that is high enough for any kind."""
-        return max(self.levels.values(), default=self.logit)
+        return max(self.by_kind.values(), default=self.logit)
 
 
 def calibrate(
@@ -172,7 +172,7 @@ def level_of(part: Chance, chance: Chance, rate: float, highest: float) -> float
 
 def _own(found: Calibration, chance: Chance, sure: float) -> list[tuple[float, Chance]]:
     """From which score on pictures of each kind match, and its chance matches."""
-    return [(min(found.levels[kinds[0]], sure), part) for kinds, part in chance.distinct()]
+    return [(min(found.by_kind[kinds[0]], sure), part) for kinds, part in chance.distinct()]
 
 
 def _of_shares(found: Calibration, chance: Chance, sure: float, shares: Mapping[str, float]) -> tuple[float, float]:
@@ -184,16 +184,16 @@ def _of_shares(found: Calibration, chance: Chance, sure: float, shares: Mapping[
     expected = bound = 0.0
     for kind, share in shares.items():
         parts = [chance.parts[kind]] if kind in chance.parts else [part for _, part in chance.distinct()]
-        level = min(found.levels.get(kind, found.highest), sure)
+        level = min(found.by_kind.get(kind, found.highest), sure)
         expected += share * max(part.expected(level) for part in parts)
         bound += share * max(part.bound(level) for part in parts)
     return min(expected, 1.0), min(bound, 1.0)
 
 
 def _on_kinds(found: Calibration, chance: Chance, shares: Mapping[str, float] | None) -> str:
-    blind = sum(level == inf for level in found.levels.values())
+    blind = sum(level == inf for level in found.by_kind.values())
     parts = len(chance.distinct())
-    text = f"Chance matches are of {parts} kinds of pictures ({len(found.levels)} datasets), and each kind has its own"
+    text = f"Chance matches are of {parts} kinds of pictures ({len(found.by_kind)} datasets), and each kind has its own"
     if blind:
         text += f" ({blind} datasets without a threshold, since strangers there are as alike as copies)"
     if shares is None:
@@ -201,7 +201,7 @@ def _on_kinds(found: Calibration, chance: Chance, shares: Mapping[str, float] | 
     if not shares:
         return f"{text}, and so a threshold of its own: what is stated holds for the pictures of each."
     text += ", and so a threshold of its own: what is stated is weighted by how the pictures divide over them."
-    if set(shares) - set(found.levels):
+    if set(shares) - set(found.by_kind):
         text += " For pictures that are most like one of another dataset the highest threshold counts."
     return text
 
@@ -217,7 +217,7 @@ def at_least(found: Calibration, chance: Chance, sure: float, shares: Mapping[st
     """
     if not chance.parts:
         return chance.floor(min(found.logit, sure))
-    floors = {kind: part.floor(min(found.levels[kind], sure)) for kind, part in chance.parts.items()}
+    floors = {kind: part.floor(min(found.by_kind[kind], sure)) for kind, part in chance.parts.items()}
     return sum(share * floors.get(kind, 0.0) for kind, share in shares.items())
 
 

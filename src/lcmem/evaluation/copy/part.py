@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,8 @@ from sklearn.metrics import average_precision_score
 from lcmem.detectors.base import Detector
 from lcmem.evaluation.copy.threshold_pairs import ThresholdPairs
 from lcmem.evaluation.copy.variants import EditedCopies, Variant
-from lcmem.evaluation.pairing import Features, all_scores, pair_scores
+from lcmem.evaluation.pairing import Features, Measurement, all_scores, pair_scores
 from lcmem.evaluation.pictures import BenchmarkPictures
-from lcmem.progress import Advance
 from lcmem.stats.bootstrap import draw_counts
 from lcmem.stats.roc import Roc
 
@@ -116,13 +114,11 @@ class CopyPart:
         identities = np.array(self.test.manifest.identities, dtype=object)
         return identities[:, None] != identities[None, :]
 
-    def scores(
-        self, detector: Detector, cache: Path, plain: tuple[Features, Features], variant: Variant, tell: Advance
-    ) -> CopyScores:
+    def scores(self, measured: Measurement, plain: tuple[Features, Features], variant: Variant) -> CopyScores:
         """Scores of one variant; ``plain`` are the features of the originals and of the background."""
         copies = EditedCopies(self.test, variant, self.calibration.pictures)
-        edited = Features(detector, cache, copies.name, self.test.keys, copies.at, tell)
-        originals, background = plain
+        edited = measured.features(copies.name, self.test.keys, copies.at)
+        (originals, background), detector = plain, measured.detector
         if not detector.exhaustive:
             return self._few(detector, edited, originals)
         table = all_scores(detector, edited, originals)
@@ -145,11 +141,10 @@ class CopyPart:
             table[second, first] = pair_scores(detector, originals, edited, first, second)
         return CopyScores(table, self.strangers, float("nan"), float("nan"))
 
-    def plain(self, detector: Detector, cache: Path, tell: Advance) -> tuple[Features, Features]:
+    def plain(self, measured: Measurement) -> tuple[Features, Features]:
         """Features of the originals and of the validation pictures."""
         originals, background = (
-            Features(detector, cache, f"{pictures.size}px", pictures.keys, pictures.at, tell)
-            for pictures in self.groups.values()
+            measured.features(f"{pictures.size}px", pictures.keys, pictures.at) for pictures in self.groups.values()
         )
         return originals, background
 

@@ -19,12 +19,12 @@ from lcmem.evaluation.copy.summary import STRONGEST, strongest, summary
 from lcmem.evaluation.copy.threshold_pairs import ThresholdPairs, average
 from lcmem.evaluation.copy.transforms import PAPER, TRANSFORMS
 from lcmem.evaluation.copy.variants import Variant, variants_of
-from lcmem.evaluation.pairing import Features
+from lcmem.evaluation.pairing import Features, Measurement
 from lcmem.evaluation.pictures import SIZE, BenchmarkPictures
 from lcmem.evaluation.tables import write_csv, write_figure
 from lcmem.files import write_text
 from lcmem.pictures.manifest import Manifest
-from lcmem.progress import Advance, progress_bar
+from lcmem.progress import progress_bar
 from lcmem.stats.bootstrap import interval
 from lcmem.stats.thresholds import RULES
 
@@ -100,7 +100,7 @@ def benchmark_copy(
     with progress_bar("copies", work * len(detectors)) as advance:
 
         def measure(detector: Detector) -> list[dict[str, Any]]:
-            return _measure(detector, parts, variants, cache, protocol, advance)
+            return _measure(Measurement(detector, cache, advance), parts, variants, protocol)
 
         rows = measure_each(detectors, [MACRO], measure, options)
     table = pd.DataFrame(rows).assign(protocol=protocol)
@@ -136,20 +136,14 @@ def _parts(
 
 
 def _measure(
-    detector: Detector,
-    parts: Sequence[CopyPart],
-    variants: Sequence[Variant],
-    cache: Path,
-    protocol: str,
-    advance: Advance,
+    measured: Measurement, parts: Sequence[CopyPart], variants: Sequence[Variant], protocol: str
 ) -> list[dict[str, Any]]:
-    plain = [part.plain(detector, cache, advance) for part in parts]
-    limits = _thresholds(detector, parts, plain, cache, protocol, advance)
+    plain = [part.plain(measured) for part in parts]
+    limits = _thresholds(measured, parts, plain, protocol)
     rows = []
     for part, features, rules in zip(parts, plain, limits, strict=True):
         for variant in variants:
-            scores = part.scores(detector, cache, features, variant, advance)
-            rows += part.rows(variant, rules, scores)
+            rows += part.rows(variant, rules, part.scores(measured, features, variant))
     table = pd.DataFrame(rows)
     macro = _macro(table)
     tables = [part for part in (table, macro, _strongest_mean(macro)) if len(part)]
@@ -196,18 +190,13 @@ def _mean(values: pd.Series) -> float:
 
 
 def _thresholds(
-    detector: Detector,
-    parts: Sequence[CopyPart],
-    plain: Sequence[tuple[Features, Features]],
-    cache: Path,
-    protocol: str,
-    advance: Advance,
+    measured: Measurement, parts: Sequence[CopyPart], plain: Sequence[tuple[Features, Features]], protocol: str
 ) -> list[dict[str, float]]:
     """The thresholds of each dataset."""
     found = [
         None
         if protocol == "paper" and part.calibration.edited
-        else part.calibration.thresholds(detector, cache, background, protocol, advance)
+        else part.calibration.thresholds(measured, background, protocol)
         for part, (_, background) in zip(parts, plain, strict=True)
     ]
     return [rules or average([rules for rules in found if rules]) for rules in found]

@@ -2,17 +2,14 @@
 
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.evaluation.copy.variants import MIX, EditedCopies
-from lcmem.evaluation.pairing import Features, pair_scores
+from lcmem.evaluation.pairing import Features, Measurement, pair_scores
 from lcmem.evaluation.pictures import BenchmarkPictures
 from lcmem.pairs import Pairs, copy_pairs, identity_pairs
-from lcmem.progress import Advance
 from lcmem.stats.thresholds import RULES, thresholds
 
 MAX_POSITIVES = 5000
@@ -69,15 +66,13 @@ class ThresholdPairs:
         """Pictures to embed."""
         return len(self.pictures) * (1 + self.edited)
 
-    def thresholds(
-        self, detector: Detector, cache: Path, plain: Features, protocol: str, advance: Advance
-    ) -> dict[str, float]:
+    def thresholds(self, measured: Measurement, plain: Features, protocol: str) -> dict[str, float]:
         """The threshold of each rule; ``plain`` are the features of the pictures."""
         second = plain
         if self.edited:
             copies = EditedCopies(self.pictures, MIX, self.pictures)
-            second = Features(detector, cache, copies.name, self.pictures.keys, copies.at, advance)
-        scores = pair_scores(detector, plain, second, self.pairs.first, self.pairs.second)
+            second = measured.features(copies.name, self.pictures.keys, copies.at)
+        scores = pair_scores(measured.detector, plain, second, self.pairs.first, self.pairs.second)
         return thresholds(scores[self.pairs.same], scores[~self.pairs.same], protocol)
 
 
