@@ -7,7 +7,7 @@ from lcmem.matching.copies import CopyFinder
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.looks import UNMEASURED, Look
 from lcmem.matching.own_chance import real_chance
-from lcmem.stats.calibration import Calibration, calibrate, check_share
+from lcmem.stats.calibration import OF_EACH, Calibration, calibrate, check_share
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def read_thresholds(file: CalibrationFile, real: FeatureSet, finder: CopyFinder)
         finder: Knows what copies reach.
     """
     typical, among = file.copy_levels.typical, file.among(real, finder)
-    found = among.look.stated(among.calibration(typical, {}), file.copy_levels, {})
+    found = among.look.stated(among.calibration(typical, OF_EACH), file.copy_levels, OF_EACH)
     return Thresholds(among.noted(found), typical, among.look)
 
 
@@ -53,5 +53,5 @@ def calibrate_thresholds(real: FeatureSet, finder: CopyFinder, rate: float) -> T
     typical = finder.copy_levels.typical
     own = real_chance(real, finder)
     # a sample is in memory and of any size, so its score alone says whether it is a copy: as of half of all test copies
-    found, look = calibrate(own.chance, rate, own.method, typical, typical, {}), own.look(real, finder)
-    return Thresholds(look.stated(found, finder.copy_levels, {}), typical, look)
+    found, look = calibrate(own.chance, rate, own.method, typical, typical, OF_EACH), own.look(real, finder)
+    return Thresholds(look.stated(found, finder.copy_levels, OF_EACH), typical, look)

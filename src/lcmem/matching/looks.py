@@ -67,8 +67,8 @@ class Look:
 
         Args:
             calibration: The thresholds.
-            shares: Of all pictures that are judged, the share whose best match is of each kind; none: of the kind with
-                the most.
+            shares: Of all pictures that are judged, the share whose best match is of each kind;
+                :data:`lcmem.stats.calibration.OF_EACH`: of the kind with the most.
         """
         found = dict.fromkeys(calibration.by_kind, 0.0)
         for score, share, kind in self.chance:

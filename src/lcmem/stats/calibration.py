@@ -8,6 +8,7 @@ matches of pictures that show nobody of the set they are compared with (:class:`
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,8 @@ WARNED = 0.05
 """Share of chance matches at a given threshold from which the user is warned."""
 ALONE = "There is nobody else to compare with"
 """Where chance matches have no score."""
+OF_EACH: Mapping[str, float] = MappingProxyType({})
+"""In the place of how pictures divide over the kinds, where that is not known: what is stated holds for each kind."""
 ORIGINS = {
     "identities": "{n} identities of the real set, each against all others",
     "holdout": "{n} identities of the holdout, or pictures where it names none (one part of it, which the control "
@@ -106,11 +109,10 @@ def calibrate(
             than copies could not be found any more, so none is set and only copies are reported.
         sure: Score from which a pair is a copy without a look at the pictures.
         shares: Of all pictures that are judged, the share whose best match is of each kind: what is stated is then of
-            these pictures, by the threshold of each kind. Without any, what is stated holds for pictures of each kind.
-            None states what holds for any kind at the one threshold.
+            these pictures, by the threshold of each kind. :data:`OF_EACH` states what holds for pictures of each kind,
+            None what holds for any kind at the one threshold.
     """
     parts = chance.distinct() or [([""], chance)]
-    counted = max(part.threshold(rate) for _, part in parts)
     levels: dict[str, float] = {}
     for kinds, part in parts:
         levels |= dict.fromkeys(kinds, level_of(part, chance, rate, highest))
@@ -123,11 +125,18 @@ def calibrate(
     else:
         each = [(part.expected(min(level, sure)), part.bound(min(level, sure))) for _, part in parts]
         expected, bound = (max(values) for values in zip(*each, strict=True))
-    promise = (
-        f"At most {expected:.2%} of pictures that show nobody of the real set are expected to match by chance, "
-        f"and with 95 % confidence not more than {bound:.2%} do."
-    )
-    texts = [f"Chance matches were measured on {ORIGINS[method].format(n=chance.identities)}."]
+    stated = replace(found, rate=expected, bound=bound)
+    return replace(stated, explanation=_explained(stated, chance, rate, highest, shares))
+
+
+def _explained(
+    found: Calibration, chance: Chance, rate: float, highest: float, shares: Mapping[str, float] | None
+) -> str:
+    """What a threshold rests on and promises; arguments as of :func:`calibrate`."""
+    level, parts = found.logit, [part for _, part in chance.distinct()] or [chance]
+    counted = max(part.threshold(rate) for part in parts)
+    assert found.rate is not None and found.bound is not None
+    texts = [f"Chance matches were measured on {ORIGINS[found.method].format(n=chance.identities)}."]
     if counted == inf:
         texts.append(f"{ALONE}, so no score shows the same identity.")
     elif level == inf:
@@ -140,18 +149,21 @@ def calibrate(
         )
     if chance.parts:
         texts.append(_on_kinds(found, chance, shares))
-    texts.append(promise)
-    if expected > rate + 1e-12:
-        needed = max(part.needed(rate) for _, part in parts)
+    texts.append(
+        f"At most {found.rate:.2%} of pictures that show nobody of the real set are expected to match by chance, and "
+        f"with 95 % confidence not more than {found.bound:.2%} do."
+    )
+    if found.rate > rate + 1e-12:
+        needed = max(part.needed(rate) for part in parts)
         texts.append(f"To show {rate:.2%} takes {needed} identities{' of each kind' if chance.parts else ''}.")
     if not chance.parts and inf > level > chance.threshold(rate):
         texts.append("The threshold lies above all chance matches, as far as their tail says for that rate.")
-    if method == "copy groups":
+    if found.method == "copy groups":
         texts.append(
             "The real pictures carry no identities, so the closest pictures of one person count as chance too and the "
             "threshold is stricter than need be: name identities, if you can, to find more."
         )
-    return replace(found, rate=expected, bound=bound, explanation=" ".join(texts))
+    return " ".join(texts)
 
 
 def level_of(part: Chance, chance: Chance, rate: float, highest: float) -> float:
@@ -170,15 +182,11 @@ def level_of(part: Chance, chance: Chance, rate: float, highest: float) -> float
     return max(counted, min(tail_threshold(part, rate), highest)) if counted <= highest else inf
 
 
-def _own(found: Calibration, chance: Chance, sure: float) -> list[tuple[float, Chance]]:
-    """From which score on pictures of each kind match, and its chance matches."""
-    return [(min(found.by_kind[kinds[0]], sure), part) for kinds, part in chance.distinct()]
-
-
 def _of_shares(found: Calibration, chance: Chance, sure: float, shares: Mapping[str, float]) -> tuple[float, float]:
     """Expected rate and bound of pictures of which so many are most like each kind."""
     if not shares:
-        each = [(part.expected(level), part.bound(level)) for level, part in _own(found, chance, sure)]
+        levels = [(min(found.by_kind[kinds[0]], sure), part) for kinds, part in chance.distinct()]
+        each = [(part.expected(level), part.bound(level)) for level, part in levels]
         expected, bound = (max(values) for values in zip(*each, strict=True))
         return expected, bound
     expected = bound = 0.0
