@@ -1,7 +1,8 @@
 """Files that are either whole or not there: text, JSON, and tables as CSV or Parquet."""
 
 import json
-from collections.abc import Collection, Iterator
+import os
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from math import isfinite
 from pathlib import Path
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
+
+
+def common_folder(folders: Iterable[str]) -> str:
+    """The folder that all of these lie in; "" where there is none, or they are on several drives."""
+    try:
+        return os.path.commonpath([*folders])
+    except ValueError:
+        return ""
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lcmem.datasets.lfw import read_lfw_pairs
 from lcmem.errors import LCMemError
-from lcmem.files import read_table, write_table
+from lcmem.files import common_folder, read_table, write_table
 from lcmem.pairs.drawing import Pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.paths import split_bits
@@ -20,8 +20,9 @@ from lcmem.pictures.tables import as_text, plain
 
 def write_pairs(manifest: Manifest, pairs: Pairs, target: Path) -> None:
     """``dataset, path_a, path_b, same`` and, if there are folds, ``fold``; without the folder common to all paths."""
-    common = os.path.commonpath([os.path.dirname(path) for path in manifest.paths])
-    paths = np.array([os.path.relpath(path, common).replace(os.sep, "/") for path in manifest.paths], dtype=object)
+    common = common_folder(os.path.dirname(path) for path in manifest.paths)
+    names = [os.path.relpath(path, common) if common else path for path in manifest.paths]
+    paths = np.array([name.replace(os.sep, "/") for name in names], dtype=object)
     datasets = manifest.table["dataset"].to_numpy()[pairs.first]
     table = pd.DataFrame(
         {"dataset": datasets, "path_a": paths[pairs.first], "path_b": paths[pairs.second], "same": pairs.same}

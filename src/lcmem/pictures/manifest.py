@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lcmem.errors import LCMemError, LCMemWarning
-from lcmem.files import write_table
+from lcmem.files import common_folder, write_table
 from lcmem.pictures.hints import doubtful_folders, few_people, same_numbers
 from lcmem.pictures.listing import SPLITS, ignored_text
 from lcmem.pictures.medical import expanded
@@ -183,8 +183,7 @@ class Manifest:
     def _root(self) -> str:
         if self.source and (os.path.isdir(self.source) or split_zip(f"{self.source}/")[0]):
             return self.source
-        folders = {os.path.dirname(path) for path in self.table["path"]}
-        return os.path.commonpath(folders) if folders else ""
+        return common_folder({os.path.dirname(path) for path in self.table["path"]})
 
     def select(self, *, split: str | None = None, dataset: str | None = None) -> "Manifest":
         """The pictures of one split, one dataset, or both; None takes any.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from lcmem import files
 from lcmem.matching.verdicts import CLOSE, COPY
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def common_folder(result: "AuditResult") -> str:
     columns = [best["path"], best["real"]]
     columns += [table[name] for table in (result.twins, result.strangers) if len(table) for name in ("path", "other")]
     folders = {os.path.dirname(path) for column in columns for path in column.unique()}
-    return os.path.commonpath(folders) if folders and all(map(os.path.isabs, folders)) else ""
+    return files.common_folder(folders) if all(map(os.path.isabs, folders)) else ""
 
 
 def shown_name(path: str, root: str) -> str:
