@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 
@@ -153,6 +154,48 @@ def test_merge(tmp_path, stored, files, save_noise):
     foreign = Atlas.create(tmp_path / "foreign", model("b" * 64))
     with pytest.raises(LCMemError, match=r"foreign|another model"):
         stored.merge([foreign.folder])
+
+
+def test_what_was_opened_before_a_change_is_read_no_more(stored, files):
+    """Its rows may be other pictures now: refused, and never the features of one beside the name of another."""
+    early, known = Atlas.open(stored.folder), Atlas.open(stored.folder)
+    assert len(known.paths) == 10
+    assert Atlas.open(stored.folder).remove(files[:1]) == 1
+    for read in (early.blocks, early.features, lambda: early.paths, lambda: early.rows(np.arange(2)), known.blocks):
+        with pytest.raises(LCMemError, match="another process has changed this atlas meanwhile"):
+            read()
+    check(stored.folder, files[1:])
+
+
+def test_an_atlas_that_changes_while_it_is_merged(tmp_path, stored, files, save_noise, monkeypatch):
+    other = Atlas.create(tmp_path / "other", model())
+    more = [str(save_noise(f"other/{k}.png")) for k in range(4)]
+    other.append(pictures(more, "bob"), vectors(more))
+    begin = Atlas._begin
+
+    def meanwhile(self, *given):
+        changed = Atlas.open(other.folder)
+        monkeypatch.setattr(Atlas, "_begin", begin)
+        changed.remove(more[:1])
+        changed.append(pictures(more[:1], "bob"), vectors(more[:1]))
+        begin(self, *given)
+
+    monkeypatch.setattr(Atlas, "_begin", meanwhile)
+    with suppress(LCMemError):  # its shard may be gone
+        stored.merge([other.folder])
+    found = Atlas.open(stored.folder)
+    np.testing.assert_array_equal(found.features(), vectors(found.paths))
+
+
+def test_what_a_killed_removal_left_goes_with_the_next_one(stored, files, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("lcmem.store.shards.Shards.delete", lambda *args: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            stored.remove(files[:1])
+    found = Atlas.open(stored.folder)
+    assert len(found) == 9 and "no picture has any more" in verify(found)[0]
+    assert found.remove(files[:1]) == 0
+    check(stored.folder, files[1:])
 
 
 def test_many_small_shards_become_few(tmp_path, files, monkeypatch):

@@ -18,6 +18,12 @@ def test_a_table_comes_back(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_names_with_a_carriage_return_are_one_cell(tmp_path):
+    table = pd.DataFrame({"path": ["a\rb.png", "c\nd.png", 'e".png'], "score": ["1.5", "2", ""]})
+    write_table(table, tmp_path / "t.csv")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.csv"), table)
+
+
 def test_what_cannot_be_read_is_named(tmp_path):
     with pytest.raises(LCMemError, match=r"gone\.csv: no such file"):
         read_table(tmp_path / "gone.csv")

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import select
 import shutil
 from contextlib import nullcontext
 from functools import partial
@@ -28,6 +29,7 @@ from lcmem.generation.tries import picture_of
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.model import NetworkSettings, SiameseNetwork
 from lcmem.pictures.image import load_levels, load_picture
+from lcmem.pictures.manifest import Manifest
 from lcmem.stats.calibration import given_calibration
 from lcmem.stats.chance import ROUNDING
 
@@ -116,6 +118,42 @@ def test_every_form_of_pictures_is_the_same(privacy, strangers):
     assert len(privacy(strangers[0]).table) == len(privacy(load_picture(strangers[0])).table) == 1
 
 
+def test_a_sample_under_the_name_of_another_is_looked_at_anew(privacy, real, strangers, tmp_path):
+    """Samplers write every batch to the same files."""
+    place, copy = tmp_path / "x0.png", np.rot90(load_picture(real.paths[3]).transpose(1, 2, 0))
+    found = []
+    for picture in (load_picture(strangers[0]).transpose(1, 2, 0), copy):
+        Image.fromarray((255 * picture).round().astype(np.uint8)).save(place)
+        found.append(privacy(str(place)).table["verdict"][0])
+    assert found == ["no match", "copy"], "a copy that is turned is told by its looks"
+
+
+def test_samples_of_16_bits_in_memory_are_refused_where_the_real_set_has_fewer(compact, real):
+    assert PrivacyFilter(compact, real, threshold=0.9)(np.zeros((1, 32, 32, 3), np.uint16)) is not None
+    deep = real.table.assign(path=real.table["path"] + "#bits=12")
+    privacy = PrivacyFilter(compact, Manifest(deep), threshold=0.9)
+    for sample in (np.zeros((1, 32, 32, 3), np.uint16), [Image.new("I;16", (32, 32))]):
+        with pytest.raises(LCMemError, match="has 16 bits, and the real pictures use 12"):
+            privacy(sample)
+
+
+def test_a_fork_has_threads_of_its_own(privacy, strangers):
+    """As workers of a DataLoader have; without them it would wait for ever."""
+    features = privacy.detector.features(strangers[:2])
+    expected = privacy.judge(features).table["logit"]
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            gallery = privacy._gallery.best(features.numpy(), 1)
+            os.write(writer, gallery.logits[:, 0].astype(np.float64).tobytes())
+        finally:
+            os._exit(0)
+    assert select.select([reader], [], [], 60)[0], "it hangs"
+    np.testing.assert_allclose(np.frombuffer(os.read(reader, 16)), expected)
+    os.waitpid(child, 0)
+
+
 def test_paired_compares_with_the_given_picture_only(privacy, real, compact):
     shown = [real.paths[k] for k in (0, 1, 2)]
     by_number = privacy(shown, against=[0, 11, 22]).table
@@ -143,6 +181,8 @@ def test_bad_thresholds(compact, real):
         PrivacyFilter(compact, real, threshold=0.5, calibration=Thresholds(given_calibration(0.0, 0.0, None), 1.0))
     with pytest.raises(LCMemError, match="between 0 and 1"):
         PrivacyFilter(compact, real, threshold=5)
+    with pytest.raises(LCMemError, match="the threshold is a number, not 'x'"):
+        PrivacyFilter(compact, real, threshold="x")
     with pytest.raises(LCMemError, match="between 0 and 1"):
         PrivacyFilter(compact, real, false_positive_rate=0)
 

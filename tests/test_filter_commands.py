@@ -270,6 +270,10 @@ def test_pairs_take_the_threshold_that_the_audit_has_for_their_kind(sets, pairs,
         sets / "lists" / "pairs.csv", compact, audit=replace(found_audit, matches=half, calibration=calibration)
     )
     assert above.rates == found.rates, "however the paths are spelt"
+    again = pd.concat([pd.read_csv(pairs), pd.read_csv(pairs).head(3)])
+    again.to_csv(sets / "again.csv", index=False)
+    with pytest.warns(LCMemWarning, match="3 rows list a pair again"):
+        assert audit_pairs(sets / "again.csv", compact).rates == audit_pairs(pairs, compact).rates
     swapped = pd.read_csv(pairs).rename(columns={"synthetic": "real", "real": "synthetic"})
     swapped.to_csv(sets / "swapped.csv", index=False)
     with pytest.warns(LCMemWarning, match=r"8 of 8 pairs name a synthetic picture .*are the columns swapped\?"):

@@ -96,6 +96,24 @@ def test_linked_folders_are_followed_and_cycles_are_not(tmp_path):
     assert sorted(manifest.table["identity"]) == ["p1", "p2"]
 
 
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path, save_noise, monkeypatch):
+    """Left out in silence, its pictures would be forgotten, and copies of them would pass."""
+    for folder in ("ann", "bob", "lost+found"):
+        save_noise(f"set/{folder}/1.png")
+    scan = os.scandir
+
+    def refused(folder):
+        if os.path.basename(folder) in ("bob", "lost+found"):
+            raise PermissionError(13, "Permission denied", folder)
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(LCMemError, match=r"bob: cannot be listed \(Permission denied\)"):
+        Manifest.read(tmp_path / "set")
+    (tmp_path / "set" / "bob" / "1.png").unlink(), (tmp_path / "set" / "bob").rmdir()
+    assert len(Manifest.read(tmp_path / "set")) == 1, "what a disk itself keeps is no folder of pictures"
+
+
 def test_postscript_named_as_a_photo_is_not_run(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(POSTSCRIPT)
     with pytest.raises(PictureError, match=r"photo\.jpg: not a readable picture"):

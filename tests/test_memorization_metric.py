@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing
+from torchmetrics import MetricCollection
 
 import lcmem
 from lcmem.errors import LCMemError, PictureError
@@ -62,6 +63,22 @@ def test_it_goes_to_another_process(metric, real):
     again.update(tensors(real.paths[:1]))
     again.update((tensors(real.paths[1:2]) * 255).round().byte())
     assert float(again.compute()) == 1
+
+
+def test_metrics_of_two_real_sets_in_one_collection(compact, people, real):
+    """A collection takes those of equal states for one; nothing has matched yet when it looks."""
+    other = people.select(split="val")
+    metrics = {
+        name: lcmem.MemorizationRate(compact, pictures, threshold=0.99)
+        for name, pictures in (("of_training", real), ("of_others", other))
+    }
+    both = MetricCollection(metrics)
+    both.update(tensors(people.select(split="test").paths[:2]))
+    both.update(tensors(real.paths[:2]))
+    assert {name: float(rate) for name, rate in both.compute().items()} == {"of_training": 0.5, "of_others": 0.0}
+    both.reset()
+    both.update(tensors(real.paths[:1]))
+    assert float(both.compute()["of_training"]) == 1
 
 
 def worker(rank, metrics, folder):

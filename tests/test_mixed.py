@@ -113,6 +113,18 @@ def test_a_calibration_keeps_them(found, tables):
         CalibrationFile.read(file)
 
 
+def test_datasets_that_a_calibration_does_not_name_are_said(tables):
+    """The same pictures under other names of datasets take the highest threshold: fewer are found."""
+    real = pd.read_csv(tables / "real.csv", keep_default_na=False).assign(split="")
+    calibrate_pictures(Manifest(real), load_detector("phash"), tables / "named.json", workers=0)
+    renamed = Manifest(real.assign(dataset=real["dataset"].replace("faces", "people")))
+    privacy = PrivacyFilter("phash", renamed, calibration=tables / "named.json")
+    said = f"{FACES} of {len(real)} real pictures are of datasets that the calibration does not name"
+    assert said in privacy.thresholds.calibration.explanation
+    as_named = PrivacyFilter("phash", Manifest(real), calibration=tables / "named.json")
+    assert "does not name" not in as_named.thresholds.calibration.explanation
+
+
 def test_a_calibration_is_for_as_many_pictures_of_each_kind(tables):
     """With as many in all, but of other proportions, chance matches of one kind are more frequent."""
     real = pd.read_csv(tables / "real.csv", keep_default_na=False)

@@ -215,6 +215,12 @@ def test_marks_survive_what_is_not_in_the_audit_any_more(folder, served):
         Gallery(folder)
 
 
+def test_two_galleries_of_one_audit_keep_each_others_marks(folder, served):
+    one, two = Gallery(folder), Gallery(folder)
+    one.mark(3, "confirmed"), two.mark(4, "false alarm"), one.mark(5, "unsure"), two.mark(3, "")
+    assert {*read_marks(folder / "marks.csv").values()} == {"false alarm", "unsure"}
+
+
 def test_marks_may_have_the_paths_of_other_tables(folder):
     path = pd.read_csv(folder / "matches.csv")["synthetic"][0]
     (folder / "marks.csv").write_text(f"synthetic,mark\n{path},confirmed\n")

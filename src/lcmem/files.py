@@ -1,5 +1,6 @@
 """Files that are either whole or not there: text, JSON, and tables as CSV or Parquet."""
 
+import csv
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator
@@ -100,7 +101,9 @@ def write_table(table: "pd.DataFrame", target: Path, **options: Any) -> None:
         if target.suffix.lower() == ".parquet":
             table.to_parquet(partial, index=False)
         else:
-            table.to_csv(partial, index=False, **options)
+            returns = any(_has_return(table[name]) for name in table.columns)  # readers take one for the end of a row
+            quoting = {"quoting": csv.QUOTE_NONNUMERIC} if returns else {}
+            table.to_csv(partial, index=False, **quoting, **options)
 
 
 def write_arrays(target: Path, **arrays: Any) -> None:
@@ -128,6 +131,11 @@ def read_arrays(source: Path, way_out: str) -> "dict[str, np.ndarray]":
             return {name: saved[name] for name in saved.files}
     except Exception as error:  # zipfile, numpy and zlib raise many kinds on damaged files
         raise LCMemError(f"{source}: damaged ({error}); {way_out}") from error
+
+
+def _has_return(column: "pd.Series") -> bool:
+    """Whether a cell of text holds a carriage return, as a file's name may."""
+    return column.dtype.kind not in "biufcmM" and any("\r" in cell for cell in column if isinstance(cell, str))
 
 
 def write_plot(figure: "Figure", target: Path) -> None:

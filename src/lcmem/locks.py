@@ -19,11 +19,12 @@ def follows() -> bool:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path, name: str = LOCK) -> Iterator[None]:
     """Keep a folder to this command until the block ends: its first process has it for those that follow it.
 
     Args:
         folder: It is made where it does not exist.
+        name: Of the lock: another one where only a file of the folder is kept.
 
     Raises:
         LCMemError: Another process, or another part of this one, is at work there.
@@ -34,7 +35,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK)
+    lock = FileLock(folder / name)
     try:
         lock.acquire(timeout=PATIENCE)
     except Timeout as error:  # an OSError, too

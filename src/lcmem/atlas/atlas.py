@@ -32,7 +32,8 @@ class Atlas:
     """A manifest and the features of its pictures: a store whose index has one row for each path.
 
     Whatever kills a writer, its last change is there as a whole or not at all. Any number of processes may read an
-    atlas, one may write to it.
+    atlas, one may write to it: what others opened before that refuses to be read on, since its rows may be other
+    pictures now.
 
     Attributes:
         store: Where everything is.
@@ -103,12 +104,20 @@ class Atlas:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """All pictures: ``path, stamp, sha256, identity, dataset``."""
-        return self.store.index.read().reindex(columns=COLUMNS)
+        """All pictures: ``path, stamp, sha256, identity, dataset``.
+
+        Raises:
+            LCMemError: Another process has changed the atlas since it was opened, as for all that is read of it.
+        """
+        table = self.store.index.read().reindex(columns=COLUMNS)
+        self.store.index.check_current()
+        return table
 
     def rows(self, at: np.ndarray) -> pd.DataFrame:
         """Some rows ``[n]`` of :attr:`table`; most of the others are not read."""
-        return self.store.index.take(at, COLUMNS)
+        table = self.store.index.take(at, COLUMNS)
+        self.store.index.check_current()
+        return table
 
     def lost(self) -> Manifest:
         """The pictures whose features are gone with a shard that was deleted."""
@@ -142,7 +151,9 @@ class Atlas:
             LCMemError: A shard is missing, truncated or damaged. Values are not looked at: what is appended is checked,
                 and :func:`lcmem.atlas.check.verify` reads everything again.
         """
-        return ChunkedRows([self.store.rows(self.store.index.places())])
+        rows = self.store.rows(self.store.index.places())
+        self.store.index.check_current()
+        return ChunkedRows([rows])
 
     def features(self, rows: np.ndarray | None = None) -> np.ndarray:
         """A copy of the features of some rows ``[n]``, or of all.
@@ -155,6 +166,7 @@ class Atlas:
         """
         places = self.store.index.places()
         places = places if rows is None else places[rows]
+        self.store.index.check_current()
         values = np.array(self.store.rows(places)[:])
         broken = ~np.isfinite(values).all(1)
         if broken.any():
@@ -181,17 +193,18 @@ class Atlas:
             raise LCMemError(f"features of shape {features.shape} for {len(manifest)} pictures × {self.dims} features")
         check_finite(features, manifest.paths, self.store)
         with alone_in(self.folder):
-            self._check_whole(manifest.paths)
+            self._begin(manifest.paths)
             self._add(keys, features)
             self.record(manifest, contents)
 
-    def _check_whole(self, besides: Iterable[str] = ()) -> None:
-        """Whether all pictures but these have their features; without them they could not be told any more.
+    def _begin(self, besides: Iterable[str] = ()) -> None:
+        """What comes before a change: a killed one is cleared up, and all pictures but these must have their features;
+        without them they could not be told any more.
 
         Raises:
             LCMemError: A shard was deleted.
         """
-        self.store.reload()  # another process may have deleted it while this one waited for the lock
+        self.store.delete_leftovers()  # looks at the shards again: another process may have changed them meanwhile
         if lost := len({*self.lost().paths} - {*besides}):
             raise LCMemError(
                 f"{self.folder}: the features of {lost} pictures are gone with a shard that was deleted; run lcmem "
@@ -232,7 +245,7 @@ class Atlas:
             How many there were.
         """
         with alone_in(self.folder):
-            self._check_whole()
+            self._begin()
             before, table = len(self), self.store.index.read().reindex(columns=COLUMNS)
             self._commit(table[~table["path"].isin(list(paths))])
             return before - len(self)
@@ -248,15 +261,15 @@ class Atlas:
         opened = [Atlas.open(other) for other in others]
         for other in opened:
             self.card.check_same(other.card, self.folder)
-        stored = [other.blocks() for other in opened]
+        stored = [(other.table, other.blocks()) for other in opened]  # both as they were when they were opened
         with alone_in(self.folder):
-            self._check_whole()
-            for other, blocks in zip(opened, stored, strict=True):
+            self._begin()
+            for table, blocks in stored:
                 for start in range(0, len(blocks), CHUNK):
                     part = slice(start, start + CHUNK)
-                    self._add(other.table["sha256"][part].reset_index(drop=True), blocks[part])
-            for other in opened:
-                self._update(other.table)
+                    self._add(table["sha256"][part].reset_index(drop=True), blocks[part])
+            for table, _ in stored:
+                self._update(table)
 
     def _commit(self, table: pd.DataFrame) -> None:
         """Make this the index, in one step, and delete the features that it needs no more."""

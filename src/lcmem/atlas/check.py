@@ -28,6 +28,14 @@ def verify(atlas: Atlas, *, pictures: bool = False) -> list[str]:
     except LCMemError as error:
         return [str(error)]
     wrong = atlas.table["path"].duplicated() | (atlas.store.find(atlas.table["sha256"])[:, 0] < 0)
+    store = atlas.store
+    used = {*store.index.places()[:, 0].tolist()}
+    unused = sum(number < store.index.next and number not in used for number in store.shards.numbers())
+    if unused:
+        problems.append(
+            f"{atlas.folder}: {unused} files of features that no picture has any more, since a command was "
+            "killed; lcmem index or lcmem atlas remove, given again, deletes them"
+        )
     problems += [
         f"{path}: in the atlas more than once, or without features; index it again" for path in atlas.paths[wrong]
     ]

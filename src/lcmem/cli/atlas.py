@@ -65,6 +65,7 @@ def remove(
         for name in pictures
     }
     if absent := [name for name, paths in found.items() if not paths]:
+        opened.remove([])  # deletes at least what a killed run left of others
         raise LCMemError(f"{atlas}: holds none of {', '.join(absent)}; nothing was removed")
     typer.echo(f"{opened.remove(chain(*found.values()))} removed, {len(opened)} left")
 

@@ -1,6 +1,6 @@
 """``lcmem duplicates``: what is in a set more than once."""
 
-from math import isfinite
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,7 +70,7 @@ def print_duplicates(found: "Duplicates", count: int, out: Path) -> None:
     """How many groups, how large, and the threshold."""
     groups = found.table["group"].nunique()
     largest = int(found.table["group"].value_counts().max()) if groups else 0
-    rule = f"score ≥ {found.threshold:.3f}, or copies" if isfinite(found.threshold) else "copies only"
+    rule = f"score ≥ {found.threshold:.3f}, or copies" if found.threshold < inf else "copies only"
     typer.echo(f"{len(found.table)} of {count} pictures in {groups} groups (the largest: {largest}); {rule}")
     if found.mixed:
         typer.echo(f"{found.mixed} groups hold pictures of different identities")

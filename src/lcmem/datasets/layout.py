@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from lcmem.errors import LCMemError
+from lcmem.pictures.listing import refuse_unlisted
 from lcmem.pictures.manifest import Manifest
 
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -98,7 +99,7 @@ def index_pictures(root: Path, suffixes: tuple[str, ...] = PICTURES, *, within: 
 
 def _walk(root: Path) -> Iterator[tuple[str, bool]]:
     """Every file below the root as a relative path, and whether it is inside a zip file."""
-    for folder, _, files in os.walk(root):
+    for folder, _, files in os.walk(root, onerror=refuse_unlisted):
         inner = Path(folder).relative_to(root).as_posix() + "/" if folder != str(root) else ""
         for name in files:
             yield inner + name, False

@@ -151,7 +151,16 @@ class PrivacyFilter:
         return [load_levels(sample) for sample in self._scaled(split_batch(samples))]
 
     def _scaled(self, samples: list[Any]) -> list[Any]:
-        """The samples, of which files of 16 bits get the depth that suits the real pictures."""
+        """The samples, of which files of 16 bits get the depth that suits the real pictures.
+
+        Raises:
+            LCMemError: One in memory has 16 bits, and the real pictures fewer in files of 16.
+        """
+        if any(map(_has_16_bits, samples)) and self._bits < 16:
+            raise LCMemError(
+                f"a sample in memory has 16 bits, and the real pictures use {self._bits} of theirs: nobody can know "
+                "what is white in it; give samples as floats in [0, 1]"
+            )
         files = [at for at, each in enumerate(samples) if isinstance(each, str | os.PathLike)]
         for at, path in zip(files, alike([os.fspath(samples[at]) for at in files], self.real.manifest), strict=True):
             samples[at] = path
@@ -230,6 +239,11 @@ class PrivacyFilter:
         return wanted.astype(np.int64)
 
     @cached_property
+    def _bits(self) -> int:
+        """Depth of the grey values of the real pictures, the smallest that their paths name."""
+        return min((split_bits(path)[1] or 16 for path in self.real.manifest.paths), default=16)
+
+    @cached_property
     def _by_path(self) -> dict[str, int]:
         """Position of each real picture, by its path without a depth."""
         return {split_bits(path)[0]: position for position, path in enumerate(self.real.manifest.paths)}
@@ -291,6 +305,11 @@ def _calibrated(
     real = split_kinds(real, detector)
     finder = CopyFinder.of(real, detector)
     return real, calibrate_thresholds(real, finder, rate), finder.thumbnails
+
+
+def _has_16_bits(sample: Any) -> bool:
+    """Whether a picture in memory has whole numbers of 16 bits."""
+    return getattr(sample, "dtype", None) == np.uint16 or str(getattr(sample, "mode", "")).startswith("I;16")
 
 
 def _shows_nothing(sample: PictureLike) -> bool:

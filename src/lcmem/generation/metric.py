@@ -1,5 +1,6 @@
 """A metric for training loops: how much of what a generator makes gives a real picture away."""
 
+import hashlib
 import os
 from typing import Any
 
@@ -49,6 +50,7 @@ class MemorizationRate(Metric):
     full_state_update = False
     matched: Tensor
     total: Tensor
+    mark: Tensor
 
     def __init__(
         self,
@@ -63,6 +65,15 @@ class MemorizationRate(Metric):
         self.filter = PrivacyFilter(detector, real, threshold=threshold, calibration=calibration)
         self.add_state("matched", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+        # a collection takes metrics of equal states for one, as of two real sets of which nothing has matched yet
+        self.add_state("mark", self._mark(), dist_reduce_fx="max")
+
+    def _mark(self) -> Tensor:
+        """A hash of all that decides what is counted, as numbers ``[32]``."""
+        known, thresholds = self.filter, self.filter.thresholds
+        limits = thresholds.calibration.logit, thresholds.calibration.by_kind, thresholds.copy, thresholds.look
+        parts = known.detector.name, known.detector.fingerprint, known.real.fingerprint, *limits
+        return torch.tensor([*hashlib.sha256(repr(parts).encode()).digest()])
 
     def update(self, images: Tensor) -> None:
         """Count the matches of pictures ``[N, 3, H, W]``, uint8 or in [0, 1]; those that show nothing do not count.

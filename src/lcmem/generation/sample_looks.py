@@ -41,6 +41,8 @@ class SampleLooks:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Verdicts by looks as well, which of the best matches each is about, and whether looks decided: ``[n]`` each.
 
+        What the samples look like is forgotten afterwards.
+
         Args:
             samples: The pictures.
             positions: Their best matches in the real set ``[n, k]``, and among these what they look most like.
@@ -48,6 +50,7 @@ class SampleLooks:
             verdicts: By the scores with the first of these ``[n]``.
         """
         hits, copies = by_looks(self.look, self.thumbnails, samples, self.real, positions, small)
+        self.thumbnails.forget(samples)  # samplers write the next ones under the same names
         known = verdicts != NO_MATCH
         cases = [copies.any(1), known, hits.any(1)]
         shown = np.select(cases, [copies.argmax(1), 0, hits.argmax(1)], 0)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.jobs.score import score_listed
 from lcmem.matching.compare import probabilities
 from lcmem.matching.features import open_features
-from lcmem.pairs import read_pairs
+from lcmem.pairs import PairList, read_pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.paths import split_bits
 from lcmem.pictures.set_depth import same_depth
@@ -138,9 +138,9 @@ def audit_pairs(
         LCMemError: The table is missing or damaged, lacks a column, or none of its pairs can be scored.
 
     Warns:
-        LCMemWarning: Synthetic pictures of the table are not the audit's.
+        LCMemWarning: Synthetic pictures of the table are not the audit's, or it lists a pair again.
     """
-    listed = read_pairs(source, columns=COLUMNS)
+    listed = _each_once(read_pairs(source, columns=COLUMNS))
     named = pd.DataFrame(listed.paths, columns=COLUMNS)
     # scaled alike, as the two sets of an audit are
     sets = same_depth({end: Manifest.of(pd.unique(named[end])) for end in COLUMNS})
@@ -162,6 +162,16 @@ def audit_pairs(
             at[CALIBRATED] = levels
     rates = paired_rates(scores, at, paths[usable, 1], logits=known)
     return PairedResult(pairs, rates, thresholds, skipped, int((~usable).sum()))
+
+
+def _each_once(listed: PairList) -> PairList:
+    """The pairs without rows that list one again, of which a warning tells."""
+    again = pd.DataFrame(listed.paths).duplicated().to_numpy()
+    if not again.any():
+        return listed
+    text = f"{listed.source}: {int(again.sum())} rows list a pair again; each is used once"
+    warnings.warn(text, LCMemWarning, stacklevel=3)
+    return replace(listed, table=listed.table[~again].reset_index(drop=True), paths=listed.paths[~again])
 
 
 def _warn_of_others(audit: AuditResult, named: pd.DataFrame) -> None:

@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, make: Any) -> None:
         try:
             self._send(200, *make())
-        except (LookupError, ValueError, LCMemError) as error:
+        except (LookupError, ValueError, RecursionError, LCMemError) as error:
             missing = isinstance(error, LookupError | PictureError)
             self._send(404 if missing else 400, "text/plain", b"not here" if missing else str(error).encode())
 

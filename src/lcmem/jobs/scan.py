@@ -71,8 +71,6 @@ def scan_sets(
         for name, found in (("query", one), ("gallery", two)):
             found.check_usable(name)
         identities = _identity_numbers([one.manifest, two.manifest])
-        for old in (RESULT, "summary.json"):  # they stand beside a complete result only
-            (out / old).unlink(missing_ok=True)
         point = scan_threshold(two, detector, threshold, workers, calibration)
         result = _compare(
             one.blocks,
@@ -85,6 +83,8 @@ def scan_sets(
             query_identities=identities[0],
             gallery_identities=None if gallery is None else identities[1],
         )
+        for old in (RESULT, "summary.json"):  # they stand beside a complete result only
+            (out / old).unlink(missing_ok=True)
         skipped = pd.DataFrame([*one.skipped, *([] if gallery is None else two.skipped)], columns=["path", "reason"])
         numbers = summary(result, one.manifest, two.manifest, detector, point, len(skipped))
         _write(result, one.manifest, two.manifest, detector, point.logit, out)

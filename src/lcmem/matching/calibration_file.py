@@ -101,13 +101,21 @@ class CalibrationFile:
 
     def _remarks(self, real: FeatureSet) -> list[str]:
         """What a user should know who applies it to these real pictures."""
+        remarks, kinds = [], len(set(real.kinds))
+        if self.chance.parts:
+            others = int((~np.isin(real.kinds.astype(str), [*self.chance.parts])).sum())
+            if others:
+                remarks.append(
+                    f"{others} of {len(real.kinds)} real pictures are of datasets that the calibration does not name: "
+                    "pictures that are most like one of these match from its highest threshold on, so fewer are found. "
+                    "Name datasets as the pictures that were calibrated on do, or calibrate on this real set."
+                )
         if self.made_on(real.fingerprint):
-            return []
-        remarks = [
+            return remarks
+        remarks.append(
             f"The calibration {self.citation} was made on other real pictures than these. What it promises holds if "
             "both come from one source."
-        ]
-        kinds = len(set(real.kinds))
+        )
         if not self.chance.parts and kinds > 1:
             remarks.append(
                 f"The calibration knows one kind of pictures, the real set has {kinds} datasets: for others than its "

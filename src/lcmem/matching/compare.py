@@ -1,6 +1,7 @@
 """All pairs of two sets, or chosen ones, with whatever a detector compares by."""
 
 from math import inf, isfinite
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,11 @@ def given_score(threshold: float, detector: Detector) -> float:
     """The score that a threshold of the user's stands for: the logit of a probability, or a similarity as it is.
 
     Raises:
-        LCMemError: The detector has a head and this is no probability, or it is not finite, or nothing reaches it.
+        LCMemError: It is no number; the detector has a head and this is no probability, or it is not finite, or
+            nothing reaches it.
     """
+    if not isinstance(threshold, Real):
+        raise LCMemError(f"the threshold is a number, not {threshold!r}")
     head, highest = detector.head, detector.span[1]
     if head is None:
         if not isfinite(threshold):

@@ -45,6 +45,12 @@ class Thumbnails:
             for at, picture in zip(batch.indices, batch.pictures.numpy(), strict=True):
                 self._known[new[at]] = grey(picture)
 
+    def forget(self, pictures: Iterable[PictureLike]) -> None:
+        """Let go of those of paths among some pictures: what is written there next is another one."""
+        for picture in pictures:
+            if isinstance(picture, str):
+                self._known.pop(picture, None)
+
     def each(
         self, pictures: Sequence[PictureLike], advance: Callable[[int], object] = lambda count: None
     ) -> list[np.ndarray | None]:

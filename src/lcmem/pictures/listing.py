@@ -80,11 +80,14 @@ class Listing:
 def list_folder(root: Path) -> Listing:
     """Every picture below a folder, in a stable order; linked folders are followed, each real folder once.
 
+    Raises:
+        LCMemError: A folder cannot be listed.
+
     Warns:
         LCMemWarning: File names are not UTF-8: no table could hold them, so they are left out.
     """
     listing, real, seen, odd = Listing(), os.path.realpath(root), set[str](), list[bytes]()
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, onerror=refuse_unlisted, followlinks=True):
         folders[:] = [name for name in sorted(folders) if _is_new(os.path.join(folder, name), real, seen)]
         inner = Path(folder).relative_to(root).parts
         for name in sorted(files):
@@ -103,6 +106,21 @@ def list_folder(root: Path) -> Listing:
             stacklevel=4,
         )
     return listing
+
+
+def refuse_unlisted(error: OSError) -> None:
+    """What a walk does about a folder that cannot be listed: left out in silence, its pictures would seem to be gone.
+
+    Raises:
+        LCMemError: It is there, and none that would be left out anyway.
+    """
+    name = os.path.basename(str(error.filename))
+    if isinstance(error, FileNotFoundError) or name.startswith(".") or name in (*LEFT_BEHIND, "lost+found"):
+        return
+    raise LCMemError(
+        f"{error.filename}: cannot be listed ({error.strerror}), so its pictures would be missing; make it readable, "
+        "or give a table of the pictures that are meant"
+    ) from error
 
 
 def _is_new(folder: str, root: str, seen: set[str]) -> bool:

@@ -3,6 +3,7 @@
 A scan quantises its gallery every time: negligible for thousands of queries, but most of the work for a single one.
 """
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -45,7 +46,7 @@ class ResidentGallery:
         self.find, self.block = backend("cpu")
         blocks = [self._quantised(start) for start in range(0, len(self.features), CHUNK)]
         count = torch.get_num_threads()
-        self.threads = ThreadPoolExecutor(count)
+        self._threads: tuple[int, ThreadPoolExecutor] | None = None
         self.shares = [share for at in range(count) if (share := blocks[at::count])]
 
     def _quantised(self, start: int) -> GalleryBlock:
@@ -58,6 +59,13 @@ class ResidentGallery:
             release(array)
         rows: Any = _Rows(self.features, start)
         return GalleryBlock(start, rows, Codes.join(parts), np.full(stop - start, -1))
+
+    @property
+    def threads(self) -> ThreadPoolExecutor:
+        """Those of this process: a fork has none of the threads of its parent, and would wait for them for ever."""
+        if self._threads is None or self._threads[0] != os.getpid():
+            self._threads = os.getpid(), ThreadPoolExecutor(max(len(self.shares), 1))
+        return self._threads[1]
 
     def best(self, queries: np.ndarray, k: int = 1) -> Best:
         """The best matches of queries ``[Q, D]``."""
