@@ -185,6 +185,8 @@ def test_an_atlas_that_changes_while_it_is_merged(tmp_path, stored, files, save_
         stored.merge([other.folder])
     found = Atlas.open(stored.folder)
     np.testing.assert_array_equal(found.features(), vectors(found.paths))
+    found.merge([other.folder])
+    check(stored.folder, files + more)
 
 
 def test_what_a_killed_removal_left_goes_with_the_next_one(stored, files, monkeypatch):

@@ -5,6 +5,7 @@ import json
 import os
 import select
 import shutil
+import signal
 from contextlib import nullcontext
 from functools import partial
 
@@ -149,7 +150,10 @@ def test_a_fork_has_threads_of_its_own(privacy, strangers):
             os.write(writer, gallery.logits[:, 0].astype(np.float64).tobytes())
         finally:
             os._exit(0)
-    assert select.select([reader], [], [], 60)[0], "it hangs"
+    answered = select.select([reader], [], [], 60)[0]
+    if not answered:
+        os.kill(child, signal.SIGKILL)
+    assert answered, "it hangs"
     np.testing.assert_allclose(np.frombuffer(os.read(reader, 16)), expected)
     os.waitpid(child, 0)
 

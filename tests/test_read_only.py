@@ -52,7 +52,7 @@ def test_read_only_folders(faces, tmp_path):
         "ro/empty: nothing can be written there; choose another place with --out",
         "ro/atlas: cannot be made (Read-only file system); choose another place with --out",
         "ro: nothing can be written there; choose another place with --out",
-        "ro/audit/marks.csv: cannot be written (Read-only file system)",
+        "ro/audit: nothing can be written there (Read-only file system)",
         "marked {}",
         "audit 0 True",
     ], done.stderr

@@ -101,7 +101,7 @@ def write_table(table: "pd.DataFrame", target: Path, **options: Any) -> None:
         if target.suffix.lower() == ".parquet":
             table.to_parquet(partial, index=False)
         else:
-            returns = any(_has_return(table[name]) for name in table.columns)  # readers take one for the end of a row
+            returns = any(_has_return(column) for _, column in table.items())  # readers take one for the end of a row
             quoting = {"quoting": csv.QUOTE_NONNUMERIC} if returns else {}
             table.to_csv(partial, index=False, **quoting, **options)
 

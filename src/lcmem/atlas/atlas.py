@@ -246,9 +246,11 @@ class Atlas:
         """
         with alone_in(self.folder):
             self._begin()
-            before, table = len(self), self.store.index.read().reindex(columns=COLUMNS)
-            self._commit(table[~table["path"].isin(list(paths))])
-            return before - len(self)
+            table = self.store.index.read().reindex(columns=COLUMNS)
+            gone = table["path"].isin(list(paths))
+            if gone.any():
+                self._commit(table[~gone])
+            return int(gone.sum())
 
     def merge(self, others: Iterable[str | os.PathLike[str]]) -> None:
         """Add the pictures of other atlases; of a path in several the last one counts.

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -65,7 +66,8 @@ def remove(
         for name in pictures
     }
     if absent := [name for name, paths in found.items() if not paths]:
-        opened.remove([])  # deletes at least what a killed run left of others
+        with suppress(LCMemError):
+            opened.remove([])  # deletes what a killed run left
         raise LCMemError(f"{atlas}: holds none of {', '.join(absent)}; nothing was removed")
     typer.echo(f"{opened.remove(chain(*found.values()))} removed, {len(opened)} left")
 

@@ -146,12 +146,14 @@ def audit(
 
 def _print_text(result: "AuditResult", pairs: "PairedResult | None", decision: "Decision | None", out: Path) -> None:
     from lcmem.cli.audit_summary import print_summary
-    from lcmem.jobs.marks import read_review
+    from lcmem.jobs.marks import FILE, read_review
 
     print_summary(result)
     found = read_review(out, result)
     if found is not None:
         typer.echo(found.sentence)
+    elif (out / FILE).is_file():
+        remark(f"{out / FILE}: none of its marks is of a picture of this audit")
     for line in pairs.lines if pairs else ():
         typer.echo(line)
     if decision is not None:

@@ -5,6 +5,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -99,7 +100,7 @@ def index_pictures(root: Path, suffixes: tuple[str, ...] = PICTURES, *, within: 
 
 def _walk(root: Path) -> Iterator[tuple[str, bool]]:
     """Every file below the root as a relative path, and whether it is inside a zip file."""
-    for folder, _, files in os.walk(root, onerror=refuse_unlisted):
+    for folder, _, files in os.walk(root, onerror=partial(refuse_unlisted, root=root)):
         inner = Path(folder).relative_to(root).as_posix() + "/" if folder != str(root) else ""
         for name in files:
             yield inner + name, False

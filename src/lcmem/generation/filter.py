@@ -35,7 +35,7 @@ from lcmem.pictures.image import PictureLike, load_levels
 from lcmem.pictures.information import shows_little
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.pictures.paths import split_bits
-from lcmem.pictures.set_depth import alike, with_bits
+from lcmem.pictures.set_depth import says_nothing, with_bits
 from lcmem.scan import Best
 from lcmem.scan.resident import ResidentGallery
 from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold, given_calibration
@@ -147,24 +147,30 @@ class PrivacyFilter:
         return found.without(np.array([_shows_nothing(each) for each in pictures], dtype=bool))
 
     def pictures(self, samples: Any) -> list[np.ndarray]:
-        """The samples as pictures ``[3, H, W]`` uint8."""
+        """The samples as pictures ``[3, H, W]`` uint8.
+
+        Raises:
+            PictureError: One of them cannot be read.
+        """
         return [load_levels(sample) for sample in self._scaled(split_batch(samples))]
 
     def _scaled(self, samples: list[Any]) -> list[Any]:
-        """The samples, of which files of 16 bits get the depth that suits the real pictures.
+        """The samples, of which files of 16 bits that declare nothing are as deep as those of the real set.
 
         Raises:
             LCMemError: One in memory has 16 bits, and the real pictures fewer in files of 16.
         """
-        if any(map(_has_16_bits, samples)) and self._bits < 16:
+        files = [isinstance(each, str | os.PathLike) for each in samples]
+        deep = [says_nothing(os.fspath(each)) if file else False for each, file in zip(samples, files, strict=True)]
+        wide = any(map(_has_16_bits, samples))
+        if not (any(deep) or wide) or self._bits == 16:
+            return samples
+        if wide:
             raise LCMemError(
                 f"a sample in memory has 16 bits, and the real pictures use {self._bits} of theirs: nobody can know "
                 "what is white in it; give samples as floats in [0, 1]"
             )
-        files = [at for at, each in enumerate(samples) if isinstance(each, str | os.PathLike)]
-        for at, path in zip(files, alike([os.fspath(samples[at]) for at in files], self.real.manifest), strict=True):
-            samples[at] = path
-        return samples
+        return [f"{os.fspath(each)}#bits={self._bits}" if it else each for each, it in zip(samples, deep, strict=True)]
 
     def on_latents(self, autoencoder: "LatentEncoder | nn.Module") -> "LatentFilter":
         """A filter that is given the latents of a generator: nothing is decoded.
@@ -299,9 +305,9 @@ def _calibrated(
         real = split_kinds(real, detector) if calibration.made_on(real.fingerprint) else real
         return real, read_thresholds(calibration, real, finder), thumbnails
     if calibration is not None:
-        levels = calibration.calibration.by_kind
-        real = split_kinds(real, detector) if levels and not {*levels} & {*real.kinds} else real
-        return real, calibration, Thumbnails()
+        # kinds of other real sets are not called the same
+        known = bool(calibration.calibration.by_kind) and calibration.made_on == real.fingerprint
+        return split_kinds(real, detector) if known else real, calibration, Thumbnails()
     real = split_kinds(real, detector)
     finder = CopyFinder.of(real, detector)
     return real, calibrate_thresholds(real, finder, rate), finder.thumbnails

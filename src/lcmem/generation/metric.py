@@ -72,7 +72,7 @@ class MemorizationRate(Metric):
         """A hash of all that decides what is counted, as numbers ``[32]``."""
         known, thresholds = self.filter, self.filter.thresholds
         limits = thresholds.calibration.logit, thresholds.calibration.by_kind, thresholds.copy, thresholds.look
-        parts = known.detector.name, known.detector.fingerprint, known.real.fingerprint, *limits
+        parts = known.detector.name, known.detector.fingerprint, known.real.manifest.paths, *limits
         return torch.tensor([*hashlib.sha256(repr(parts).encode()).digest()])
 
     def update(self, images: Tensor) -> None:

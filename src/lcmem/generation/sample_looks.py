@@ -49,8 +49,10 @@ class SampleLooks:
             small: As of :meth:`nearest`.
             verdicts: By the scores with the first of these ``[n]``.
         """
-        hits, copies = by_looks(self.look, self.thumbnails, samples, self.real, positions, small)
-        self.thumbnails.forget(samples)  # samplers write the next ones under the same names
+        try:
+            hits, copies = by_looks(self.look, self.thumbnails, samples, self.real, positions, small)
+        finally:
+            self.thumbnails.forget(samples)  # samplers write the next ones under the same names
         known = verdicts != NO_MATCH
         cases = [copies.any(1), known, hits.any(1)]
         shown = np.select(cases, [copies.argmax(1), 0, hits.argmax(1)], 0)

@@ -18,11 +18,14 @@ class Thresholds:
         calibration: From where on a sample shows the identity of a real picture.
         copy: From here on it is a copy of the picture; infinite where copies are not told apart.
         look: When a sample matches by its looks.
+        made_on: :attr:`lcmem.matching.feature_set.FeatureSet.fingerprint` of the real pictures that they were
+            calibrated on; "" if that is not known.
     """
 
     calibration: Calibration
     copy: float
     look: Look = UNMEASURED
+    made_on: str = ""
 
 
 def read_thresholds(file: CalibrationFile, real: FeatureSet, finder: CopyFinder) -> Thresholds:
@@ -35,7 +38,7 @@ def read_thresholds(file: CalibrationFile, real: FeatureSet, finder: CopyFinder)
     """
     typical, among = file.copy_levels.typical, file.among(real, finder)
     found = among.look.stated(among.calibration(typical, OF_EACH), file.copy_levels, OF_EACH)
-    return Thresholds(among.noted(found), typical, among.look)
+    return Thresholds(among.noted(found), typical, among.look, str(file.about["real"]["sha256"]))
 
 
 def calibrate_thresholds(real: FeatureSet, finder: CopyFinder, rate: float) -> Thresholds:
@@ -54,4 +57,4 @@ def calibrate_thresholds(real: FeatureSet, finder: CopyFinder, rate: float) -> T
     own = real_chance(real, finder)
     # a sample is in memory and of any size, so its score alone says whether it is a copy: as of half of all test copies
     found, look = calibrate(own.chance, rate, own.method, typical, typical, OF_EACH), own.look(real, finder)
-    return Thresholds(look.stated(found, finder.copy_levels, OF_EACH), typical, look)
+    return Thresholds(look.stated(found, finder.copy_levels, OF_EACH), typical, look, real.fingerprint)

@@ -181,8 +181,9 @@ def _overlap(sets: dict[str, FeatureSet], control: Control | None) -> list[str]:
     if control is None:
         return []
     names = [set(sets[name].manifest.table["identity"]) - {""} for name in ("real", "holdout")]
-    exactly = len(names[0] & names[1])
-    shared, notes = len(set(map(plain_number, names[0])) & set(map(plain_number, names[1]))), []
+    known = set(map(plain_number, names[0]))
+    exactly, shared = len(names[0] & names[1]), sum(plain_number(name) in known for name in names[1])
+    notes = []
     if shared:
         zeros = "" if shared == exactly else ", some but for leading zeros or .0"
         notes.append(

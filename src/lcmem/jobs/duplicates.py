@@ -76,13 +76,14 @@ def find_duplicates(
         LCMemError: The calibration is another model's.
 
     Warns:
-        LCMemWarning: The calibration was made on other pictures.
+        LCMemWarning: The calibration was made on other pictures, or on datasets of other names.
     """
     if threshold is not None:
         pairs, level = _alike(found, detector, threshold)
     elif calibration is not None:
         finder = calibration.finder(detector, Thumbnails(workers))
-        among = calibration.among(found, finder)
+        told = split_kinds(found, detector) if calibration.made_on(found.fingerprint) else found
+        among = calibration.among(told, finder)
         for note in among.notes:
             warnings.warn(note, LCMemWarning, stacklevel=2)
         pairs, level = _joined(found, finder, among.calibration().logit)

@@ -12,7 +12,7 @@ import torch
 from lcmem.atlas.atlas import Atlas
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
-from lcmem.files import finite, replacing, write_json, write_table
+from lcmem.files import common_folder, finite, replacing, write_json, write_table
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.output import claim_output
 from lcmem.matching.calibration_file import CalibrationFile
@@ -138,10 +138,10 @@ def _collect(paths: list[str], target: Path, *, link: bool) -> None:
     partial.mkdir()
     files = [split_bits(path)[0] for path in paths]
     places = [os.path.normpath(file) for file in files]  # with .. a table could lead out of the folder
-    root = os.path.commonpath([os.path.dirname(place) for place in places]) if places else ""
+    root = common_folder(os.path.dirname(place) for place in places)
     with progress_bar("keeping", len(paths)) as advance:
         for file, plain in zip(files, places, strict=True):
-            place = partial / os.path.relpath(plain, root)
+            place = partial / (os.path.relpath(plain, root) if root else plain.replace(":", "").lstrip("\\/"))
             place.parent.mkdir(parents=True, exist_ok=True)
             _keep(file, place, link)
             advance(1)

@@ -1,6 +1,5 @@
 """What a reviewer says of the pairs of an audit: ``marks.csv`` in its folder, and the rate corrected by it."""
 
-import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lcmem.errors import LCMemError, LCMemWarning
+from lcmem.errors import LCMemError
 from lcmem.files import read_table, write_table
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.report.pairs import PATHS, pair_table
@@ -71,20 +70,12 @@ def read_review(folder: Path, result: "AuditResult") -> Review | None:
 
     Raises:
         LCMemError: The file is damaged, or holds a mark that is none.
-
-    Warns:
-        LCMemWarning: None of its marks is of a picture of this audit.
     """
     if not (folder / FILE).is_file():
         return None
-    pairs, marks = pair_table(result), read_marks(folder / FILE)
-    found = review(pairs, result.memorization, named_as_shown(marks, pairs))
-    if marks and not found.marks:
-        warnings.warn(
-            f"{folder / FILE}: none of its {len(marks)} marks is of a picture of this audit", LCMemWarning, stacklevel=2
-        )
-        return None
-    return found
+    pairs = pair_table(result)
+    found = review(pairs, result.memorization, named_as_shown(read_marks(folder / FILE), pairs))
+    return found if found.marks or not found.unknown else None
 
 
 def read_marks(source: Path) -> dict[str, str]:
@@ -111,7 +102,8 @@ def named_as_shown(marks: dict[str, str], pairs: pd.DataFrame) -> dict[str, str]
         marks: As of :func:`read_marks`.
         pairs: As of :func:`lcmem.report.pairs.pair_table`.
     """
-    shown = dict(zip(pairs[PATHS[0]], pairs["synthetic"], strict=True))
+    some = pairs[pairs[PATHS[0]].isin(marks)]
+    shown = dict(zip(some[PATHS[0]], some["synthetic"], strict=True))
     return {shown.get(name, name): mark for name, mark in marks.items()}
 
 

@@ -1,6 +1,7 @@
 """How good, how varied and how private a set of synthetic pictures is: the numbers of the paper's table 3."""
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from lcmem.generation.distances import Distances, frechet_distance, kernel_dista
 from lcmem.generation.irs import RetrievalScore, retrieval_score
 from lcmem.jobs.audit import audit
 from lcmem.jobs.paired import PairedResult, audit_pairs, check_pairs
+from lcmem.locks import alone_in
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.features import extract_sets, open_features, read_sources
 from lcmem.pictures.manifest import Manifest
@@ -138,8 +140,12 @@ def measure(
         out=None if out is None else Path(out) / "audit",
         workers=workers,
     )
-    kept = None if out is None else open_features(Path(out) / "audit" / "features", model)
-    pairs = None if paired is None else audit_pairs(paired, model, audit=result, store=kept, workers=workers)
+    pairs = None
+    if paired is not None:
+        audited = None if out is None else Path(out) / "audit"
+        with nullcontext() if audited is None else alone_in(audited):
+            kept = None if audited is None else open_features(audited / "features", model)
+            pairs = audit_pairs(paired, model, audit=result, store=kept, workers=workers)
     rates: dict[str, Rate | Difference] = {"memorization rate, one-versus-all": result.memorization}
     if result.holdout is not None and result.excess is not None:
         rates |= {"of the holdout": result.holdout, "excess over the holdout": result.excess}

@@ -71,26 +71,34 @@ def scan_sets(
         for name, found in (("query", one), ("gallery", two)):
             found.check_usable(name)
         identities = _identity_numbers([one.manifest, two.manifest])
+        passed = out / "pass"
+        if not (passed.is_dir() and any(passed.iterdir())):  # else it may belong to another scan, which refuses this
+            _forget(out)
         point = scan_threshold(two, detector, threshold, workers, calibration)
         result = _compare(
             one.blocks,
             None if gallery is None else two.blocks,
             detector,
-            out / "pass",
+            passed,
             ray_workers,
             k=k,
             threshold=point.logit,
             query_identities=identities[0],
             gallery_identities=None if gallery is None else identities[1],
         )
-        for old in (RESULT, "summary.json"):  # they stand beside a complete result only
-            (out / old).unlink(missing_ok=True)
+        _forget(out)
         skipped = pd.DataFrame([*one.skipped, *([] if gallery is None else two.skipped)], columns=["path", "reason"])
         numbers = summary(result, one.manifest, two.manifest, detector, point, len(skipped))
         _write(result, one.manifest, two.manifest, detector, point.logit, out)
         write_table(skipped, out / "skipped.csv")
         write_json(numbers, out / "summary.json")
         return numbers
+
+
+def _forget(out: Path) -> None:
+    """Delete what stands beside a complete result only."""
+    for old in (RESULT, "summary.json"):
+        (out / old).unlink(missing_ok=True)
 
 
 def _write(result: ScanResult, one: Manifest, two: Manifest, detector: Detector, level: float, out: Path) -> None:

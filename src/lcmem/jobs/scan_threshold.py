@@ -36,6 +36,8 @@ def scan_threshold(
         LCMemError: A threshold that is none, or a calibration of another model.
     """
     if file is not None:
+        if file.made_on(gallery.fingerprint):  # kinds of others are not called the same
+            gallery = split_kinds(gallery, detector)
         among = file.among(gallery, file.finder(detector, Thumbnails(workers)))
         return among.noted(at_most(among.calibration(), file.copy_levels.typical, among.chance))
     if threshold is not None and len(gallery.manifest) > SEARCHED:

@@ -46,6 +46,8 @@ REMEDIES = {
 
 LEFT_BEHIND = ("__MACOSX", "@eaDir")
 """Folders in which macOS and Synology keep what is no picture of the user's, though it looks like one."""
+UNLISTED = (*LEFT_BEHIND, "lost+found", "System Volume Information", "$RECYCLE.BIN")
+"""Folders that may be closed to everybody: these and what disks keep for themselves."""
 
 Found: TypeAlias = tuple[str, tuple[str, ...]]
 """Absolute path of a picture, and the folders that it is in."""
@@ -87,7 +89,7 @@ def list_folder(root: Path) -> Listing:
         LCMemWarning: File names are not UTF-8: no table could hold them, so they are left out.
     """
     listing, real, seen, odd = Listing(), os.path.realpath(root), set[str](), list[bytes]()
-    for folder, folders, files in os.walk(root, onerror=refuse_unlisted, followlinks=True):
+    for folder, folders, files in os.walk(root, onerror=partial(refuse_unlisted, root=root), followlinks=True):
         folders[:] = [name for name in sorted(folders) if _is_new(os.path.join(folder, name), real, seen)]
         inner = Path(folder).relative_to(root).parts
         for name in sorted(files):
@@ -108,14 +110,18 @@ def list_folder(root: Path) -> Listing:
     return listing
 
 
-def refuse_unlisted(error: OSError) -> None:
+def refuse_unlisted(error: OSError, root: Path) -> None:
     """What a walk does about a folder that cannot be listed: left out in silence, its pictures would seem to be gone.
 
+    Args:
+        error: Why it cannot.
+        root: Where the walk began.
+
     Raises:
-        LCMemError: It is there, and none that would be left out anyway.
+        LCMemError: It is there, and in none that is left out anyway.
     """
-    name = os.path.basename(str(error.filename))
-    if isinstance(error, FileNotFoundError) or name.startswith(".") or name in (*LEFT_BEHIND, "lost+found"):
+    inner = Path(str(error.filename)).relative_to(root).parts
+    if isinstance(error, FileNotFoundError) or any(part.startswith(".") or part in UNLISTED for part in inner):
         return
     raise LCMemError(
         f"{error.filename}: cannot be listed ({error.strerror}), so its pictures would be missing; make it readable, "

@@ -127,7 +127,7 @@ class Manifest:
         if not show_ids and (medical or guessed is not None or table["path"].str.contains(r"#bits=\d+$").any()):
             table = without_ids(table, identity_column)
         folders, few = doubtful_folders(listing.pictures) if doubtful else "", few_people(table) if identities else ""
-        doubt = folders or few or numbers
+        doubt = "; ".join(filter(None, (folders or few, numbers)))
         if doubt:
             warnings.warn(f"{path}: {doubt}", LCMemWarning, stacklevel=2)
         return cls(table, listing.ignored, os.path.abspath(path), guessed, doubt)
