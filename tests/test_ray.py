@@ -79,10 +79,10 @@ def mortal(made, marker):
 
 def test_a_cluster_stores_what_one_process_stores(cluster, manifest, compact, tmp_path, monkeypatch):
     """Although a worker is killed."""
-    monkeypatch.setattr(distributed, "BATCH", 16)  # two blocks, so that both workers have something to do
+    monkeypatch.setattr(distributed, "BATCH", 16)  # two blocks: one is lost and done again
     local = extract_features(manifest, compact, None, workers=0)
     atlas = Atlas.create(tmp_path / "atlas", compact)
-    done = fill_atlas(manifest, compact, atlas, encode=encoded_distributed(mortal(compact, tmp_path / "died")))
+    done = fill_atlas(manifest, compact, atlas, encode=encoded_distributed(mortal(compact, tmp_path / "died"), 1))
     assert (tmp_path / "died").exists() and done.encoded == 40
     at = pd.Index(atlas.paths).get_indexer(local.manifest.paths)
     torch.testing.assert_close(torch.from_numpy(atlas.features(at)), local.features, atol=1e-5, rtol=0)
