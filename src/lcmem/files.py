@@ -135,7 +135,7 @@ def read_arrays(source: Path, way_out: str) -> "dict[str, np.ndarray]":
 
 def _has_return(column: "pd.Series") -> bool:
     """Whether a cell of text holds a carriage return, as a file's name may."""
-    return column.dtype.kind not in "biufcmM" and any("\r" in cell for cell in column if isinstance(cell, str))
+    return column.dtype.kind not in "biufcmM" and bool(column.astype(str).str.contains("\r", regex=False).any())
 
 
 def write_plot(figure: "Figure", target: Path) -> None:
