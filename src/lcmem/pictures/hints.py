@@ -31,6 +31,10 @@ SURE = PERSON[:5]
 """Those that name people even if each has one picture; a case may be a picture."""
 
 
+NUMBER = r"0*([0-9]+)(?:\.0+)?"
+"""A whole number as tables have it."""
+
+
 class Proposal(NamedTuple):
     """An option that may fit better.
 
@@ -153,14 +157,15 @@ def few_people(table: pd.DataFrame) -> str:
 
 def plain_number(identity: str) -> str:
     """An identity without what spreadsheets drop or add: ``7`` of ``007`` and ``7.0``; others as they are."""
-    found = re.fullmatch(r"0*([0-9]+)(\.0+)?", identity)
+    found = re.fullmatch(NUMBER, identity)
     return found[1] if found else identity
 
 
 def same_numbers(table: pd.DataFrame) -> str:
     """Whether identities are one number that is written in two ways, as spreadsheets leave it; or ""."""
     names = pd.Series(table["identity"][table["identity"] != ""].unique())
-    twice = int(names.map(plain_number).duplicated().sum())
+    numbers = names[names.str.fullmatch(NUMBER).astype(bool)]
+    twice = int(numbers.map(plain_number).duplicated().sum())
     if not twice:
         return ""
     return (
