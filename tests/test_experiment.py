@@ -162,7 +162,7 @@ def test_size_curve_and_near_duplicates(whole, data, compact, extractor, tmp_pat
 
 def test_a_filter_on_latents_decides_as_one_on_the_decoded_pictures(data, compact_latent, extractor, tmp_path):
     """Real latents differ by the autoencoder's round trip alone, and most verdicts are the same."""
-    settings = SETTINGS.with_settings([f"size={compact_latent.size}", "sizes=[36]", "samples=12"])
+    settings = SETTINGS.with_settings([f"size={compact_latent.size}", "pictures=20", "sizes=[20]", "samples=8"])
     table = latent_filter(opened(data, tmp_path / "run", compact_latent, extractor, settings)).set_index("set")
     assert list(table.index) == ["samples", "training", "holdout"]
     assert (table["same_verdict"] >= 0.75).all() and table.loc["training", "flagged_latents"] > 0.9

@@ -108,7 +108,7 @@ def test_devices_share_a_batch_without_gap_or_overlap(store):
 def test_it_learns_and_follows_its_condition(store, tmp_path):
     """Two clusters of pictures, told apart by the condition: samples of each are nearest to their own."""
     settings = Generator(
-        unet=Unet(width=16, multipliers=[1, 1], blocks=1), steps=150, batch_size=32, look_every=150, lr=3e-3,
+        unet=Unet(width=16, multipliers=[1, 1], blocks=1), steps=100, batch_size=32, look_every=100, lr=3e-3,
         precision="32-true", guidance=1.0,
     )  # fmt: skip
     few = store.rows(np.array([0, 50]))
