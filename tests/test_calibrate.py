@@ -18,7 +18,8 @@ from lcmem.jobs.calibrate import calibrate_pictures
 from lcmem.jobs.duplicates import find_duplicates
 from lcmem.jobs.pair import compare_pair
 from lcmem.jobs.scan_threshold import scan_threshold
-from lcmem.matching.calibration_file import Among, CalibrationFile
+from lcmem.matching.among import Among
+from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import extract_features
 from lcmem.matching.own_chance import real_chance
@@ -138,9 +139,9 @@ def test_files_of_one_picture_promise_no_more_than_one(bursts, orl, compact, tmp
     calibrate_pictures(bursts.manifest, compact, tmp_path / "c.json", rate=0.1, workers=0)
     file = CalibrationFile.read(tmp_path / "c.json")
     assert file.about["real"]["pictures"] == 96 and file.pictures == 24
-    assert file.among(bursts, finder).pictures == 24, "its own pictures are no more than it was made on"
+    assert Among.of(file, bursts, finder).pictures == 24, "its own pictures are no more than it was made on"
     others = extract_features(unseen(orl), compact, None, workers=0)
-    among = file.among(others, finder)
+    among = Among.of(file, others, finder)
     assert 2 * 24 < among.pictures <= 96 and among.chance.growth > 2
 
 
@@ -161,7 +162,7 @@ def test_one_file_twice_does_not_change_what_counts(orl, bursts, compact, tmp_pa
     for table in (distinct, more):
         calibrate_pictures(Manifest(table), compact, tmp_path / "c.json", rate=0.1, workers=0)
         file = CalibrationFile.read(tmp_path / "c.json")
-        counted.append(file.among(bursts, CopyFinder.of(bursts, compact)).times)
+        counted.append(Among.of(file, bursts, CopyFinder.of(bursts, compact)).times)
     assert counted[0] == pytest.approx(96 / 40) and counted[1] == pytest.approx(counted[0], rel=0.05)
 
 

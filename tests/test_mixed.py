@@ -14,7 +14,8 @@ from lcmem.detectors.registry import load_detector
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.audit_result import AuditResult
 from lcmem.jobs.calibrate import calibrate_pictures
-from lcmem.matching.calibration_file import Among, CalibrationFile
+from lcmem.matching.among import Among
+from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.features import extract_features
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.thumbnails import Thumbnails
@@ -138,7 +139,7 @@ def test_a_calibration_is_for_as_many_pictures_of_each_kind(tables):
     turned = pd.concat((real[kinds == "textures"].head(20), faces)).assign(split="").reset_index(drop=True)
     found = extract_features(Manifest(turned), load_detector("phash"), None, workers=0)
     finder = file.finder(load_detector("phash"), Thumbnails(0))
-    assert len(turned) == 100 and file.among(found, finder).pictures == 2 * file.pictures, "twice as many faces"
+    assert len(turned) == 100 and Among.of(file, found, finder).pictures == 2 * file.pictures, "twice as many faces"
 
 
 @pytest.fixture(scope="module")

@@ -109,15 +109,11 @@ class Atlas:
         Raises:
             LCMemError: Another process has changed the atlas since it was opened, as for all that is read of it.
         """
-        table = self.store.index.read().reindex(columns=COLUMNS)
-        self.store.index.check_current()
-        return table
+        return self.store.index.read().reindex(columns=COLUMNS)
 
     def rows(self, at: np.ndarray) -> pd.DataFrame:
         """Some rows ``[n]`` of :attr:`table`; most of the others are not read."""
-        table = self.store.index.take(at, COLUMNS)
-        self.store.index.check_current()
-        return table
+        return self.store.index.take(at, COLUMNS)
 
     def lost(self) -> Manifest:
         """The pictures whose features are gone with a shard that was deleted."""
@@ -151,9 +147,7 @@ class Atlas:
             LCMemError: A shard is missing, truncated or damaged. Values are not looked at: what is appended is checked,
                 and :func:`lcmem.atlas.check.verify` reads everything again.
         """
-        rows = self.store.rows(self.store.index.places())
-        self.store.index.check_current()
-        return ChunkedRows([rows])
+        return ChunkedRows([self.store.rows(self.store.index.places())])
 
     def features(self, rows: np.ndarray | None = None) -> np.ndarray:
         """A copy of the features of some rows ``[n]``, or of all.
@@ -166,7 +160,6 @@ class Atlas:
         """
         places = self.store.index.places()
         places = places if rows is None else places[rows]
-        self.store.index.check_current()
         values = np.array(self.store.rows(places)[:])
         broken = ~np.isfinite(values).all(1)
         if broken.any():

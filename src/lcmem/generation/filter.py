@@ -20,6 +20,7 @@ from lcmem.errors import LCMemError
 from lcmem.generation.latent_filter import LatentFilter
 from lcmem.generation.sample_looks import SampleLooks
 from lcmem.generation.thresholds import Thresholds, calibrate_thresholds, read_thresholds
+from lcmem.matching.among import told_apart
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score, probabilities
 from lcmem.matching.copies import CopyFinder
@@ -302,7 +303,7 @@ def _calibrated(
     if isinstance(calibration, CalibrationFile):
         thumbnails = Thumbnails()
         finder = calibration.finder(detector, thumbnails)
-        real = split_kinds(real, detector) if calibration.made_on(real.fingerprint) else real
+        real = told_apart(calibration, real, detector)
         return real, read_thresholds(calibration, real, finder), thumbnails
     if calibration is not None:
         # kinds of other real sets are not called the same

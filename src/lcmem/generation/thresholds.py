@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lcmem.matching.among import Among
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.feature_set import FeatureSet
@@ -36,7 +37,7 @@ def read_thresholds(file: CalibrationFile, real: FeatureSet, finder: CopyFinder)
         real: The real set that samples are compared with.
         finder: Knows what copies reach.
     """
-    typical, among = file.copy_levels.typical, file.among(real, finder)
+    typical, among = file.copy_levels.typical, Among.of(file, real, finder)
     found = among.look.stated(among.calibration(typical, OF_EACH), file.copy_levels, OF_EACH)
     return Thresholds(among.noted(found), typical, among.look, str(file.about["real"]["sha256"]))
 

@@ -26,6 +26,7 @@ from lcmem.jobs.other_models import other_model
 from lcmem.jobs.output import claim_output
 from lcmem.jobs.private import check_private, leave_no_features, without_names
 from lcmem.jobs.sources import Source, counted, on_disk
+from lcmem.matching.among import told_apart
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
 from lcmem.matching.copies import CopyFinder
@@ -141,8 +142,8 @@ def run_audit(
         store = open_features(None if out is None else Path(out) / "features", detector)
         sets = extract_sets(sources, detector, store, workers=settings.workers, named=not settings.private)
         file = settings.calibration
-        if file is None or file.made_on(sets["real"].fingerprint):  # kinds of others are not called the same
-            sets["real"] = split_kinds(sets["real"], detector)
+        real = sets["real"]
+        sets["real"] = split_kinds(real, detector) if file is None else told_apart(file, real, detector)
         about = _about(detector, sets) | settings.about() | {"warnings": doubts + _doubts(sets)}
         others = [features for name, features in sets.items() if name != "real"]
         if file is not None:

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from lcmem.matching.among import Among
 from lcmem.matching.basis import calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import Control
@@ -104,7 +105,7 @@ def read_point(
         finder: Knows what copies reach.
         shares: As of :func:`operating_point`.
     """
-    among = file.among(real, finder)
+    among = Among.of(file, real, finder)
     notes = [*among.notes]
     made_on = file.about["holdout"]
     if control is not None and holdout is not None and file.method == "holdout" and made_on is not None:

@@ -12,6 +12,7 @@ from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemWarning
 from lcmem.files import write_table
 from lcmem.matching.alignment import correlation
+from lcmem.matching.among import Among, told_apart
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, score_pairs
 from lcmem.matching.copies import CopyFinder
@@ -82,8 +83,7 @@ def find_duplicates(
         pairs, level = _alike(found, detector, threshold)
     elif calibration is not None:
         finder = calibration.finder(detector, Thumbnails(workers))
-        told = split_kinds(found, detector) if calibration.made_on(found.fingerprint) else found
-        among = calibration.among(told, finder)
+        among = Among.of(calibration, told_apart(calibration, found, detector), finder)
         for note in among.notes:
             warnings.warn(note, LCMemWarning, stacklevel=2)
         pairs, level = _joined(found, finder, among.calibration().logit)

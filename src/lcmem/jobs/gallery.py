@@ -12,7 +12,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.marks import FILE, MARKS, Review, named_as_shown, read_marks, review, write_marks
+from lcmem.jobs.marks import FILE, MARKS, Review, kept_marks, review, write_marks
 from lcmem.locks import alone_in
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.report.card import report_id
@@ -55,7 +55,7 @@ class Gallery:
         self.folder, self.model, self.options = folder, model, options
         self.result = AuditResult.load(folder, listed=False)
         self.pairs = pair_table(self.result)
-        self.marks = self._kept()
+        self.marks = kept_marks(folder, self.pairs)
         self.changed = False
         self.token = secrets.token_urlsafe(32)
         self.lock, self.busy = threading.Lock(), threading.Lock()
@@ -118,10 +118,6 @@ class Gallery:
                 wanted &= self.pairs[column] == query[column]
         return wanted & self.searched.str.contains(text.lower(), regex=False) if text else wanted
 
-    def _kept(self) -> dict[str, str]:
-        """The marks that lie in the folder now."""
-        return named_as_shown(read_marks(self.folder / FILE), self.pairs) if (self.folder / FILE).is_file() else {}
-
     def mark(self, index: int, mark: str) -> None:
         """Set a mark, or take it away with "", and keep it in the audit's folder.
 
@@ -132,7 +128,8 @@ class Gallery:
             raise LCMemError("no such pair or mark")
         name = self.pairs["synthetic"].iloc[index]
         with self.lock, alone_in(self.folder, f".{FILE}.lock"):
-            others = {known: said for known, said in self._kept().items() if known != name}  # others may mark, too
+            kept = kept_marks(self.folder, self.pairs)  # another gallery may have marked, too
+            others = {known: said for known, said in kept.items() if known != name}
             marks = others | ({name: mark} if mark else {})
             try:
                 write_marks(marks, self.pairs, self.folder / FILE)

@@ -74,7 +74,7 @@ def read_review(folder: Path, result: "AuditResult") -> Review | None:
     if not (folder / FILE).is_file():
         return None
     pairs = pair_table(result)
-    found = review(pairs, result.memorization, named_as_shown(read_marks(folder / FILE), pairs))
+    found = review(pairs, result.memorization, kept_marks(folder, pairs))
     return found if found.marks or not found.unknown else None
 
 
@@ -95,13 +95,18 @@ def read_marks(source: Path) -> dict[str, str]:
     return dict(zip(table["synthetic"], marks, strict=True))
 
 
-def named_as_shown(marks: dict[str, str], pairs: pd.DataFrame) -> dict[str, str]:
-    """Marks by the names that the report shows, where the file has the pictures' paths as other tables do.
+def kept_marks(folder: Path, pairs: pd.DataFrame) -> dict[str, str]:
+    """The marks in the folder of an audit, by the names that the report shows; the file may have paths, as other tables
+    do.
 
     Args:
-        marks: As of :func:`read_marks`.
+        folder: Of the audit; one without marks has none.
         pairs: As of :func:`lcmem.report.pairs.pair_table`.
+
+    Raises:
+        LCMemError: As of :func:`read_marks`.
     """
+    marks = read_marks(folder / FILE) if (folder / FILE).is_file() else {}
     some = pairs[pairs[PATHS[0]].isin(marks)]
     shown = dict(zip(some[PATHS[0]], some["synthetic"], strict=True))
     return {shown.get(name, name): mark for name, mark in marks.items()}

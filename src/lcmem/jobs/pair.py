@@ -11,7 +11,8 @@ from torch import Tensor
 
 from lcmem.detectors.base import Detector
 from lcmem.jobs.usual_scores import score_of_share, usual_share
-from lcmem.matching.calibration_file import Among, CalibrationFile
+from lcmem.matching.among import Among
+from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.kinds import split_kinds

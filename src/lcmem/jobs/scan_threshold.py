@@ -4,6 +4,7 @@ from dataclasses import replace
 from math import inf
 
 from lcmem.detectors.base import Detector
+from lcmem.matching.among import Among, told_apart
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
 from lcmem.matching.copies import CopyFinder
@@ -36,9 +37,8 @@ def scan_threshold(
         LCMemError: A threshold that is none, or a calibration of another model.
     """
     if file is not None:
-        if file.made_on(gallery.fingerprint):  # kinds of others are not called the same
-            gallery = split_kinds(gallery, detector)
-        among = file.among(gallery, file.finder(detector, Thumbnails(workers)))
+        known = told_apart(file, gallery, detector)
+        among = Among.of(file, known, file.finder(detector, Thumbnails(workers)))
         return among.noted(at_most(among.calibration(), file.copy_levels.typical, among.chance))
     if threshold is not None and len(gallery.manifest) > SEARCHED:
         return given_calibration(given_score(threshold, detector), threshold, None)

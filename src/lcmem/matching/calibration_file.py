@@ -3,26 +3,22 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import finite, write_json
-from lcmem.matching.chance import distinct_pictures
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.copy_levels import CopyLevels
-from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.looking import WAYS
 from lcmem.matching.looks import Look
 from lcmem.matching.thumbnails import Thumbnails
-from lcmem.stats.calibration import ORIGINS, Calibration, calibrate
+from lcmem.stats.calibration import ORIGINS
 from lcmem.stats.chance import Chance
 
 FORMAT = "lcmem-calibration/3"
@@ -63,33 +59,6 @@ class CalibrationFile:
         real = self.about["real"]
         return int(real.get("distinct", real["pictures"]))
 
-    def among(self, real: FeatureSet, finder: CopyFinder) -> "Among":
-        """The calibration of a search among a real set.
-
-        Args:
-            real: The real set.
-            finder: Knows what copies reach.
-        """
-        return Among(self, self._counted(real, finder), self._remarks(real))
-
-    def _counted(self, real: FeatureSet, finder: CopyFinder) -> int:
-        """How many pictures a real set has for it, as many more as there are more files or more distinct pictures.
-
-        Where kinds have thresholds of their own, as many more as of the kind that has grown most.
-        """
-        files = self._growth(real) * self.pictures
-        if self.made_on(real.fingerprint) or self.pictures == self.about["real"]["pictures"]:
-            return round(files)  # where all were distinct, no set has more distinct pictures than it has files
-        return max(round(files), len(np.unique(distinct_pictures(real, real.manifest.known_numbers, finder))))
-
-    def _growth(self, real: FeatureSet) -> float:
-        made_on = self.about["real"]
-        growth = len(real.keys) / made_on["pictures"]
-        if not self.chance.parts:
-            return growth
-        counts, before = pd.Series(real.kinds).value_counts(), made_on.get("datasets", {})
-        return max([growth, *(counts[kind] / before[kind] for kind in counts.index if kind in before)])
-
     @property
     def citation(self) -> str:
         """The file in a few words: its name and the beginning of its hash."""
@@ -98,30 +67,6 @@ class CalibrationFile:
     def made_on(self, fingerprint: str) -> bool:
         """Whether it was made on real pictures of this :attr:`lcmem.matching.feature_set.FeatureSet.fingerprint`."""
         return bool(fingerprint == self.about["real"]["sha256"])
-
-    def _remarks(self, real: FeatureSet) -> list[str]:
-        """What a user should know who applies it to these real pictures."""
-        remarks, kinds = [], len(set(real.kinds))
-        if self.chance.parts:
-            others = int((~np.isin(real.kinds.astype(str), [*self.chance.parts])).sum())
-            if others:
-                remarks.append(
-                    f"{others} of {len(real.kinds)} real pictures are of datasets that the calibration does not name: "
-                    "pictures that are most like one of these match from its highest threshold on, so fewer are found. "
-                    "Name datasets as the pictures that were calibrated on do, or calibrate on this real set."
-                )
-        if self.made_on(real.fingerprint):
-            return remarks
-        remarks.append(
-            f"The calibration {self.citation} was made on other real pictures than these. What it promises holds if "
-            "both come from one source."
-        )
-        if not self.chance.parts and kinds > 1:
-            remarks.append(
-                f"The calibration knows one kind of pictures, the real set has {kinds} datasets: for others than its "
-                "own it does not hold. Calibrate on this real set."
-            )
-        return remarks
 
     def check(self, detector: Detector) -> None:
         """Whether it was made with this model.
@@ -185,58 +130,6 @@ class CalibrationFile:
         if not whole:
             raise LCMemError(f"{name}: altered or damaged, its sha256 does not fit; run lcmem calibrate again")
         return found
-
-
-@dataclass(frozen=True)
-class Among:
-    """A calibration of a search among so many real pictures.
-
-    Among more pictures than were calibrated on, a match by chance is more probable, at most in proportion.
-
-    Attributes:
-        file: The calibration.
-        pictures: How many it is held against.
-        notes: What a user should know who applies it there.
-    """
-
-    file: CalibrationFile
-    pictures: int
-    notes: list[str]
-
-    @property
-    def times(self) -> float:
-        """So many pictures for each that it was made on."""
-        return self.pictures / self.file.pictures
-
-    @property
-    def chance(self) -> Chance:
-        """Chance matches of a picture that is compared with all of them."""
-        return self.file.chance.against(self.times)
-
-    @property
-    def look(self) -> Look:
-        """When pictures match by their looks."""
-        times, look = max(self.times, 1.0), self.file.look
-        chance = tuple((score, times * share, kind) for score, share, kind in look.chance)
-        return replace(
-            look, expected=min(times * look.expected, 1.0), bound=min(times * look.bound, 1.0), chance=chance
-        )
-
-    def calibration(self, sure: float | None = None, shares: Mapping[str, float] | None = None) -> Calibration:
-        """The threshold of the same identity, for a rate that is smaller by as much as the pictures are more.
-
-        Args:
-            sure: Score from which a pair is a copy without a look at the pictures; None takes the file's.
-            shares: As of :func:`lcmem.stats.calibration.calibrate`.
-        """
-        file, levels = self.file, self.file.copy_levels
-        least = levels.sure if sure is None else sure
-        found = calibrate(self.chance, file.rate, file.method, levels.typical, least, shares)
-        return replace(found, explanation=f"Calibration {file.citation}. {found.explanation}")
-
-    def noted(self, found: Calibration) -> Calibration:
-        """A threshold whose explanation ends with the :attr:`notes`, where these have no other place."""
-        return replace(found, explanation=" ".join([found.explanation, *self.notes]))
 
 
 KEYS = ("format", "sha256")

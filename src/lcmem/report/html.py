@@ -15,7 +15,7 @@ from jinja2 import Environment, Template
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.report.card import audit_card, report_id
 from lcmem.report.embedded import ROOM, Embedded, data_uri
-from lcmem.report.pairs import PATHS, as_columns, common_folder, pair_table, shown_name
+from lcmem.report.pairs import PATHS, as_columns, pair_table, root_of, shown_name
 from lcmem.report.plots import score_distributions
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def page(result: "AuditResult", review: "Review | None", source: str, data: dict
         listed: How many pairs the gallery can show.
     """
     datasets = sorted(set(result.to_frame()["dataset"]))
-    root = common_folder(result)
+    root = root_of(result)
     card = audit_card(result, review)
     return template().render(
         s=result.summary,

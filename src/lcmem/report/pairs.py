@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lcmem import files
+from lcmem.files import common_folder
 from lcmem.matching.verdicts import CLOSE, COPY
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ def pair_table(result: "AuditResult") -> pd.DataFrame:
     frame = result.to_frame()
     rank = np.select([frame["verdict"] == COPY, frame["match"], frame["grade"] == CLOSE], [0, 1, 2], 3)
     frame = frame.iloc[np.lexsort((frame["path"], -frame["logit"], rank))].reset_index(drop=True)
-    root = common_folder(result)
+    root = root_of(result)
     paths = dict(zip(PATHS, (frame["path"], frame["real"]), strict=True))
     named = {column: [shown_name(path, root) for path in frame[column]] for column in ("path", "real")}
     return frame.assign(**named)[list(COLUMNS)].rename(columns=COLUMNS).assign(**paths)
 
 
-def common_folder(result: "AuditResult") -> str:
+def root_of(result: "AuditResult") -> str:
     """The folder that all sets lie in: names are shown from there, not by folders of a machine."""
     if result.about.get("private"):
         return ""
@@ -45,7 +45,7 @@ def common_folder(result: "AuditResult") -> str:
     columns = [best["path"], best["real"]]
     columns += [table[name] for table in (result.twins, result.strangers) if len(table) for name in ("path", "other")]
     folders = {os.path.dirname(path) for column in columns for path in column.unique()}
-    return files.common_folder(folders) if all(map(os.path.isabs, folders)) else ""
+    return common_folder(folders) if all(map(os.path.isabs, folders)) else ""
 
 
 def shown_name(path: str, root: str) -> str:

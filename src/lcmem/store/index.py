@@ -22,6 +22,8 @@ GROUP = 65536
 class Index:
     """The file, which is replaced as a whole: a change is there completely or not at all.
 
+    Who opened it before another process changed it is refused: its rows may be other pictures now.
+
     Args:
         folder: Of the store.
         card: Of the store.
@@ -64,9 +66,11 @@ class Index:
             wanted = range(file.num_row_groups) if groups is None else groups
             table = file.read_row_groups([int(group) for group in wanted], columns)
             table.validate(full=True)  # or letters that are none are found by whoever uses them first
-            return table.to_pandas()
+            rows = table.to_pandas()
         except Exception as error:  # pyarrow raises many kinds on damaged files
             raise self._damaged(error) from error
+        self.check_current()
+        return rows
 
     def __len__(self) -> int:
         return int(self._file().metadata.num_rows) if self.path.is_file() else 0
@@ -80,7 +84,7 @@ class Index:
         """All pictures, or nothing where there is no index yet.
 
         Raises:
-            LCMemError: It is damaged.
+            LCMemError: It is damaged, or another process has changed it.
         """
         if not self.path.is_file():
             empty = pd.DataFrame(columns=["path", *OWN], dtype=str).astype({"shard": int, "row": int})
