@@ -8,6 +8,7 @@ import pandas as pd
 from lcmem.files import finite
 from lcmem.matching.control import Control
 from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.matches import first_matches
 from lcmem.matching.verdicts import COPY
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.chance import Chance
@@ -33,7 +34,7 @@ def by_dataset(
     """
     if not calibration.by_kind:
         return []
-    first = matches[matches["rank"] == 1]
+    first = first_matches(matches)
     matched, copied = first["match"].to_numpy(), (first["verdict"] == COPY).to_numpy()
     rate = Chance.share if calibration.method == "given" else Chance.expected
     rows = []

@@ -18,7 +18,7 @@ from lcmem.matching.copies import CopyFinder
 from lcmem.matching.feature_set import FeatureSet, skipped_table
 from lcmem.matching.grades import graded
 from lcmem.matching.looking import RANKS
-from lcmem.matching.matches import OTHERS, best_matches, match_clusters, match_table, nearest_kinds
+from lcmem.matching.matches import OTHERS, best_matches, first_matches, match_clusters, match_table, nearest_kinds
 from lcmem.matching.overview import SEARCHED, Nearest
 from lcmem.matching.strangers import hidden_by_one
 from lcmem.matching.twins import shared_files
@@ -62,7 +62,7 @@ def compare_sets(
     clusters = match_clusters(matches, synthetic, finder)
     memorization, copies = _rates(matches, clusters)
     held = point.control.rate(point.calibration, finder.copy_levels.sure, point.look) if point.control else None
-    matched = matches.loc[matches["rank"] == 1, "match"].to_numpy()
+    matched = first_matches(matches)["match"].to_numpy()
     doubts = hidden_by_one(point.strangers, point.chance, best.logits.max(1), kinds, matched)
     point = replace(point, notes=point.notes + doubts)
     rows = by_dataset(matches, kinds, point.calibration, point.chance, finder.copy_levels.sure)
@@ -119,7 +119,7 @@ def _point(
 
 def _rates(matches: pd.DataFrame, clusters: np.ndarray) -> tuple[Rate, Rate]:
     """Share of synthetic pictures that match, and that are copies."""
-    first = matches[matches["rank"] == 1]
+    first = first_matches(matches)
     matched, copied = first["match"].to_numpy(), (first["verdict"] == COPY).to_numpy()
     return rate_of(matched, clusters), rate_of(copied, clusters)
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.jobs.risk import Risk
+from lcmem.matching.matches import first_matches
 from lcmem.matching.strangers import STRANGERS
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.rates import excess, proportion
@@ -41,7 +42,7 @@ def read_parts(folder: Path, listed: bool) -> dict[str, Any]:
         )
         if missing := {"grade", "dataset", "found_by"} - set(matches):
             raise KeyError(f"no {min(missing)} in matches.parquet")
-        best = matches["match"][matches["rank"] == 1]
+        best = first_matches(matches)["match"]
         if (len(best), int(best.sum())) != (numbers["n_synthetic"], numbers["n_memorized"]):
             raise ValueError("matches.parquet is not that of summary.json")
         total, independent = numbers["n_synthetic"], numbers["n_synthetic_independent"]

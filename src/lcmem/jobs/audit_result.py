@@ -13,6 +13,7 @@ import pandas as pd
 from lcmem.files import finite, write_json, write_table, write_text
 from lcmem.jobs.audit_folder import PAIRED, read_parts
 from lcmem.jobs.risk import Risk
+from lcmem.matching.matches import first_matches
 from lcmem.matching.strangers import STRANGERS
 from lcmem.matching.verdicts import CLOSE, COPY
 from lcmem.report.verdict import judge
@@ -82,7 +83,7 @@ class AuditResult:
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each synthetic picture: its best match and the verdict on it."""
-        best = self.matches[self.matches["rank"] == 1].drop(columns="rank")
+        best = first_matches(self.matches).drop(columns="rank")
         return best.rename(columns={"synthetic": "path"}).reset_index(drop=True)
 
     def _rows(self) -> list[tuple[str, str]]:
@@ -131,7 +132,7 @@ class AuditResult:
             "n_copies": self.copies.count,
             "n_same_identity": self.memorization.count - self.copies.count,
             "n_holdout_matches": self.holdout.count if self.holdout else 0,
-            "n_close": int((self.matches["grade"][self.matches["rank"] == 1] == CLOSE).sum()),
+            "n_close": int((first_matches(self.matches)["grade"] == CLOSE).sum()),
             "n_twins": len(self.twins),
             "same_identity": calibration.logit < inf or calibration.method == "given",
             "threshold": calibration.probability if logits else None,

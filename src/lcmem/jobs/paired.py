@@ -18,6 +18,7 @@ from lcmem.jobs.audit_settings import AuditSettings
 from lcmem.jobs.score import score_listed
 from lcmem.matching.compare import probabilities
 from lcmem.matching.features import open_features
+from lcmem.matching.matches import first_matches
 from lcmem.pairs import PairList, read_pairs
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.paths import split_bits
@@ -192,7 +193,7 @@ def _warn_of_others(audit: AuditResult, named: pd.DataFrame) -> None:
 def _of_audit(audit: AuditResult, synthetic: np.ndarray) -> np.ndarray:
     """The threshold ``[n]`` that an audit has for pictures ``[n]`` (paths): that of the kind of their best match, the
     highest of those that it does not know."""
-    first = audit.matches[audit.matches["rank"] == 1]
+    first = first_matches(audit.matches)
     kinds = pd.Series(first["dataset"].to_numpy(), [split_bits(path)[0] for path in first["synthetic"]])
     kinds = kinds[~kinds.index.duplicated()]
     return audit.calibration.thresholds(kinds.reindex([split_bits(path)[0] for path in synthetic]).to_numpy(object))

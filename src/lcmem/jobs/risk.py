@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lcmem.files import write_table
+from lcmem.matching.matches import first_matches
 from lcmem.matching.verdicts import COPY
 from lcmem.pictures.hints import names_people
 from lcmem.pictures.manifest import Manifest
@@ -140,7 +141,7 @@ def _groups(real: Manifest, owner: pd.Series, hit: set[str]) -> pd.DataFrame:
 
 
 def _labels(synthetic: Manifest, matches: pd.DataFrame, clusters: np.ndarray) -> pd.DataFrame:
-    matched, rows = matches["match"][matches["rank"] == 1].to_numpy(), []
+    matched, rows = first_matches(matches)["match"].to_numpy(), []
     for column in group_columns(synthetic):
         values = synthetic.table[column].astype(str).to_numpy()
         for value in np.unique(values):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from lcmem.matching.matches import first_matches
 from lcmem.matching.verdicts import CLOSE, NO_MATCH
 from lcmem.stats.chance import Chance
 from lcmem.stats.evidence import q_values, tail_p_values
@@ -25,7 +26,7 @@ def graded(matches: pd.DataFrame, chance: Chance, kinds: np.ndarray) -> pd.DataF
     best = matches.groupby("synthetic", sort=False)["logit"].max()
     p = _p_values(best.to_numpy(), chance, kinds)
     q = q_values(p)
-    verdicts = matches["verdict"][matches["rank"] == 1].to_numpy()
+    verdicts = first_matches(matches)["verdict"].to_numpy()
     grades = np.where((verdicts == NO_MATCH) & (q <= CLOSE_RATE), CLOSE, verdicts)
     found = pd.DataFrame({"p_value": p, "q_value": q, "grade": grades}, index=best.index).loc[matches["synthetic"]]
     made = matches.assign(**{name: found[name].to_numpy() for name in found})

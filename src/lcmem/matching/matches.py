@@ -130,10 +130,15 @@ def match_table(
     return table.assign(rank=np.tile(np.arange(1, k + 1), count))
 
 
+def first_matches(matches: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the best match of each picture."""
+    return matches[matches["rank"] == 1]
+
+
 def match_clusters(matches: pd.DataFrame, synthetic: FeatureSet, finder: CopyFinder) -> np.ndarray:
     """Clusters ``[Q]`` of synthetic pictures that stand or fall together: copies of each other, slices or frames of one
     file, or matches of one identity."""
-    best = matches[matches["rank"] == 1]
+    best = first_matches(matches)
     shown = best["identity"].where(best["identity"] != "", "\0" + best["real"])
     files = [split_slice(path)[0] for path in synthetic.manifest.paths]
     groups, everything = copy_groups(synthetic, finder), np.ones(len(files), dtype=bool)
