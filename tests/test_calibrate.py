@@ -42,7 +42,7 @@ def place(real, weights, tmp_path_factory):
     folder = tmp_path_factory.mktemp("calibration")
     real.write(folder / "real.csv")
     out = folder / "calibration.json"
-    options = ["--model", weights, "--rate", 0.1, "--workers", 0]
+    options = ["--model", weights, "--false-positive-rate", 0.1, "--workers", 0]
     done = lcmem_command("calibrate", folder / "real.csv", *options, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "with 95% confidence not more than" in done.stdout and "takes 19" in done.stdout + done.stderr

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -171,23 +170,8 @@ def test_verify_merge_and_remove(folder, atlas, faces, tmp_path):
     assert f"{shard}: damaged" in run("atlas", "verify", copy, code=1)
 
 
-def test_audit_takes_an_atlas(folder, atlas, tmp_path):
-    result = lcmem.audit(atlas, folder / "s3", out=tmp_path / "out", workers=0)
-    assert result.memorization.value == 1 and result.about["n_real_identities"] == 5
-
-
 def test_export(atlas, bundled, tmp_path):
     printed = run("atlas", "export", atlas, "--out", tmp_path / "out")
     assert f"15 pictures: {tmp_path / 'out'}; logit = {float(bundled.bias):.6f} − distance" in printed
     vectors = np.stack(pd.read_parquet(tmp_path / "out" / "rows.parquet")["vector"])
     np.testing.assert_allclose(vectors, Atlas.open(atlas).features() * bundled.weight.numpy())
-
-
-def test_help_names_the_commands():
-    command = [sys.executable, "-c", "from lcmem.cli import main; main()"]
-    for arguments, names in (
-        (["--help"], ["index", "search", "duplicates", "atlas"]),
-        (["atlas", "--help"], ["verify", "merge", "remove", "export"]),
-    ):
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0 and all(f" {name} " in done.stdout for name in names)

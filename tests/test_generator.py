@@ -53,7 +53,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(store, tmp_path, mon
     with pytest.raises(StoppedError):
         train_generator(store, condition, SETTINGS, tmp_path / "killed", where=where)
     again = train_generator(store, condition, SETTINGS, tmp_path / "killed", where=where)
-    assert calls[at] > 0 or at == 1, "it went on, it did not begin anew"
+    assert calls[at] > 0, "it went on, it did not begin anew"
     for name, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
     assert (tmp_path / "killed" / "loss.png").is_file() and not (tmp_path / "killed" / LATEST).exists()

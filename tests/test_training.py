@@ -369,6 +369,12 @@ def test_autoencoder_learns(people, tmp_path, monkeypatch):
     assert encoder.encode(torch.rand(1, 3, 64, 64)).shape == (1, 4, 8, 8)
 
 
+def test_an_autoencoder_s_loss_that_is_no_number_is_said(people, tmp_path):
+    recipe = AutoencoderRecipe(size=64, crop=32, steps=12, batch_size=8, lr=1e30)
+    with pytest.raises(LCMemError, match=r"the loss is (nan|inf) at step"):
+        train_autoencoder(people, tmp_path, recipe)
+
+
 def test_autoencoder_stopped_goes_on_to_the_same_weights(people, tmp_path, monkeypatch):
     recipe = AutoencoderRecipe(size=64, crop=32, steps=12, batch_size=8)
     options, bare = RunOptions(checkpoint_every=5), Manifest(people.table.assign(split=""))

@@ -1,5 +1,6 @@
 """Which model's features an atlas holds."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,4 +34,4 @@ def feature_card(detector: "Detector", kind: str = KIND) -> Card:
 
 def is_atlas(source: object) -> bool:
     """Whether this is the folder of an atlas."""
-    return isinstance(source, str | Path) and (Path(source) / CARD).is_file()
+    return isinstance(source, str | os.PathLike) and (Path(source) / CARD).is_file()

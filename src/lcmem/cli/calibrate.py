@@ -1,13 +1,12 @@
 """``lcmem calibrate``: thresholds for one's own pictures, as a file."""
 
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcmem.cli.app import AUDIT, Device, Download, Model, Workers, app, examples, open_detector
-from lcmem.cli.pictures import AS_IS, Reading, reading_options
+from lcmem.cli.app import AUDIT, Device, Download, FalsePositiveRate, Model, Workers, app, examples, open_detector
+from lcmem.cli.pictures import AS_IS, Reading, asked_rate, reading_options
 from lcmem.cli.remarks import remark
 from lcmem.cli.stopping import stopping
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     rich_help_panel=AUDIT,
     epilog=examples(
         "lcmem calibrate real/ --out calibration.json",
-        "lcmem calibrate real.atlas --holdout holdout/ --rate 0.001 --confidence 0.99",
+        "lcmem calibrate real.atlas --holdout holdout/ --false-positive-rate 0.001 --confidence 0.99",
     ),
 )
 @reading_options
@@ -29,9 +28,7 @@ def calibrate(
         str | None,
         typer.Option(help="Pictures of other identities, likewise: they calibrate where REAL has no identities."),
     ] = None,
-    rate: Annotated[
-        float, typer.Option(help="Share of pictures of unseen identities that may match by chance.")
-    ] = 0.01,
+    false_positive_rate: FalsePositiveRate = None,
     confidence: Annotated[
         float, typer.Option(help="With which the stated bound of that share is to hold, in this calibration.")
     ] = 0.95,
@@ -47,7 +44,8 @@ def calibrate(
     from lcmem.jobs.output import claim_file
     from lcmem.stats.calibration import check_share
 
-    check_share("rate", rate)
+    rate = asked_rate(false_positive_rate)
+    check_share("false positive rate", rate)
     check_share("confidence", confidence)
     claim_file(out, {"real": real, "holdout": holdout}, (".json",))
     pictures = reading.pictures(real)
@@ -72,7 +70,7 @@ def print_calibration(found: "CalibrationFile", out: Path) -> None:
         f"{asked['rate']:.2%} takes {same['identities_needed']}, to be so sure of it "
         f"{same['identities_needed_for_bound']}."
     )
-    if found.copy_levels.candidate < inf:
+    if found.copy_levels.can_look:
         typer.echo(
             f"  or by the looks of a best match, as at most {look['expected']:.2%} of strangers do (with "
             f"{asked['confidence']:.0%} confidence not more than {look['bound']:.2%})"

@@ -55,8 +55,7 @@ def filter(
     from lcmem.jobs.output import check_output
 
     file = read_calibration(calibration, threshold, false_positive_rate)
-    inputs = {"synthetic": synthetic, "against": against}
-    check_output(out, "filter", inputs)
+    check_output(out, "filter", {"synthetic": synthetic, "against": against})
     pictures, real = reading.beside(synthetic), reading.pictures(against)
     check_copyable(pictures, files)  # before a model is loaded
     with resumable():
@@ -69,7 +68,6 @@ def filter(
             calibration=file,
             false_positive_rate=asked_rate(false_positive_rate),
             files=files,
-            inputs=inputs,
             workers=workers,
         )
     rejected = ", ".join(f"{count} {name}" for name, count in summary["rejected"].items()) or "none rejected"

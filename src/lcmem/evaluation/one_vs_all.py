@@ -140,6 +140,7 @@ def _calibrated(known: _Set, detector: Detector, dataset: str) -> float:
     finite = found.logits[np.isfinite(found.logits[:, 0]), 0]
     if not len(finite):
         return float("nan")
+    # a share of these pictures themselves, each of which counts: not what holds for other people
     pictures = Chance(finite, np.arange(len(finite)), mutual=False)
     if len(finite) < pictures.needed(DEFAULT_RATE):
         warnings.warn(

@@ -22,6 +22,7 @@ from lcmem.generation.settings import Generator
 from lcmem.latents import LatentStore
 from lcmem.training.callbacks import read_metrics
 from lcmem.training.fit import RunOptions, fit_resumable
+from lcmem.training.module import check_loss
 from lcmem.training.start import precision_for
 
 LATEST, FINISHED = "latest.ckpt", "generator.safetensors"
@@ -45,11 +46,7 @@ class DiffusionTraining(L.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss; it must be a number."""
         loss = loss_of(self.network, *batch).mean()
-        if not bool(loss.isfinite()):
-            raise LCMemError(
-                f"the loss is {loss.item()} at step {self.global_step}: try a lower lr, or precision 32-true; the last "
-                "whole state is kept"
-            )
+        check_loss(loss, self.global_step)
         self.log("loss", loss, prog_bar=True)
         return loss
 

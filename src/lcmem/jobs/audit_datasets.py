@@ -36,7 +36,7 @@ def by_dataset(
         return []
     first = first_matches(matches)
     matched, copied = first["match"].to_numpy(), (first["verdict"] == COPY).to_numpy()
-    rate = Chance.share if calibration.method == "given" else Chance.expected
+    rate = Chance.share if calibration.given else Chance.expected
     rows = []
     for kind in sorted({*calibration.by_kind, *kinds}):
         part, mine = chance.parts.get(kind), kinds == kind

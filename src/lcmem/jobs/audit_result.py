@@ -134,7 +134,7 @@ class AuditResult:
             "n_holdout_matches": self.holdout.count if self.holdout else 0,
             "n_close": int((first_matches(self.matches)["grade"] == CLOSE).sum()),
             "n_twins": len(self.twins),
-            "same_identity": calibration.logit < inf or calibration.method == "given",
+            "same_identity": calibration.logit < inf or calibration.given,
             "threshold": calibration.probability if logits else None,
             "threshold_logit": finite(calibration.logit),
             "threshold_method": calibration.method,

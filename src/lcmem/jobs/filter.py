@@ -17,7 +17,7 @@ from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.output import claim_output
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
-from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.feature_set import FeatureSet, skipped_table
 from lcmem.matching.features import extract_sets, open_features, read_sources
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.pictures.manifest import Manifest, ManifestLike
@@ -42,7 +42,6 @@ def filter_pictures(
     calibration: CalibrationFile | None = None,
     false_positive_rate: float = DEFAULT_RATE,
     files: str = "copy",
-    inputs: dict[str, Any] | None = None,
     workers: int | None = None,
 ) -> dict[str, Any]:
     """Judge pictures by a :class:`lcmem.generation.filter.PrivacyFilter` and collect those that pass.
@@ -58,7 +57,6 @@ def filter_pictures(
         calibration: One that was made before.
         false_positive_rate: What is calibrated for with neither.
         files: One of :data:`WAYS`.
-        inputs: What the folder is claimed for, as of :func:`lcmem.jobs.output.claim_output`.
         workers: Decoding processes.
 
     Returns:
@@ -76,7 +74,7 @@ def filter_pictures(
         given_score(threshold, detector)
     sets = read_sources({"real": against, "synthetic": synthetic})
     check_copyable(sets["synthetic"], files)
-    with claim_output(out, "filter", inputs or {"synthetic": synthetic, "against": against}) as target:
+    with claim_output(out, "filter", {"synthetic": synthetic, "against": against}) as target:
         found = extract_sets(sets, detector, open_features(target / "features", detector), workers=workers)
         privacy = PrivacyFilter(
             detector,
@@ -86,11 +84,11 @@ def filter_pictures(
             false_positive_rate=false_positive_rate,
         )
         table = _judged(found["synthetic"], privacy)
-        skipped = [(name, *each) for name, features in found.items() for each in features.skipped]
+        skipped = skipped_table(found)
         (target / "summary.json").unlink(missing_ok=True)  # it stands beside a complete result only
         for folder in (KEPT, PARTIAL):  # of an earlier run, which let others pass
             shutil.rmtree(target / folder, ignore_errors=True)
-        write_table(pd.DataFrame(skipped, columns=["set", "path", "reason"]), target / "skipped.csv")
+        write_table(skipped, target / "skipped.csv")
         write_table(table, target / "filter.csv")
         passed = list(table["path"][table["verdict"] == NO_MATCH])
         if files != "none":

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
 
 import numpy as np
 
@@ -65,7 +64,7 @@ class CopyFinder:
         """
         found = np.full((len(one), len(WAYS)), -1.0)
         rows = np.flatnonzero((two >= 0) & first.openable(one) & second.openable(two))
-        if self.copy_levels.candidate < inf and len(rows):
+        if self.copy_levels.can_look and len(rows):
             pairs = first.paths_of(one[rows]), second.paths_of(two[rows])
             with progress_bar("looking at matches", len(rows)) as advance:
                 found[rows] = look_at(self.thumbnails, *pairs, advance)
@@ -100,7 +99,7 @@ class CopyFinder:
     ) -> Nearest:
         """As :meth:`lcmem.matching.overview.Overview.nearest`, for pictures at these positions ``[n]`` of a set; none
         among more than :data:`lcmem.matching.overview.SEARCHED`, or where pictures cannot be opened."""
-        if self.copy_levels.candidate == inf or len(second.keys) > SEARCHED:
+        if not self.copy_levels.can_look or len(second.keys) > SEARCHED:
             return Nearest.none(len(rows))
         found, paths = Nearest.none(len(rows)), second.manifest.paths
         with progress_bar("looking at all", len(paths) + len(rows)) as advance:
@@ -135,7 +134,7 @@ class CopyFinder:
                 apart = np.abs(first.blocks.take(one[part]) - second.blocks.take(two[part])).max(1)
                 found[part] = apart <= ROUNDING
         left = left[~found[left]]
-        if len(left) and self.copy_levels.candidate < inf:
+        if len(left) and self.copy_levels.can_look:
             alike = self.thumbnails.compared(first.paths_of(one[left]), second.paths_of(two[left]))
             found[left] = np.where(np.isnan(alike), scores[left] >= self.copy_levels.typical, alike >= SAME)
         return found

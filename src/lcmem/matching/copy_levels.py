@@ -45,6 +45,11 @@ class CopyLevels:
     typical: float
     method: str
 
+    @property
+    def can_look(self) -> bool:
+        """Whether there are pictures that can be looked at; else only equal ones are copies."""
+        return self.candidate < inf
+
 
 def jpeg_copy(levels: np.ndarray) -> np.ndarray:
     """A picture ``[3, H, W]`` uint8 saved as JPEG of quality 75: ``[H, W, 3]``."""

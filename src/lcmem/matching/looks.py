@@ -85,7 +85,7 @@ class Look:
             levels: What copies reach.
             shares: As of :meth:`beyond`.
         """
-        if levels.candidate == inf:
+        if not levels.can_look:
             return calibration
         if self.blind:
             text = (

@@ -99,7 +99,7 @@ def match_table(
     query, position, score = np.repeat(np.arange(count), k), best.positions.ravel(), best.logits.ravel()
     copies = (score >= finder.copy_levels.sure) | finder.copies(synthetic, query, real, position, score)
     seen = np.zeros(len(score), dtype=bool)
-    if calibration.method != "given":
+    if not calibration.given:
         with progress_bar("looking at matches", count * min(k, RANKS)) as advance:
             paths = synthetic.manifest.paths
             looks = by_looks(look, finder.thumbnails, paths, real, best.positions, alike, advance)
@@ -107,7 +107,7 @@ def match_table(
         copies |= same
     scored = score >= calibration.thresholds(kinds).repeat(k)
     reached = scored | seen
-    if calibration.method == "given":
+    if calibration.given:
         copies &= reached
     equal = equal_content(synthetic, query, real, position)
     copies |= equal

@@ -43,7 +43,7 @@ class OwnChance(NamedTuple):
         rows = np.flatnonzero((identities >= 0) & (self.matches.partners >= 0))
         if len(rows) > LOOKED:
             rows = np.sort(rows[np.argsort(np.array(real.keys, dtype=object)[rows], kind="stable")[:LOOKED]])
-        if finder.copy_levels.candidate == inf:
+        if not finder.copy_levels.can_look:
             return BLIND
         if not len(rows):
             return UNMEASURED

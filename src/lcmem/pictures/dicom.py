@@ -11,7 +11,7 @@ import numpy as np
 from lcmem.errors import PictureError, extra
 from lcmem.pictures.depth import first_of
 from lcmem.pictures.intensity import intensity_to_grey
-from lcmem.pictures.paths import check_size, is_bare_dicom, is_dicom
+from lcmem.pictures.paths import check_size, is_dicom
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -65,7 +65,7 @@ def _be_quiet() -> None:
 def _read_header(data: bytes, name: str) -> "Dataset":
     from pydicom import dcmread
 
-    if not (is_dicom(data) or is_bare_dicom(data)):
+    if not is_dicom(data):
         raise PictureError(
             f"{name}: not a DICOM file (it lacks the letters DICM at byte 128); rename it if it is something else"
         )

@@ -18,7 +18,6 @@ from lcmem.pictures.paths import (
     HEAD,
     VOLUME_SUFFIXES,
     check_size,
-    is_bare_dicom,
     is_dicom,
     read_bytes,
     split_bits,
@@ -110,7 +109,7 @@ def _decode(path: str, size: int | None) -> np.ndarray:
     data = read_bytes(file)
     if not data:
         raise PictureError(f"{path}: the file is empty")
-    if is_dicom(data) or is_bare_dicom(data) or Path(file).suffix.lower() in DICOM_SUFFIXES:
+    if is_dicom(data) or Path(file).suffix.lower() in DICOM_SUFFIXES:
         from lcmem.pictures.dicom import decode_frame
 
         return _from_array(decode_frame(data, index, file), size)

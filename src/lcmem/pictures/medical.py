@@ -19,7 +19,6 @@ from lcmem.pictures.paths import (
     DICOM_SUFFIXES,
     HEAD,
     VOLUME_SUFFIXES,
-    is_bare_dicom,
     is_dicom,
     read_bytes,
     split_bits,
@@ -120,7 +119,7 @@ def _kind(path: str) -> str:
     if suffix in DICOM_SUFFIXES:
         return "dicom"
     head = b"" if suffix in SUFFIXES else _head(path)
-    return "dicom" if is_dicom(head) or is_bare_dicom(head) else ""
+    return "dicom" if is_dicom(head) else ""
 
 
 def _head(path: str) -> bytes:

@@ -47,13 +47,12 @@ def split_bits(path: str) -> tuple[str, int | None]:
 
 
 def is_dicom(head: bytes) -> bool:
-    """Whether a file that starts with these bytes (``HEAD`` are enough) is DICOM with its preamble."""
-    return head[128:132] == b"DICM"
+    """Whether a file that starts with these bytes (``HEAD`` are enough) is DICOM.
 
-
-def is_bare_dicom(head: bytes) -> bool:
-    """Whether it is DICOM as old scanners write it: no preamble, the identifying group 0008 comes first."""
-    return head[:2] == b"\x08\0" and head[3:4] == b"\0" and (head[4:6].isupper() or head[6:8] == b"\0\0")
+    Old scanners write it without a preamble, and the identifying group 0008 comes first.
+    """
+    bare = head[:2] == b"\x08\0" and head[3:4] == b"\0" and (head[4:6].isupper() or head[6:8] == b"\0\0")
+    return bare or head[128:132] == b"DICM"
 
 
 def is_picture(head: bytes) -> bool:
@@ -61,7 +60,7 @@ def is_picture(head: bytes) -> bool:
     if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():  # PBM, PGM, PPM
         return True
     known = any(head[at : at + len(magic)] == magic for at, kinds in MAGIC.items() for magic in kinds)
-    return known or is_bare_dicom(head)
+    return known or is_dicom(head)
 
 
 def read_bytes(path: str) -> bytes:

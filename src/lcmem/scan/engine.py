@@ -19,8 +19,8 @@ import torch
 from lcmem.errors import LCMemWarning
 from lcmem.model import Head
 from lcmem.progress import Advance, progress_bar
-from lcmem.scan import pass_torch, quantise
-from lcmem.scan.bounds import NOTHING_YET, Bins, GalleryBlock, QueryBlock
+from lcmem.scan import pass_torch
+from lcmem.scan.bounds import Bins, GalleryBlock, QueryBlock
 from lcmem.scan.chunked import ChunkedRows, Features, release
 from lcmem.scan.exact import ExactScorer, Matches
 from lcmem.scan.inputs import ScanInputs, check_asked
@@ -108,10 +108,7 @@ class _Pass:
         return int(codes.radius.max(initial=0))
 
     def _encode(self, features: ChunkedRows, start: int, stop: int, name: str) -> Codes:
-        step = 32 * quantise.ROWS
-        starts = range(start, max(stop, start + 1), step)
-        encode = self.scorer.quantiser.encode
-        return Codes.join([*self.threads.map(lambda at: encode(features[at : min(at + step, stop)], name), starts)])
+        return self.scorer.quantiser.encode_rows(features, start, stop, name, self.threads.map)
 
     def _compare(self, queries: Codes, rows: GalleryBlock, advance: Advance, pairs: int) -> None:
         find, size = backend(self.device)
@@ -126,21 +123,17 @@ class _Pass:
         self.state.finish_chunk(Matches.join(found), counts, int(rows.codes.radius.max(initial=0)))
 
     def _query_block(self, codes: Codes, start: int, size: int) -> QueryBlock:
-        part, state, quantiser = slice(start, start + size), self.state, self.scorer.quantiser
+        part, state = slice(start, start + size), self.state
         own = Codes(codes.levels[part], codes.radius[part])
-        logits, radius = state.logits[part], own.radius.astype(np.int64)
         first, known = self.inputs.query_range.start + start, self.inputs.query_identities
-        place = slice(first, first + len(radius))
-        return QueryBlock(
+        place = slice(first, first + len(own.radius))
+        return self.scorer.query_block(
+            self.inputs.queries[place],
+            own,
+            state.logits[part],
+            state.positions[part],
             start=first,
-            features=self.inputs.queries[place],
-            codes=own,
-            identities=np.full(len(radius), -1) if known is None else known[place],
-            logits=logits,
-            positions=state.positions[part],
-            upper=np.full(logits.shape, NOTHING_YET, dtype=np.int64),
-            exact=quantiser.reach(logits[:, :, -1]) + radius[:, None],
-            floor=quantiser.reach(self.scorer.threshold) + radius,
+            identities=None if known is None else known[place],
             itself=self.inputs.itself,
         )
 

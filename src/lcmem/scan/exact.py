@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from lcmem.model import Head, pair_logits
-from lcmem.scan.bounds import GalleryBlock, QueryBlock, pair_kinds
-from lcmem.scan.quantise import Quantiser
+from lcmem.scan.bounds import NOTHING_YET, GalleryBlock, QueryBlock, pair_kinds
+from lcmem.scan.quantise import Codes, Quantiser
 
 NUMBERS = 32_767
 """Features subtracted at once: few enough that torch starts no threads of its own inside ours."""
@@ -62,6 +62,32 @@ class ExactScorer:
         """That of a head."""
         weight, bias = head.weight.detach().cpu(), head.bias.detach().cpu()
         return cls(Quantiser(weight.numpy(), float(bias)), weight, bias, threshold)
+
+    def query_block(
+        self,
+        features: np.ndarray,
+        codes: Codes,
+        logits: np.ndarray,
+        positions: np.ndarray,
+        *,
+        start: int = 0,
+        identities: np.ndarray | None = None,
+        itself: bool = False,
+    ) -> QueryBlock:
+        """Queries with the bounds that follow from their lists of best matches; None: no identities are known."""
+        radius = codes.radius.astype(np.int64)
+        return QueryBlock(
+            start=start,
+            features=features,
+            codes=codes,
+            identities=np.full(len(radius), -1) if identities is None else identities,
+            logits=logits,
+            positions=positions,
+            upper=np.full(logits.shape, NOTHING_YET, dtype=np.int64),
+            exact=self.quantiser.reach(logits[:, :, -1]) + radius[:, None],
+            floor=self.quantiser.reach(self.threshold) + radius,
+            itself=itself,
+        )
 
     def score_candidates(self, queries: QueryBlock, rows: GalleryBlock, candidates: np.ndarray) -> Matches:
         """Score the candidates that can still enter a list or reach the threshold, and update the queries' lists.

@@ -1,10 +1,12 @@
 """Features as bytes whose sums of absolute differences bracket the score."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from lcmem.errors import LCMemError
+from lcmem.scan.chunked import ChunkedRows
 
 LANE = 64
 """Bytes of the widest vector register; each group of dimensions is padded with zeros to a multiple of it."""
@@ -16,6 +18,8 @@ CLIP = 1 << 28
 """No distance in levels is larger (255 times a million dimensions), so a radius of this size means: cannot tell."""
 ROWS = 128
 """Rows quantised at once, so that temporary float64 arrays stay in the cache."""
+PART = 32 * ROWS
+"""Rows that are read at once."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,16 @@ class Quantiser:
             np.abs(exact, out=exact)
             radius[rows] = np.minimum(np.ceil(exact.sum(1) + self._slack), CLIP)
         return Codes(levels, radius)
+
+    def encode_rows(
+        self, features: ChunkedRows, start: int, stop: int, name: str, each: Callable[..., Iterable[Codes]] = map
+    ) -> Codes:
+        """The same of the rows from ``start`` to ``stop`` of features that may lie on the disk.
+
+        ``each`` does the parts, as ``map`` or that of an executor.
+        """
+        starts = range(start, max(stop, start + 1), PART)
+        return Codes.join([*each(lambda at: self.encode(features[at : min(at + PART, stop)], name), starts)])
 
     def reach(self, logits: np.ndarray | float) -> np.ndarray:
         """No pair whose levels − both radii exceed this has a logit this high; int64, clipped to ±2·CLIP."""

@@ -12,12 +12,10 @@ import torch
 
 from lcmem.errors import LCMemError
 from lcmem.model import Head
-from lcmem.scan import quantise
-from lcmem.scan.bounds import NOTHING_YET, Bins, GalleryBlock, QueryBlock
+from lcmem.scan.bounds import Bins, GalleryBlock, QueryBlock
 from lcmem.scan.chunked import ChunkedRows, Features, as_chunked, release
 from lcmem.scan.engine import backend
 from lcmem.scan.exact import ExactScorer, merge_best
-from lcmem.scan.quantise import Codes
 from lcmem.scan.result import Best
 
 CHUNK = 32768
@@ -50,15 +48,12 @@ class ResidentGallery:
         self.shares = [share for at in range(count) if (share := blocks[at::count])]
 
     def _quantised(self, start: int) -> GalleryBlock:
-        stop, step = min(start + CHUNK, len(self.features)), 32 * quantise.ROWS
-        parts = [
-            self.quantiser.encode(self.features[first : min(first + step, stop)], "gallery")
-            for first in range(start, stop, step)
-        ]
+        stop = min(start + CHUNK, len(self.features))
+        codes = self.quantiser.encode_rows(self.features, start, stop, "gallery")
         for array in self.features.arrays:
             release(array)
         rows: Any = _Rows(self.features, start)
-        return GalleryBlock(start, rows, Codes.join(parts), np.full(stop - start, -1))
+        return GalleryBlock(start, rows, codes, np.full(stop - start, -1))
 
     @property
     def threads(self) -> ThreadPoolExecutor:
@@ -90,19 +85,7 @@ class ResidentGallery:
 
     def _asked(self, queries: np.ndarray, k: int) -> QueryBlock:
         codes, shape = self.quantiser.encode(queries, "queries"), (len(queries), 1, k)
-        radius = codes.radius.astype(np.int64)
-        return QueryBlock(
-            start=0,
-            features=queries,
-            codes=codes,
-            identities=np.full(len(queries), -1),
-            logits=np.full(shape, -np.inf),
-            positions=np.full(shape, -1),
-            upper=np.full(shape, NOTHING_YET, dtype=np.int64),
-            exact=self.quantiser.reach(np.full(shape[:2], -np.inf)) + radius[:, None],
-            floor=self.quantiser.reach(np.inf) + radius,
-            itself=False,
-        )
+        return self.scorer.query_block(queries, codes, np.full(shape, -np.inf), np.full(shape, -1))
 
 
 class _Rows:

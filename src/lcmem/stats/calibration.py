@@ -77,6 +77,11 @@ class Calibration:
     by_kind: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def given(self) -> bool:
+        """Whether somebody named the threshold: it then holds for copies too."""
+        return self.method == "given"
+
+    @property
     def probability(self) -> float:
         """The threshold as a probability."""
         return float(expit(self.logit))

@@ -127,11 +127,8 @@ class Chance:
     def threshold(self, rate: float) -> float:
         """The lowest threshold whose expected rate is at most ``rate``; just above all scores if none is, and +∞ where
         there is no score, since there is nobody else."""
-        values, inverse = np.unique(self.scores, return_inverse=True)
-        weight = np.bincount(inverse, self.weights)
-        above = np.append(np.cumsum(weight[::-1])[::-1][1:], 0.0)
-        expected = self.growth * (above + 1 + self.mutual) / (self.identities + 1)
-        low_enough = np.flatnonzero(expected <= rate + 1e-12)
+        values = np.unique(self.scores)
+        low_enough = np.flatnonzero(self.p_values(np.nextafter(values, inf)) <= rate + 1e-12)
         highest = float(values[low_enough[0] if len(low_enough) else -1])
         return inf if highest == -inf else highest + ROUNDING * max(abs(highest), 1.0)
 

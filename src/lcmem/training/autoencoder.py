@@ -25,6 +25,7 @@ from lcmem.pictures.manifest import Manifest
 from lcmem.store import StoredRows
 from lcmem.store.pictures import Decoded, decode_pictures
 from lcmem.training.fit import RunOptions, fit_resumable
+from lcmem.training.module import check_loss
 from lcmem.training.recipe import AutoencoderRecipe
 from lcmem.training.record import USED, check_splits, claim, training_data, warn_of_skipped
 from lcmem.training.start import precision_for
@@ -115,6 +116,7 @@ class AutoencoderTraining(L.LightningModule):
             + self.recipe.gradient_weight * gradient_loss(reconstruction, pictures)
             + self.recipe.latent_weight * latent_penalty(latents.float())
         )
+        check_loss(loss, self.global_step)
         self.log("loss", loss, prog_bar=True)
         self.log("psnr", psnr(reconstruction.detach().clamp(0, 1), pictures).mean(), prog_bar=True)
         return loss
@@ -153,8 +155,8 @@ def train_autoencoder(
         The checkpoint's folder, ``out/autoencoder``.
 
     Raises:
-        LCMemError: An identity in two splits, a missing split, several devices, or a folder with a run of another
-            recipe, of other pictures, or of a process that is still at work.
+        LCMemError: The loss is not finite, an identity in two splits, a missing split, several devices, or a folder
+            with a run of another recipe, of other pictures, or of a process that is still at work.
     """
     folder, options = Path(out), options or RunOptions()
     if options.devices > 1:

@@ -26,6 +26,15 @@ WARM_UP = 0.03
 """Share of the steps over which the learning rate rises."""
 
 
+def check_loss(loss: Tensor, step: int) -> None:
+    """Raises :class:`LCMemError` where the loss of a step is no finite number: nothing that follows would be one."""
+    if not bool(loss.isfinite()):
+        raise LCMemError(
+            f"the loss is {loss.item()} at step {step}: try a lower lr, or precision=32-true; the last whole state is "
+            "kept"
+        )
+
+
 class StageTraining(L.LightningModule):
     """Either stage.
 
@@ -107,10 +116,7 @@ class StageTraining(L.LightningModule):
             taught = self._taught(u, v, labels)
             loss = loss + sum(taught.values())
             parts |= taught
-        if not loss.isfinite():
-            raise LCMemError(
-                f"the loss is {float(loss)} at step {self.global_step}: try a lower lr, or precision=32-true"
-            )
+        check_loss(loss, self.global_step)
         self.log_dict({"loss": loss, **parts}, prog_bar=True)
         return loss
 

@@ -88,7 +88,7 @@ class Task:
             keep: How many of the highest scores of different identities to keep.
 
         Raises:
-            LCMemError: A score is not a number.
+            LCMemError: A score is not finite.
         """
         scores = self._score(detector, features)
         everything = None
@@ -105,8 +105,8 @@ class Task:
                 parts.append(detector.similarity(features[first], features[second]).double().numpy())
                 advance(len(first))
         scores = np.concatenate(parts)
-        if np.isnan(scores).any():
-            raise LCMemError(f"{detector.name}: scores that are not numbers (NaN)")
+        if not np.isfinite(scores).all():
+            raise LCMemError(f"{detector.name}: scores that are not finite (NaN)")
         return scores
 
 
