@@ -20,10 +20,10 @@ def tail_p_values(scores: np.ndarray, chance: Chance) -> np.ndarray:
 
     Counted as by :meth:`lcmem.stats.chance.Chance.p_values`; above the highest chance match, where counting ends, the
     counted value falls as the generalised Pareto distribution that is fitted to the highest tenth of the chance matches
-    (peaks over threshold, Pickands 1975), or to more where these are of few identities. The fit is kept on the safe
-    side: its shape is at least 0, since a negative one claims that no stranger can reach a certain score, its scale is
-    taken one standard error larger, and it is trusted down to a hundredth of the smallest counted value. With fewer
-    than :data:`FEWEST` × 2 chance matches nothing is fitted.
+    (peaks over threshold, Pickands 1975), or to more where these are of few identities. Its shape is at least 0,
+    since a negative one claims that no stranger can reach a certain score, and larger by what is not known of its scale
+    (:func:`fit_tail`); it is trusted down to a hundredth of the smallest counted value. With fewer than
+    :data:`FEWEST` × 2 chance matches nothing is fitted.
 
     Args:
         scores: Best score of each picture, ``[n]``.
@@ -54,7 +54,7 @@ def tail_threshold(chance: Chance, rate: float) -> float:
     if fitted is None:
         return counted
     tail, _ = fitted
-    share = chance.share(float(np.nextafter(tail.support()[0], np.inf)))
+    share = chance.expected(float(np.nextafter(tail.support()[0], np.inf)))
     return max(counted, float(tail.isf(min(max(rate, smallest / FURTHEST) / share, 1.0))))
 
 
@@ -77,7 +77,11 @@ def _tail(chance: Chance) -> tuple[Any, float] | None:
 
 
 def fit_tail(excesses: np.ndarray, independent: int) -> tuple[float, float]:
-    """Shape and scale of the generalised Pareto distribution of excesses ``[k]`` ≥ 0, on the safe side.
+    """Shape and scale of the generalised Pareto distribution that the next of excesses ``[k]`` ≥ 0 is of.
+
+    The scale that fits best is not known for sure. The next value of an exponential distribution, averaged over what
+    the mean of k others says of its scale, is of a generalised Pareto distribution of shape 1 / k: what it gives is
+    exceeded as often as it says on average over audits, and lies far out where k is small.
 
     Args:
         excesses: Scores less the lowest of them.
@@ -86,7 +90,7 @@ def fit_tail(excesses: np.ndarray, independent: int) -> tuple[float, float]:
     shape, _, scale = genpareto.fit(excesses, floc=0)
     if shape < 0:
         shape, scale = 0.0, expon.fit(excesses, floc=0)[1]
-    return float(shape), float(scale) * (1 + independent**-0.5)
+    return float(shape) + 1 / independent, float(scale)
 
 
 def q_values(p_values: np.ndarray) -> np.ndarray:
