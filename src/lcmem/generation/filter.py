@@ -20,10 +20,9 @@ from lcmem.errors import LCMemError
 from lcmem.generation.latent_filter import LatentFilter
 from lcmem.generation.sample_looks import SampleLooks
 from lcmem.generation.thresholds import Thresholds, calibrate_thresholds, read_thresholds
-from lcmem.matching.among import told_apart
+from lcmem.matching.among import with_finder
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score, probabilities
-from lcmem.matching.copies import CopyFinder
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.features import extract_features, read_source
 from lcmem.matching.kinds import split_kinds
@@ -301,16 +300,13 @@ def _calibrated(
     if isinstance(calibration, str | os.PathLike):
         calibration = CalibrationFile.read(calibration)
     if isinstance(calibration, CalibrationFile):
-        thumbnails = Thumbnails()
-        finder = calibration.finder(detector, thumbnails)
-        real = told_apart(calibration, real, detector)
-        return real, read_thresholds(calibration, real, finder), thumbnails
+        real, finder = with_finder(real, detector, calibration)
+        return real, read_thresholds(calibration, real, finder), finder.thumbnails
     if calibration is not None:
         # kinds of other real sets are not called the same
         known = bool(calibration.calibration.by_kind) and calibration.made_on == real.fingerprint
         return split_kinds(real, detector) if known else real, calibration, Thumbnails()
-    real = split_kinds(real, detector)
-    finder = CopyFinder.of(real, detector)
+    real, finder = with_finder(real, detector, None)
     return real, calibrate_thresholds(real, finder, rate), finder.thumbnails
 
 

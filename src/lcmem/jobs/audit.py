@@ -26,14 +26,11 @@ from lcmem.jobs.other_models import other_model
 from lcmem.jobs.output import claim_output
 from lcmem.jobs.private import check_private, leave_no_features, without_names
 from lcmem.jobs.sources import Source, counted, on_disk
-from lcmem.matching.among import told_apart
+from lcmem.matching.among import with_finder
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
-from lcmem.matching.copies import CopyFinder
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.features import extract_sets, open_features, read_sources
-from lcmem.matching.kinds import split_kinds
-from lcmem.matching.thumbnails import Thumbnails
 from lcmem.stats.calibration import DEFAULT_RATE
 
 
@@ -142,14 +139,11 @@ def run_audit(
         store = open_features(None if out is None else Path(out) / "features", detector)
         sets = extract_sets(sources, detector, store, workers=settings.workers, named=not settings.private)
         file = settings.calibration
-        real = sets["real"]
-        sets["real"] = split_kinds(real, detector) if file is None else told_apart(file, real, detector)
-        about = _about(detector, sets) | settings.about() | {"warnings": doubts + _doubts(sets)}
         others = [features for name, features in sets.items() if name != "real"]
-        if file is not None:
-            finder = file.finder(detector, Thumbnails(settings.workers))
-        else:
-            finder = CopyFinder.of(sets["real"], detector, others=others, store=store, workers=settings.workers)
+        sets["real"], finder = with_finder(
+            sets["real"], detector, file, others=others, store=store, workers=settings.workers
+        )
+        about = _about(detector, sets) | settings.about() | {"warnings": doubts + _doubts(sets)}
         result = compare_sets(sets, finder, level, settings, about)
         result = replace(result, about=result.about | {"seconds": time.perf_counter() - began})
         if settings.private:

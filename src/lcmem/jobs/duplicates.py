@@ -12,7 +12,7 @@ from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemWarning
 from lcmem.files import write_table
 from lcmem.matching.alignment import correlation
-from lcmem.matching.among import Among, told_apart
+from lcmem.matching.among import Among, with_finder
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, score_pairs
 from lcmem.matching.copies import CopyFinder
@@ -21,7 +21,7 @@ from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.overview import turned_correlation
 from lcmem.matching.own_chance import real_chance
-from lcmem.matching.thumbnails import SAME, Thumbnails
+from lcmem.matching.thumbnails import SAME
 from lcmem.pictures.content import linked_to
 from lcmem.stats.calibration import DEFAULT_RATE, calibrate
 from lcmem.stats.groups import connected_components
@@ -82,8 +82,8 @@ def find_duplicates(
     if threshold is not None:
         pairs, level = _alike(found, detector, threshold)
     elif calibration is not None:
-        finder = calibration.finder(detector, Thumbnails(workers))
-        among = Among.of(calibration, told_apart(calibration, found, detector), finder)
+        known, finder = with_finder(found, detector, calibration, workers=workers)
+        among = Among.of(calibration, known, finder)
         for note in among.notes:
             warnings.warn(note, LCMemWarning, stacklevel=2)
         pairs, level = _joined(found, finder, among.calibration().logit)

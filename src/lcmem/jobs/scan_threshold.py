@@ -4,15 +4,12 @@ from dataclasses import replace
 from math import inf
 
 from lcmem.detectors.base import Detector
-from lcmem.matching.among import Among, told_apart
+from lcmem.matching.among import Among, with_finder
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
-from lcmem.matching.copies import CopyFinder
 from lcmem.matching.feature_set import FeatureSet
-from lcmem.matching.kinds import split_kinds
 from lcmem.matching.overview import SEARCHED
 from lcmem.matching.own_chance import real_chance
-from lcmem.matching.thumbnails import Thumbnails
 from lcmem.stats.calibration import ALONE, DEFAULT_RATE, Calibration, calibrate, given_calibration, reached
 from lcmem.stats.chance import Chance
 
@@ -36,14 +33,13 @@ def scan_threshold(
     Raises:
         LCMemError: A threshold that is none, or a calibration of another model.
     """
-    if file is not None:
-        known = told_apart(file, gallery, detector)
-        among = Among.of(file, known, file.finder(detector, Thumbnails(workers)))
-        return among.noted(at_most(among.calibration(), file.copy_levels.typical, among.chance))
-    if threshold is not None and len(gallery.manifest) > SEARCHED:
+    if file is None and threshold is not None and len(gallery.manifest) > SEARCHED:
         return given_calibration(given_score(threshold, detector), threshold, None)
-    finder = CopyFinder.of(gallery, detector, workers=workers)
-    own = real_chance(split_kinds(gallery, detector), finder)
+    known, finder = with_finder(gallery, detector, file, workers=workers)
+    if file is not None:
+        among = Among.of(file, known, finder)
+        return among.noted(at_most(among.calibration(), file.copy_levels.typical, among.chance))
+    own = real_chance(known, finder)
     if threshold is not None:
         return given_calibration(given_score(threshold, detector), threshold, own.chance)
     found = calibrate(own.chance, DEFAULT_RATE, own.method, finder.copy_levels.typical, finder.copy_levels.sure)

@@ -1,6 +1,6 @@
 """A calibration that was made before, applied to a search among the pictures of a real set."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,8 +13,10 @@ from lcmem.matching.copies import CopyFinder
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.looks import Look
+from lcmem.matching.thumbnails import Thumbnails
 from lcmem.stats.calibration import Calibration, calibrate
 from lcmem.stats.chance import Chance
+from lcmem.store import Store
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Among:
 
         Args:
             file: The calibration.
-            real: The real set, as of :func:`told_apart`.
-            finder: Knows what copies reach.
+            real: The real set, and what knows what copies reach, as of :func:`with_finder`.
+            finder: The latter.
         """
         return cls(file, _counted(file, real, finder), _remarks(file, real))
 
@@ -80,9 +82,31 @@ class Among:
         return replace(found, explanation=" ".join([found.explanation, *self.notes]))
 
 
-def told_apart(file: CalibrationFile, real: FeatureSet, detector: Detector) -> FeatureSet:
-    """A real set with the kinds that a calibration knows: those of other sets are not called the same."""
-    return split_kinds(real, detector) if file.made_on(real.fingerprint) else real
+def with_finder(
+    real: FeatureSet,
+    detector: Detector,
+    file: CalibrationFile | None,
+    *,
+    others: Sequence[FeatureSet] = (),
+    store: Store | None = None,
+    workers: int | None = None,
+) -> tuple[FeatureSet, CopyFinder]:
+    """A real set with the kinds that its thresholds know, and what finds copies of its pictures.
+
+    Args:
+        real: The real set.
+        detector: The model.
+        file: A calibration that was made before; those of other sets call their kinds otherwise. None: what copies
+            reach is measured on the set itself.
+        others: Sets to copy pictures of where the real ones cannot be opened.
+        store: Where features of copies are kept.
+        workers: Decoding processes.
+    """
+    if file is None:
+        real = split_kinds(real, detector)
+        return real, CopyFinder.of(real, detector, others=others, store=store, workers=workers)
+    finder = file.finder(detector, Thumbnails(workers))
+    return split_kinds(real, detector) if file.made_on(real.fingerprint) else real, finder
 
 
 def _counted(file: CalibrationFile, real: FeatureSet, finder: CopyFinder) -> int:
