@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -137,9 +138,10 @@ def test_a_path_is_there_once(stored, files):
 
 
 def test_removed_pictures_are_gone(stored, files):
-    assert stored.remove([files[0], files[9], "nowhere.png"]) == 2
+    assert stored.remove([files[0], Path(files[9]), "nowhere.png"]) == 2
     check(stored.folder, files[1:9])
-    assert stored.remove(files) == 8
+    assert stored.remove(os.path.relpath(files[1])) == stored.remove(Path(files[2])) == 1
+    assert stored.remove(files) == 6
     check(stored.folder, [])
 
 
@@ -228,6 +230,20 @@ def test_features_that_cannot_be_are_refused(stored, files):
         stored.append(pictures(files[:2]), broken)
     with pytest.raises(LCMemError, match=r"nowhere\.png: cannot be read"):
         stored.append(pictures(["nowhere.png"]), vectors(["nowhere.png"]))
+    check(stored.folder, files)
+
+
+def test_rows_that_are_not_there_are_refused(stored):
+    assert list(stored.rows([1, 0])["path"]) == list(stored.paths[[1, 0]])
+    for rows in ([-1], np.array([10])):
+        for read in (stored.rows, stored.features):
+            with pytest.raises(LCMemError, match="of an atlas of 10 pictures"):
+                read(rows)
+
+
+def test_a_table_that_is_changed_changes_no_atlas(stored, files):
+    stored.table["path"] = "nobody.png"
+    stored.append(pictures(files[:1], "bob"), torch.from_numpy(vectors(files[:1])))
     check(stored.folder, files)
 
 

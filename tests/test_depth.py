@@ -136,6 +136,13 @@ def test_white_may_be_zero(tmp_path):
     np.testing.assert_allclose(load_picture(path)[0], 1 - ramp(65535) / 65535, atol=1e-6)
 
 
+@pytest.mark.parametrize("tags", [{"t262": 0}, {"t281": 4095}])
+def test_an_opened_file_keeps_what_it_declares(tmp_path, tags):
+    path = save(tmp_path / "a.tif", ramp(4095), **tags)
+    for size in (None, 16):
+        np.testing.assert_array_equal(load_picture(Image.open(path), size), load_picture(path, size))
+
+
 def test_a_transparent_grey_is_paper(tmp_path):
     levels = ramp(65535)
     path = save(tmp_path / "a.png", levels)

@@ -325,6 +325,11 @@ def test_names_of_checkpoints(tmp_path):
 def test_a_detector_of_ones_own_passes_for_a_name():
     own = NCC()
     assert load_detector(own) is own
+    with pytest.raises(LCMemError, match="ncc is on cpu and cuda is asked for"):
+        load_detector(own, Options("cuda"))
+    for other in (NCC, None, 3):
+        with pytest.raises(LCMemError, match=r"a name, a folder or a lcmem\.Detector, not"):
+            load_detector(other)
 
 
 def test_pictures_keep_their_proportions_where_a_detector_wants_that(rng, tmp_path):

@@ -133,7 +133,7 @@ def test_samples_of_16_bits_in_memory_are_refused_where_the_real_set_has_fewer(c
     assert PrivacyFilter(compact, real, threshold=0.9)(np.zeros((1, 32, 32, 3), np.uint16)) is not None
     deep = real.table.assign(path=real.table["path"] + "#bits=12")
     privacy = PrivacyFilter(compact, Manifest(deep), threshold=0.9)
-    for sample in (np.zeros((1, 32, 32, 3), np.uint16), [Image.new("I;16", (32, 32))]):
+    for sample in (np.zeros((1, 32, 32, 3), np.uint16), [Image.new("I;16", (32, 32))], [Image.new("I", (32, 32))]):
         with pytest.raises(LCMemError, match="has 16 bits, and the real pictures use 12"):
             privacy(sample)
 
@@ -166,6 +166,7 @@ def test_paired_compares_with_the_given_picture_only(privacy, real, compact):
     np.testing.assert_allclose(by_number["logit"], expected, atol=1e-5, rtol=1e-5)
     by_path = privacy(shown, against=[os.path.relpath(real.paths[k]) for k in (0, 11, 22)]).table
     pd.testing.assert_frame_equal(by_number, by_path)
+    pd.testing.assert_frame_equal(by_number, privacy(shown, against=iter([0, 11, 22])).table)
     with pytest.raises(LCMemError, match="one for each"):
         privacy(shown, against=[0])
     with pytest.raises(LCMemError, match="not among the 60"):
@@ -187,8 +188,11 @@ def test_bad_thresholds(compact, real):
         PrivacyFilter(compact, real, threshold=5)
     with pytest.raises(LCMemError, match="the threshold is a number, not 'x'"):
         PrivacyFilter(compact, real, threshold="x")
-    with pytest.raises(LCMemError, match="between 0 and 1"):
-        PrivacyFilter(compact, real, false_positive_rate=0)
+    for share in (0, "x", None):
+        with pytest.raises(LCMemError, match="between 0 and 1"):
+            PrivacyFilter(compact, real, false_positive_rate=share)
+    with pytest.raises(LCMemError, match="there are no real pictures"):
+        PrivacyFilter(compact, [])
 
 
 def drawer(real, strangers, bad=lambda number, attempt: False):
@@ -242,6 +246,16 @@ def test_another_real_set_is_another_run(compact, privacy, real, safe, tmp_path)
     )
     with pytest.raises(LCMemError, match="another"):
         generate_private(drawer(real, safe), other, 2, out=tmp_path / "run")
+
+
+def test_another_detector_is_another_run(real, safe, tmp_path):
+    """Those that need no weights have no fingerprint, either."""
+    draw, place = drawer(real, safe), tmp_path / "run"
+    one, other = (PrivacyFilter(name, real, threshold=0.9999) for name in ("ncc", "ssim"))
+    generate_private(draw, one, 2, out=place)
+    with pytest.raises(LCMemError, match="another run, with another detector"):
+        generate_private(draw, other, 2, out=place)
+    assert len(generate_private(draw, one, 3, out=place).kept) == 3
 
 
 def test_batches_change_nothing(privacy, real, safe):
@@ -576,4 +590,4 @@ def test_the_run_says_what_it_was(privacy, real, safe, tmp_path):
     generate_private(drawer(real, safe), privacy, 2, against=[0, 1], out=tmp_path / "run")
     settings = json.loads((tmp_path / "run" / "run.json").read_text())
     assert settings["against"] == real.paths[:2]
-    assert settings["detector"] == privacy.detector.fingerprint
+    assert settings["detector"] == f"{privacy.detector.name} {privacy.detector.fingerprint}"

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from lcmem.errors import PictureError
+from lcmem.errors import LCMemError, PictureError
 from lcmem.pictures.image import load_levels, load_picture
 from lcmem.pictures.paths import read_bytes, split_slice
 
@@ -215,14 +215,47 @@ def test_truncated_file(tmp_path, save_noise):
         load_picture(tmp_path / "cut.png")
 
 
+def test_opened_files_that_cannot_be_decoded_are_named(tmp_path, save_noise):
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(save_noise("whole.png", (200, 200)).read_bytes()[:3000])
+    closed = Image.open(save_noise("closed.png"))
+    closed.close()
+    for picture, name in ((Image.open(cut), r"cut\.png"), (closed, r"closed\.png")):
+        with pytest.raises(PictureError, match=rf"{name}: not a readable picture"):
+            load_picture(picture)
+    with pytest.raises(PictureError, match="a PIL picture of mode La"):
+        load_picture(Image.new("RGBA", (20, 20)).convert("La"))
+
+
 @pytest.mark.parametrize(
     "array",
-    [np.full((3, 20, 20), np.nan), np.full((3, 20, 20), 1.5), np.zeros((2, 20, 20)), np.zeros((4, 3, 20, 20))],
-    ids=["nan", "out of range", "two channels", "four dimensions"],
+    [
+        np.full((3, 20, 20), np.nan),
+        np.full((3, 20, 20), 1.5),
+        np.zeros((2, 20, 20)),
+        np.zeros((4, 3, 20, 20)),
+        np.zeros((20, 20), complex),
+        np.full((20, 20), None),
+        [[1, 2], [3]],
+    ],
+    ids=["nan", "out of range", "two channels", "four dimensions", "complex", "objects", "ragged"],
 )
 def test_bad_arrays(array):
     with pytest.raises(PictureError):
         load_picture(array)
+
+
+@pytest.mark.parametrize("size", [0, -1, 64.5, "64"])
+def test_a_size_is_a_number_of_pixels(tmp_path, save_noise, size):
+    with pytest.raises(LCMemError, match=f"whole number of pixels, not {size}"):
+        load_picture(save_noise("whole.png"), size)
+
+
+def test_tensors_of_a_training(rng):
+    picture = torch.from_numpy(rng.random((3, 20, 20), dtype=np.float32))
+    np.testing.assert_array_equal(load_picture(picture.clone().requires_grad_()), picture.numpy())
+    half = picture.to(torch.bfloat16)
+    np.testing.assert_array_equal(load_picture(half), half.float().numpy())
 
 
 @pytest.mark.parametrize(

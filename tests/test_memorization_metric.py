@@ -81,6 +81,23 @@ def test_metrics_of_two_real_sets_in_one_collection(compact, people, real):
     assert float(both.compute()["of_training"]) == 1
 
 
+def test_counts_of_something_else_are_not_added(compact, real, metric):
+    metric.reset()
+    metric.update(tensors(real.paths[:1]))
+    other = lcmem.MemorizationRate(compact, real, threshold=0.9)
+    with pytest.raises(LCMemError, match="counts of another MemorizationRate"):
+        other.merge_state(metric)
+    saved = lcmem.MemorizationRate(compact, real)
+    saved.persistent(True)
+    saved.update(tensors(real.paths[:2]))
+    with pytest.raises(LCMemError, match="counts of another MemorizationRate"):
+        torch.nn.ModuleDict({"rate": other}).load_state_dict(torch.nn.ModuleDict({"rate": saved}).state_dict())
+    assert int(other.total) == 0
+    metric.load_state_dict(saved.state_dict())
+    metric.merge_state(saved)
+    assert metric.rate.count == metric.rate.total == 4
+
+
 def worker(rank, metrics, folder):
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     torch.save(metrics[rank].compute(), folder / f"{rank}.pt")

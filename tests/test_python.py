@@ -1,6 +1,7 @@
 """Claims: from Python, pictures may be paths, PIL pictures, arrays or tensors alike; results say what they are."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -33,6 +34,8 @@ def forms(levels):
         "tensor of bytes": torch.from_numpy(levels).permute(0, 3, 1, 2),
         "list of tensors": list(floats),
         "a generator": (each for each in levels),
+        "values of a dictionary": dict(enumerate(levels)).values(),
+        "a column": pd.Series(list(levels)),
         "tensor in float64": floats.to(torch.float64),
     }
 
@@ -45,6 +48,31 @@ def test_features_of_every_form(levels, compact, orl):
     assert compact.score(levels[:3], levels[0]).shape == (3,)
     with pytest.raises(LCMemError, match="3 pictures cannot be compared with 2: give as many, or one"):
         compact.score(levels[:3], levels[:2])
+
+
+def test_what_embed_and_features_do_not_take(levels, compact):
+    for pictures in (torch.zeros(1, 3, 8, 8), torch.zeros(3, 8, 8, dtype=torch.uint8)):
+        with pytest.raises(LCMemError, match=r"embed takes uint8 pictures \[B, 3, S, S\], not"):
+            compact.embed(pictures)
+    for size in (0, -1, 2.5):
+        with pytest.raises(LCMemError, match=f"whole number of at least 1, not {size}"):
+            compact.features(levels, batch_size=size)
+
+
+@pytest.mark.parametrize("name", ["compact", "efficientnet-lite0", "compact-latent", "ncc"])
+def test_features_do_not_depend_on_what_torch_does_by_default(levels, name):
+    """As inside of a training in mixed precision, and of scientific code in double precision."""
+    detector = lcmem.load_detector(name)
+    expected = detector.features(levels[:2])
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(detector.features(levels[:2]), expected, rtol=0, atol=1e-6)
+        score = detector.score(levels[0], levels[1])
+    assert score == pytest.approx(detector.score(levels[0], levels[1]), abs=1e-5)
+    torch.set_default_dtype(torch.float64)
+    try:
+        torch.testing.assert_close(lcmem.load_detector(name).features(levels[:2]), expected, rtol=0, atol=1e-6)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("kind", [torch.tensor, np.array])

@@ -154,7 +154,7 @@ def test_the_kth_best_is_the_bar(backend, chunk, monkeypatch):
         gallery,
         head(np.ones(8), 0.0),
         k=4,
-        query_identities=np.zeros(1),
+        query_identities=np.zeros(1, int),
         gallery_identities=np.arange(6) % 2,
     )
     assert found.best.positions.tolist() == [[0, 3, 2, 4]], "of equal scores the first"
@@ -312,13 +312,33 @@ GOOD = np.full((4, 8), 0.5, dtype=np.float32)
             "one list of identities",
         ),
         ({"query_identities": np.zeros(4)}, "identities"),
-        ({"query_identities": np.zeros(4), "gallery_identities": np.zeros(3)}, "one identity"),
+        ({"query_identities": np.zeros(4, int), "gallery_identities": np.zeros(3, int)}, "one identity"),
+        ({"query_identities": np.full(4, 0.5), "gallery_identities": np.zeros(4, int)}, "whole numbers.*float64"),
+        ({"k": 1.5}, "k must"),
+        ({"threshold": "a"}, "threshold a number"),
+        ({"query_range": [0, 1]}, "no part of 4"),
+        ({"device": "cuda:77"}, "cannot be used here"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, message):
     options = {"queries": GOOD, "gallery": [GOOD], "head": head(np.ones(8), 0.0)} | change
     with pytest.raises(LCMemError, match=message):
         scan(**options)
+
+
+def test_tensors_and_names_of_folders(rng, tmp_path):
+    features = rng.random((6, 8), dtype=np.float32)
+    found = scan(torch.from_numpy(features), None, head(np.ones(8), 1.0), out=str(tmp_path))
+    assert np.array_equal(found.best.logits, scan(features, None, head(np.ones(8), 1.0)).best.logits)
+
+
+def test_results_of_two_scans_are_not_joined(rng):
+    features = rng.random((6, 8), dtype=np.float32)
+    options = [{"threshold": 0.0}, {"threshold": 0.5}, {"threshold": 0.0, "k": 2}]
+    parts = [scan(features, None, head(np.ones(8), 1.0), **each) for each in options]
+    for several in ([], parts[:2], parts[::2]):
+        with pytest.raises(LCMemError, match="must be of one scan"):
+            ScanResult.join(several)
 
 
 def test_too_many_matches_for_memory_are_refused(monkeypatch, rng, tmp_path):

@@ -22,6 +22,11 @@ def usable_device(name: str | torch.device) -> torch.device:
     return device
 
 
+def full_precision(device: torch.device) -> torch.autocast:
+    """Where features are computed as everywhere, though the caller trains in mixed precision around it."""
+    return torch.autocast(device.type if device.type == "cuda" else "cpu", enabled=False)
+
+
 def _is_kind(name: str) -> bool:
     return name.partition(":")[0] in ("cpu", "cuda", "mps")
 

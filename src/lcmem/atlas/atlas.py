@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from lcmem.atlas.card import KIND, feature_card
 from lcmem.errors import LCMemError
@@ -102,33 +103,47 @@ class Atlas:
     def __len__(self) -> int:
         return len(self.store.index)
 
-    @cached_property
+    @property
     def table(self) -> pd.DataFrame:
-        """All pictures: ``path, stamp, sha256, identity, dataset``.
+        """All pictures: ``path, stamp, sha256, identity, dataset``; a copy.
 
         Raises:
             LCMemError: Another process has changed the atlas since it was opened, as for all that is read of it.
         """
+        return self._table.copy()
+
+    @cached_property
+    def _table(self) -> pd.DataFrame:
         return self.store.index.read().reindex(columns=COLUMNS)
 
     def rows(self, at: np.ndarray) -> pd.DataFrame:
-        """Some rows ``[n]`` of :attr:`table`; most of the others are not read."""
-        return self.store.index.take(at, COLUMNS)
+        """Some rows ``[n]`` of :attr:`table`; most of the others are not read.
+
+        Raises:
+            LCMemError: A row that is not there.
+        """
+        return self.store.index.take(self._present(at), COLUMNS)
+
+    def _present(self, at: np.ndarray) -> np.ndarray:
+        rows = np.asarray(at, dtype=np.int64)
+        if ((rows < 0) | (rows >= len(self))).any():
+            raise LCMemError(f"{self.folder}: rows {rows.min()} to {rows.max()} of an atlas of {len(self)} pictures")
+        return rows
 
     def lost(self) -> Manifest:
         """The pictures whose features are gone with a shard that was deleted."""
-        gone = self.store.find(self.table["sha256"])[:, 0] < 0
+        gone = self.store.find(self._table["sha256"])[:, 0] < 0
         return self.manifest.rows(np.flatnonzero(gone))
 
     @property
     def manifest(self) -> Manifest:
         """The pictures, in the order of the rows."""
-        return Manifest(self.table[["path", "identity"]].assign(split="", dataset=self.table["dataset"]))
+        return Manifest(self._table[["path", "identity"]].assign(split="", dataset=self._table["dataset"]))
 
     @property
     def paths(self) -> np.ndarray:
         """``[N]`` paths."""
-        return self.table["path"].to_numpy(dtype=object)
+        return self._table["path"].to_numpy(dtype=object)
 
     @property
     def identities(self) -> np.ndarray:
@@ -138,7 +153,7 @@ class Atlas:
     @property
     def datasets(self) -> np.ndarray:
         """``[N]`` names of datasets, "" where there is none."""
-        return self.table["dataset"].to_numpy(dtype=object)
+        return self._table["dataset"].to_numpy(dtype=object)
 
     def blocks(self) -> ChunkedRows:
         """Features ``[N, D]`` float32 where they lie on the disk, in the order of the rows; nothing is copied.
@@ -156,28 +171,30 @@ class Atlas:
             ``[n, D]`` float32.
 
         Raises:
-            LCMemError: A shard cannot be used, or holds NaN.
+            LCMemError: A shard cannot be used, or holds NaN; or a row that is not there.
         """
         places = self.store.index.places()
-        places = places if rows is None else places[rows]
+        places = places if rows is None else places[self._present(rows)]
         values = np.array(self.store.rows(places)[:])
         broken = ~np.isfinite(values).all(1)
         if broken.any():
             raise self.store.shards.damaged(int(places[broken.argmax(), 0]), "holds NaN")
         return values
 
-    def append(self, manifest: Manifest, features: np.ndarray, contents: pd.DataFrame | None = None) -> None:
+    def append(self, manifest: Manifest, features: np.ndarray | Tensor, contents: pd.DataFrame | None = None) -> None:
         """Add pictures; a path that is there already is replaced.
 
         Args:
             manifest: N pictures.
-            features: ``[N, D]``.
+            features: ``[N, D]`` of the atlas's model, as its ``features()`` gives them. Of a file whose content is
+                stored already, under whatever path, those that are there stay: a model gives one content one row.
             contents: Their ``stamp`` and ``sha256`` from before they were encoded; None reads them now.
 
         Raises:
             LCMemError: Features of another shape or not finite, an unreadable picture, another process has changed the
                 atlas, or features of other pictures are gone.
         """
+        features = features.detach().cpu().numpy() if isinstance(features, Tensor) else features
         contents = content_table(manifest.paths, {}) if contents is None else contents
         keys = contents["sha256"].reset_index(drop=True)
         if (keys == "").any():
@@ -231,16 +248,21 @@ class Atlas:
         if table is not None or len(old) < len(every) or (places != self.store.index.places()).any():
             self._commit(old.reindex(columns=COLUMNS) if table is None else table)
 
-    def remove(self, paths: Iterable[str]) -> int:
+    def remove(self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> int:
         """Forget pictures; the shards that hold their features are rewritten.
+
+        Args:
+            paths: Their paths, or one. What is not there is passed over.
 
         Returns:
             How many there were.
         """
+        several = [paths] if isinstance(paths, str | os.PathLike) else paths
+        named = {os.fspath(path) for path in several}
         with alone_in(self.folder):
             self._begin()
             table = self.store.index.read().reindex(columns=COLUMNS)
-            gone = table["path"].isin(list(paths))
+            gone = table["path"].isin(named | {os.path.abspath(path) for path in named})
             if gone.any():
                 self._commit(table[~gone])
             return int(gone.sum())
@@ -278,4 +300,4 @@ class Atlas:
         for number in worn:
             store.shards.delete(number)
         store.reload()
-        self.__dict__.pop("table", None)
+        self.__dict__.pop("_table", None)

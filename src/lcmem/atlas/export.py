@@ -115,11 +115,11 @@ def _write_rows(atlas: Atlas, detector: LCMem, path: Path, *, vectors: bool) -> 
     fields = [pa.field("row", pa.int64()), *(pa.field(name, pa.string()) for name in ("path", "identity", "dataset"))]
     if vectors:
         fields.append(pa.field("vector", pa.list_(pa.float32(), atlas.dims)))
-    schema = pa.schema(fields)
+    schema, table = pa.schema(fields), atlas.table
     with replacing(path) as partial, pq.ParquetWriter(partial, schema) as writer:
         for rows in _chunks(atlas):
             columns = [pa.array(rows)]
-            columns += [pa.array(atlas.table[name].iloc[rows].to_list(), pa.string()) for name in schema.names[1:4]]
+            columns += [pa.array(table[name].iloc[rows].to_list(), pa.string()) for name in schema.names[1:4]]
             if vectors:
                 flat = pa.array(scaled(atlas.features(rows), detector).reshape(-1))
                 columns.append(pa.FixedSizeListArray.from_arrays(flat, atlas.dims))

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lcmem.devices import batch_size as suited
+from lcmem.devices import full_precision
 from lcmem.errors import LCMemError
 from lcmem.model import Head
 from lcmem.pictures.batch import Batch, is_single, split_batch
@@ -89,7 +90,10 @@ class Detector(ABC):
 
         Raises:
             PictureError: One of them cannot be read.
+            LCMemError: A batch size below 1.
         """
+        if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+            raise LCMemError(f"batch_size must be a whole number of at least 1, not {batch_size}")
         many = split_batch(pictures)
         parts = []
         for start in range(0, len(many), batch_size):
@@ -138,7 +142,8 @@ class Detector(ABC):
         if len(u) != len(v) and 1 not in (len(u), len(v)):
             raise LCMemError(f"{len(u)} pictures cannot be compared with {len(v)}: give as many, or one")
         count = max(len(u), len(v))
-        scores = self.similarity(*(each.expand(count, -1) if len(each) == 1 else each for each in (u, v)))
+        with full_precision(u.device):
+            scores = self.similarity(*(each.expand(count, -1) if len(each) == 1 else each for each in (u, v)))
         single = is_single(a) and is_single(b)
         return float(scores[0]) if single else scores
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from lcmem import checkpoints
 from lcmem.detectors.base import Detector
 from lcmem.devices import batch_size as suited
-from lcmem.devices import usable_devices
+from lcmem.devices import full_precision, usable_devices
 from lcmem.encoders import LatentEncoder, load_encoder, weights_sha256
-from lcmem.errors import CheckpointError
+from lcmem.errors import CheckpointError, LCMemError
 from lcmem.hub import hub_folder
 from lcmem.model import Head, NetworkSettings, SiameseNetwork, pair_logits
 from lcmem.model.fused import fused
@@ -84,7 +84,7 @@ class LCMem(Detector):
         folder = checkpoints.resolve_folder(source)
         card = checkpoints.read_card(folder, KIND, ("network", "sha256", "encoder", "size", "name"))
         with checkpoints.blaming_card(folder):
-            network = SiameseNetwork(NetworkSettings(**card["network"]))
+            network = SiameseNetwork(NetworkSettings(**card["network"])).float()  # whatever torch makes by default
             if not (isinstance(card["size"], int) and card["size"] > 0):
                 raise ValueError(f"size is {card['size']!r}")
             used = {name: card["encoder"][name] for name in ("input_range", "latents") if name in card["encoder"]}
@@ -214,8 +214,15 @@ class LCMem(Detector):
         return made
 
     def embed(self, pictures: Tensor) -> Tensor:
-        """Features ``[B, D]`` in [0, 1] of uint8 pictures; those of another size than the model's are resized."""
-        if pictures.shape[-1] != self.size:
+        """Features ``[B, D]`` in [0, 1] of uint8 pictures; those of another size than the model's are resized.
+
+        Raises:
+            LCMemError: Pictures of another type or shape; :meth:`features` takes floats as well.
+        """
+        if pictures.dtype != torch.uint8 or pictures.ndim != 4 or pictures.shape[1] != 3:
+            given = f"{str(pictures.dtype).removeprefix('torch.')} of shape {tuple(pictures.shape)}"
+            raise LCMemError(f"embed takes uint8 pictures [B, 3, S, S], not {given}; features() takes others, too")
+        if pictures.shape[-2:] != (self.size, self.size):
             scaled = F.interpolate(pictures.float(), (self.size, self.size), mode="bilinear", antialias=True)
             pictures = scaled.round().clamp(0, 255).to(torch.uint8)
         return _embed(*self.engines[0], pictures).cpu()
@@ -267,5 +274,6 @@ def _embed(encoder: LatentEncoder, network: SiameseNetwork, pictures: Tensor) ->
         return torch.empty(0, network.settings.features, device=device)
     on_cpu = device.type == "cpu"
     parts = pictures.to(device).split(ON_CPU if on_cpu else len(pictures))
-    latents = torch.cat([encoder.encode(to_float(part)) for part in parts])
-    return torch.cat([network(part) for part in latents.split(NETWORK_ON_CPU if on_cpu else len(latents))])
+    with full_precision(device):
+        latents = torch.cat([encoder.encode(to_float(part)) for part in parts])
+        return torch.cat([network(part) for part in latents.split(NETWORK_ON_CPU if on_cpu else len(latents))])

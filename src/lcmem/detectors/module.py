@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lcmem.detectors.base import CosineDetector
 from lcmem.detectors.preprocessing import Preprocessing
-from lcmem.devices import usable_device
+from lcmem.devices import full_precision, usable_device
 from lcmem.encoders import weights_sha256
 
 
@@ -26,12 +26,13 @@ class ModuleDetector(CosineDetector):
 
     def __init__(self, name: str, module: nn.Module, preprocessing: Preprocessing, device: str = "cpu") -> None:
         self.name, self.preprocessing, self.device = name, preprocessing, usable_device(device)
-        self.module = module.eval().requires_grad_(False).to(self.device)
+        self.module = module.eval().requires_grad_(False).to(self.device, torch.float32)
         parts = f"{name} {weights_sha256(module)} {preprocessing}"
         self.fingerprint = hashlib.sha256(parts.encode()).hexdigest()
 
     @torch.inference_mode()
     def embed(self, pictures: Tensor) -> Tensor:
         """Features ``[B, D]``, float32."""
-        features: Tensor = self.module(self.preprocessing(pictures.to(self.device)))
+        with full_precision(self.device):
+            features: Tensor = self.module(self.preprocessing(pictures.to(self.device)))
         return features.float().cpu()

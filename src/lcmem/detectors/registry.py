@@ -7,12 +7,13 @@ a function that is called with :class:`lcmem.detectors.entry.Options` and gives 
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lcmem import plugins
 from lcmem.detectors import published
@@ -72,7 +73,20 @@ def check_name(name: str) -> None:
     raise LCMemError(f"{name}: neither a detector that lcmem detectors lists nor the folder of a checkpoint{meant}")
 
 
-def load_detector(name: str | Detector, options: Options | None = None) -> Detector:
+def _loaded(detector: Any, options: Options) -> Detector:
+    from lcmem.detectors.base import Detector
+
+    if not isinstance(detector, Detector):
+        raise LCMemError(f"a detector is a name, a folder or a lcmem.Detector, not {type(detector).__name__}")
+    if options.device not in ("cpu", str(detector.device)):
+        raise LCMemError(
+            f"{detector.name} is on {detector.device} and {options.device} is asked for: load it there, or leave the "
+            "device out"
+        )
+    return detector
+
+
+def load_detector(name: str | os.PathLike[str] | Detector, options: Options | None = None) -> Detector:
     """A detector by name.
 
     Args:
@@ -82,11 +96,12 @@ def load_detector(name: str | Detector, options: Options | None = None) -> Detec
         options: Where to put it, and whether to download.
 
     Raises:
-        LCMemError: Unknown, or its weights are not available.
+        LCMemError: Unknown, or its weights are not available; or it is loaded on another device than is asked for.
     """
-    if not isinstance(name, str):
-        return name
     options = options or Options()
+    if not isinstance(name, str | os.PathLike):
+        return _loaded(name, options)
+    name = os.fspath(name)
     title, place = named(name)
     known = find_detector(name)
     if known is not None:

@@ -65,7 +65,7 @@ def _load_compact(name: str) -> CompactAutoencoder:
     folder = resolve_folder(name)
     card = read_card(folder, "autoencoder")
     with blaming_card(folder):
-        encoder = CompactAutoencoder(**card["settings"])
+        encoder = CompactAutoencoder(**card["settings"]).float()  # whatever torch makes by default
     load_weights(folder, encoder)
     sha256 = weights_sha256(encoder)
     if sha256 != card["sha256"]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lcmem.atlas import Atlas
 from lcmem.detectors.base import Detector
 from lcmem.detectors.registry import load_detector
+from lcmem.devices import full_precision
 from lcmem.encoders import LatentEncoder
 from lcmem.errors import LCMemError
 from lcmem.generation.latent_filter import LatentFilter
@@ -143,7 +144,8 @@ class PrivacyFilter:
             LCMemError: ``against`` does not fit.
         """
         pictures = self._scaled(split_batch(samples))
-        found = self.judge(self.detector.features(pictures), against, pictures)
+        with full_precision(torch.device("cpu")):
+            found = self.judge(self.detector.features(pictures), against, pictures)
         return found.without(np.array([_shows_nothing(each) for each in pictures], dtype=bool))
 
     def pictures(self, samples: Any) -> list[np.ndarray]:
@@ -230,18 +232,19 @@ class PrivacyFilter:
         """
         if isinstance(against, str | os.PathLike):
             against = [os.fspath(against)]
-        if len(against) != count:
-            raise LCMemError(f"{len(against)} real pictures for {count} samples; give one for each")
-        wanted = np.asarray(against)
+        chosen: Any = against if isinstance(against, np.ndarray) else list(against)
+        if len(chosen) != count:
+            raise LCMemError(f"{len(chosen)} real pictures for {count} samples; give one for each")
+        wanted = np.asarray(chosen)
         if wanted.dtype.kind in "iu":
             known = (wanted >= 0) & (wanted < len(self.real.manifest))
         else:
             # as manifests and atlases have them; of which depth their files are nobody need know
-            paths = [split_bits(os.path.abspath(str(path)))[0] for path in against]
+            paths = [split_bits(os.path.abspath(str(path)))[0] for path in chosen]
             wanted = np.array([self._by_path.get(path, -1) for path in paths])
             known = wanted >= 0
         if not known.all():
-            raise LCMemError(f"{against[int(known.argmin())]}: not among the {len(self.real.manifest)} real pictures")
+            raise LCMemError(f"{chosen[int(known.argmin())]}: not among the {len(self.real.manifest)} real pictures")
         return wanted.astype(np.int64)
 
     @cached_property
@@ -312,7 +315,7 @@ def _calibrated(
 
 def _has_16_bits(sample: Any) -> bool:
     """Whether a picture in memory has whole numbers of 16 bits."""
-    return getattr(sample, "dtype", None) == np.uint16 or str(getattr(sample, "mode", "")).startswith("I;16")
+    return getattr(sample, "dtype", None) == np.uint16 or str(getattr(sample, "mode", "")).startswith("I")
 
 
 def _shows_nothing(sample: PictureLike) -> bool:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import LCMem
+from lcmem.devices import full_precision
 from lcmem.encoders import LatentEncoder
 from lcmem.encoders.pixels import PIXELS
 from lcmem.errors import LCMemError
@@ -40,9 +41,11 @@ class LatentFilter:
             raise LCMemError(f"latents of shape {tuple(samples.shape)}; the detector takes {expected}")
         if not bool(samples.isfinite().all()):
             raise LCMemError("the latents hold NaN or infinite values")
-        with torch.inference_mode():
-            features = self.network(samples.to(self.network.mean.device, torch.float32)).cpu()
-        return self.base.judge(features, against)
+        place = self.network.mean.device
+        with torch.inference_mode(), full_precision(place):
+            features = self.network(samples.to(place, torch.float32)).cpu()
+        with full_precision(features.device):
+            return self.base.judge(features, against)
 
     @torch.inference_mode()
     def pictures(self, samples: Tensor) -> list[np.ndarray]:

@@ -75,6 +75,26 @@ class MemorizationRate(Metric):
         parts = known.detector.name, known.detector.fingerprint, known.real.manifest.paths, *limits
         return torch.tensor([*hashlib.sha256(repr(parts).encode()).digest()])
 
+    def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
+        """Add the counts of another metric, as torchmetrics does.
+
+        Raises:
+            LCMemError: It has other real pictures, another detector or another threshold.
+        """
+        state = incoming_state.metric_state if isinstance(incoming_state, Metric) else incoming_state
+        self._check(state.get("mark"))
+        super().merge_state(incoming_state)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        if f"{prefix}mark" in state_dict:
+            self._check(state_dict[f"{prefix}mark"])
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def _check(self, mark: Any) -> None:
+        """Whether counts are of the same thing."""
+        if not isinstance(mark, Tensor) or not torch.equal(mark.cpu(), self._mark()):
+            raise LCMemError("counts of another MemorizationRate: other real pictures, detector or thresholds")
+
     def update(self, images: Tensor) -> None:
         """Count the matches of pictures ``[N, 3, H, W]``, uint8 or in [0, 1]; those that show nothing do not count.
 

@@ -80,7 +80,7 @@ def generate_private(
         "count": count,
         "max_tries": max_tries,
         "seed": seed,
-        "detector": base.detector.fingerprint,
+        "detector": f"{base.detector.name} {base.detector.fingerprint}",
         "thresholds": {
             "identity": finite(levels.logit),
             "copy": finite(base.thresholds.copy),

@@ -48,8 +48,7 @@ class AuditSettings:
         Raises:
             LCMemError: There is no such one, or the calibration is another's.
         """
-        name = self.model if isinstance(self.model, Detector) else os.fspath(self.model)
-        detector = load_detector(name, Options(self.device, self.allow_download))
+        detector = load_detector(self.model, Options(self.device, self.allow_download))
         if self.calibration is not None:
             self.calibration.check(detector)
         return detector

@@ -92,6 +92,8 @@ class FeatureSet:
             LCMemError: None of its pictures can be used.
         """
         if not len(self.manifest):
+            if not self.skipped:
+                raise LCMemError(f"there are no {name} pictures")
             count, reason = len(self.skipped), self.skipped[0][1]
             raise LCMemError(f"none of the {count} {name} pictures can be used: {reason}")
 

@@ -1,6 +1,8 @@
 """Whether two pictures are the same one, seen small: what decides between a copy and a look-alike."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import Lock
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,8 +35,16 @@ class Thumbnails:
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers
         self._known: dict[str, np.ndarray | None] = {}
+        self._alone = Lock()
 
-    def read(self, paths: Iterable[str]) -> None:
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which has a lock of its own."""
+        return {name: value for name, value in vars(self).items() if name != "_alone"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _alone=Lock())
+
+    def _read(self, paths: Iterable[str]) -> None:
         """Decode pictures that have not been; one that cannot be opened is alike to nothing."""
         wanted = dict.fromkeys(paths)
         new = [path for path in wanted if path not in self._known]
@@ -47,9 +57,10 @@ class Thumbnails:
 
     def forget(self, pictures: Iterable[PictureLike]) -> None:
         """Let go of those of paths among some pictures: what is written there next is another one."""
-        for picture in pictures:
-            if isinstance(picture, str):
-                self._known.pop(picture, None)
+        with self._alone:
+            for picture in pictures:
+                if isinstance(picture, str):
+                    self._known.pop(picture, None)
 
     def each(
         self, pictures: Sequence[PictureLike], advance: Callable[[int], object] = lambda count: None
@@ -63,8 +74,9 @@ class Thumbnails:
         found: list[np.ndarray | None] = []
         for start in range(0, len(pictures), CHUNK):
             part = pictures[start : start + CHUNK]
-            self.read(picture for picture in part if isinstance(picture, str))
-            found += [self._of(picture) for picture in part]
+            with self._alone:  # or another thread lets go of some in between
+                self._read(picture for picture in part if isinstance(picture, str))
+                found += [self._of(picture) for picture in part]
             advance(len(part))
         return found
 
@@ -82,8 +94,9 @@ class Thumbnails:
         """
         for start in range(0, len(second), CHUNK):
             pairs = list(zip(first[start : start + CHUNK], second[start : start + CHUNK], strict=True))
-            self.read(path for pair in pairs for path in pair if isinstance(path, str))
-            known = [(at, self._of(one), self._of(two)) for at, (one, two) in enumerate(pairs, start)]
+            with self._alone:
+                self._read(path for pair in pairs for path in pair if isinstance(path, str))
+                known = [(at, self._of(one), self._of(two)) for at, (one, two) in enumerate(pairs, start)]
             whole = [(at, one, two) for at, one, two in known if one is not None and two is not None]
             yield (
                 np.array([at for at, *_ in whole], dtype=np.int64),

@@ -1,14 +1,14 @@
 """Several pictures as people have them: paths, PIL pictures, an array or a tensor of a generator's samples."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 from PIL import Image
 
 from lcmem.errors import PictureError
-from lcmem.pictures.image import PictureLike
+from lcmem.pictures.image import PictureLike, to_array
 
 if TYPE_CHECKING:
     import torch
@@ -20,9 +20,7 @@ SIDES = (1, 3)
 
 def is_single(pictures: Any) -> bool:
     """Whether this is one picture: a path, a PIL picture, or an array of two or three dimensions."""
-    if isinstance(pictures, str | os.PathLike | Image.Image):
-        return True
-    return not isinstance(pictures, list | tuple | Iterator) and len(getattr(pictures, "shape", ())) < 4
+    return isinstance(pictures, str | os.PathLike | Image.Image) or len(getattr(pictures, "shape", ())) in (2, 3)
 
 
 def split_batch(pictures: PictureLike | Batch) -> list[Any]:
@@ -34,18 +32,14 @@ def split_batch(pictures: PictureLike | Batch) -> list[Any]:
     Raises:
         PictureError: An array of another shape, or with values outside [0, 1], or what is no picture at all.
     """
-    many = [pictures] if is_single(pictures) else list(pictures)  # type: ignore[arg-type]
+    several = not is_single(pictures) and isinstance(pictures, Iterable)
+    many = list(pictures) if several else [pictures]  # type: ignore[arg-type]
     return [each if isinstance(each, str | os.PathLike | Image.Image) else _oriented(each) for each in many]
 
 
 def _oriented(picture: Any) -> np.ndarray:
     """``[H, W, 3]`` for integers, ``[3, H, W]`` for floats, as :func:`lcmem.pictures.image.load_picture` wants it."""
-    if hasattr(picture, "detach"):
-        picture = picture.detach().cpu()
-        picture = picture.float() if picture.is_floating_point() else picture  # NumPy knows no bfloat16
-    array = np.asarray(picture)
-    if array.dtype.kind not in "biuf":
-        raise PictureError(f"{type(picture).__name__} is no picture: paths, PIL pictures, arrays and tensors are")
+    array = to_array(picture)
     whole = array.dtype in (np.uint8, np.uint16)
     if not whole:
         _check_range(array)

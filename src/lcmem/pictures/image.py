@@ -3,12 +3,12 @@
 import io
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from lcmem.errors import PictureError
+from lcmem.errors import LCMemError, PictureError
 from lcmem.pictures.depth import FULL, Declared, declared, depth_to_grey
 from lcmem.pictures.diagnosis import why_unreadable
 from lcmem.pictures.information import shows_little
@@ -50,6 +50,7 @@ def load_picture(source: PictureLike, size: int | None = None) -> np.ndarray:
         source: A path, a PIL image, or an array or tensor: ``[H, W]`` or ``[H, W, 3]`` uint8 or uint16, or
             ``[3, H, W]`` float in [0, 1]. ``archive.zip/member.png`` reaches into a zip file,
             ``volume.nii.gz#slice=57`` into a NIfTI volume, ``cine.dcm#slice=3`` into a DICOM file of several frames.
+            An opened file keeps what it declares, but for the significant bits of PNG, which Pillow does not hand on.
         size: Height and width of the result in pixels; None keeps the picture's own.
 
     Returns:
@@ -59,6 +60,7 @@ def load_picture(source: PictureLike, size: int | None = None) -> np.ndarray:
         PictureError: The file is missing, empty, corrupt, not a picture, smaller than ``MIN_SIDE`` or larger than
             ``MAX_PIXELS``; it has several slices and none is named; its format needs the extra ``medical``; or the
             array has another shape, or holds NaN or values outside [0, 1].
+        LCMemError: A size that is no number of pixels.
     """
     return _floats(_load(source, size))
 
@@ -75,11 +77,43 @@ def load_levels(source: PictureLike, size: int | None = None) -> np.ndarray:
 
 def _load(source: PictureLike, size: int | None) -> np.ndarray:
     """``[3, H, W]``, uint8 as long as nothing finer is known, else float32 in [0, 1]."""
+    if size is not None and (not isinstance(size, int | np.integer) or size < 1):
+        raise LCMemError(f"the side of a picture is a whole number of pixels, not {size}")
     if isinstance(source, str | os.PathLike):
         return _load_file(os.fspath(source), size)
     if isinstance(source, Image.Image):
-        return _resized(_to_planes(source.copy(), "picture", size), size)  # a draft would change the caller's picture
-    return _resized(_from_array(np.asarray(source), size), size)
+        return _load_opened(source, size)
+    return _resized(_from_array(to_array(source), size), size)
+
+
+def _load_opened(picture: Image.Image, size: int | None) -> np.ndarray:
+    try:
+        said = declared(picture)
+        # a copy: a draft would change the caller's picture. It no longer knows the tags of its file
+        return _resized(_to_planes(picture.copy(), "picture", size, said), size)
+    except PictureError:
+        raise
+    except Exception as error:  # only now Pillow reads the file, which may be cut off, or was closed
+        name = getattr(picture, "filename", "") or f"a PIL picture of mode {picture.mode}"
+        raise PictureError(f"{name}: not a readable picture: {error}") from error
+
+
+def to_array(picture: Any) -> np.ndarray:
+    """A picture in memory as an array.
+
+    Raises:
+        PictureError: It is none.
+    """
+    if hasattr(picture, "detach"):
+        picture = picture.detach().cpu()
+        picture = picture.float() if picture.is_floating_point() else picture  # NumPy knows no bfloat16
+    try:
+        array = np.asarray(picture)
+    except (TypeError, ValueError) as error:  # such as lists of unequal lengths
+        raise PictureError(f"{type(picture).__name__} is no picture ({error})") from error
+    if array.dtype.kind not in "biuf":
+        raise PictureError(f"{type(picture).__name__} is no picture: paths, PIL pictures, arrays and tensors are")
+    return array
 
 
 def _load_file(path: str, size: int | None) -> np.ndarray:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
+from torch import Tensor
 
 HASHED = 4096
 """Rows that are hashed at once."""
@@ -77,12 +78,13 @@ class ChunkedRows:
         return values
 
 
-Features = np.ndarray | Sequence[Part] | ChunkedRows
+Features = np.ndarray | Tensor | Sequence[Part] | ChunkedRows
 """Features ``[N, D]``, in one array or in several."""
 
 
 def as_chunked(features: Features) -> ChunkedRows:
-    """The features as chunked rows."""
+    """The features as chunked rows; a tensor is an array."""
+    features = features.detach().cpu().numpy() if isinstance(features, Tensor) else features
     return features if isinstance(features, ChunkedRows) else ChunkedRows(features)
 
 

@@ -5,6 +5,7 @@ are scored by :func:`lcmem.model.pair_logits`. Results do not depend on tiles, t
 """
 
 import importlib.util
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -16,6 +17,7 @@ from types import ModuleType
 import numpy as np
 import torch
 
+from lcmem.devices import usable_device
 from lcmem.errors import LCMemWarning
 from lcmem.model import Head
 from lcmem.progress import Advance, progress_bar
@@ -40,7 +42,7 @@ def scan(
     *,
     k: int = 1,
     threshold: float | None = None,
-    out: Path | None = None,
+    out: str | os.PathLike[str] | None = None,
     query_identities: np.ndarray | None = None,
     gallery_identities: np.ndarray | None = None,
     query_range: range | None = None,
@@ -65,18 +67,20 @@ def scan(
         title: Title of the progress bar.
 
     Raises:
-        LCMemError: Shapes that do not fit, features outside [0, 1], another scan's folder, …
+        LCMemError: Shapes that do not fit, features outside [0, 1], another scan's folder, a device that this machine
+            does not have, …
     """
     check_asked(k, threshold)
+    device = str(usable_device(device))
     scorer = ExactScorer.of(head, np.inf if threshold is None else threshold)
     quantiser = scorer.quantiser
     inputs = ScanInputs.check(queries, gallery, query_identities, gallery_identities, query_range, quantiser.features)
     bins, lanes = Bins.over(quantiser.span), 1 if inputs.query_identities is None else 3
     options = (scorer.weight.double().tolist(), float(scorer.bias), k, threshold)
     known = "" if out is None else inputs.fingerprint(options)
-    state = ScanState.open(out, known, (len(inputs.query_range), lanes, k), bins.count)
+    state = ScanState.open(None if out is None else Path(out), known, (len(inputs.query_range), lanes, k), bins.count)
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        radius = _Pass(inputs, scorer, bins, state, threads, str(device)).run(title)
+        radius = _Pass(inputs, scorer, bins, state, threads, device).run(title)
     return state.result(threshold, Histogram.build(bins, state.counts, quantiser, radius + state.radius))
 
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Real
 
 import numpy as np
 
@@ -20,7 +21,8 @@ def check_asked(k: int, threshold: float | None) -> None:
     Raises:
         LCMemError: They cannot.
     """
-    if k < 1 or (threshold is not None and np.isnan(threshold)):
+    numbers = isinstance(k, int | np.integer) and (threshold is None or isinstance(threshold, Real))
+    if not numbers or k < 1 or (threshold is not None and np.isnan(threshold)):
         raise LCMemError(f"k must be at least 1 and the threshold a number, not {k} and {threshold}")
 
 
@@ -68,14 +70,18 @@ class ScanInputs:
                 raise LCMemError("a set that is compared with itself has one list of identities: query_identities")
             gallery_identities = query_identities
         query_range = range(len(own)) if query_range is None else query_range
-        if query_range.step != 1 or not 0 <= query_range.start <= query_range.stop <= len(own):
+        if (
+            not isinstance(query_range, range)
+            or query_range.step != 1
+            or not 0 <= query_range.start <= query_range.stop <= len(own)
+        ):
             raise LCMemError(f"{query_range} is no part of {len(own)} queries")
         if (query_identities is None) != (gallery_identities is None):
             raise LCMemError("identities are needed of the queries and of the gallery; give both or neither")
         if query_identities is None or gallery_identities is None:
             return cls(own, other, None, None, gallery is None, query_range)
         # copied: the compiled pass would be compiled once more for arrays that are read-only
-        identities = [np.array(known, dtype=np.int64) for known in (query_identities, gallery_identities)]
+        identities = [_numbered(known) for known in (query_identities, gallery_identities)]
         if [known.shape for known in identities] != [(len(own),), (len(other),)]:
             raise LCMemError("one identity is needed for each query and for each gallery row")
         return cls(own, other, identities[0], identities[1], gallery is None, query_range)
@@ -97,6 +103,13 @@ class ScanInputs:
         known = [each for each in (self.query_identities, self.gallery_identities) if each is not None]
         settings = repr((options, self.itself, self.query_range, CHUNK)).encode()
         return _digest(settings, self.queries.content, self.gallery.content, *(each.tobytes() for each in known))
+
+
+def _numbered(identities: np.ndarray) -> np.ndarray:
+    given = np.asarray(identities)
+    if given.size and given.dtype.kind not in "iu":
+        raise LCMemError(f"identities are whole numbers, −1 where unknown, not {given.dtype}")
+    return np.array(given, dtype=np.int64)
 
 
 def _checked(features: Features, name: str, dimension: int | None) -> ChunkedRows:

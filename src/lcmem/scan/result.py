@@ -94,7 +94,13 @@ class ScanResult:
 
     @classmethod
     def join(cls, parts: "Sequence[ScanResult]") -> "ScanResult":
-        """Join the results of consecutive ranges of queries; equal to scanning all queries at once."""
+        """Join the results of consecutive ranges of queries; equal to scanning all queries at once.
+
+        Raises:
+            LCMemError: There are none, or they are of different thresholds or numbers of matches.
+        """
+        if len({(part.threshold, part.best.logits.shape[1], part.same is None) for part in parts}) != 1:
+            raise LCMemError("to be joined, results must be of one scan: the same k, threshold and identities")
         first = parts[0]
         lists = {
             name: None if getattr(first, name) is None else Best.join([getattr(part, name) for part in parts])

@@ -8,6 +8,7 @@ matches of pictures that show nobody of the set they are compared with (:class:`
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
+from numbers import Real
 from types import MappingProxyType
 
 import numpy as np
@@ -41,7 +42,7 @@ def check_share(name: str, value: float) -> None:
     Raises:
         LCMemError: It does not lie between 0 and 1.
     """
-    if not 0 < value < 1:
+    if not isinstance(value, Real) or not 0 < value < 1:
         raise LCMemError(f"the {name} must lie between 0 and 1, not {value}")
 
 
