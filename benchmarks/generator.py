@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from lcmem.encoders import load_encoder
-from lcmem.generation.edm import denoise, loss_of, noise_of, sample
-from lcmem.generation.network import ConditionalUnet
-from lcmem.generation.settings import Experiment, load_preset
+from lcmem.generation.diffusion.edm import denoise, loss_of, noise_of, sample
+from lcmem.generation.diffusion.network import ConditionalUnet
+from lcmem.generation.diffusion.settings import Experiment, load_preset
 from lcmem.training.start import precision_for
 
 CONDITION = 16

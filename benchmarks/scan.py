@@ -85,7 +85,7 @@ def million(folder: Path) -> dict[str, Any]:
     """10 000 queries against 1 000 000 pictures."""
     from lcmem.atlas import Atlas
     from lcmem.detectors.lcmem import LCMem
-    from lcmem.jobs.scan import scan_sets
+    from lcmem.jobs.scan.run import scan_sets
 
     detector = LCMem.load("compact")
     queries, gallery = (Atlas.open(folder / name) for name in ("queries", "gallery"))

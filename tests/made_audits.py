@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.audit.result import AuditResult
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.rates import excess, proportion
 

@@ -17,10 +17,10 @@ from statsmodels.stats.proportion import proportion_confint
 import lcmem
 from lcmem.atlas import Atlas, fill_atlas
 from lcmem.errors import LCMemError, LCMemWarning
-from lcmem.jobs import audit_remarks
-from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.audit import remarks
+from lcmem.jobs.audit.gate import FAIL, Gate
+from lcmem.jobs.audit.result import AuditResult
 from lcmem.jobs.calibrate import calibrate_pictures
-from lcmem.jobs.gate import FAIL, Gate
 from lcmem.jobs.output import claim_output
 from lcmem.matching import copies, copy_levels
 from lcmem.matching.features import open_features
@@ -418,7 +418,7 @@ def test_features_that_an_audit_keeps_are_read_where_they_lie(result, sets, comp
     )
     monkeypatch.setattr(copy_levels, "SAMPLED", 8)
     monkeypatch.setattr(copies, "CHUNK", 8)
-    monkeypatch.setattr(audit_remarks, "SAMPLED", 8)
+    monkeypatch.setattr(remarks, "SAMPLED", 8)
     real = Manifest.read(sets / "real", identities=False)
     with claim_output(tmp_path / "out", "audit", {"real": real, "synthetic": sets / "real"}) as out:
         shutil.copytree(sets / "out" / "features", out / "features")

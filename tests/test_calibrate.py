@@ -15,9 +15,9 @@ from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.thresholds import calibrate_thresholds, read_thresholds
 from lcmem.jobs.calibrate import calibrate_pictures
+from lcmem.jobs.compare import compare_pair
 from lcmem.jobs.duplicates import find_duplicates
-from lcmem.jobs.pair import compare_pair
-from lcmem.jobs.scan_threshold import scan_threshold
+from lcmem.jobs.scan.threshold import scan_threshold
 from lcmem.matching.among import Among
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.copies import CopyFinder

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 from scipy.stats import binomtest
 
-from lcmem.jobs.scan_threshold import at_most
+from lcmem.jobs.scan.threshold import at_most
 from lcmem.matching.looking import WAYS
 from lcmem.matching.looks import measure_look
 from lcmem.stats.calibration import Calibration, calibrate, given_calibration

@@ -9,7 +9,7 @@ import torch
 
 from lcmem.atlas import Atlas, fill_atlas
 from lcmem.errors import LCMemError
-from lcmem.jobs.scan import scan_sets
+from lcmem.jobs.scan.run import scan_sets
 from lcmem.matching.features import read_source
 from lcmem.pictures.manifest import Manifest
 from test_cli import lcmem

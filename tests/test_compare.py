@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from commands import lcmem
-from lcmem.jobs.pair import compare_pair, measure_scale
+from lcmem.jobs.compare import compare_pair, measure_scale
 from lcmem.jobs.usual_scores import SHARES, measure_strangers, usual_share
 from lcmem.matching.features import extract_features
 from lcmem.pictures.manifest import Manifest

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from lcmem.errors import LCMemError
-from lcmem.generation.edm import SIGMA_DATA, SIGMA_MAX, denoise, guided, loss_of, noise_of, sample, schedule
-from lcmem.generation.network import ConditionalUnet
-from lcmem.generation.settings import PRESETS, Unet, load_preset
+from lcmem.generation.diffusion.edm import SIGMA_DATA, SIGMA_MAX, denoise, guided, loss_of, noise_of, sample, schedule
+from lcmem.generation.diffusion.network import ConditionalUnet
+from lcmem.generation.diffusion.settings import PRESETS, Unet, load_preset
 
 MEAN, STD = 0.2, 0.6
 

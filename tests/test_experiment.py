@@ -10,14 +10,14 @@ import pytest
 import lcmem
 from commands import lcmem as lcmem_command
 from lcmem.errors import LCMemError
-from lcmem.generation.bench import Bench, read_datasets
-from lcmem.generation.conditions import STRATEGIES
-from lcmem.generation.settings import load_preset
-from lcmem.jobs import experiment_table3
-from lcmem.jobs.experiment_latents import latent_filter
-from lcmem.jobs.experiment_near_duplicates import _interval, near_duplicates
-from lcmem.jobs.experiment_sizes import size_curve
-from lcmem.jobs.experiment_table3 import table3
+from lcmem.generation.diffusion.bench import Bench, read_datasets
+from lcmem.generation.diffusion.conditions import STRATEGIES
+from lcmem.generation.diffusion.settings import load_preset
+from lcmem.jobs.experiment import table3 as job
+from lcmem.jobs.experiment.latents import latent_filter
+from lcmem.jobs.experiment.near_duplicates import _interval, near_duplicates
+from lcmem.jobs.experiment.sizes import size_curve
+from lcmem.jobs.experiment.table3 import table3
 
 pytestmark = pytest.mark.usefixtures("looks_once")
 
@@ -94,7 +94,7 @@ def copied(bench, target):
 def test_killed_it_ends_with_the_same_table(whole, data, compact, extractor, tmp_path, monkeypatch, at):
     """In a look at samples while it trains, between two chunks of samples, and where samples are drawn again."""
     calls, draw = [], Bench.draw
-    monkeypatch.setattr(experiment_table3, "STRATEGIES", ["Prediction"])
+    monkeypatch.setattr(job, "STRATEGIES", ["Prediction"])
 
     def failing(self, *arguments, **options):
         calls.append(None)

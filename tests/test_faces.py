@@ -7,8 +7,8 @@ import torch
 from lcmem.detectors import faces as module
 from lcmem.detectors.entry import Options
 from lcmem.detectors.registry import load_detector
-from lcmem.jobs import other_models
-from lcmem.jobs.other_models import other_model
+from lcmem.jobs.audit import other_models
+from lcmem.jobs.audit.other_models import other_model
 from lcmem.matching.features import extract_features
 from lcmem.pictures.manifest import Manifest
 

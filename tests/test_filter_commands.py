@@ -18,10 +18,10 @@ from commands import lcmem
 from lcmem.atlas import Atlas, fill_atlas
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.generation.filter import PrivacyFilter
-from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.audit.paired import CALIBRATED, COLUMNS, PAPER, audit_pairs, paired_rates
+from lcmem.jobs.audit.result import AuditResult
 from lcmem.jobs.filter import filter_pictures
 from lcmem.jobs.metrics import measure
-from lcmem.jobs.paired import CALIBRATED, COLUMNS, PAPER, audit_pairs, paired_rates
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.pictures.manifest import Manifest
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from commands import lcmem
 from lcmem.errors import LCMemError
-from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.gate import FAIL, PASS, WEAK, Gate
+from lcmem.jobs.audit.gate import FAIL, PASS, WEAK, Gate
+from lcmem.jobs.audit.result import AuditResult
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.rates import proportion
 

@@ -9,10 +9,10 @@ import torch
 
 from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
-from lcmem.generation.batches import Batches
-from lcmem.generation.conditions import STRATEGIES, Knowledge, conditions, label_matrix, learn
-from lcmem.generation.settings import Classifier, Generator, Unet
-from lcmem.generation.training import FINISHED, LATEST, DiffusionTraining, draw_latents, train_generator
+from lcmem.generation.diffusion.batches import Batches
+from lcmem.generation.diffusion.conditions import STRATEGIES, Knowledge, conditions, label_matrix, learn
+from lcmem.generation.diffusion.settings import Classifier, Generator, Unet
+from lcmem.generation.diffusion.training import FINISHED, LATEST, DiffusionTraining, draw_latents, train_generator
 from lcmem.latents import build_store
 from lcmem.training.fit import RunOptions
 
@@ -176,7 +176,7 @@ def test_classifiers_never_train_on_what_they_say_and_resume(store, tmp_path, mo
     (tmp_path / "fold3.npy").unlink()
     again = learn(store, settings, tmp_path)
     np.testing.assert_allclose(again.predictions, first.predictions, atol=1e-5)
-    monkeypatch.setattr("lcmem.generation.conditions._train", None)
+    monkeypatch.setattr("lcmem.generation.diffusion.conditions._train", None)
     learn(store, settings, tmp_path)
     with pytest.raises(LCMemError, match="too few for 5 folds"):
         learn(store.rows(np.arange(10)), settings, tmp_path / "few")

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from lcmem.errors import LowInformationError
-from lcmem.jobs.audit import audit
+from lcmem.jobs.audit.run import audit
 from lcmem.pictures.image import load_levels, load_picture
 from lcmem.pictures.information import check_information, shows_little
 from lcmem.pictures.loading import iterate_pictures

@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_images
 import lcmem
 from lcmem.detectors.entry import Options
 from lcmem.detectors.registry import load_detector
-from lcmem.jobs.other_models import LOOKED_AT, other_model
+from lcmem.jobs.audit.other_models import LOOKED_AT, other_model
 from lcmem.matching.features import extract_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan.chunked import ChunkedRows

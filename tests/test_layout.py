@@ -52,7 +52,7 @@ def circle(graph):
 
 def test_a_circle_would_be_seen():
     assert circle({"a": {"b"}, "b": {"a"}}) and not circle({"a": {"b"}, "b": {"c"}})
-    assert "lcmem.report.html" in IMPORTS["lcmem.jobs.audit_result"] | IMPORTS["lcmem.report"]
+    assert "lcmem.report.html" in IMPORTS["lcmem.jobs.audit.result"] | IMPORTS["lcmem.report"]
 
 
 def test_no_circle_between_modules():

@@ -12,7 +12,7 @@ from lcmem.cli.audit_summary import print_summary
 from lcmem.datasets import read_dataset
 from lcmem.detectors.registry import load_detector
 from lcmem.generation.filter import PrivacyFilter
-from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.audit.result import AuditResult
 from lcmem.jobs.calibrate import calibrate_pictures
 from lcmem.matching.among import Among
 from lcmem.matching.calibration_file import CalibrationFile

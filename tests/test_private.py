@@ -11,9 +11,9 @@ from PIL import Image
 import lcmem
 from commands import lcmem as lcmem_command
 from lcmem.errors import LCMemError
-from lcmem.jobs import audit as job
-from lcmem.jobs.audit import claim_audit, run_audit
-from lcmem.jobs.audit_settings import AuditSettings
+from lcmem.jobs.audit import run as job
+from lcmem.jobs.audit.run import claim_audit, run_audit
+from lcmem.jobs.audit.settings import AuditSettings
 from lcmem.pictures.manifest import Manifest
 
 pytestmark = pytest.mark.usefixtures("encoded_once")

@@ -9,7 +9,7 @@ from PIL import Image
 import lcmem
 from lcmem.atlas import Atlas, fill_atlas
 from lcmem.errors import LCMemError, PictureError
-from lcmem.jobs.doubts import doubtful_names
+from lcmem.jobs.audit.doubts import doubtful_names
 from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import load_levels
 from lcmem.scan import scan

@@ -17,7 +17,7 @@ from lcmem.cluster.scan import scan_distributed
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
 from lcmem.jobs.output import MARK
-from lcmem.jobs.scan import scan_sets
+from lcmem.jobs.scan.run import scan_sets
 from lcmem.matching.features import extract_features, open_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import engine, scan

@@ -15,7 +15,7 @@ SCRIPT = """
 from pathlib import Path
 from commands import lcmem
 from lcmem.errors import LCMemError
-from lcmem.jobs.gallery import Gallery
+from lcmem.jobs.review.gallery import Gallery
 from test_output import refused
 for out in ('ro/new', 'ro/empty'):
     print(refused(['audit', 'ro/sets/real', 'ro/sets/synthetic', '--out', out]))

@@ -21,10 +21,10 @@ from accessibility import serious_findings
 from lcmem.errors import LCMemError
 from lcmem.files import write_table
 from lcmem.jobs import explain
-from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.gallery import Gallery
-from lcmem.jobs.marks import CONFIRMED, FALSE_ALARM, read_marks, read_review, review
-from lcmem.jobs.review import ReviewServer
+from lcmem.jobs.audit.marks import CONFIRMED, FALSE_ALARM, read_marks, read_review, review
+from lcmem.jobs.audit.result import AuditResult
+from lcmem.jobs.review.gallery import Gallery
+from lcmem.jobs.review.server import ReviewServer
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.stats.rates import proportion
 from lcmem.stats.review import Reviewed, corrected_rate

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import make_spd_matrix
 
-from lcmem.jobs.risk import Risk, group_columns, measure_risk
+from lcmem.jobs.audit.risk import Risk, group_columns, measure_risk
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.rates import excess, proportion
 from lcmem.stats.separation import separation

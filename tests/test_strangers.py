@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import lcmem
-from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.audit.result import AuditResult
 from lcmem.matching.strangers import FEWEST, STRANGERS, split_people
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.chance import Chance, parted

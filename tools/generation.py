@@ -15,7 +15,7 @@ import pandas as pd
 
 from lcmem.evaluation.tables import markdown, write_csv
 from lcmem.files import read_json, write_text
-from lcmem.generation.settings import load_preset
+from lcmem.generation.diffusion.settings import load_preset
 
 DOCS = Path(__file__).parent.parent / "docs"
 FOLDER = DOCS / "generation"

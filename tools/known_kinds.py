@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from lcmem.checkpoints import CARD
 from lcmem.detectors.lcmem import LCMem
 from lcmem.files import read_json, write_json
-from lcmem.jobs.other_models import RIVAL
+from lcmem.jobs.audit.other_models import RIVAL
 from lcmem.latents import LatentStore
 from lcmem.training.views import mild, shrink
 

@@ -109,8 +109,8 @@ def full(job: Job, folder: Path) -> list[str]:
 def preload(chosen: list[str]) -> None:
     """Load what the commands use: their processes are copies of this one, and begin with their work at once."""
     import lcmem.atlas
-    import lcmem.jobs.audit
-    import lcmem.jobs.scan
+    import lcmem.jobs.audit.run
+    import lcmem.jobs.scan.run
     import lcmem.latents
     import lcmem.report.evidence
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from lcmem.generation.metric import MemorizationRate as MemorizationRate
     from lcmem.generation.pipelines import PipelineSampler as PipelineSampler
     from lcmem.generation.regenerate import generate_private as generate_private
-    from lcmem.jobs.audit import audit as audit
-    from lcmem.jobs.audit_result import AuditResult as AuditResult
+    from lcmem.jobs.audit.result import AuditResult as AuditResult
+    from lcmem.jobs.audit.run import audit as audit
     from lcmem.pictures.image import load_picture as load_picture
     from lcmem.pictures.manifest import Manifest as Manifest
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Atlas": "lcmem.atlas",
-    "AuditResult": "lcmem.jobs.audit_result",
+    "AuditResult": "lcmem.jobs.audit.result",
     "CheckpointError": "lcmem.errors",
     "Detector": "lcmem.detectors.base",
     "LCMem": "lcmem.detectors.lcmem",
@@ -39,7 +39,7 @@ _HOMES = {
     "PictureError": "lcmem.errors",
     "PipelineSampler": "lcmem.generation.pipelines",
     "PrivacyFilter": "lcmem.generation.filter",
-    "audit": "lcmem.jobs.audit",
+    "audit": "lcmem.jobs.audit.run",
     "generate_private": "lcmem.generation.regenerate",
     "load_detector": "lcmem.detectors.registry",
     "load_encoder": "lcmem.encoders",

@@ -25,9 +25,9 @@ from lcmem.cli.remarks import remark
 from lcmem.cli.stopping import held
 
 if TYPE_CHECKING:
-    from lcmem.jobs.audit_result import AuditResult
-    from lcmem.jobs.gate import Decision, Gate
-    from lcmem.jobs.paired import PairedResult
+    from lcmem.jobs.audit.gate import Decision, Gate
+    from lcmem.jobs.audit.paired import PairedResult
+    from lcmem.jobs.audit.result import AuditResult
 
 
 @app.command(
@@ -102,11 +102,11 @@ def audit(
     import shlex
     import sys
 
-    from lcmem.jobs.audit import claim_audit, run_audit
-    from lcmem.jobs.audit_settings import AuditSettings
-    from lcmem.jobs.doubts import doubtful_names
-    from lcmem.jobs.gate import Gate
-    from lcmem.jobs.paired import check_pairs, pairs_of_audit
+    from lcmem.jobs.audit.doubts import doubtful_names
+    from lcmem.jobs.audit.gate import Gate
+    from lcmem.jobs.audit.paired import check_pairs, pairs_of_audit
+    from lcmem.jobs.audit.run import claim_audit, run_audit
+    from lcmem.jobs.audit.settings import AuditSettings
     from lcmem.progress import silent
 
     settings = AuditSettings(
@@ -146,7 +146,7 @@ def audit(
 
 def _print_text(result: "AuditResult", pairs: "PairedResult | None", decision: "Decision | None", out: Path) -> None:
     from lcmem.cli.audit_summary import print_summary
-    from lcmem.jobs.marks import FILE, read_review
+    from lcmem.jobs.audit.marks import FILE, read_review
 
     print_summary(result)
     found = read_review(out, result)

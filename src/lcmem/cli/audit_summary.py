@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lcmem.jobs.audit_result import AuditResult
+    from lcmem.jobs.audit.result import AuditResult
 
 
 DATASETS = 8

@@ -10,7 +10,7 @@ from lcmem.cli.app import MEASURE, Device, Download, Model, app, examples, quiet
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lcmem.generation.bench import Bench
+    from lcmem.generation.diffusion.bench import Bench
 
 SHOWN = {
     "table3": ["strategy", "fd", "irs", "paired", "paired_calibrated", "one_vs_all", "redrawn_drawn"],
@@ -62,11 +62,11 @@ def experiment(
     if kind not in SHOWN:
         raise LCMemError(f"unknown experiment {kind!r}; known: {', '.join(SHOWN)}")
     with extra("generation", "experiments need more packages"):
-        from lcmem.generation.settings import load_preset
+        from lcmem.generation.diffusion.settings import load_preset
         from lcmem.training.fit import RunOptions
     from lcmem.detectors.entry import Options
     from lcmem.detectors.registry import check_name, load_detector
-    from lcmem.generation.bench import Bench, read_datasets
+    from lcmem.generation.diffusion.bench import Bench, read_datasets
     from lcmem.locks import alone_in
 
     for name in [] if detectors == "all" else split_names(detectors):
@@ -98,10 +98,10 @@ def _run(kind: str, bench: "Bench", detectors: str) -> None:
 
 def _table(kind: str, bench: "Bench", detectors: str) -> "tuple[pd.DataFrame, Path]":
     from lcmem.detectors.registry import known_detectors
-    from lcmem.jobs.experiment_latents import latent_filter
-    from lcmem.jobs.experiment_near_duplicates import near_duplicates
-    from lcmem.jobs.experiment_sizes import size_curve
-    from lcmem.jobs.experiment_table3 import table3
+    from lcmem.jobs.experiment.latents import latent_filter
+    from lcmem.jobs.experiment.near_duplicates import near_duplicates
+    from lcmem.jobs.experiment.sizes import size_curve
+    from lcmem.jobs.experiment.table3 import table3
 
     if kind == "table3":
         return table3(bench), bench.folder / "table3.csv"

@@ -24,8 +24,8 @@ def review(
     import webbrowser
 
     from lcmem.detectors.entry import Options
-    from lcmem.jobs.gallery import Gallery
-    from lcmem.jobs.review import ReviewServer
+    from lcmem.jobs.review.gallery import Gallery
+    from lcmem.jobs.review.server import ReviewServer
 
     gallery = Gallery(folder, model, Options(device))
     with ReviewServer(gallery, port) as server:

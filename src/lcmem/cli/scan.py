@@ -52,7 +52,7 @@ def scan(
 ) -> None:
     """Score every pair, exactly: best matches, all matches, and the histogram of scores by identity."""
     from lcmem.jobs.output import check_output
-    from lcmem.jobs.scan import scan_sets
+    from lcmem.jobs.scan.run import scan_sets
 
     file = read_calibration(calibration, threshold)
     check_output(out, "scan", {"queries": queries, "gallery": gallery})

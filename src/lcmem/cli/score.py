@@ -21,7 +21,7 @@ from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
 
 if TYPE_CHECKING:
     from lcmem.detectors.base import Detector
-    from lcmem.jobs.pair import Comparison
+    from lcmem.jobs.compare import Comparison
 
 
 @app.command(
@@ -59,8 +59,8 @@ def compare(
     download: Download = False,
 ) -> None:
     """Do two pictures show the same identity, or is one an edited copy of the other?"""
+    from lcmem.jobs.compare import compare_pair
     from lcmem.jobs.output import claim_file
-    from lcmem.jobs.pair import compare_pair
     from lcmem.matching.features import extract_features
     from lcmem.pictures.set_depth import alike
 
@@ -100,7 +100,7 @@ CODES = {"identical": 0, "match": 0, "same picture": 0, "no match": 3, "undecide
 
 def comparison_lines(found: "Comparison", detector: "Detector") -> list[str]:
     """The verdict, and what it rests on: score, threshold, and last the scale."""
-    from lcmem.jobs.pair import in_words
+    from lcmem.jobs.compare import in_words
 
     level = "none" if found.threshold is None else in_words(found.threshold, detector)
     scale = f"a picture with itself reaches {in_words(found.highest, detector)}"

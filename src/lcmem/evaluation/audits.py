@@ -19,8 +19,8 @@ from lcmem.detectors.entry import Options
 from lcmem.encoders import LatentEncoder, load_encoder
 from lcmem.evaluation.tables import write_csv
 from lcmem.files import write_picture
-from lcmem.jobs.audit import audit
-from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.audit.result import AuditResult
+from lcmem.jobs.audit.run import audit
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.loading import to_float, to_levels
 from lcmem.pictures.manifest import Manifest

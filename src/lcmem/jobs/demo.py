@@ -20,8 +20,8 @@ from lcmem.detectors.registry import load_detector
 from lcmem.encoders import load_encoder
 from lcmem.errors import LCMemError
 from lcmem.files import write_table
-from lcmem.jobs.audit import audit
-from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.audit.result import AuditResult
+from lcmem.jobs.audit.run import audit
 from lcmem.jobs.output import claim_output
 from lcmem.pictures.image import load_picture
 

@@ -99,7 +99,7 @@ def explain_matches(detector: Detector, matches: pd.DataFrame, count: int) -> li
 
     Args:
         detector: Any one.
-        matches: As of :meth:`lcmem.jobs.audit_result.AuditResult.to_frame`.
+        matches: As of :meth:`lcmem.jobs.audit.result.AuditResult.to_frame`.
         count: How many pairs of each verdict.
 
     Returns:

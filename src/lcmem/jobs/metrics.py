@@ -14,8 +14,8 @@ from lcmem.detectors.base import Detector
 from lcmem.files import finite, write_json, write_table
 from lcmem.generation.distances import Distances, frechet_distance, kernel_distance, with_floor
 from lcmem.generation.irs import RetrievalScore, retrieval_score
-from lcmem.jobs.audit import audit
-from lcmem.jobs.paired import PairedResult, audit_pairs, check_pairs
+from lcmem.jobs.audit.paired import PairedResult, audit_pairs, check_pairs
+from lcmem.jobs.audit.run import audit
 from lcmem.locks import alone_in
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.features import extract_sets, open_features, read_sources
@@ -118,7 +118,7 @@ def measure(
         model: The detector that finds matches.
         holdout: Real pictures that the generator never saw: the control of the rates, and what the retrieval score is
             adjusted by.
-        paired: Table of pairs, see :func:`lcmem.jobs.paired.audit_pairs`.
+        paired: Table of pairs, see :func:`lcmem.jobs.audit.paired.audit_pairs`.
         threshold: As of :func:`lcmem.audit`.
         false_positive_rate: As of :func:`lcmem.audit`.
         out: Folder for features and ``metrics.json``; None writes nothing.

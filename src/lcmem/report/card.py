@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from lcmem.files import finite
 
 if TYPE_CHECKING:
-    from lcmem.jobs.audit_result import AuditResult
-    from lcmem.jobs.marks import Review
+    from lcmem.jobs.audit.marks import Review
+    from lcmem.jobs.audit.result import AuditResult
 
 SCHEMA = "audit-card.schema.json"
 """File of this package that says what a card holds (JSON Schema, draft 2020-12)."""

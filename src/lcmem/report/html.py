@@ -19,8 +19,8 @@ from lcmem.report.pairs import PATHS, as_columns, pair_table, root_of, shown_nam
 from lcmem.report.plots import score_distributions
 
 if TYPE_CHECKING:
-    from lcmem.jobs.audit_result import AuditResult
-    from lcmem.jobs.marks import Review
+    from lcmem.jobs.audit.marks import Review
+    from lcmem.jobs.audit.result import AuditResult
 
 PAIRS, NEAR, ROWS_SHOWN, RISKS = 5_000, 100, 200, 15
 """Pairs that a page lists; how many of those that do not match it shows; rows of its tables, and of those of risk."""

@@ -10,13 +10,13 @@ from lcmem.files import common_folder
 from lcmem.matching.verdicts import CLOSE, COPY
 
 if TYPE_CHECKING:
-    from lcmem.jobs.audit_result import AuditResult
+    from lcmem.jobs.audit.result import AuditResult
 
 COLUMNS = {
     "path": "synthetic", "real": "real", "identity": "identity", "dataset": "dataset", "verdict": "verdict",
     "grade": "grade", "logit": "score", "p_value": "p", "q_value": "q", "found_by": "by",
 }  # fmt: skip
-"""Columns of :meth:`lcmem.jobs.audit_result.AuditResult.to_frame` and what the gallery calls them."""
+"""Columns of :meth:`lcmem.jobs.audit.result.AuditResult.to_frame` and what the gallery calls them."""
 
 PATHS = ["synthetic_path", "real_path"]
 """Further columns of the table: where the pictures lie."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from lcmem.jobs.audit_result import AuditResult
+    from lcmem.jobs.audit.result import AuditResult
 
 LABELS = {
     "chance": "real pictures against other identities",

@@ -59,7 +59,7 @@ def judge(numbers: Mapping[str, Any]) -> Verdict:
     :data:`CALM_UP_TO` could have gone unseen.
 
     Args:
-        numbers: As of :attr:`lcmem.jobs.audit_result.AuditResult.summary`.
+        numbers: As of :attr:`lcmem.jobs.audit.result.AuditResult.summary`.
     """
     total, found, copies = (numbers[name] for name in ("n_synthetic", "n_memorized", "n_copies"))
     if copies:

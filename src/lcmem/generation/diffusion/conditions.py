@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lcmem.errors import LCMemError
 from lcmem.files import replacing
-from lcmem.generation.settings import Classifier
+from lcmem.generation.diffusion.settings import Classifier
 from lcmem.latents import LatentStore
 from lcmem.progress import progress_bar
 

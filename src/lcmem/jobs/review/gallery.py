@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.marks import FILE, MARKS, Review, kept_marks, review, write_marks
+from lcmem.jobs.audit.marks import FILE, MARKS, Review, kept_marks, review, write_marks
+from lcmem.jobs.audit.result import AuditResult
 from lcmem.locks import alone_in
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.report.card import report_id

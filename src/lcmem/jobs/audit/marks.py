@@ -15,7 +15,7 @@ from lcmem.stats.rates import Rate
 from lcmem.stats.review import Reviewed, corrected_rate
 
 if TYPE_CHECKING:
-    from lcmem.jobs.audit_result import AuditResult
+    from lcmem.jobs.audit.result import AuditResult
 
 FILE = "marks.csv"
 CONFIRMED, FALSE_ALARM, UNSURE = MARKS = ("confirmed", "false alarm", "unsure")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lcmem.errors import LCMemError, extra
-from lcmem.generation.settings import Unet
+from lcmem.generation.diffusion.settings import Unet
 
 EMBEDDED = 250.0
 """c_noise, about −1.5 to 1, times this: the sinusoids of diffusers are made for numbers of steps."""
@@ -56,7 +56,7 @@ class ConditionalUnet(nn.Module):
         self.unet = unet
 
     def forward(self, scaled: Tensor, noise: Tensor, condition: Tensor | None) -> Tensor:
-        """Latents of the shape of ``scaled``; see :data:`lcmem.generation.edm.Network`."""
+        """Latents of the shape of ``scaled``; see :data:`lcmem.generation.diffusion.edm.Network`."""
         labels = None if self.project is None else self.project(torch.as_tensor(condition))
         found: Tensor = self.unet(scaled, EMBEDDED * noise, class_labels=labels).sample
         return found

@@ -66,7 +66,7 @@ def measure_risk(
     A synthetic picture hits all real ones that it matches, not only the first.
 
     Args:
-        matches: Of an audit, see :class:`lcmem.jobs.audit_result.AuditResult`.
+        matches: Of an audit, see :class:`lcmem.jobs.audit.result.AuditResult`.
         real: N training pictures.
         synthetic: The generated ones, in the order of the matches.
         copies: Group of copies of each training picture, ``[N]``.

@@ -14,11 +14,11 @@ from torch.utils.data import DataLoader
 
 from lcmem.errors import LCMemError
 from lcmem.files import replacing, write_plot
-from lcmem.generation.batches import Batch, Batches
-from lcmem.generation.edm import SIGMA_MAX as FULL_NOISE
-from lcmem.generation.edm import STEPS, Denoiser, denoise, guided, loss_of, noise_of, sample
-from lcmem.generation.network import ConditionalUnet
-from lcmem.generation.settings import Generator
+from lcmem.generation.diffusion.batches import Batch, Batches
+from lcmem.generation.diffusion.edm import SIGMA_MAX as FULL_NOISE
+from lcmem.generation.diffusion.edm import STEPS, Denoiser, denoise, guided, loss_of, noise_of, sample
+from lcmem.generation.diffusion.network import ConditionalUnet
+from lcmem.generation.diffusion.settings import Generator
 from lcmem.latents import LatentStore
 from lcmem.training.callbacks import read_metrics
 from lcmem.training.fit import RunOptions, fit_resumable

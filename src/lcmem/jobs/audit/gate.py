@@ -5,7 +5,7 @@ from math import inf
 from typing import Any
 
 from lcmem.errors import LCMemError
-from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.audit.result import AuditResult
 from lcmem.stats.rates import Rate
 
 PASS, FAIL, WEAK = "pass", "fail", "too weak to tell"

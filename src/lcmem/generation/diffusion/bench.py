@@ -15,10 +15,10 @@ from lcmem.detectors.base import Detector
 from lcmem.encoders import LatentEncoder, load_encoder
 from lcmem.errors import LCMemError
 from lcmem.files import read_arrays, read_json, write_arrays, write_json, write_picture
+from lcmem.generation.diffusion.samples import Samples
+from lcmem.generation.diffusion.settings import Experiment
+from lcmem.generation.diffusion.training import DiffusionTraining, draw_latents, train_generator
 from lcmem.generation.filter import PrivacyFilter
-from lcmem.generation.samples import Samples
-from lcmem.generation.settings import Experiment
-from lcmem.generation.training import DiffusionTraining, draw_latents, train_generator
 from lcmem.latents import LatentStore, build_store
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.features import extract_features, open_features

@@ -15,17 +15,17 @@ import torch
 import lcmem
 from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import LCMem
-from lcmem.jobs.audit_findings import compare_sets
-from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.audit_settings import AuditSettings
-from lcmem.jobs.doubts import doubtful_names
+from lcmem.jobs.audit.doubts import doubtful_names
+from lcmem.jobs.audit.findings import compare_sets
+from lcmem.jobs.audit.marks import FILE as MARKED
+from lcmem.jobs.audit.marks import read_marks
+from lcmem.jobs.audit.other_models import other_model
+from lcmem.jobs.audit.private import check_private, leave_no_features, without_names
+from lcmem.jobs.audit.result import AuditResult
+from lcmem.jobs.audit.settings import AuditSettings
+from lcmem.jobs.audit.sources import Source, counted, on_disk
 from lcmem.jobs.explain import explain_matches
-from lcmem.jobs.marks import FILE as MARKED
-from lcmem.jobs.marks import read_marks
-from lcmem.jobs.other_models import other_model
 from lcmem.jobs.output import claim_output
-from lcmem.jobs.private import check_private, leave_no_features, without_names
-from lcmem.jobs.sources import Source, counted, on_disk
 from lcmem.matching.among import with_finder
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import given_score
@@ -72,7 +72,7 @@ def audit(
             calibrating anew; ``false_positive_rate`` then says nothing.
         explain: Of how many of the strongest matches of each verdict the report shows where the evidence lies; a
             hundred encodings each.
-        private: Whether to write hashes in place of names and no picture, see :mod:`lcmem.jobs.private`.
+        private: Whether to write hashes in place of names and no picture, see :mod:`lcmem.jobs.audit.private`.
 
     Returns:
         The result; it is already saved if ``out`` was given.

@@ -10,9 +10,9 @@ import torch
 from lcmem.detectors.base import Detector
 from lcmem.detectors.each import OK, measure_each
 from lcmem.files import replacing, write_table
-from lcmem.generation.bench import Bench, embedded, features_of, unconditional
+from lcmem.generation.diffusion.bench import Bench, embedded, features_of, unconditional
+from lcmem.generation.diffusion.training import DiffusionTraining
 from lcmem.generation.filter import PrivacyFilter
-from lcmem.generation.training import DiffusionTraining
 from lcmem.latents import LatentStore
 from lcmem.progress import progress_bar
 from lcmem.report.experiments import plot_near_duplicates

@@ -9,7 +9,7 @@ import torch
 from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
 from lcmem.files import write_table
-from lcmem.generation.bench import Bench, embedded, features_of, unconditional
+from lcmem.generation.diffusion.bench import Bench, embedded, features_of, unconditional
 from lcmem.generation.filter import PrivacyFilter, Verdicts
 from lcmem.generation.latent_filter import LatentFilter
 from lcmem.latents import LatentStore

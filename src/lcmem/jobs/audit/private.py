@@ -12,9 +12,9 @@ import pandas as pd
 
 from lcmem.errors import LCMemError
 from lcmem.files import read_json
-from lcmem.jobs.audit_result import AuditResult
+from lcmem.jobs.audit.result import AuditResult
+from lcmem.jobs.audit.risk import Risk
 from lcmem.jobs.output import HIDDEN, MARK
-from lcmem.jobs.risk import Risk
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.store.index import INDEX
 

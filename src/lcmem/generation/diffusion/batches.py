@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from lcmem.generation.settings import Generator
+from lcmem.generation.diffusion.settings import Generator
 from lcmem.latents import LatentStore
 
 

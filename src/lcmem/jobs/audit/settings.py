@@ -15,7 +15,7 @@ from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold, check_sha
 
 @dataclass(frozen=True, kw_only=True)
 class AuditSettings:
-    """Options of :func:`lcmem.jobs.audit.audit`, which explains them.
+    """Options of :func:`lcmem.jobs.audit.run.audit`, which explains them.
 
     Raises:
         LCMemError: A rate or a number of matches outside its range.

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lcmem.jobs.audit_datasets import by_dataset, dataset_notes
-from lcmem.jobs.audit_remarks import FEW, as_json, remarks, separations
-from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.audit_settings import AuditSettings
-from lcmem.jobs.audit_threshold import OperatingPoint, operating_point, read_point
-from lcmem.jobs.risk import Risk, measure_risk
+from lcmem.jobs.audit.datasets import by_dataset, dataset_notes
+from lcmem.jobs.audit.remarks import FEW, as_json, remarks, separations
+from lcmem.jobs.audit.result import AuditResult
+from lcmem.jobs.audit.risk import Risk, measure_risk
+from lcmem.jobs.audit.settings import AuditSettings
+from lcmem.jobs.audit.threshold import OperatingPoint, operating_point, read_point
 from lcmem.matching.chance import copy_groups
 from lcmem.matching.control import Control, control_scores
 from lcmem.matching.copies import CopyFinder

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from lcmem.errors import LCMemError, PictureError
-from lcmem.jobs.gallery import Gallery
+from lcmem.jobs.review.gallery import Gallery
 
 HOST = "127.0.0.1"
 LONGEST = 10_000

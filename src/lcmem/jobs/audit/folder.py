@@ -1,4 +1,4 @@
-"""The folder of an audit, read again: what :meth:`lcmem.jobs.audit_result.AuditResult.save` wrote of its parts."""
+"""The folder of an audit, read again: what :meth:`lcmem.jobs.audit.result.AuditResult.save` wrote of its parts."""
 
 import json
 from math import inf
@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lcmem.errors import LCMemError
-from lcmem.jobs.risk import Risk
+from lcmem.jobs.audit.risk import Risk
 from lcmem.matching.matches import first_matches
 from lcmem.matching.strangers import STRANGERS
 from lcmem.stats.calibration import Calibration

@@ -20,7 +20,7 @@ def by_dataset(
     """Of each dataset that has a threshold of its own, or shares it with other small ones: JSON-ready rows.
 
     Args:
-        matches: As of :class:`lcmem.jobs.audit_result.AuditResult`.
+        matches: As of :class:`lcmem.jobs.audit.result.AuditResult`.
         kinds: Of each synthetic picture, the dataset of the real one that it has the highest score with, ``[Q]``.
         calibration: The thresholds.
         chance: The chance matches that they come from.

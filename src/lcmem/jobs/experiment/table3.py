@@ -8,16 +8,16 @@ import pandas as pd
 import torch
 
 from lcmem.files import write_table
-from lcmem.generation.bench import Bench, embedded, features_of
-from lcmem.generation.conditions import STRATEGIES, conditions, learn
+from lcmem.generation.diffusion.bench import Bench, embedded, features_of
+from lcmem.generation.diffusion.conditions import STRATEGIES, conditions, learn
+from lcmem.generation.diffusion.samples import Samples
+from lcmem.generation.diffusion.training import DiffusionTraining
 from lcmem.generation.distances import frechet_distance, kernel_distance, with_floor
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.irs import retrieval_score
 from lcmem.generation.regenerate import generate_private
-from lcmem.generation.samples import Samples
-from lcmem.generation.training import DiffusionTraining
 from lcmem.generation.tries import PrivateSamples, picture_of
-from lcmem.jobs.paired import PAPER, paired_rates
+from lcmem.jobs.audit.paired import PAPER, paired_rates
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.pictures.image import PictureLike
 from lcmem.stats.rates import rate_of

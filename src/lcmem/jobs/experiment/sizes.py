@@ -7,9 +7,9 @@ import pandas as pd
 import torch
 
 from lcmem.files import write_table
-from lcmem.generation.bench import Bench, features_of, save_grid, unconditional
+from lcmem.generation.diffusion.bench import Bench, features_of, save_grid, unconditional
+from lcmem.generation.diffusion.samples import Samples
 from lcmem.generation.filter import PrivacyFilter
-from lcmem.generation.samples import Samples
 from lcmem.latents import LatentStore
 from lcmem.report.experiments import plot_sizes
 from lcmem.stats.rates import rate_of

@@ -15,8 +15,8 @@ from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import write_json, write_table
 from lcmem.jobs.output import claim_output
-from lcmem.jobs.scan_tables import best_table, histogram_table, summary, write_matches
-from lcmem.jobs.scan_threshold import scan_threshold
+from lcmem.jobs.scan.tables import best_table, histogram_table, summary, write_matches
+from lcmem.jobs.scan.threshold import scan_threshold
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score
 from lcmem.matching.feature_set import FeatureSet

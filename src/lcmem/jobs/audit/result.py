@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from lcmem.files import finite, write_json, write_table, write_text
-from lcmem.jobs.audit_folder import PAIRED, read_parts
-from lcmem.jobs.risk import Risk
+from lcmem.jobs.audit.folder import PAIRED, read_parts
+from lcmem.jobs.audit.risk import Risk
 from lcmem.matching.matches import first_matches
 from lcmem.matching.strangers import STRANGERS
 from lcmem.matching.verdicts import CLOSE, COPY
@@ -61,7 +61,7 @@ class AuditResult:
             identities), where there are such.
         about: Model, encoder, counts, what copies reach, notes, speed, the command.
         evidence: Where in the strongest pairs the evidence lies, as of :func:`lcmem.jobs.explain.explain_matches`.
-        risk: Who is at risk, see :class:`lcmem.jobs.risk.Risk`; None of a result that was put together by hand.
+        risk: Who is at risk, see :class:`lcmem.jobs.audit.risk.Risk`; None of a result that was put together by hand.
         strangers: Real pictures of two identities that are most alike, which set the threshold: ``path, identity,
             other, other_identity, logit, threshold_without`` (what the threshold were without these two identities, of
             the first pair of each dataset). A pair of one person hides matches: correct its identity.
@@ -193,7 +193,7 @@ class AuditResult:
         Raises:
             LCMemError: ``marks.csv`` is damaged.
         """
-        from lcmem.jobs.marks import read_review
+        from lcmem.jobs.audit.marks import read_review
         from lcmem.report import audit_card, render
 
         found = read_review(folder, self)

@@ -12,9 +12,9 @@ import pandas as pd
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import finite, write_json, write_table
-from lcmem.jobs.audit_folder import PAIRED
-from lcmem.jobs.audit_result import AuditResult
-from lcmem.jobs.audit_settings import AuditSettings
+from lcmem.jobs.audit.folder import PAIRED
+from lcmem.jobs.audit.result import AuditResult
+from lcmem.jobs.audit.settings import AuditSettings
 from lcmem.jobs.score import score_listed
 from lcmem.matching.compare import probabilities
 from lcmem.matching.features import open_features

@@ -1,0 +1,1 @@
+"""``lcmem experiment``: generators trained on known pictures, and what is found of them."""

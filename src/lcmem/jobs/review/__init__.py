@@ -1,0 +1,1 @@
+"""``lcmem review``: an audit's pairs in the browser."""

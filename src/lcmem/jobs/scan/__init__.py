@@ -1,0 +1,1 @@
+"""``lcmem scan``: all pairs of two sets, as tables."""
