@@ -86,12 +86,13 @@ def million(folder: Path) -> dict[str, Any]:
     from lcmem.atlas import Atlas
     from lcmem.detectors.lcmem import LCMem
     from lcmem.jobs.scan.run import scan_sets
+    from lcmem.matching.asked import Asked
 
     detector = LCMem.load("compact")
     queries, gallery = (Atlas.open(folder / name) for name in ("queries", "gallery"))
     few = gallery.blocks()[:64].copy()
     ours(few, [few], detector.head)()
-    seconds = timed(lambda: scan_sets(queries, gallery, detector, folder / "scan", k=1, threshold=0.5))
+    seconds = timed(lambda: scan_sets(queries, gallery, detector, folder / "scan", k=1, asked=Asked(threshold=0.5)))
     return row("ours", len(queries), len(gallery), seconds)
 
 

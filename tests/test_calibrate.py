@@ -19,6 +19,7 @@ from lcmem.jobs.compare import compare_pair
 from lcmem.jobs.duplicates import find_duplicates
 from lcmem.jobs.scan.threshold import scan_threshold
 from lcmem.matching.among import Among
+from lcmem.matching.asked import Asked
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import extract_features
@@ -85,7 +86,7 @@ def test_an_audit_takes_the_same_threshold_from_it_and_cites_it(file, place, rea
 
 def test_the_other_commands_take_it_too(file, features, compact, faces, orl):
     level = Among(file, file.pictures, []).calibration().logit
-    assert scan_threshold(features, compact, None, file=file).logit == min(level, file.copy_levels.typical)
+    assert scan_threshold(features, compact, Asked(calibration=file)).logit == min(level, file.copy_levels.typical)
     finder = CopyFinder.of(features, compact)
     known = read_thresholds(file, features, finder)
     anew = calibrate_thresholds(features, finder, 0.1)
@@ -95,12 +96,12 @@ def test_the_other_commands_take_it_too(file, features, compact, faces, orl):
         known.calibration.rate == pytest.approx(anew.calibration.rate) and "seen small" in anew.calibration.explanation
     )
     assert PrivacyFilter(compact, features, calibration=file).thresholds == known
-    assert find_duplicates(features, compact, None, 0, file).threshold == min(level, file.copy_levels.sure)
+    assert find_duplicates(features, compact, Asked(calibration=file), 0).threshold == min(level, file.copy_levels.sure)
     others = extract_features(orl.rows(range(300, 340)), compact, None, workers=0)
     assert "on other real pictures" in read_thresholds(file, others, finder).calibration.explanation
-    assert "on other real pictures" in scan_threshold(others, compact, None, file=file).explanation
+    assert "on other real pictures" in scan_threshold(others, compact, Asked(calibration=file)).explanation
     with pytest.warns(LCMemWarning, match="on other real pictures"):
-        find_duplicates(others, compact, None, 0, file)
+        find_duplicates(others, compact, Asked(calibration=file), 0)
     found = compare_pair(str(faces / "s1" / "1.pgm"), str(faces / "s2" / "1.pgm"), compact, calibration=file)
     assert found.threshold == level and file.citation in found.origin
 
@@ -179,7 +180,7 @@ def test_what_chance_reaches_at_least_is_less_among_fewer_pictures(real, orl, co
 
 def test_a_calibration_of_another_model_is_refused_by_name(file, features, place):
     other = SimpleNamespace(name="other", fingerprint="0" * 64)
-    for use in (lambda: file.check(other), lambda: scan_threshold(features, other, None, file=file)):
+    for use in (lambda: file.check(other), lambda: scan_threshold(features, other, Asked(calibration=file))):
         with pytest.raises(LCMemError, match=r"calibration\.json: a calibration of another model \(compact"):
             use()
     with pytest.raises(LCMemError, match="another model"):

@@ -9,8 +9,10 @@ import torch
 
 from lcmem.atlas import Atlas, fill_atlas
 from lcmem.errors import LCMemError
+from lcmem.jobs.duplicates import find_duplicates
 from lcmem.jobs.scan.run import scan_sets
-from lcmem.matching.features import read_source
+from lcmem.matching.asked import Asked
+from lcmem.matching.features import extract_features, read_source
 from lcmem.pictures.manifest import Manifest
 from test_cli import lcmem
 
@@ -41,7 +43,7 @@ def test_a_set_with_itself(atlas, compact, people, tmp_path):
     same = identity[first] == identity[second]
     ordered = np.sort(logits)
     level = float(ordered[[700, 701]].mean())  # between two scores: as a probability it is rounded
-    summary = scan_sets(atlas, None, compact, tmp_path, threshold=1 / (1 + np.exp(-level)), k=2)
+    summary = scan_sets(atlas, None, compact, tmp_path, asked=Asked(threshold=1 / (1 + np.exp(-level))), k=2)
     above = logits >= level
     assert summary["pairs"] == 40 * 39 // 2
     assert summary["matches"] == {"unknown": 0, "same": (above & same).sum(), "different": (above & ~same).sum()}
@@ -85,12 +87,17 @@ def test_as_a_user_runs_it(atlas, weights, tmp_path):
 def test_a_threshold_of_one_s_own_is_judged_and_the_default_is_calibrated(orl, compact, tmp_path):
     """Half of all strangers lie above p 0.5 to some picture; what a scan finds by itself is not chance."""
     faces = orl.rows(range(0, 400, 4))
-    loose = scan_sets(faces, None, compact, tmp_path / "loose", threshold=0.5, workers=0)
+    loose = scan_sets(faces, None, compact, tmp_path / "loose", asked=Asked(threshold=0.5), workers=0)
     assert loose["false_positive_rate"] > 0.05 and "by chance" in loose["threshold_explanation"]
     found = scan_sets(faces, None, compact, tmp_path / "own", workers=0)
     assert found["threshold_method"] == "identities" and found["threshold"] > 0.5
     assert found["queries_that_match_another_identity"] <= 0.05 * found["queries"]
     assert loose["queries_that_match_another_identity"] > 0.05 * loose["queries"]
+    rate = Asked(false_positive_rate=0.2)
+    often = scan_sets(faces, None, compact, tmp_path / "often", asked=rate, workers=0)
+    assert often["threshold"] < found["threshold"] and found["false_positive_rate"] < 0.1 < often["false_positive_rate"]
+    features = extract_features(faces, compact, None, workers=0)
+    assert find_duplicates(features, compact, rate).threshold < find_duplicates(features, compact).threshold
 
 
 def test_the_warning_is_printed(atlas, weights, tmp_path):

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from scipy.special import expit
 
 from lcmem.jobs.duplicates import find_duplicates
+from lcmem.matching.asked import Asked
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.features import extract_features
 from lcmem.model import pair_logits
@@ -47,8 +49,10 @@ def test_groups_equal_a_naive_search(signed):
     weight = torch.rand(6, generator=generator) * torch.tensor([-0.1 if signed else 1.0, 1, 1, 1, 1, 1])
     bias = torch.tensor(1.0)
     logits = pair_logits(features[:, None], features[None], weight, bias)
-    threshold = float(logits[*np.triu_indices(60, 1)].sort().values[-25])
-    found = find_duplicates(stored(60, features.numpy()), HeadOnly(weight, bias), threshold)
+    threshold = float(logits[*np.triu_indices(60, 1)].sort().values[-26:-24].mean())
+    found = find_duplicates(
+        stored(60, features.numpy()), HeadOnly(weight, bias), Asked(threshold=float(expit(threshold)))
+    )
     groups = found.table.groupby("group")["path"].apply(lambda paths: frozenset(int(path[:-4]) for path in paths))
     assert set(groups) == naive_groups(features, weight, bias, threshold) and len(groups) > 3
     logits.fill_diagonal_(-torch.inf)
@@ -58,17 +62,17 @@ def test_groups_equal_a_naive_search(signed):
 
 
 def test_a_pair_at_the_threshold_belongs_to_it():
-    features = torch.rand(20, 8, generator=torch.Generator().manual_seed(0))
-    weight, bias = torch.ones(8), torch.tensor(2.0)
-    exact = float(pair_logits(features[3], features[7], weight, bias))
-    at = find_duplicates(stored(20, features.numpy()), HeadOnly(weight, bias), exact).table
-    assert {"3.png", "7.png"} <= set(at["path"])
-    above = find_duplicates(stored(20, features.numpy()), HeadOnly(weight, bias), np.nextafter(exact, np.inf)).table
-    assert len(above) < len(at) or exact not in set(above["best_logit"])
+    features, weight = torch.rand(20, 8, generator=torch.Generator().manual_seed(0)), torch.ones(8)
+    logits = pair_logits(features[:, None], features[None], weight, torch.tensor(0.0)).fill_diagonal_(-torch.inf)
+    one, other = divmod(int(logits.argmax()), 20)
+    set_, detector = stored(20, features.numpy()), HeadOnly(weight, -float(logits.max()))  # the best pair's logit is 0
+    at = find_duplicates(set_, detector, Asked(threshold=0.5)).table
+    assert set(at["path"]) == {f"{one}.png", f"{other}.png"} and set(at["best_logit"]) == {0}
+    assert find_duplicates(set_, detector, Asked(threshold=np.nextafter(0.5, 1))).table.empty
 
 
 def test_nothing_alike():
-    found = find_duplicates(stored(5, np.eye(5, dtype=np.float32)), HeadOnly(torch.ones(5), 0.0), 0.0)
+    found = find_duplicates(stored(5, np.eye(5, dtype=np.float32)), HeadOnly(torch.ones(5), 0.0), Asked(threshold=0.5))
     assert found.table.empty and found.mixed == 0
     assert list(found.table) == ["group", "path", "identity", "best_logit", "link_to"]
 

@@ -22,6 +22,7 @@ from lcmem.jobs.audit.paired import CALIBRATED, COLUMNS, PAPER, audit_pairs, pai
 from lcmem.jobs.audit.result import AuditResult
 from lcmem.jobs.filter import filter_pictures
 from lcmem.jobs.metrics import measure
+from lcmem.matching.asked import Asked
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.pictures.manifest import Manifest
 
@@ -71,7 +72,7 @@ def filtered(sets, compact):
     """Filter a set, by default the synthetic one."""
 
     def run(out, synthetic=sets / "synthetic", real=sets / "real", threshold=0.99, **options):
-        return filter_pictures(synthetic, real, compact, out, threshold=threshold, **options)
+        return filter_pictures(synthetic, real, compact, out, asked=Asked(threshold=threshold), **options)
 
     return run
 

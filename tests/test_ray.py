@@ -18,6 +18,7 @@ from lcmem.detectors.lcmem import LCMem
 from lcmem.errors import LCMemError
 from lcmem.jobs.output import MARK
 from lcmem.jobs.scan.run import scan_sets
+from lcmem.matching.asked import Asked
 from lcmem.matching.features import extract_features, open_features
 from lcmem.pictures.manifest import Manifest
 from lcmem.scan import engine, scan
@@ -93,12 +94,13 @@ def test_a_cluster_stores_what_one_process_stores(cluster, manifest, compact, tm
 
 def test_pictures_are_encoded_and_compared(cluster, manifest, compact, tmp_path):
     far, near = tmp_path / "far", tmp_path / "near"
-    found = scan_sets(manifest, None, compact, far, threshold=0.7, ray_workers=1)  # several are the claim of others
+    asked = Asked(threshold=0.7)
+    found = scan_sets(manifest, None, compact, far, asked=asked, ray_workers=1)  # several are the claim of others
     shutil.copytree(far, near)
     for path in near.iterdir():  # keeps what says whose folder it is, and what was encoded
         if path.is_file() and path.name != MARK:
             path.unlink()
-    assert scan_sets(manifest, None, compact, near, threshold=0.7, workers=0) == found
+    assert scan_sets(manifest, None, compact, near, asked=asked, workers=0) == found
     assert found["pairs"] == 40 * 39 // 2 and 0 < sum(found["matches"].values()) < found["pairs"]
     for name in ("best.csv", "histogram.csv", "skipped.csv"):
         assert (far / name).read_bytes() == (near / name).read_bytes(), name

@@ -20,7 +20,7 @@ from lcmem.cli.app import (
     examples,
     resumable,
 )
-from lcmem.cli.pictures import AS_IS, Reading, asked_rate, read_calibration, reading_options
+from lcmem.cli.pictures import AS_IS, Reading, asked_for, reading_options
 from lcmem.cli.remarks import remark
 from lcmem.cli.stopping import held
 
@@ -111,14 +111,12 @@ def audit(
 
     settings = AuditSettings(
         model=model,
-        threshold=threshold,
-        false_positive_rate=asked_rate(false_positive_rate),
+        asked=asked_for(threshold, calibration, false_positive_rate),
         top_k=top_k,
         device=device,
         workers=workers,
         allow_download=download,
         command=shlex.join(sys.argv),
-        calibration=read_calibration(calibration, threshold, false_positive_rate),
         explain=explain,
         private=private,
     )

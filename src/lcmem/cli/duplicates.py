@@ -11,6 +11,7 @@ from lcmem.cli.app import (
     CalibrationOption,
     Device,
     Download,
+    FalsePositiveRate,
     Model,
     Workers,
     app,
@@ -18,7 +19,7 @@ from lcmem.cli.app import (
     open_detector,
     warn_skipped,
 )
-from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
+from lcmem.cli.pictures import AS_IS, Reading, asked_for, reading_options
 
 if TYPE_CHECKING:
     from lcmem.jobs.duplicates import Duplicates
@@ -36,9 +37,10 @@ def duplicates(
         float | None,
         typer.Option(
             help="Probability from which two pictures belong together. Default: copies, and where identities are "
-            "known, what at most 1 % of pictures reach with another identity by chance."
+            "known, what few pictures reach with another identity by chance."
         ),
     ] = None,
+    false_positive_rate: FalsePositiveRate = None,
     calibration: CalibrationOption = None,
     model: Model = "compact",
     reading: Reading = AS_IS,
@@ -49,21 +51,20 @@ def duplicates(
     """Groups of pictures that are copies of each other or show the same identity."""
     from lcmem.jobs.duplicates import find_duplicates
     from lcmem.jobs.output import claim_file
-    from lcmem.matching.compare import given_score
     from lcmem.matching.features import extract_features
 
-    file = read_calibration(calibration, threshold)
+    asked = asked_for(threshold, calibration, false_positive_rate)
     claim_file(out, {"pictures": pictures})
     source = reading.pictures(pictures)
     detector = open_detector(model, device, download)
-    level = None if threshold is None else given_score(threshold, detector)
+    asked.given(detector)  # wrong before anything is encoded
     features = extract_features(source, detector, None, workers=workers)
-    found = find_duplicates(features, detector, level, workers, file)
+    found = find_duplicates(features, detector, asked, workers)
     found.write(out)
     warn_skipped(features.skipped)
     print_duplicates(found, len(features.manifest), out)
-    if file is not None:
-        typer.echo(f"calibration: {file.citation}")
+    if asked.calibration is not None:
+        typer.echo(f"calibration: {asked.calibration.citation}")
 
 
 def print_duplicates(found: "Duplicates", count: int, out: Path) -> None:

@@ -19,7 +19,7 @@ from lcmem.cli.app import (
     open_detector,
     resumable,
 )
-from lcmem.cli.pictures import AS_IS, Reading, asked_rate, read_calibration, reading_options
+from lcmem.cli.pictures import AS_IS, Reading, asked_for, reading_options
 from lcmem.cli.remarks import remark
 
 
@@ -54,21 +54,13 @@ def filter(
     from lcmem.jobs.filter import check_copyable, filter_pictures
     from lcmem.jobs.output import check_output
 
-    file = read_calibration(calibration, threshold, false_positive_rate)
+    asked = asked_for(threshold, calibration, false_positive_rate)
     check_output(out, "filter", {"synthetic": synthetic, "against": against})
     pictures, real = reading.beside(synthetic), reading.pictures(against)
     check_copyable(pictures, files)  # before a model is loaded
     with resumable():
         summary = filter_pictures(
-            pictures,
-            real,
-            open_detector(model, device, download),
-            out,
-            threshold=threshold,
-            calibration=file,
-            false_positive_rate=asked_rate(false_positive_rate),
-            files=files,
-            workers=workers,
+            pictures, real, open_detector(model, device, download), out, asked=asked, files=files, workers=workers
         )
     rejected = ", ".join(f"{count} {name}" for name, count in summary["rejected"].items()) or "none rejected"
     typer.echo(f"{summary['kept']} of {summary['synthetic']} pictures pass; {rejected}")

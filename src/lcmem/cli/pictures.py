@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from lcmem.atlas import Atlas
-    from lcmem.matching.calibration_file import CalibrationFile
+    from lcmem.matching.asked import Asked
     from lcmem.pictures.manifest import Manifest
 
 
@@ -112,19 +112,19 @@ def asked_rate(rate: float | None) -> float:
     return DEFAULT_RATE if rate is None else rate
 
 
-def read_calibration(
-    place: Path | None, threshold: float | None = None, rate: float | None = None
-) -> "CalibrationFile | None":
-    """What ``--calibration`` names; None where it was not given.
+def asked_for(threshold: float | None, place: Path | None, rate: float | None = None) -> "Asked":
+    """What ``--threshold``, ``--calibration`` and ``--false-positive-rate`` say.
 
     Raises:
-        LCMemError: It is missing, damaged, or something else; or a threshold or a rate was given as well.
+        LCMemError: The calibration is missing, damaged, or something else; or a threshold or a rate is given as well.
     """
     from lcmem.errors import LCMemError
+    from lcmem.matching.asked import Asked
     from lcmem.matching.calibration_file import CalibrationFile
     from lcmem.stats.calibration import check_one_threshold
 
     check_one_threshold(threshold, place)
     if place is not None and rate is not None:
         raise LCMemError("give a false positive rate or a calibration, not both: the file was made for a rate")
-    return None if place is None else CalibrationFile.read(place)
+    file = None if place is None else CalibrationFile.read(place)
+    return Asked(threshold=threshold, calibration=file, false_positive_rate=asked_rate(rate))

@@ -10,6 +10,7 @@ from lcmem.cli.app import (
     CalibrationOption,
     Device,
     Download,
+    FalsePositiveRate,
     Model,
     Out,
     RayWorkers,
@@ -19,7 +20,7 @@ from lcmem.cli.app import (
     open_detector,
     resumable,
 )
-from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
+from lcmem.cli.pictures import AS_IS, Reading, asked_for, reading_options
 from lcmem.cli.remarks import remark
 
 
@@ -38,9 +39,10 @@ def scan(
         float | None,
         typer.Option(
             help="Probability from which a pair is a match (similarity, if the model has no head). Default: calibrated "
-            "on GALLERY as an audit does, so that about 1 % of queries of unseen identities match by chance."
+            "on GALLERY as an audit does."
         ),
     ] = None,
+    false_positive_rate: FalsePositiveRate = None,
     calibration: CalibrationOption = None,
     top_k: Annotated[int, typer.Option(min=1, help="Best matches to keep for each query.")] = 5,
     model: Model = "compact",
@@ -54,23 +56,13 @@ def scan(
     from lcmem.jobs.output import check_output
     from lcmem.jobs.scan.run import scan_sets
 
-    file = read_calibration(calibration, threshold)
+    asked = asked_for(threshold, calibration, false_positive_rate)
     check_output(out, "scan", {"queries": queries, "gallery": gallery})
     one = reading.pictures(queries)
     two = reading.pictures_or_none(gallery)
     with resumable():
         detector = open_detector(model, device, download)
-        summary = scan_sets(
-            one,
-            two,
-            detector,
-            out,
-            k=top_k,
-            threshold=threshold,
-            workers=workers,
-            ray_workers=ray_workers,
-            calibration=file,
-        )
+        summary = scan_sets(one, two, detector, out, k=top_k, asked=asked, workers=workers, ray_workers=ray_workers)
     print_scan(summary, out)
 
 

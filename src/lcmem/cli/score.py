@@ -17,7 +17,7 @@ from lcmem.cli.app import (
     open_detector,
     warn_skipped,
 )
-from lcmem.cli.pictures import AS_IS, Reading, read_calibration, reading_options
+from lcmem.cli.pictures import AS_IS, Reading, asked_for, reading_options
 
 if TYPE_CHECKING:
     from lcmem.detectors.base import Detector
@@ -64,7 +64,7 @@ def compare(
     from lcmem.matching.features import extract_features
     from lcmem.pictures.set_depth import alike
 
-    file = read_calibration(calibration, threshold)
+    asked = asked_for(threshold, calibration)
     target = None if explain is None else claim_file(explain, {"a": a, "b": b}, (".png",), "--explain")
     source = reading.pictures_or_none(against)
     detector = open_detector(model, device, download)
@@ -72,7 +72,7 @@ def compare(
     if known is not None:
         known.remark_skipped("--against")
     one, other = alike([a, b], source)
-    found = compare_pair(one, other, detector, threshold=threshold, against=known, calibration=file)
+    found = compare_pair(one, other, detector, threshold=threshold, against=known, calibration=asked.calibration)
     lines = comparison_lines(found, detector)
     typer.echo(comparison_json(found, detector) if as_json else "\n".join(lines))
     if target is not None:

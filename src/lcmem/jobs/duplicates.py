@@ -13,7 +13,7 @@ from lcmem.errors import LCMemWarning
 from lcmem.files import write_table
 from lcmem.matching.alignment import correlation
 from lcmem.matching.among import Among, with_finder
-from lcmem.matching.calibration_file import CalibrationFile
+from lcmem.matching.asked import USUAL, Asked
 from lcmem.matching.compare import compare, score_pairs
 from lcmem.matching.copies import CopyFinder
 from lcmem.matching.copy_levels import MOST_PAIRS
@@ -23,7 +23,7 @@ from lcmem.matching.overview import turned_correlation
 from lcmem.matching.own_chance import real_chance
 from lcmem.matching.thumbnails import SAME
 from lcmem.pictures.content import linked_to
-from lcmem.stats.calibration import DEFAULT_RATE, calibrate
+from lcmem.stats.calibration import calibrate
 from lcmem.stats.groups import connected_components
 
 
@@ -53,43 +53,39 @@ class Duplicates:
 
 
 def find_duplicates(
-    found: FeatureSet,
-    detector: Detector,
-    threshold: float | None = None,
-    workers: int | None = None,
-    calibration: CalibrationFile | None = None,
+    found: FeatureSet, detector: Detector, asked: Asked = USUAL, workers: int | None = None
 ) -> Duplicates:
     """Compare every picture with every other, and join those that belong together.
 
     Without a threshold these are copies, turned by quarters as they may be, and where identities are known also
-    pictures that are more alike than 1 % of the set's pictures are to any of another identity by chance (copies left
-    out, as in an audit).
+    pictures that are more alike than a share of the set's pictures (1 %) are to any of another identity by chance
+    (copies left out, as in an audit).
 
     Args:
         found: N pictures and their features.
         detector: What made the features.
-        threshold: Score (a logit where the detector has a head) from which two pictures belong together; None takes
-            the rule above.
+        asked: From which score on two pictures belong together, or that share; the thresholds of a calibration that
+            was made before are taken for copies as well.
         workers: Decoding processes, for a look at what may be copies.
-        calibration: One that was made before: its thresholds are taken for both.
 
     Raises:
-        LCMemError: The calibration is another model's.
+        LCMemError: What is asked for does not fit the detector.
 
     Warns:
         LCMemWarning: The calibration was made on other pictures, or on datasets of other names.
     """
-    if threshold is not None:
-        pairs, level = _alike(found, detector, threshold)
-    elif calibration is not None:
-        known, finder = with_finder(found, detector, calibration, workers=workers)
-        among = Among.of(calibration, known, finder)
+    given, file = asked.given(detector), asked.calibration
+    if given is not None:
+        pairs, level = _alike(found, detector, given[0])
+    elif file is not None:
+        known, finder = with_finder(found, detector, file, workers=workers)
+        among = Among.of(file, known, finder)
         for note in among.notes:
             warnings.warn(note, LCMemWarning, stacklevel=2)
         pairs, level = _joined(found, finder, among.calibration().logit)
     else:
         finder = CopyFinder.of(found, detector, workers=workers)
-        pairs, level = _joined(found, finder, _identity_threshold(found, finder))
+        pairs, level = _joined(found, finder, _identity_threshold(found, finder, asked.false_positive_rate))
     component = connected_components(pairs[["query", "gallery"]].to_numpy(), len(found.blocks))
     best = np.full(len(component), -np.inf)
     for end in ("query", "gallery"):
@@ -142,11 +138,11 @@ def _turned(found: FeatureSet, finder: CopyFinder) -> pd.DataFrame:
     return pd.DataFrame({"query": one, "gallery": two, "logit": scores})
 
 
-def _identity_threshold(found: FeatureSet, finder: CopyFinder) -> float:
-    """The score that 1 % of pictures reach with another identity by chance; +∞ where identities are not known."""
+def _identity_threshold(found: FeatureSet, finder: CopyFinder, rate: float) -> float:
+    """The score that this share of pictures reach with another identity by chance; +∞ where none is known."""
     if found.manifest.known_identities < 2:
         return inf
     own = real_chance(split_kinds(found, finder.detector), finder)
     if own.method != "identities":
         return inf
-    return calibrate(own.chance, DEFAULT_RATE, own.method, finder.copy_levels.typical).logit
+    return calibrate(own.chance, rate, own.method, finder.copy_levels.typical).logit

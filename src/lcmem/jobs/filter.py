@@ -15,15 +15,13 @@ from lcmem.errors import LCMemError
 from lcmem.files import common_folder, finite, replacing, write_json, write_table
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.output import claim_output
-from lcmem.matching.calibration_file import CalibrationFile
-from lcmem.matching.compare import given_score
+from lcmem.matching.asked import USUAL, Asked
 from lcmem.matching.feature_set import FeatureSet, skipped_table
 from lcmem.matching.features import extract_sets, open_features, read_sources
 from lcmem.matching.verdicts import NO_MATCH
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.pictures.paths import read_bytes, split_bits, split_slice, split_zip
 from lcmem.progress import progress_bar
-from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold, check_share
 
 KEPT, PARTIAL = "kept", "kept.partial"
 WAYS = ("copy", "link", "none")
@@ -38,9 +36,7 @@ def filter_pictures(
     detector: Detector,
     out: str | os.PathLike[str],
     *,
-    threshold: float | None = None,
-    calibration: CalibrationFile | None = None,
-    false_positive_rate: float = DEFAULT_RATE,
+    asked: Asked = USUAL,
     files: str = "copy",
     workers: int | None = None,
 ) -> dict[str, Any]:
@@ -53,9 +49,7 @@ def filter_pictures(
         out: Folder for ``kept/``, with the pictures that pass below the names that they have, for ``filter.csv``
             (``path`` and the columns of :class:`lcmem.generation.filter.Verdicts`), ``skipped.csv``, ``summary.json``
             and the features of both sets: the same call, given again, goes on where it was.
-        threshold: The filter's, as the next two.
-        calibration: One that was made before.
-        false_positive_rate: What is calibrated for with neither.
+        asked: From which score on pictures match.
         files: One of :data:`WAYS`.
         workers: Decoding processes.
 
@@ -66,12 +60,7 @@ def filter_pictures(
         LCMemError: None of the pictures of a set can be read, the synthetic ones are an atlas, slices of volumes are to
             be copied, a threshold or a calibration does not fit, or the folder holds something else.
     """
-    check_one_threshold(threshold, calibration)
-    check_share("false positive rate", false_positive_rate)
-    if calibration is not None:  # wrong before anything is encoded
-        calibration.check(detector)
-    if threshold is not None:
-        given_score(threshold, detector)
+    asked.given(detector)
     sets = read_sources({"real": against, "synthetic": synthetic})
     check_copyable(sets["synthetic"], files)
     with claim_output(out, "filter", {"synthetic": synthetic, "against": against}) as target:
@@ -79,9 +68,9 @@ def filter_pictures(
         privacy = PrivacyFilter(
             detector,
             found["real"],
-            threshold=threshold,
-            calibration=calibration,
-            false_positive_rate=false_positive_rate,
+            threshold=asked.threshold,
+            calibration=asked.calibration,
+            false_positive_rate=asked.false_positive_rate,
         )
         table = _judged(found["synthetic"], privacy)
         skipped = skipped_table(found)

@@ -12,6 +12,7 @@ from lcmem.jobs.audit.result import AuditResult
 from lcmem.jobs.audit.risk import Risk, measure_risk
 from lcmem.jobs.audit.settings import AuditSettings
 from lcmem.jobs.audit.threshold import OperatingPoint, operating_point, read_point
+from lcmem.matching.asked import Asked
 from lcmem.matching.chance import copy_groups
 from lcmem.matching.control import Control, control_scores
 from lcmem.matching.copies import CopyFinder
@@ -30,32 +31,27 @@ from lcmem.stats.rates import Rate, excess, rate_of
 
 
 def compare_sets(
-    sets: dict[str, FeatureSet],
-    finder: CopyFinder,
-    level: tuple[float, float] | None,
-    settings: AuditSettings,
-    about: dict[str, Any],
+    sets: dict[str, FeatureSet], finder: CopyFinder, settings: AuditSettings, about: dict[str, Any]
 ) -> AuditResult:
     """The result of an audit.
 
     Args:
         sets: ``real``, ``synthetic`` and perhaps ``holdout``.
         finder: Tells copies from look-alikes.
-        level: A threshold that the user gave: as a score, and as given.
         settings: The options.
         about: What is known of the audit already.
     """
     real, synthetic = sets["real"], sets["synthetic"]
-    nearest = Nearest.none(len(synthetic.keys))
-    if level is None:
+    nearest, looked = Nearest.none(len(synthetic.keys)), settings.asked.threshold is None
+    if looked:
         nearest = finder.nearest(synthetic, np.arange(len(synthetic.keys)), real)
     k = min(max(settings.top_k, RANKS) + OTHERS, len(real.blocks))
     best = best_matches(synthetic, real, finder.detector, k, nearest.positions)
     listed, files = shared_files(synthetic, real)
-    control = control_scores(sets["holdout"], real, finder, looked=level is None) if "holdout" in sets else None
+    control = control_scores(sets["holdout"], real, finder, looked=looked) if "holdout" in sets else None
     kinds = nearest_kinds(best, real)
     shares = pd.Series(kinds).value_counts(normalize=True).to_dict()
-    point = _point(sets, listed, control, finder, level, settings, shares)
+    point = _point(sets, listed, control, finder, settings.asked, shares)
     matches = match_table(synthetic, real, best, point.calibration, finder, point.look, nearest, kinds)
     matches = graded(matches, point.chance, kinds)
     matches = matches[matches["rank"] <= settings.top_k].reset_index(drop=True)
@@ -108,13 +104,12 @@ def _point(
     listed: np.ndarray,
     control: Control | None,
     finder: CopyFinder,
-    level: tuple[float, float] | None,
-    settings: AuditSettings,
+    asked: Asked,
     shares: dict[str, float],
 ) -> OperatingPoint:
-    if settings.calibration is not None:
-        return read_point(settings.calibration, sets["real"], control, sets.get("holdout"), finder, shares)
-    return operating_point(sets["real"], listed, control, finder, level, settings.false_positive_rate, shares)
+    if asked.calibration is not None:
+        return read_point(asked.calibration, sets["real"], control, sets.get("holdout"), finder, shares)
+    return operating_point(sets["real"], listed, control, finder, asked, shares)
 
 
 def _rates(matches: pd.DataFrame, clusters: np.ndarray) -> tuple[Rate, Rate]:

@@ -27,8 +27,8 @@ from lcmem.jobs.audit.sources import Source, counted, on_disk
 from lcmem.jobs.explain import explain_matches
 from lcmem.jobs.output import claim_output
 from lcmem.matching.among import with_finder
+from lcmem.matching.asked import Asked
 from lcmem.matching.calibration_file import CalibrationFile
-from lcmem.matching.compare import given_score
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.features import extract_sets, open_features, read_sources
 from lcmem.stats.calibration import DEFAULT_RATE
@@ -84,13 +84,15 @@ def audit(
     inputs = {name: counted(source) for name, source in given.items()}
     settings = AuditSettings(
         model=model,
-        threshold=threshold,
-        false_positive_rate=false_positive_rate,
+        asked=Asked(
+            threshold=threshold,
+            calibration=None if calibration is None else CalibrationFile.read(calibration),
+            false_positive_rate=false_positive_rate,
+        ),
         top_k=top_k,
         device=device,
         workers=workers,
         allow_download=allow_download,
-        calibration=None if calibration is None else CalibrationFile.read(calibration),
         explain=explain,
         private=private,
     )
@@ -129,22 +131,21 @@ def run_audit(
     began = time.perf_counter()
     if out is not None and (Path(out) / MARKED).is_file():
         read_marks(Path(out) / MARKED)  # a mistake there is said now, not when all is computed
-    if settings.private and settings.calibration is not None:
-        settings = replace(settings, calibration=replace(settings.calibration, place="file"))
-    detector = settings.detector
-    level = None if settings.threshold is None else (given_score(settings.threshold, detector), settings.threshold)
+    detector, file = settings.detector, settings.asked.calibration
+    if settings.private and file is not None:
+        file = replace(file, place="file")
+        settings = replace(settings, asked=replace(settings.asked, calibration=file))
     with on_disk(inputs, None if settings.private else out) as found:
         sources = read_sources(found)
         doubts = doubtful_names(inputs) + _doubts(sources)
         store = open_features(None if out is None else Path(out) / "features", detector)
         sets = extract_sets(sources, detector, store, workers=settings.workers, named=not settings.private)
-        file = settings.calibration
         others = [features for name, features in sets.items() if name != "real"]
         sets["real"], finder = with_finder(
             sets["real"], detector, file, others=others, store=store, workers=settings.workers
         )
         about = _about(detector, sets) | settings.about() | {"warnings": doubts + _doubts(sets)}
-        result = compare_sets(sets, finder, level, settings, about)
+        result = compare_sets(sets, finder, settings, about)
         result = replace(result, about=result.about | {"seconds": time.perf_counter() - began})
         if settings.private:
             result = without_names(result, sets)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lcmem.matching.among import Among
+from lcmem.matching.asked import Asked
 from lcmem.matching.basis import calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import Control
@@ -51,8 +52,7 @@ def operating_point(
     listed: np.ndarray,
     control: Control | None,
     finder: CopyFinder,
-    chosen: tuple[float, float] | None,
-    rate: float,
+    asked: Asked,
     shares: Mapping[str, float],
 ) -> OperatingPoint:
     """A threshold that was given, or one that is calibrated by :func:`lcmem.matching.basis.calibration_basis`.
@@ -62,13 +62,13 @@ def operating_point(
         listed: Positions of its pictures that are files of the synthetic set.
         control: The holdout; None without one.
         finder: Tells copies from look-alikes.
-        chosen: A threshold that the user gave: as a score, and as given; None calibrates.
-        rate: Share of pictures of unseen identities that may match.
+        asked: The threshold, or the rate to calibrate for.
         shares: Of the synthetic pictures, the share whose best match is of each dataset.
     """
-    if chosen is not None:
+    given, rate = asked.given(finder.detector), asked.false_positive_rate
+    if given is not None:
         own = real_chance(real, finder, listed)
-        calibration = given_calibration(*chosen, own.chance, shares)
+        calibration = given_calibration(*given, own.chance, shares)
         return OperatingPoint(calibration, control, own.chance, _warning(calibration.rate or 0.0), own)
     basis = calibration_basis(real, control, finder, listed)
     own = basis.own

@@ -17,8 +17,8 @@ from lcmem.files import write_json, write_table
 from lcmem.jobs.output import claim_output
 from lcmem.jobs.scan.tables import best_table, histogram_table, summary, write_matches
 from lcmem.jobs.scan.threshold import scan_threshold
-from lcmem.matching.calibration_file import CalibrationFile
-from lcmem.matching.compare import compare, given_score
+from lcmem.matching.asked import USUAL, Asked
+from lcmem.matching.compare import compare
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.features import extract_features, open_features
 from lcmem.pictures.manifest import Manifest, known_numbers
@@ -35,10 +35,9 @@ def scan_sets(
     out: Path,
     *,
     k: int = 5,
-    threshold: float | None = None,
+    asked: Asked = USUAL,
     workers: int | None = None,
     ray_workers: int | None = None,
-    calibration: CalibrationFile | None = None,
 ) -> dict[str, Any]:
     """Score every pair and write what was found.
 
@@ -50,19 +49,14 @@ def scan_sets(
             ``skipped.csv``, what :meth:`lcmem.scan.ScanResult.load` reads, and for the features of pictures. An
             interrupted scan goes on there.
         k: Best matches to keep for each query.
-        threshold: Probability from which a pair is a match (of a detector without a head: its similarity); None
-            calibrates it as an audit does.
+        asked: From which score on pairs match; what is calibrated is so on the gallery, as an audit does.
         workers: Decoding processes.
         ray_workers: Workers of a Ray cluster to spread encoding and comparing over; None takes this process.
-        calibration: One that was made before: its threshold is taken.
 
     Returns:
         The summary.
     """
-    if calibration is not None:  # wrong before anything is encoded
-        calibration.check(detector)
-    if threshold is not None:
-        given_score(threshold, detector)
+    asked.given(detector)
     features = functools.partial(_features, detector=detector, out=out, workers=workers, ray_workers=ray_workers)
     with claim_output(out, "scan", {"queries": queries, "gallery": gallery}):
         sets = same_depth({"queries": queries} if gallery is None else {"queries": queries, "gallery": gallery})
@@ -74,7 +68,7 @@ def scan_sets(
         passed = out / "pass"
         if not (passed.is_dir() and any(passed.iterdir())):  # else it may belong to another scan, which refuses this
             _forget(out)
-        point = scan_threshold(two, detector, threshold, workers, calibration)
+        point = scan_threshold(two, detector, asked, workers)
         result = _compare(
             one.blocks,
             None if gallery is None else two.blocks,

@@ -5,48 +5,41 @@ from math import inf
 
 from lcmem.detectors.base import Detector
 from lcmem.matching.among import Among, with_finder
-from lcmem.matching.calibration_file import CalibrationFile
-from lcmem.matching.compare import given_score
+from lcmem.matching.asked import Asked
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.overview import SEARCHED
 from lcmem.matching.own_chance import real_chance
-from lcmem.stats.calibration import ALONE, DEFAULT_RATE, Calibration, calibrate, given_calibration, reached
+from lcmem.stats.calibration import ALONE, Calibration, calibrate, given_calibration, reached
 from lcmem.stats.chance import Chance
 
 
-def scan_threshold(
-    gallery: FeatureSet,
-    detector: Detector,
-    threshold: float | None,
-    workers: int | None = None,
-    file: CalibrationFile | None = None,
-) -> Calibration:
+def scan_threshold(gallery: FeatureSet, detector: Detector, asked: Asked, workers: int | None = None) -> Calibration:
     """As an audit with this gallery as its real set would set it, or what is known of one that was given.
 
     Args:
         gallery: What queries are compared with.
         detector: The model.
-        threshold: As :func:`lcmem.matching.compare.given_score` takes it; None calibrates.
+        asked: From which score on pairs match.
         workers: Decoding processes.
-        file: A calibration that was made before, to be taken in place of both.
 
     Raises:
         LCMemError: A threshold that is none, or a calibration of another model.
     """
-    if file is None and threshold is not None and len(gallery.manifest) > SEARCHED:
-        return given_calibration(given_score(threshold, detector), threshold, None)
+    given, file = asked.given(detector), asked.calibration
+    if given is not None and len(gallery.manifest) > SEARCHED:
+        return given_calibration(*given, None)
     known, finder = with_finder(gallery, detector, file, workers=workers)
     if file is not None:
         among = Among.of(file, known, finder)
-        return among.noted(at_most(among.calibration(), file.copy_levels.typical, among.chance))
-    own = real_chance(known, finder)
-    if threshold is not None:
-        return given_calibration(given_score(threshold, detector), threshold, own.chance)
-    found = calibrate(own.chance, DEFAULT_RATE, own.method, finder.copy_levels.typical, finder.copy_levels.sure)
-    return at_most(found, finder.copy_levels.typical, own.chance)
+        return among.noted(at_most(among.calibration(), file.copy_levels.typical, among.chance, file.rate))
+    own, rate = real_chance(known, finder), asked.false_positive_rate
+    if given is not None:
+        return given_calibration(*given, own.chance)
+    found = calibrate(own.chance, rate, own.method, finder.copy_levels.typical, finder.copy_levels.sure)
+    return at_most(found, finder.copy_levels.typical, own.chance, rate)
 
 
-def at_most(found: Calibration, typical: float, chance: Chance) -> Calibration:
+def at_most(found: Calibration, typical: float, chance: Chance, rate: float) -> Calibration:
     """A scan has no verdict of its own for copies: where no threshold was set, what copies typically reach is one."""
     if found.logit <= typical:
         return found
@@ -55,7 +48,7 @@ def at_most(found: Calibration, typical: float, chance: Chance) -> Calibration:
         "At the rate of chance matches that is asked for, other photos of a person cannot be told from strangers here"
     )
     text = (
-        f"{ALONE if chance.threshold(DEFAULT_RATE) == inf else doubt}. So pairs as alike as copies typically are "
+        f"{ALONE if chance.threshold(rate) == inf else doubt}. So pairs as alike as copies typically are "
         f"match; {share:.1%} of pictures that show nobody of the set do so by chance (up to {bound:.1%}, with 95 % "
         "confidence)."
     )
