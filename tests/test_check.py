@@ -112,6 +112,24 @@ def test_one_page_for_a_folder_with_one_of_everything(check, save_noise, tmp_pat
     assert not json.dumps(page).count("object at")
 
 
+def test_all_of_it_as_json(check, save_noise, tmp_path):
+    """The page ends its list after twenty."""
+    people = {save_noise(f"set/{name}/{number}.png"): name for name in ("ann", "bob") for number in range(2)}
+    for number in range(30):
+        (tmp_path / "set" / "ann" / f"cut{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    Image.new("L", (40, 40), 255).save(tmp_path / "set" / "bob" / "blank.png")
+    code, page, _ = check(tmp_path / "set", "--identity-pattern", "/(ann|bob)/")
+    assert code == 1 and "… and 10 more files, which --json lists" in page
+    code, told, _ = check(tmp_path / "set", tmp_path / "set", "--identity-pattern", "/(ann|bob)/", "--json")
+    found, again = json.loads(told)
+    assert code == 1 and found == again and found["wrong"]
+    assert (found["pictures"], found["usable"], found["identities"]) == (35, len(people), 2)
+    assert found["datasets"] == [{"dataset": "set", "split": "", "pictures": 35, "identities": 2, "of_several": 2}]
+    assert found["sizes"] == [{"width": 40, "height": 32, "pictures": 4}]
+    assert [row["path"] for row in found["set_aside"]] == [str(tmp_path / "set" / "bob" / "blank.png")]
+    assert len(found["unreadable"]) == 30 and all("damaged or cut off" in row["reason"] for row in found["unreadable"])
+
+
 def test_an_atlas_is_checked_too(check, save_noise, tmp_path, compact):
     for name in ("ann", "bob"):
         save_noise(f"set/{name}/1.png")

@@ -24,7 +24,8 @@ def mixed(save_noise, tmp_path):
 def test_inspection_with_and_without_workers(mixed, workers):
     found = inspect_pictures(mixed, workers=workers)
     assert found.sizes == [(20 + k % 3, 30) for k in range(150) if k not in (7, 100)]
-    assert len(found.unreadable) == 2 and "/7.png" in found.unreadable[0] and "/100.png" in found.unreadable[1]
+    assert [path for path, _ in found.unreadable] == [mixed[7], mixed[100]]
+    assert all(reason.startswith(f"{path}: ") for path, reason in found.unreadable)
 
 
 def test_workers_need_no_shared_memory(mixed):

@@ -137,7 +137,7 @@ def test_a_pipe_with_a_picture_s_name_is_skipped(save_noise, tmp_path):
     os.mkfifo(tmp_path / "set" / "b.png")
     manifest = Manifest.read(tmp_path / "set")
     found = inspect_pictures(manifest.paths, workers=0)
-    assert len(found.sizes) == 1 and "a pipe or a device" in found.unreadable[0]
+    assert len(found.sizes) == 1 and "a pipe or a device" in found.unreadable[0][1]
     assert list(content_table(manifest.paths, {})["reason"] != "") == [False, True]
 
 

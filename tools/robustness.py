@@ -116,7 +116,6 @@ def preload(chosen: list[str]) -> None:
 
     if "train" in chosen:
         import lcmem.training.run  # noqa: F401
-    torch.set_num_threads(1)  # threads do not survive in a copy
 
 
 def in_turn(runs: dict[str, Iterator[Toll]], until: float) -> dict[str, Toll]:
@@ -171,6 +170,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=inf, help="Stop then, with what was done.")
     options, megabytes = parser.parse_args(), 0
     until = time.monotonic() + 60 * options.minutes
+    torch.set_num_threads(1)  # threads do not survive in the copies of this process that the work is done in
     with tempfile.TemporaryDirectory() as folder:
         if options.what == "files":
             found = fuzz(options.count, options.seed, Path(folder), until)
