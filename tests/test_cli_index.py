@@ -158,6 +158,10 @@ def test_verify_merge_and_remove(folder, atlas, faces, tmp_path):
     copy, other = tmp_path / "copy", tmp_path / "other"
     shutil.copytree(atlas, copy)
     assert "15 pictures in 1 shards, model compact: nothing is wrong" in run("atlas", "verify", copy, "--pictures")
+    told = json.loads(run("atlas", "info", copy, "--json"))
+    assert (told["pictures"], told["identities"], told["features"], told["model"]) == (15, 5, 512, "compact")
+    assert sum(told["datasets"].values()) == 15 and told["bytes"] > 15 * 512 * 4
+    assert "15 pictures (15 contents), 5 identities" in run("atlas", "info", copy)
     run("index", faces / "s9", "--out", other, "--workers", 0)
     assert "25 pictures" in run("atlas", "merge", copy, other)
     assert "3 removed, 22 left" in run("atlas", "remove", copy, folder / "s2")

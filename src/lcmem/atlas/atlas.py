@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from lcmem.pictures.manifest import Manifest
 from lcmem.scan.chunked import ChunkedRows
 from lcmem.store import Card, Store
 from lcmem.store.fill import check_finite
-from lcmem.store.index import merged
+from lcmem.store.index import merged, read_skipped
 
 if TYPE_CHECKING:
     from lcmem.detectors.base import Detector
@@ -115,6 +115,22 @@ class Atlas:
     @cached_property
     def _table(self) -> pd.DataFrame:
         return self.store.index.read().reindex(columns=COLUMNS)
+
+    def summary(self) -> dict[str, Any]:
+        """What it holds, JSON-ready; no picture is opened."""
+        manifest, files = self.manifest, [path for path in self.folder.rglob("*") if path.is_file()]
+        return {
+            "pictures": len(self),
+            "contents": int(self._table["sha256"].nunique()),
+            "identities": manifest.known_identities,
+            "datasets": self._table["dataset"].value_counts().to_dict(),
+            "skipped": len(read_skipped(self.folder)),
+            "model": self.model,
+            "fingerprint": self.card.maker["fingerprint"],
+            "features": self.dims,
+            "shards": len(self.store.shards.numbers()),
+            "bytes": sum(path.stat().st_size for path in files),
+        }
 
     def rows(self, at: np.ndarray) -> pd.DataFrame:
         """Some rows ``[n]`` of :attr:`table`; most of the others are not read.

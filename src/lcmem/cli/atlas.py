@@ -11,7 +11,7 @@ import typer
 
 from lcmem.cli.app import SEARCH, Model, app, examples
 
-atlas_app = typer.Typer(no_args_is_help=True, help="Verify, merge, thin out or export an atlas.")
+atlas_app = typer.Typer(no_args_is_help=True, help="Describe, verify, merge, thin out or export an atlas.")
 app.add_typer(atlas_app, name="atlas", rich_help_panel=SEARCH)
 
 Place = Annotated[Path, typer.Argument(metavar="ATLAS", help="What lcmem index wrote.")]
@@ -34,6 +34,30 @@ def verify(
         raise typer.Exit(1)
     count = len(opened.store.shards.numbers())
     typer.echo(f"{atlas}: {len(opened)} pictures in {count} shards, model {opened.model}: nothing is wrong")
+
+
+@atlas_app.command(epilog=examples("lcmem atlas info real.atlas", "lcmem atlas info real.atlas --json"))
+def info(
+    atlas: Place, as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False
+) -> None:
+    """Whose pictures it holds, of which model, and how large it is. Opens no picture."""
+    import json
+
+    from lcmem.atlas import Atlas
+
+    found = Atlas.open(atlas).summary()
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    typer.echo(
+        f"{atlas}: {found['pictures']} pictures ({found['contents']} contents), {found['identities']} identities"
+    )
+    for dataset, count in found["datasets"].items():
+        typer.echo(f"  {dataset or '(no dataset)'}: {count}")
+    typer.echo(f"model: {found['model']} {found['fingerprint'][:12]}…, {found['features']} features")
+    typer.echo(f"disk: {found['bytes'] / 1e6:.1f} MB in {found['shards']} shards")
+    if found["skipped"]:
+        typer.echo(f"skipped when it was filled: {found['skipped']}, see skipped.csv in it")
 
 
 @atlas_app.command(epilog=examples("lcmem atlas merge real.atlas january.atlas february.atlas"))
