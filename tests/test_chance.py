@@ -204,11 +204,11 @@ def test_a_given_threshold_comes_with_its_share_of_chance_matches():
 def test_a_scan_says_what_its_threshold_means_where_an_audit_sets_none():
     chance = Chance(np.arange(40.0), np.arange(40), mutual=False)
     none = calibrate(chance, 0.05, "holdout", highest=29.5)
-    found = at_most(none, 29.5, chance)
+    found = at_most(none, 29.5, chance, 0.05)
     assert none.logit == np.inf and found.logit == 29.5 and found.rate == 10 / 40 and found.bound > found.rate
     assert "25.0%" in found.explanation and "only copies are reported" not in found.explanation
     set_one = calibrate(chance, 0.05, "holdout", highest=100.0)
-    assert at_most(set_one, 100.0, chance) is set_one
+    assert at_most(set_one, 100.0, chance, 0.05) is set_one
 
 
 def test_levels_of_looks_lie_between_strangers_and_copies():
