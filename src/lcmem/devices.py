@@ -24,7 +24,10 @@ def usable_device(name: str | torch.device) -> torch.device:
 
 def full_precision(device: torch.device) -> torch.autocast:
     """Where features are computed as everywhere, though the caller trains in mixed precision around it."""
-    return torch.autocast(device.type if device.type == "cuda" else "cpu", enabled=False)
+    try:
+        return torch.autocast(device.type, enabled=False)
+    except RuntimeError:  # a kind of device that this torch knows no mixed precision of
+        return torch.autocast("cpu", enabled=False)
 
 
 def _is_kind(name: str) -> bool:
