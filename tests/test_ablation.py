@@ -4,13 +4,33 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lcmem.evaluation.ablation import benchmark_ablation, classify
+from lcmem.errors import LCMemError
+from lcmem.evaluation.ablation import _loaded, benchmark_ablation, classify
+from lcmem.training.presets import load_recipe
 
 
 def test_classification_by_hand():
     found = classify(np.array([2.0, 0.5, -1, 0, 3, -2]), np.array([True, True, True, True, False, False]))
     assert found == pytest.approx({"accuracy": 0.5, "f1": 4 / 7, "precision": 2 / 3, "recall": 0.5, "auc": 4 / 8})
     assert classify(np.array([-1.0, -2]), np.array([True, False]))["precision"] == 0, "nothing was called positive"
+
+
+def test_mistakes_are_told_before_the_first_training(people, tmp_path):
+    small = load_recipe("small")
+    for name, recipe in (("good", small), ("sub/good", small), ("one", small.with_settings(["stage2=none"]))):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        recipe.write(tmp_path / f"{name}.toml")
+    (tmp_path / "bad.toml").write_text((tmp_path / "good.toml").read_text() + "\n[stage3]\n")
+    good, other, bad, one = (str(tmp_path / f"{name}.toml") for name in ("good", "sub/good", "bad", "one"))
+    for recipes, settings, message in (
+        ([good, bad], [], "unknown key stage3"),
+        ([good, other], [], "another recipe is called good, too"),
+        ([good], ["stage2.lr=-1"], r"good\.toml: --set: stage2\.lr"),
+    ):
+        with pytest.raises(LCMemError, match=message):
+            benchmark_ablation(people, recipes, tmp_path / "out", settings=settings)
+    assert not (tmp_path / "out").exists()
+    assert _loaded([good, one], ["stage2.epochs=7"])["one"].stage2 is None, "it has nothing to change"
 
 
 def test_recipes_are_trained_and_measured(people, tmp_path):

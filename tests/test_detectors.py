@@ -320,6 +320,31 @@ def test_names_of_checkpoints(tmp_path):
     folder.mkdir(parents=True)
     assert registry.named(f"mine={folder}") == ("mine", str(folder)) and registry.named("compact") == ("", "compact")
     assert registry.named(str(folder)) == ("", str(folder)), "a folder may have the sign in its name"
+    with pytest.raises(LCMemError, match="phash is a detector of its own that takes no other weights"):
+        load_detector(f"phash={folder}")
+
+
+class Pooled(nn.Module):
+    """Nothing but a number decides what it gives."""
+
+    def __init__(self, side):
+        super().__init__()
+        self.side = side
+
+    def forward(self, pictures):
+        return F.adaptive_avg_pool2d(pictures, self.side).flatten(1)
+
+
+def test_networks_of_equal_weights_that_compute_something_else_are_told_apart():
+    """Or a benchmark would take the features that it kept of the one for those of the other."""
+    torch.manual_seed(0)
+    wide, narrow = nn.Sequential(nn.Conv2d(3, 4, 8, stride=8)), nn.Sequential(nn.Conv2d(3, 4, 8, stride=2))
+    narrow.load_state_dict(wide.state_dict())
+    prints = [
+        module.ModuleDetector("mine", each, Preprocessing(64, 64)).fingerprint
+        for each in (wide, narrow, wide, Pooled(1), Pooled(8), Pooled(8))
+    ]
+    assert prints[0] == prints[2] and prints[4] == prints[5] and len(set(prints)) == 4
 
 
 def test_a_detector_of_ones_own_passes_for_a_name():

@@ -52,13 +52,14 @@ def kill_within(stage, manifest, folder):
 
 
 def test_killed_in_the_middle_of_an_epoch_of_either_stage(manifest, uninterrupted, tmp_path):
-    kill_within(1, manifest, tmp_path)
-    kill_within(2, manifest, tmp_path)
-    assert lcmem(*arguments(manifest, tmp_path)).returncode == 0
+    kill_within(1, manifest, tmp_path / "begun")
+    moved = (tmp_path / "begun").rename(tmp_path / "moved")
+    kill_within(2, manifest, moved)
+    assert lcmem(*arguments(manifest, moved)).returncode == 0
     for number in (1, 2):
-        mine, reference = card(tmp_path, number), card(uninterrupted, number)
+        mine, reference = card(moved, number), card(uninterrupted, number)
         assert mine["sha256"] == reference["sha256"], "the same weights, to the last bit"
         assert mine["training"] == reference["training"], "the same epochs and scores"
-        logs = [read_metrics(folder / "logs" / f"stage{number}") for folder in (tmp_path, uninterrupted)]
+        logs = [read_metrics(folder / "logs" / f"stage{number}") for folder in (moved, uninterrupted)]
         scores = [log[["step", "val_score"]].dropna().to_dict("list") for log in logs]
         assert scores[0] == scores[1], "the log tells the whole story once"

@@ -1,7 +1,9 @@
 """Claims: batches are what the sampler promises; a real, tiny training of both stages separates people it never saw."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,7 @@ from lcmem.stats.roc import auc
 from lcmem.training.autoencoder import AutoencoderTraining, train_autoencoder
 from lcmem.training.batches import PairBatches
 from lcmem.training.callbacks import read_metrics
-from lcmem.training.fit import RunOptions, check_state, fit
+from lcmem.training.fit import BestEpoch, RunOptions, check_state, fit
 from lcmem.training.module import StageTraining
 from lcmem.training.presets import load_recipe
 from lcmem.training.recipe import AutoencoderRecipe
@@ -147,14 +149,53 @@ def test_a_finished_run_is_left_as_it_is(run, people):
     assert (run[1] / "model.safetensors").stat().st_mtime_ns == before
 
 
-def test_a_folder_holds_one_run(run, people, monkeypatch):
+def _copied(paths, folder):
+    """Paths of copies of pictures."""
+    return [str(shutil.copy(path, folder / f"{number}.pgm")) for number, path in enumerate(paths)]
+
+
+def test_a_folder_holds_one_run(run, people, tmp_path, monkeypatch):
     with pytest.raises(LCMemError, match=r"another recipe \(stage1\.lr is"):
         train(SMALL.with_settings([*TINY, "stage1.lr=0.5"]), people, run[0])
     with pytest.raises(LCMemError, match="other pictures, identities or splits"):
         train(SMALL.with_settings(TINY), people.rows(range(340)), run[0])
+    recipe, shown = SMALL.with_settings(TINY), Manifest(people.table.assign(path=_copied(people.paths, tmp_path)))
+    assert train(recipe, shown, run[0]) == run[1], "the same pictures, wherever they are"
+    Path(shown.paths[0]).write_bytes(Path(shown.paths[-1]).read_bytes())
+    with pytest.raises(LCMemError, match="some files have changed or are gone"):
+        train(recipe, shown, run[0])
     monkeypatch.setattr(locks, "PATIENCE", 0.05)
     with locks.alone_in(run[0]), pytest.raises(LCMemError, match="another lcmem command is at work"):
         train(SMALL.with_settings(TINY), people, run[0])
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("network.backbone=convnext_attoo", "timm knows no such network; convnext_atto"),
+        ("network.options={foo=1}", "cannot be built as network says: .*foo"),
+        ("network.unshuffle=3", "network.unshuffle=3 does not divide latents of 16×16"),
+        ("size=32", r"cannot take latents of \(4, 4, 4\).*take a larger size than 32"),
+    ],
+)
+def test_a_network_that_does_not_fit_is_refused_before_anything_is_written(people, tmp_path, setting, message):
+    with pytest.raises(LCMemError, match=message):
+        train(SMALL.with_settings([*TINY, setting]), people, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_pictures_to_validate_on_that_are_trained_on_are_said(people, tmp_path):
+    table = people.select(split="train").table.iloc[:60]
+    both = pd.concat([table, table.iloc[:20].assign(split="val", identity="again " + table["identity"].iloc[:20])])
+    both["path"] = _copied(both["path"], tmp_path)
+    settings = ["size=128", "stage1.epochs=1", "stage1.steps_per_epoch=1", "stage1.batch_size=8", "stage2=none"]
+    recipe, data = SMALL.with_settings(settings), Manifest(both.reset_index(drop=True))
+    with pytest.warns(LCMemWarning, match="20 pictures of val are files of train as well"):
+        train(recipe, data, tmp_path / "run")
+    (tmp_path / "run" / "stage1" / "model.safetensors").unlink()
+    (tmp_path / "run" / "resume" / "stage1" / "best.ckpt").unlink()
+    with pytest.warns(LCMemWarning), pytest.raises(LCMemError, match=r"best\.ckpt: gone; delete .* begins again"):
+        train(recipe, data, tmp_path / "run")
 
 
 def test_start_from_another_recipes_checkpoint(run, people, tmp_path):
@@ -403,7 +444,18 @@ def test_a_state_of_another_device_is_whole(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
         torch.save({"state_dict": {"weight": torch.ones(3)}}, tmp_path / "latest.ckpt")
-    check_state(tmp_path / "latest.ckpt")
+    check_state(tmp_path / "latest.ckpt", "")
+
+
+def test_the_best_epoch_is_known_in_a_folder_that_was_moved(tmp_path):
+    old, new = (BestEpoch(tmp_path / name, "best", monitor="val_score", mode="max") for name in ("old", "new"))
+    path = str(tmp_path / "old" / "best.ckpt")
+    known = {"best_model_path": path, "kth_best_model_path": path, "best_k_models": {path: torch.tensor(0.7)}}
+    state = old.state_dict() | known | {"best_model_score": torch.tensor(0.7), "kth_value": torch.tensor(0.7)}
+    new.load_state_dict(state)
+    there = str(tmp_path / "new" / "best.ckpt")
+    assert (new.best_model_path, new.kth_best_model_path, [*new.best_k_models]) == (there, there, [there])
+    assert float(new.best_model_score) == float(new.kth_value) == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("name", ["siamese", "ntxent", "ntxent-unsupervised"])

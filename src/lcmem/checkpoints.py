@@ -82,6 +82,17 @@ def blaming_card(folder: Path) -> Iterator[None]:
         raise CheckpointError(f"{folder}: its card describes nothing that can be built ({error})") from error
 
 
+def is_saved(folder: Path, kind: str) -> bool:
+    """Whether a checkpoint of this kind was written there as a whole.
+
+    Raises:
+        CheckpointError: Its card is damaged, or of another kind.
+    """
+    if not (folder / CARD).is_file() or not (folder / WEIGHTS).is_file():
+        return False
+    return bool(read_card(folder, kind))
+
+
 def load_weights(folder: Path, module: torch.nn.Module) -> None:
     """Fill a module from a checkpoint's weights, as float32.
 
@@ -162,7 +173,7 @@ def _check_target(folder: Path, name: str, kind: str) -> None:
         raise CheckpointError(f"{folder}: a file, but a checkpoint is a folder; name a new one")
     every = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     held = [found for found in every if not found.startswith(".") and found not in BESIDE]
-    if held and not _is_saved(folder, name, kind):
+    if held and not _holds_alone(folder, name, kind):
         shown = ", ".join(held[:3]) + (", …" if len(held) > 3 else "")
         raise CheckpointError(
             f"{folder}: holds other files ({shown}) and not a {kind} that was saved with {name}; choose a new or an "
@@ -170,7 +181,7 @@ def _check_target(folder: Path, name: str, kind: str) -> None:
         )
 
 
-def _is_saved(folder: Path, name: str, kind: str) -> bool:
+def _holds_alone(folder: Path, name: str, kind: str) -> bool:
     """Whether a folder holds a checkpoint of this kind, and its card has this name alone."""
     if [each for each in (CARD, CONFIG) if (folder / each).is_file()] != [name]:
         return False

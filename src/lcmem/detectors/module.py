@@ -1,6 +1,7 @@
 """Any PyTorch module that makes features of pictures, as a detector."""
 
 import hashlib
+import inspect
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +11,15 @@ from lcmem.detectors.preprocessing import Preprocessing
 from lcmem.devices import full_precision, usable_device
 from lcmem.encoders import weights_sha256
 
+LIBRARIES = ("timm", "torchvision", "transformers", "lcmem")
+"""Whose networks a name and weights tell apart, whatever version of the library prints or builds them."""
+
 
 class ModuleDetector(CosineDetector):
     """Features of a frozen module, compared by their cosine.
+
+    Its fingerprint covers its weights, its structure and the code of its classes, but not functions that these call:
+    if one changes, give it another name, or results that were kept of the old one are taken for its own.
 
     Args:
         name: In tables and file names.
@@ -27,7 +34,7 @@ class ModuleDetector(CosineDetector):
     def __init__(self, name: str, module: nn.Module, preprocessing: Preprocessing, device: str = "cpu") -> None:
         self.name, self.preprocessing, self.device = name, preprocessing, usable_device(device)
         self.module = module.eval().requires_grad_(False).to(self.device, torch.float32)
-        parts = f"{name} {weights_sha256(module)} {preprocessing}"
+        parts = f"{name} {weights_sha256(module)} {preprocessing}{_structure(module)}"
         self.fingerprint = hashlib.sha256(parts.encode()).hexdigest()
 
     @torch.inference_mode()
@@ -36,3 +43,27 @@ class ModuleDetector(CosineDetector):
         with full_precision(self.device):
             features: Tensor = self.module(self.preprocessing(pictures.to(self.device)))
         return features.float().cpu()
+
+
+def _structure(module: nn.Module) -> str:
+    """What a network computes beside its weights; "" for one of a library."""
+    if _root(module) in LIBRARIES or isinstance(module, torch.jit.ScriptModule):
+        return ""
+    parts = [part for part in module.modules() if _root(part) not in (*LIBRARIES, "torch")]
+    settings = [
+        {name: value for name, value in vars(part).items() if isinstance(value, int | float | str | tuple | list)}
+        for part in parts
+    ]
+    code = sorted({_source(type(part)) for part in parts})
+    return f" {module!r} {settings} {code}"
+
+
+def _root(module: nn.Module) -> str:
+    return type(module).__module__.partition(".")[0]
+
+
+def _source(kind: type) -> str:
+    try:
+        return inspect.getsource(kind)
+    except (OSError, TypeError):  # typed into a shell
+        return kind.__qualname__

@@ -109,4 +109,6 @@ def load_detector(name: str | os.PathLike[str] | Detector, options: Options | No
     own = find_detector(title)
     if own is not None and own.weights in ("hub", "installed"):
         return own.load(replace(options, weights=place))
+    if own is not None and own.weights != "local":
+        raise LCMemError(f"{name}: {title} is a detector of its own that takes no other weights; choose another name")
     return published.load_trained(replace(options, weights=place), title)

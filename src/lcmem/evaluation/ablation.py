@@ -56,20 +56,37 @@ def benchmark_ablation(
     folder, options = Path(out), options or RunOptions()
     tested = manifest.select(split=split)
     rows = []
-    for name in recipes:
-        recipe = load_recipe(name)
-        if not isinstance(recipe, Recipe):
-            raise LCMemError(f"{name}: an autoencoder's recipe has nothing to classify")
-        recipe = recipe.with_settings(list(settings))
-        row = _described(Path(name).stem, recipe) | {"split": split, "status": OK}
+    for name, recipe in _loaded(recipes, settings).items():
+        row = _described(name, recipe) | {"split": split, "status": OK}
         try:
-            checkpoint = train(recipe, manifest, folder / Path(name).stem, options)
+            checkpoint = train(recipe, manifest, folder / name, options)
             row |= _measured(checkpoint, tested, folder / "cache", recipe, options)
         except Exception as error:  # one that cannot be trained or measured must not take the others with it
             row["status"] = reason(error)
         rows.append(row)
         write_csv(pd.DataFrame(rows), folder / "ablation.csv")  # after each: the next training may take a day
     return pd.DataFrame(rows)
+
+
+def _loaded(recipes: Sequence[str], settings: Sequence[str]) -> dict[str, Recipe]:
+    """All recipes by their names, before any is trained; those of one stage have nothing of the second to change.
+
+    Raises:
+        LCMemError: One is no detector's, has a mistake, or is called like another one.
+    """
+    found: dict[str, Recipe] = {}
+    for source in recipes:
+        recipe, name = load_recipe(source), Path(source).stem
+        if not isinstance(recipe, Recipe):
+            raise LCMemError(f"{source}: an autoencoder's recipe has nothing to classify")
+        if name in found:
+            raise LCMemError(f"{source}: another recipe is called {name}, too; rename one, their runs lie side by side")
+        changes = [each for each in settings if recipe.stage2 is not None or not each.startswith("stage2.")]
+        try:
+            found[name] = recipe.with_settings(changes)
+        except LCMemError as error:
+            raise LCMemError(f"{source}: {error}") from error
+    return found
 
 
 def _described(name: str, recipe: Recipe) -> dict[str, Any]:

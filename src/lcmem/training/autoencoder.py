@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from lcmem.checkpoints import CARD
+from lcmem.checkpoints import CARD, is_saved
 from lcmem.devices import usable_device
 from lcmem.encoders import CompactAutoencoder, save_compact
 from lcmem.encoders.base import psnr
@@ -27,7 +27,7 @@ from lcmem.store.pictures import Decoded, decode_pictures
 from lcmem.training.fit import RunOptions, fit_resumable
 from lcmem.training.module import check_loss
 from lcmem.training.recipe import AutoencoderRecipe
-from lcmem.training.record import USED, check_splits, claim, training_data, warn_of_skipped
+from lcmem.training.record import USED, check_splits, claim, claim_contents, training_data, warn_of_skipped
 from lcmem.training.start import precision_for
 
 LOG = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ def train_autoencoder(
     manifest = check_splits(manifest)
     with alone_in(folder):
         claim(folder, recipe, manifest)
-        if not (folder / NAME / CARD).is_file():
+        if not is_saved(folder / NAME, "autoencoder"):
             _train(manifest, folder, recipe, options)
     return folder / NAME
 
@@ -175,6 +175,11 @@ def _train(manifest: Manifest, folder: Path, recipe: AutoencoderRecipe, options:
     found, held_out = (decode_pictures(manifest.select(split=split), recipe.size, folder / "cache") for split in USED)
     kept, skipped = found.manifest, [reason for part in (found, held_out) for _, reason in part.skipped]
     warn_of_skipped(skipped, folder / NAME / CARD)
+    for name, part in zip(USED, (found, held_out), strict=True):
+        if not len(part.keys):
+            raise LCMemError(f"no picture of the split {name} can be read: {part.skipped[0][1]}")
+    every = pd.concat([part.manifest.table for part in (found, held_out)], ignore_index=True)
+    claim_contents(folder, Manifest(every), np.array([*found.keys, *held_out.keys], dtype=object))
     subset = np.random.default_rng(0).permutation(len(held_out.pixels))[:256]
     precision = precision_for(recipe.precision, options.device)
     LOG.info("autoencoder: precision %s on %s", precision, options.device)

@@ -1,6 +1,7 @@
 """Lightning's trainer for one stage: checkpoints, early stopping, logs, devices."""
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,13 +106,13 @@ def fit_resumable(
         **settings,
     )
     if latest.is_file():
-        check_state(latest)
+        check_state(latest, "delete it, and what it is a state of begins again")
     with _stoppable():
         trainer.fit(module, datamodule=data, ckpt_path=latest if latest.is_file() else None, weights_only=True)
     return trainer
 
 
-def check_state(latest: Path) -> None:
+def check_state(latest: Path, way_out: str) -> None:
     """Refuse a state that was damaged since it was written, on whatever device.
 
     Raises:
@@ -119,8 +120,25 @@ def check_state(latest: Path) -> None:
     """
     try:
         torch.load(str(latest), map_location="cpu", weights_only=True, mmap=True)
+    except FileNotFoundError as error:
+        raise LCMemError(f"{latest}: gone; {way_out}") from error
     except Exception as error:  # whatever zip files and pickles can have
-        raise LCMemError(f"{latest}: damaged; delete it, and what it is a state of begins again") from error
+        raise LCMemError(f"{latest}: damaged; {way_out}") from error
+
+
+class BestEpoch(ModelCheckpoint):
+    """The best epoch's state, also in a run's folder that was moved: Lightning would forget how good it was."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the state of the callback, its files where the folder is now."""
+        assert self.dirpath is not None
+
+        def here(path: str) -> str:
+            return os.path.join(self.dirpath, os.path.basename(path)) if path else path  # type: ignore[arg-type]
+
+        moved = {name: here(state_dict[name]) for name in ("best_model_path", "kth_best_model_path", "last_model_path")}
+        known = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict(state_dict | moved | {"best_k_models": known, "dirpath": self.dirpath})
 
 
 @contextmanager
@@ -182,7 +200,7 @@ def fit(
     if not follows():
         LOG.info("stage %d: precision %s on %s", number, precision, options.device)
     resume = folder / "resume" / f"stage{number}"
-    best = ModelCheckpoint(resume, "best", monitor="val_score", mode="max", enable_version_counter=False)
+    best = BestEpoch(resume, "best", monitor="val_score", mode="max", enable_version_counter=False)
     trainer = fit_resumable(
         module,
         PairData(store, sampler, module, options.workers),
@@ -204,6 +222,7 @@ def fit(
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
     )
+    check_state(resume / "best.ckpt", f"delete {resume}, and the stage begins again")
     state = torch.load(resume / "best.ckpt", map_location="cpu", weights_only=True)
     module.load_state_dict(state["state_dict"])
     score = None if best.best_model_score is None else float(best.best_model_score)

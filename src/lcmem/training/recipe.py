@@ -1,11 +1,12 @@
 """Recipes: all settings of a training, in one place, saved with the run."""
 
+from math import isclose
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from lcmem.model import NetworkSettings
-from lcmem.training.settings import Count, Positive, Settings, Share
+from lcmem.training.settings import Count, Positive, Seed, Settings, Share
 from lcmem.training.stage import Stage
 
 Arithmetic = Literal["bf16-mixed", "16-mixed", "32-true"]
@@ -128,7 +129,7 @@ class Recipe(Settings):
     stage1: Stage
     stage2: Stage | None = None
     precision: Precision = "auto"
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -138,6 +139,8 @@ class Recipe(Settings):
             raise ValueError("normalise=backbone is for encoder=pixels: pretrained weights know no latents")
         if self.head_shares and (self.network.head != "metric" or len(self.head_shares) != len(self.network.parts)):
             raise ValueError("head_shares needs a metric head, and a number for each of network.parts")
+        if self.head_shares and (min(self.head_shares) <= 0 or not isclose(sum(self.head_shares), 1, abs_tol=1e-6)):
+            raise ValueError(f"head_shares={self.head_shares}: shares above 0 that add up to 1 are needed")
         if self.network.gain and not self.head_shares:
             raise ValueError("network.gain is fitted with the head: give head_shares")
         for name, teacher in self.teachers.items():
@@ -183,7 +186,7 @@ class AutoencoderRecipe(Settings):
     latent_weight: float = 1e-3
     latent_noise: float = 0.03
     precision: Precision = "auto"
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -6,6 +6,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lcmem.detectors.registry import find_detector
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import read_json, write_json
@@ -35,9 +37,9 @@ def claim(folder: Path, recipe: Settings, manifest: Manifest) -> None:
     Raises:
         LCMemError: It is another one.
     """
-    rows = manifest.table.loc[manifest.table["split"].isin(USED), COLUMNS]
-    pictures = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
-    record: dict[str, Any] = {"recipe": recipe.to_dict(), "pictures": len(rows), "manifest_sha256": pictures}
+    rows = manifest.table.loc[manifest.table["split"].isin(USED), COLUMNS].drop(columns="path")
+    listed = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()  # wherever the files are now
+    record: dict[str, Any] = {"recipe": recipe.to_dict(), "pictures": len(rows), "manifest_sha256": listed}
     path = folder / RECORD
     if path.is_file():
         _check_same(read_json(path), record, folder)
@@ -46,6 +48,33 @@ def claim(folder: Path, recipe: Settings, manifest: Manifest) -> None:
     recipe.write(folder / RECIPE)
     manifest.write(folder / MANIFEST)
     write_json(record, path)
+
+
+def claim_contents(folder: Path, manifest: Manifest, keys: np.ndarray) -> None:
+    """Write down what a claimed run's pictures show, or check that they still do.
+
+    Args:
+        folder: The run's.
+        manifest: The N pictures of the splits that it sees, those that can be used.
+        keys: Content hash of each, ``[N]``.
+
+    Raises:
+        LCMemError: They show something else.
+
+    Warns:
+        LCMemWarning: Pictures to validate on are files that are trained on.
+    """
+    digest = hashlib.sha256("\n".join(sorted(map(str, keys))).encode()).hexdigest()
+    record = read_json(folder / RECORD)
+    if "contents_sha256" not in record:
+        write_json(record | {"contents_sha256": digest}, folder / RECORD)
+    elif record["contents_sha256"] != digest:
+        raise LCMemError(f"{folder}: holds a run on other pictures: some files have changed or are gone; {WAY_OUT}")
+    splits = manifest.table["split"].to_numpy()
+    both = np.isin(keys, keys[splits == "train"]) & (splits == "val")
+    if both.any():
+        text = f"{both.sum()} pictures of val are files of train as well, for example {manifest.paths[both.argmax()]}"
+        warnings.warn(f"{text}: what they say of the training is too good", LCMemWarning, stacklevel=3)
 
 
 def check_splits(manifest: Manifest, divide: bool = True) -> Manifest:

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from lcmem.checkpoints import CARD
+from lcmem.checkpoints import is_saved
 from lcmem.detectors.base import Detector
-from lcmem.detectors.lcmem import LCMem
+from lcmem.detectors.lcmem import KIND, LCMem
 from lcmem.encoders import LatentEncoder, load_encoder
 from lcmem.latents import CARD as STORE
 from lcmem.latents import LatentStore, build_store
@@ -27,10 +27,10 @@ from lcmem.training.head import LabelledPairs, fit_head, labelled_pairs
 from lcmem.training.module import StageTraining
 from lcmem.training.pretrained import pretrained_weights
 from lcmem.training.recipe import Recipe
-from lcmem.training.record import USED, check_splits, claim, origins, training_data, warn_of_skipped
+from lcmem.training.record import USED, check_splits, claim, claim_contents, origins, training_data, warn_of_skipped
 from lcmem.training.sampler import PairSampler
 from lcmem.training.stage import Stage
-from lcmem.training.start import load_start, start_network
+from lcmem.training.start import check_network, load_start, start_network
 from lcmem.training.teachers import Lesson, lessons_of, load_teachers
 from lcmem.training.validation import ValidationList, copy_list, edited_pairs, reid_list, reid_pairs
 
@@ -70,11 +70,12 @@ def train(
     with alone_in(folder):
         claim(folder, recipe, manifest)
         store = _latents(data, manifest, recipe, encoder, folder / "latents", options)
+        claim_contents(folder, store.manifest, store.keys)
         warn_of_skipped(store.skipped, store.folder / SKIPPED)
         L.seed_everything(recipe.seed, workers=True, verbose=False)
         run = _Run(recipe, store, encoder, teachers, folder, options)
         for number, stage in enumerate(recipe.stages, 1):
-            if not (run.detector(number) / CARD).is_file():
+            if not is_saved(run.detector(number), KIND):
                 run.train_stage(number, stage)
         return run.detector(len(recipe.stages))
 
@@ -93,6 +94,7 @@ def _check(recipe: Recipe, manifest: Manifest, encoder: LatentEncoder, allow_dow
             reid_pairs(held_out, recipe.pair_protocol)
         if _judged_by_copies(stage, held_out):
             edited_pairs(held_out)
+    check_network(recipe, encoder)
     if recipe.start_from:
         load_start(recipe.start_from, recipe, encoder)
     if recipe.network.pretrained:

@@ -14,12 +14,13 @@ from lcmem.files import write_text
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Settings(BaseModel):
     """Typed, immutable settings; unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def with_settings(self, settings: list[str]) -> Self:
         """A copy with ``key=value`` changes; a key may reach inside (``stage1.lr=1e-3``), see :func:`merged`.

@@ -1,6 +1,7 @@
 """What a training starts from: the network, laid out for training, and the arithmetic."""
 
 import os
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from lcmem.devices import fast_bfloat16
 from lcmem.encoders import LatentEncoder
 from lcmem.errors import CheckpointError, LCMemError
 from lcmem.latents import LatentStore
+from lcmem.latents.store import latent_card
 from lcmem.model import SiameseNetwork
 from lcmem.model.siamese import TARGET_STD
 from lcmem.training.pretrained import pretrained_weights
@@ -43,7 +45,6 @@ def start_network(
         lay_out(network)
         return network, detector.card["training"]
     network = SiameseNetwork(recipe.network.settings(encoder.card.channels))
-    _check_fits(network, train.shape, recipe)
     if recipe.network.pretrained:
         weights = pretrained_weights(recipe.network.pretrained, network.settings, allow_download)
         network.backbone.load_state_dict(weights)
@@ -81,15 +82,30 @@ def load_start(source: str | os.PathLike[str], recipe: Recipe, encoder: LatentEn
     return detector
 
 
-def _check_fits(network: SiameseNetwork, shape: tuple[int, int, int], recipe: Recipe) -> None:
+def check_network(recipe: Recipe, encoder: LatentEncoder) -> None:
+    """Whether there is such a network, and it takes latents of this size.
+
+    Raises:
+        LCMemError: Not so.
+    """
+    name, factor = recipe.network.backbone, recipe.network.unshuffle
+    if not timm.is_model(name):
+        close = get_close_matches(name, timm.list_models(), 1)
+        raise LCMemError(f"network.backbone={name}: timm knows no such network" + (f"; {close[0]}?" if close else ""))
+    _, *shape = latent_card(encoder.card, recipe.size, 1).shape
+    if shape[-1] % factor:
+        raise LCMemError(f"network.unshuffle={factor} does not divide latents of {shape[-1]}×{shape[-1]}")
+    try:
+        network = SiameseNetwork(recipe.network.settings(encoder.card.channels))
+    except (RuntimeError, TypeError, ValueError) as error:  # as timm has it
+        raise LCMemError(f"{name} cannot be built as network says: {error}") from error
     try:
         with torch.no_grad():
             network.eval()(torch.zeros(1, *shape))
     except RuntimeError as error:  # a kernel that is larger than what is left of the latent
         raise LCMemError(
-            f"{recipe.network.backbone} cannot take latents of {shape}: {error}; take a larger size than {recipe.size}"
+            f"{name} cannot take latents of {tuple(shape)}: {error}; take a larger size than {recipe.size}"
         ) from error
-    network.train()
 
 
 def _difference(one: Any, other: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lcmem.cli.app import Device, Download, examples, resumable, split_names
-from lcmem.cli.benchmark.group import benchmark_pictures, group
+from lcmem.cli.benchmark.group import benchmark_pictures, fail_without_numbers, group
 from lcmem.cli.pictures import AS_IS, Reading, reading_options
 
 
@@ -42,3 +42,4 @@ def ablation(
         table = benchmark_ablation(manifest, chosen, out, settings=settings or [], split=split, options=options)
     typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     typer.echo(f"table: {out / 'ablation.csv'}")
+    fail_without_numbers(table)
