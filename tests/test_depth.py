@@ -11,7 +11,7 @@ from PIL import Image, TiffImagePlugin
 
 import lcmem
 from commands import lcmem as run_lcmem
-from lcmem.errors import LCMemWarning
+from lcmem.errors import LCMemWarning, PictureError
 from lcmem.pictures import set_depth
 from lcmem.pictures.content import content_table
 from lcmem.pictures.image import load_levels, load_picture
@@ -134,6 +134,45 @@ def test_declared_values_make_wide_ones_readable(tmp_path, dtype):
 def test_white_may_be_zero(tmp_path):
     path = save(tmp_path / "a.tif", ramp(65535), t262=0)
     np.testing.assert_allclose(load_picture(path)[0], 1 - ramp(65535) / 65535, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"), [("signed", "signed values of 8 bits"), ("planes", "separate planes of 16 bits")]
+)
+def test_tiff_that_is_opened_as_something_else_is_refused(tmp_path, kind, message):
+    """Pillow takes the one for unsigned and the others for bytes, and nothing but noise is seen."""
+    if kind == "signed":
+        path = save(tmp_path / "a.tif", np.arange(400, dtype=np.uint8).reshape(20, 20), t339=2)
+    else:
+        path = tmp_path / "a.tif"
+        path.write_bytes(planar_tiff(np.arange(3 * 400, dtype="<u2").reshape(3, 20, 20)))
+    with pytest.raises(PictureError, match=message):
+        load_picture(path)
+    if kind == "planes":
+        with pytest.raises(PictureError, match=message):
+            load_picture(Image.open(path))
+
+
+def planar_tiff(planes):
+    """A TIFF of three planes of 16 bits one after the other, nothing packed."""
+    _, height, width = planes.shape
+    size, data = 2 * height * width, 8
+    after = data + 3 * size
+    lists = struct.pack("<3H3I3I", 16, 16, 16, *(data + k * size for k in range(3)), size, size, size)
+    entries = [
+        (256, 3, 1, width),
+        (257, 3, 1, height),
+        (258, 3, 3, after),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (273, 4, 3, after + 6),
+        (277, 3, 1, 3),
+        (278, 3, 1, height),
+        (279, 4, 3, after + 18),
+        (284, 3, 1, 2),
+    ]
+    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *each) for each in entries)
+    return b"II*\0" + struct.pack("<I", after + len(lists)) + planes.tobytes() + lists + directory + bytes(4)
 
 
 @pytest.mark.parametrize("tags", [{"t262": 0}, {"t281": 4095}])

@@ -102,6 +102,69 @@ def test_voi_lut(write_dicom):
     np.testing.assert_allclose(load_picture(path)[0], (4095 * (1 - entries / 255)).astype(int) / 4095, atol=1e-6)
 
 
+def lookup(entries, first, bits, kind="US"):
+    """An item of a sequence of lookup tables."""
+    table = pydicom.Dataset()
+    table.add_new("LUTDescriptor", "US", [len(entries), first % 2**16, bits])
+    held = np.asarray(entries, np.uint8 if kind == "packed" else np.uint16)
+    table.add_new("LUTData", "US" if kind == "US" else "OW", held.tolist() if kind == "US" else held.tobytes())
+    return [table]
+
+
+@pytest.mark.parametrize(("kind", "bits"), [("US", 8), ("packed", 8), ("US", 16), ("OW", 16), ("OW", 12)])
+def test_lookup_tables_of_every_depth(write_dicom, kind, bits):
+    """Entries of 8 bits for values of 12: pydicom counts positions in 8 bits, which makes noise of them."""
+    stored, rising = ramp(0, 4095, np.uint16), np.linspace(0, 2**bits - 1, 4096).round().astype(int)
+    path = write_dicom(stored, BitsStored=12, HighBit=11, VOILUTSequence=lookup(rising, 0, bits, kind))
+    np.testing.assert_allclose(load_picture(path)[0], stored / 4095, atol=2 / 255)
+
+
+@pytest.mark.parametrize("syntax", ["ExplicitVRLittleEndian", "ImplicitVRLittleEndian"])
+def test_a_table_may_begin_below_zero(write_dicom, tmp_path, syntax):
+    stored, rising = ramp(0, 4095, np.uint16), np.linspace(0, 4095, 4096).round().astype(int)
+    options = {"RescaleSlope": 1, "RescaleIntercept": -1024, "Modality": "CT"}
+    path = write_dicom(stored, BitsStored=12, HighBit=11, VOILUTSequence=lookup(rising, -1024, 12), **options)
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = getattr(pydicom.uid, syntax)
+    plain = syntax.startswith("Implicit")
+    dataset.save_as(path, implicit_vr=plain, little_endian=True)
+    np.testing.assert_allclose(load_picture(path)[0], stored / 4095, atol=1e-3)
+
+
+def test_a_modality_table_of_12_bits(write_dicom):
+    stored, falling = ramp(0, 4095, np.uint16), np.linspace(4095, 0, 4096).round().astype(int)
+    table = lookup(falling, 0, 12, "OW")
+    path = write_dicom(
+        stored, BitsStored=12, HighBit=11, ModalityLUTSequence=table, WindowCenter=2048, WindowWidth=4096
+    )
+    np.testing.assert_allclose(load_picture(path)[0], 1 - stored / 4095, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"WindowCenter": 0, "WindowWidth": 0},
+        {"WindowCenter": 100, "WindowWidth": -200},
+        {"WindowCenter": "", "WindowWidth": ""},
+        {"RescaleSlope": "", "RescaleIntercept": ""},
+    ],
+)
+def test_elements_without_a_meaning_are_absent(write_dicom, elements):
+    stored = ramp(0, 4095, np.uint16)
+    plain = load_picture(write_dicom(stored, "plain.dcm", BitsStored=12, HighBit=11))
+    np.testing.assert_array_equal(load_picture(write_dicom(stored, BitsStored=12, HighBit=11, **elements)), plain)
+
+
+def test_bits_that_are_stored_high(write_dicom):
+    stored = ramp(0, 4095, np.uint16)
+    window = {"BitsStored": 12, "WindowCenter": 2048, "WindowWidth": 4096}
+    low, high = (
+        load_picture(write_dicom(pixels, name, HighBit=bit, **window))
+        for pixels, name, bit in ((stored, "low.dcm", 11), (stored << 4, "high.dcm", 15))
+    )
+    np.testing.assert_array_equal(low, high)
+
+
 def test_window_in_the_functional_groups_of_a_frame(write_dicom):
     stored = np.stack([ramp(0, 100, np.uint16), ramp(0, 100, np.uint16)])
     groups = []

@@ -84,7 +84,7 @@ def read_json(source: Path) -> Any:
         LCMemError: It is missing or damaged.
     """
     try:
-        return json.loads(source.read_text(encoding="utf-8"))
+        return json.loads(source.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise LCMemError(f"{source}: not a readable JSON file ({error})") from error
 

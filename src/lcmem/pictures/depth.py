@@ -10,11 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from lcmem.errors import PictureError
+
 BELOW = 0.999
 """Share of the values that must fit into a depth: the others are dead pixels and letters burnt in."""
 FULL = 2**16 - 1
-MIN_VALUE, MAX_VALUE, BITS, PHOTOMETRIC = 340, 341, 258, 262
+MIN_VALUE, MAX_VALUE, BITS, PHOTOMETRIC, COMPRESSION, PLANES, SAMPLE_FORMAT = 340, 341, 258, 262, 259, 284, 339
 """Tags of TIFF."""
+SIGNED = 2
+"""Of its kinds of samples."""
 
 
 class Declared(NamedTuple):
@@ -50,6 +54,22 @@ def declared(picture: Image.Image, data: bytes = b"") -> Declared:
         paper = transparent if isinstance(transparent, int) else None
         return Declared(0.0, None, False, paper, _significant_bits(data))
     return Declared(0.0, float(FULL) if picture.format in ("PPM", "JPEG2000") else None)  # Pillow spreads these
+
+
+def check_readable(picture: Image.Image) -> None:
+    """Refuse kinds of TIFF that Pillow opens as something else.
+
+    Raises:
+        PictureError: Signed values of 8 bits, or separate planes of 16 that are not packed.
+    """
+    if picture.format != "TIFF":
+        return
+    tags: Any = picture.tag_v2  # type: ignore[attr-defined]
+    bits, kind = first_of(tags.get(BITS, 1)), first_of(tags.get(SAMPLE_FORMAT, 1))
+    if bits == 8 and kind == SIGNED:
+        raise PictureError("signed values of 8 bits; save it with values from 0 to 255")
+    if bits > 8 and picture.mode[:3] in ("RGB", "CMY") and tags.get(PLANES) == 2 and tags.get(COMPRESSION, 1) == 1:
+        raise PictureError("colours in separate planes of 16 bits; save it with interleaved colours, or as PNG")
 
 
 def first_of(value: Any) -> float:

@@ -19,6 +19,7 @@ OTHERS = (
 )
 """How other files begin, and what to do about them."""
 DAMAGED = "damaged or cut off; copy or export it again"
+UNUSUAL = ", or a kind of TIFF that is not read; save it as PNG of 8 or 16 bits"
 
 
 def why_unreadable(error: Exception, data: bytes) -> str:
@@ -31,12 +32,12 @@ def why_unreadable(error: Exception, data: bytes) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read ({error.strerror})"
     if isinstance(error, UnidentifiedImageError):
-        return DAMAGED if is_picture(data) else _kind(data)
+        return f"{DAMAGED}{UNUSUAL if data[:2] in (b'II', b'MM') else ''}" if is_picture(data) else _kind(data)
     missing = re.search(r"no attribute '(\w+)'", str(error))
     if isinstance(error, AttributeError) and missing:
         return f"damaged DICOM file: its element {missing[1]} is missing; export it again"
     said = " ".join(re.sub(r"<[^<>]* at 0x[0-9a-f]+>", "it", str(error)).split())
-    if "support" in said:
+    if "support" in said and not isinstance(error, TypeError):  # of operands
         return f"cannot be decoded here; export it uncompressed ({said})"
     return f"{DAMAGED} ({said})"
 

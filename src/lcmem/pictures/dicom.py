@@ -3,6 +3,7 @@
 import io
 import warnings
 import zlib
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,8 @@ def decode_frame(data: bytes, index: int | None, name: str) -> np.ndarray:
     _be_quiet()
     dataset = _read_header(data, name)
     frame = _choose_frame(int(dataset.get("NumberOfFrames") or 1), index, name)
-    pixels = pixel_array(dataset, index=frame)
+    shift = _shift(dataset)
+    pixels = pixel_array(dataset, index=frame) >> shift if shift else pixel_array(dataset, index=frame)
     if pixels.ndim == 3:
         return _colours(pixels, 2**dataset.BitsStored - 1)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
@@ -53,7 +55,7 @@ def decode_frame(data: bytes, index: int | None, name: str) -> np.ndarray:
     padding = _padding(pixels, dataset)
     grey = _through_window(pixels, _with_frame_values(dataset, frame), padding)
     grey = 1 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey
-    return np.where(padding, np.float32(0), grey)
+    return np.where(padding | ~np.isfinite(pixels), np.float32(0), grey)
 
 
 @cache  # a filter that is set anew makes every other warning be shown anew
@@ -86,6 +88,15 @@ def _default_syntax(data: bytes) -> "UID":
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     return ExplicitVRLittleEndian if data[4:6].isupper() else ImplicitVRLittleEndian
+
+
+def _shift(dataset: "Dataset") -> int:
+    """Bits below the stored ones, where these are not the lowest, as in files of the time before DICOM."""
+    high, stored = dataset.get("HighBit"), dataset.get("BitsStored")
+    if None in (high, stored) or dataset.file_meta.TransferSyntaxUID.is_encapsulated or high + 1 <= stored:
+        return 0
+    dataset.BitsStored = high + 1  # or they are masked
+    return int(high + 1 - stored)
 
 
 def _choose_frame(count: int, index: int | None, name: str) -> int:
@@ -139,19 +150,51 @@ def _with_frame_values(dataset: "Dataset", frame: int) -> "Dataset":
 
 
 def _through_window(pixels: np.ndarray, dataset: "Dataset", padding: np.ndarray) -> np.ndarray:
-    from pydicom.pixels import apply_modality_lut, apply_voi
-
-    values = apply_modality_lut(pixels, dataset)
+    values = _measured(pixels, dataset)
     if dataset.get("VOILUTSequence"):
-        full = 2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1
-        levels = apply_voi(np.rint(values).astype(np.int32), dataset)
+        levels, full = _looked_up(values, dataset, dataset.VOILUTSequence[0])
         return np.clip(levels / np.float32(full), 0, 1).astype(np.float32)
-    if dataset.get("WindowWidth") not in (None, "") and dataset.get("WindowCenter") not in (None, ""):
-        return apply_window(values, first_of(dataset.WindowCenter), first_of(dataset.WindowWidth), _function(dataset))
+    center, width, function = _number(dataset, "WindowCenter"), _number(dataset, "WindowWidth"), _function(dataset)
+    if center is not None and width is not None and width >= (1 if function == "LINEAR" else 1e-6):
+        return apply_window(values, center, width, function)  # a width of 0 or less is none
     if values is pixels and pixels.dtype == np.uint8:
         return pixels.astype(np.float32) / np.float32(2**dataset.BitsStored - 1)
-    hounsfield = dataset.Modality == "CT" and dataset.get("RescaleIntercept") not in (None, "")
+    hounsfield = dataset.Modality == "CT" and _number(dataset, "RescaleIntercept") is not None
     return intensity_to_grey(np.where(padding, np.nan, values), hounsfield)
+
+
+def _measured(pixels: np.ndarray, dataset: "Dataset") -> np.ndarray:
+    """Stored values ``[H, W]`` through the modality LUT or the rescale (PS3.3, C.11.1); empty elements are absent."""
+    if dataset.get("ModalityLUTSequence"):
+        return _looked_up(pixels, dataset, dataset.ModalityLUTSequence[0])[0]
+    slope, intercept = _number(dataset, "RescaleSlope"), _number(dataset, "RescaleIntercept")
+    if slope is None and intercept is None:
+        return pixels
+    return pixels.astype(np.float64) * (1.0 if slope is None else slope) + (intercept or 0.0)
+
+
+def _looked_up(values: np.ndarray, dataset: "Dataset", table: "Dataset") -> tuple[np.ndarray, int]:
+    """Values ``[H, W]`` through a lookup table (PS3.3, C.11.1.1 and C.11.2.1.1), and the highest that it can hold.
+
+    pydicom's own holds positions in the type of the entries, which wraps around with entries of 8 bits.
+    """
+    count, first, bits = map(int, table.LUTDescriptor)
+    if first >= 2**15 and values.min() < 0:  # a signed number in an element that does not say so
+        first -= 2**16
+    data = table.LUTData
+    if isinstance(data, bytes):
+        order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
+        data = np.frombuffer(data, np.uint8 if len(data) < 2 * (count or 2**16) else f"{order}u2")
+    entries = np.asarray(data, dtype=np.int64)[: count or 2**16]
+    at = np.clip(np.rint(values).astype(np.int64) - first, 0, len(entries) - 1)
+    full = 2**bits - 1
+    return entries[at], full if entries.max() <= full else 2**16 - 1  # some say 8 bits and hold 16
+
+
+def _number(dataset: "Dataset", keyword: str) -> float | None:
+    """A number, or the first of several; None where it is empty or absent."""
+    value = dataset.get(keyword)
+    return None if value is None or value == "" or (isinstance(value, Sequence) and not len(value)) else first_of(value)
 
 
 def _function(dataset: "Dataset") -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lcmem.errors import LCMemError, PictureError
-from lcmem.pictures.depth import FULL, Declared, declared, depth_to_grey
+from lcmem.pictures.depth import FULL, Declared, check_readable, declared, depth_to_grey
 from lcmem.pictures.diagnosis import why_unreadable
 from lcmem.pictures.information import shows_little
 from lcmem.pictures.paths import (
@@ -88,6 +88,7 @@ def _load(source: PictureLike, size: int | None) -> np.ndarray:
 
 def _load_opened(picture: Image.Image, size: int | None) -> np.ndarray:
     try:
+        check_readable(picture)
         said = declared(picture)
         # a copy: a draft would change the caller's picture. It no longer knows the tags of its file
         return _resized(_to_planes(picture.copy(), "picture", size, said), size)
@@ -150,6 +151,7 @@ def _decode(path: str, size: int | None) -> np.ndarray:
     with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
         check_size(picture.size, path)
         _check_single(picture, index, path)
+        check_readable(picture)
         return _to_planes(picture, path, size, declared(picture, data), split_bits(path)[1])
 
 
@@ -193,9 +195,13 @@ def _flattened(picture: Image.Image) -> np.ndarray:
 
 def _from_levels(levels: np.ndarray, name: str, said: Declared, bits: int | None) -> np.ndarray:
     if said.white is None and levels.dtype.kind == "f":
-        return _from_floats(levels)
+        grey = _from_floats(levels)
+        return 1 - grey if said.inverted else grey
     if said.white is None and (levels.min() < 0 or levels.max() > FULL):
-        raise PictureError(f"{name}: values from {levels.min()} to {levels.max()} do not fit into 16 bits")
+        raise PictureError(
+            f"{name}: values from {levels.min()} to {levels.max()}, and which is white is not known; save it with "
+            "whole numbers from 0 to 65535, or as floats in [0, 1]"
+        )
     return _from_floats(depth_to_grey(levels, said, bits))
 
 

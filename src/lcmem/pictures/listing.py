@@ -40,6 +40,7 @@ REMEDIES = {
     (".7z", ".rar", ".tar", ".tgz"): "unpack it, or pack a .zip",
     ("hidden",): "their names, or those of their folders, begin with a dot",
     ("DICOMDIR",): "a list of other files",
+    (".hdr", ".img"): "if it is half of a NIfTI volume, save it as .nii or .nii.gz",
     (".heic", ".heif", ".psd", ".dng", ".cr2", ".nef", ".arw"): "convert to PNG or JPEG",
 }
 """What to do about files that are not pictures, by their suffix."""
