@@ -1,8 +1,10 @@
 """Claims: studies and volumes are audited whole, each person counts once, and no output names a patient."""
 
+import itertools
 import re
 import shutil
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,9 +13,11 @@ from PIL import Image
 
 from lcmem.cli import main
 from lcmem.errors import LCMemError, LCMemWarning
+from lcmem.pictures.hints import called_alike, hashed_numbers
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest
 from lcmem.pictures.medical import KEY
+from lcmem.pictures.sources import without_ids
 
 nibabel = pytest.importorskip("nibabel")
 pydicom = pytest.importorskip("pydicom")
@@ -107,8 +111,52 @@ def test_a_tag_that_cannot_be_used(study, tag, message):
         Manifest.read(study, identity_tag=tag)
     Image.new("L", (40, 40)).save(study.parent / "a.png")
     shutil.rmtree(study)
-    with pytest.raises(LCMemError, match="there are none"):
-        Manifest.read(study.parent, identity_tag="PatientID")
+    assert "is for DICOM files, and there are none" in read(study.parent, identity_tag="PatientID")[1], (
+        "a holdout of PNG"
+    )
+
+
+def test_names_of_slices_and_of_files_called_otherwise_are_hashed_as_well(study, tmp_path):
+    slices = [f"{study}/cine5.dcm#slice={k}" for k in range(2)]
+    pd.DataFrame({"path": slices, "identity": "SCHULZE"}).to_csv(tmp_path / "slices.csv", index=False)
+    (tmp_path / "otherwise" / "SCHULZE").mkdir(parents=True)
+    (tmp_path / "otherwise" / "MEIER").mkdir()
+    for name, person in (("a.tif", "SCHULZE"), ("b.png", "MEIER"), ("c.jpg", "MEIER")):
+        shutil.copy(study / "IM00", tmp_path / "otherwise" / person / name)
+    for source in (tmp_path / "slices.csv", tmp_path / "otherwise"):
+        manifest, _ = read(source)
+        assert all(map(HASH.fullmatch, manifest.table["identity"]))
+        known = read(source, identity_tag="PatientID", show_ids=True)[0].table["identity"]
+        assert set(known) == {PATIENTS[5] if source.suffix else PATIENTS[0]}
+
+
+def test_folders_that_are_not_the_patients_of_the_headers_are_doubtful(tmp_path, pictures):
+    """A folder for each series of a patient, as scanners write them."""
+    for number in range(3):
+        for series in range(2):
+            place = tmp_path / "tree" / f"s{number}{series}"
+            place.mkdir(parents=True)
+            write_dicom(place / "1.dcm", pictures[number, :1], PATIENTS[number])
+    manifest, said = read(tmp_path / "tree")
+    assert "the folders are not the patients that the DICOM files name (3 patients have pictures in several)" in said
+    assert "--identity-tag PatientID would give 3 identities for 6 files" in said and "3 patients" in manifest.doubt
+    assert not read(tmp_path / "tree", identity_tag="PatientID")[1]
+    for number in range(3):
+        shutil.rmtree(tmp_path / "tree" / f"s{number}1")
+    assert not read(tmp_path / "tree")[1], "a folder for each patient"
+
+
+def test_hashed_and_open_names_are_compared():
+    """A real set of DICOM files and a holdout of PNG files; leading zeros are seen through hashes as well."""
+
+    def pictures_of(names, hashed):
+        rows = {"path": [f"/{k}.png" for k in range(len(names))], "identity": names, "split": "", "dataset": ""}
+        found = Manifest(pd.DataFrame(rows), numbers=hashed_numbers(pd.Series(names)) if hashed else {})
+        return replace(found, table=without_ids(found.table, "identity")) if hashed else found
+
+    real, holdout = ["007", "8", "x", "y"], ["7", "8", "x", "z", ""]
+    for one, other in itertools.product((False, True), repeat=2):
+        assert called_alike(pictures_of(real, one), pictures_of(holdout, other)) == (3, 2)
 
 
 def test_hashes_are_not_hashed_again(study, tmp_path):

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from lcmem.pictures.listing import Found, match_identities, split_level, split_of
-from lcmem.pictures.medical import PSEUDONYM
+from lcmem.pictures.medical import PSEUDONYM, pseudonym
 from lcmem.pictures.tables import COLUMNS, as_text
 
 if TYPE_CHECKING:
@@ -159,6 +160,25 @@ def plain_number(identity: str) -> str:
     """An identity without what spreadsheets drop or add: ``7`` of ``007`` and ``7.0``; others as they are."""
     found = re.fullmatch(NUMBER, identity)
     return found[1] if found else identity
+
+
+def hashed_numbers(identities: pd.Series) -> dict[str, str]:
+    """Hashes of identities, to the hash of the same number as :func:`plain_number` writes it, where that is another."""
+    plain = {name: plain_number(name) for name in identities.unique() if name}
+    return {pseudonym(name): pseudonym(number) for name, number in plain.items() if number != name}
+
+
+def called_alike(real: "Manifest", others: "Manifest") -> tuple[int, int]:
+    """How many identities of the other pictures are called like real ones; hashed or not, and how many exactly so.
+
+    The first number also counts those that differ by leading zeros or ``.0`` only.
+    """
+    sets = [(each.numbers, set(each.table["identity"]) - {""}) for each in (real, others)]
+    hashed = any(PSEUDONYM.fullmatch(name) for _, names in sets for name in names)
+    exact = [{pseudonym(name) if hashed else name for name in names} for _, names in sets]
+    plain = [[numbers.get(name) or plain_number(name) for name in names] for numbers, names in sets]
+    known, asked = ([pseudonym(name) if hashed else name for name in names] for names in plain)
+    return int(np.isin(asked, known).sum()), len(exact[0] & exact[1])
 
 
 def same_numbers(table: pd.DataFrame) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import common_folder, write_table
-from lcmem.pictures.hints import doubtful_folders, few_people, same_numbers
+from lcmem.pictures.hints import doubtful_folders, few_people, hashed_numbers, same_numbers
 from lcmem.pictures.listing import SPLITS, ignored_text
 from lcmem.pictures.medical import expanded
 from lcmem.pictures.paths import split_zip
@@ -45,6 +45,7 @@ class Manifest:
         guessed: Depth in bits that was found for files that declare none (see :mod:`lcmem.pictures.set_depth`), None
             if there are no such files.
         doubt: What is doubtful about the identities, as it was warned of; "" if nothing is.
+        numbers: Of hashed identities that are numbers with leading zeros or .0 the hash without these.
     """
 
     table: pd.DataFrame
@@ -52,6 +53,7 @@ class Manifest:
     source: str = ""
     guessed: int | None = None
     doubt: str = ""
+    numbers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         repeated = self.table["path"][self.table["path"].duplicated()]
@@ -120,17 +122,19 @@ class Manifest:
             table["identity"] = matched(table["path"], within, identity_pattern)
         if not identities:
             table["identity"] = ""
-        table, medical = expanded(table, identity_tag, identities=identities)
+        own = doubtful and bool(listing.pictures)
+        table, medical, headers = expanded(table, identity_tag, identities=identities, folders=own)
         table["path"], guessed = with_bits(list(table["path"]))
         table = once(table, path)  # some may have been spelt with their depth and without
-        numbers = same_numbers(table)  # hashes do not show it
+        twice, numbers = same_numbers(table), dict[str, str]()  # hashes do not show it
         if not show_ids and (medical or guessed is not None or table["path"].str.contains(r"#bits=\d+$").any()):
+            numbers = hashed_numbers(table["identity"])
             table = without_ids(table, identity_column)
         folders, few = doubtful_folders(listing.pictures) if doubtful else "", few_people(table) if identities else ""
-        doubt = "; ".join(filter(None, (folders or few, numbers)))
+        doubt = "; ".join(filter(None, (headers, folders or few, twice)))
         if doubt:
             warnings.warn(f"{path}: {doubt}", LCMemWarning, stacklevel=2)
-        return cls(table, listing.ignored, os.path.abspath(path), guessed, doubt)
+        return cls(table, listing.ignored, os.path.abspath(path), guessed, doubt, numbers)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -204,7 +208,7 @@ class Manifest:
 
     def rows(self, keep: Iterable[int]) -> "Manifest":
         """The pictures at these positions, in this order."""
-        return Manifest(self.table.iloc[list(keep)].reset_index(drop=True))
+        return Manifest(self.table.iloc[list(keep)].reset_index(drop=True), numbers=self.numbers)
 
     def with_splits(self) -> "Manifest":
         """Divide the identities 80/10/10 by :func:`lcmem.pictures.splits.hash_split`: the same on every machine.

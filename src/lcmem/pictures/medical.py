@@ -6,25 +6,16 @@ import io
 import os
 import re
 import unicodedata
-import warnings
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from lcmem.errors import LCMemError, LCMemWarning, extra
+from lcmem.errors import LCMemError, extra
 from lcmem.pictures.listing import SUFFIXES, file_head
-from lcmem.pictures.paths import (
-    DICOM_SUFFIXES,
-    HEAD,
-    VOLUME_SUFFIXES,
-    is_dicom,
-    read_bytes,
-    split_bits,
-    split_slice,
-    split_zip,
-)
+from lcmem.pictures.paths import DICOM_SUFFIXES, HEAD, VOLUME_SUFFIXES, is_dicom, read_bytes, split_slice, split_zip
 from lcmem.progress import progress_bar
 
 PATIENT = "PatientID"
@@ -49,8 +40,22 @@ class Header(NamedTuple):
     identity: str = ""
 
 
-def expanded(table: pd.DataFrame, identity_tag: str | None, *, identities: bool) -> tuple[pd.DataFrame, bool]:
-    """A list in which files of several frames, and volumes, are replaced by all of these.
+class Expanded(NamedTuple):
+    """A list of pictures in which files of several frames, and volumes, are replaced by all of these.
+
+    Attributes:
+        table: As of :class:`lcmem.pictures.manifest.Manifest`.
+        medical: Whether there is a DICOM file or a volume in it, or a frame or slice of one.
+        doubt: What their headers say against the identities; "" if nothing.
+    """
+
+    table: pd.DataFrame
+    medical: bool
+    doubt: str
+
+
+def expanded(table: pd.DataFrame, identity_tag: str | None, *, identities: bool, folders: bool = False) -> Expanded:
+    """Replace files of several frames, and volumes, by all of these.
 
     The slices of one volume, or the frames of one file, are those of one person: where no identity is known, the file
     is taken for it.
@@ -59,30 +64,33 @@ def expanded(table: pd.DataFrame, identity_tag: str | None, *, identities: bool)
         table: As of :class:`lcmem.pictures.manifest.Manifest`.
         identity_tag: Keyword of the DICOM element that names the identity, such as ``PatientID``.
         identities: Whether they are wanted.
-
-    Returns:
-        The list, and whether there is a DICOM file or a volume in it.
+        folders: Whether they were taken from the names of folders, which headers may know better.
 
     Raises:
         LCMemError: An unknown keyword, or no file has that element.
-
-    Warns:
-        LCMemWarning: The identity of DICOM files is not known, although they name a patient.
     """
-    kinds = [_kind(path) for path in table["path"]]
-    places = [row for row, kind in enumerate(kinds) if kind]
+    files = [split_slice(path)[0] if "#" in path else path for path in table["path"]]
+    whole = np.array([file == path for file, path in zip(files, table["path"], strict=True)], dtype=bool)
+    kinds = np.array(_kinds(files), dtype=object)
     if identity_tag is not None:
-        _check_keyword(identity_tag, "dicom" in kinds)
-    if not places:
-        return table, False
-    headers = _headers([(table["path"].iloc[row], kinds[row]) for row in places], identity_tag)
-    found = pd.DataFrame(headers, index=table.index[places])
+        _check_keyword(identity_tag)
+    if not (kinds != "").any():
+        nothing = f"--identity-tag {identity_tag} is for DICOM files, and there are none" if identity_tag else ""
+        return Expanded(table, False, nothing)
+    # of a single slice of a volume the header says nothing that is wanted
+    places = np.flatnonzero((kinds != "") & (whole | (identities & (kinds == "dicom"))))
+    named = dict.fromkeys((files[row], kinds[row]) for row in places)
+    headers = dict(zip(named, _headers([*named], identity_tag), strict=True))
+    rows = [headers[files[row], kinds[row]] for row in places]
+    found = pd.DataFrame(rows, index=table.index[places], columns=Header._fields)
+    doubt = ""
     if identity_tag is not None:
-        _check_found(found["identity"], identity_tag)
+        doubt = _missing(found["identity"], identity_tag)
         table = table.assign(identity=found["identity"].reindex(table.index).fillna(table["identity"]))
     elif identities:
-        _warn_of_patients(table["identity"][found.index], found["patient"])
-    return _each_frame(table, found["frames"], identities=identities), True
+        doubt = _otherwise(table["identity"][found.index], found["patient"], folders)
+    single = found.index[~whole[places]]
+    return Expanded(_each_frame(table, found["frames"].drop(single), identities=identities), True, doubt)
 
 
 def _each_frame(table: pd.DataFrame, frames: pd.Series, *, identities: bool) -> pd.DataFrame:
@@ -105,21 +113,37 @@ def _file_names(paths: pd.Series) -> pd.Series:
 
 def is_medical_file(path: str) -> bool:
     """Whether a file is DICOM or a NIfTI volume."""
-    return bool(_kind(path))
+    return bool(_kinds([path])[0])
 
 
-def _kind(path: str) -> str:
-    """``volume`` or ``dicom`` if all of a file is meant; "" of other pictures and of single slices."""
-    if "#" in path and (split_slice(path)[1] is not None or split_bits(path)[1] is not None):
-        return ""
-    name = path.lower()
+PROBED = 100
+"""Files called like pictures that are looked into for DICOM; if one is, all are."""
+
+
+def _kinds(files: Sequence[str]) -> list[str]:
+    """``volume`` or ``dicom`` for each file; "" for other pictures.
+
+    Those without a picture's suffix are looked into anyway; of a million others only some, which lie far apart.
+    """
+    found, called = [_by_name(file) for file in files], "picture"
+    pictures = [row for row, kind in enumerate(found) if kind == called]
+    odd = any(is_dicom(_head(files[row])) for row in pictures[:: max(1, len(pictures) // PROBED)])
+    for row in pictures:
+        found[row] = "dicom" if odd and is_dicom(_head(files[row])) else ""
+    return found
+
+
+def _by_name(file: str) -> str:
+    """The kind, or ``picture`` for one that is called like a picture; "" for another one."""
+    name = file.lower()
     suffix = os.path.splitext(name)[1]  # of a million paths pathlib would take a minute
     if name.endswith(VOLUME_SUFFIXES):
         return "volume"
     if suffix in DICOM_SUFFIXES:
         return "dicom"
-    head = b"" if suffix in SUFFIXES else _head(path)
-    return "dicom" if is_dicom(head) else ""
+    if suffix in SUFFIXES:
+        return "picture"
+    return "dicom" if is_dicom(_head(file)) else ""
 
 
 def _head(path: str) -> bytes:
@@ -159,47 +183,50 @@ def _dicom(path: str, keyword: str | None) -> Header:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):  # a backslash parts several values
+        value = "\\".join(map(str, value))
     return unicodedata.normalize("NFC", str(value or "").replace("\0", "")).strip()
 
 
-def _check_keyword(keyword: str, there: bool) -> None:
+def _check_keyword(keyword: str) -> None:
     with extra("medical", "identities of DICOM files need pydicom"):
         from pydicom.datadict import tag_for_keyword
     if tag_for_keyword(keyword) is None:
         raise LCMemError(f"--identity-tag {keyword}: not a keyword of DICOM; PatientID and StudyInstanceUID are such")
-    if not there:
-        raise LCMemError(f"--identity-tag {keyword} is for DICOM files, and there are none; use --identity-pattern")
 
 
-def _check_found(values: pd.Series, keyword: str) -> None:
+def _missing(values: pd.Series, keyword: str) -> str:
     missing = int((values == "").sum())
     if missing == len(values):
         raise LCMemError(f"--identity-tag {keyword}: none of the {missing} DICOM files has this element")
-    if missing:
-        warnings.warn(
-            f"{missing} of {len(values)} files have no {keyword}; each of them stands for itself",
-            LCMemWarning,
-            stacklevel=4,
-        )
+    return f"{missing} of {len(values)} files have no {keyword}; each of them stands for itself" if missing else ""
 
 
-def _warn_of_patients(identities: pd.Series, patients: pd.Series) -> None:
-    unknown = patients[(identities == "") & (patients != "")]
-    if len(unknown) > 1:
-        warnings.warn(
-            f"DICOM files without an identity: --identity-tag {PATIENT} would give {unknown.nunique()} identities for "
-            f"{len(unknown)} files; without it pictures of one patient count as pictures of strangers",
-            LCMemWarning,
-            stacklevel=4,
-        )
+def _otherwise(identities: pd.Series, patients: pd.Series, folders: bool) -> str:
+    """What is doubtful about identities, or that there are none, by the patients that headers name; or ""."""
+    known = patients != ""
+    would = f"--identity-tag {PATIENT} would give {patients[known].nunique()} identities for {known.sum()} files"
+    if (known & (identities == "")).sum() > 1:
+        strangers = "without it pictures of one patient count as pictures of strangers"
+        return f"DICOM files without an identity: {would}; {strangers}"
+    if not folders or patients[known].nunique() < 2:  # such as one that an anonymiser wrote into all of them
+        return ""
+    spread = int((identities[known].groupby(patients[known]).nunique() > 1).sum())
+    mixed = int((patients[known].groupby(identities[known]).nunique() > 1).sum())
+    if not (spread or mixed):
+        return ""
+    parts = [f"{spread} patients have pictures in several"] if spread else []
+    parts += [f"{mixed} hold pictures of several patients"] if mixed else []
+    return f"the folders are not the patients that the DICOM files name ({', '.join(parts)}): {would}"
 
 
 def pseudonyms(names: pd.Series) -> pd.Series:
     """Identities as hashes, which are the same in every set and on every machine; "" and hashes stay as they are."""
-    return names.map({name: _pseudonym(name) for name in names.unique()}).astype(str)
+    return names.map({name: pseudonym(name) for name in names.unique()}).astype(str)
 
 
-def _pseudonym(name: str) -> str:
+def pseudonym(name: str) -> str:
+    """An identity as a hash; "" and hashes as they are."""
     if not name or PSEUDONYM.fullmatch(name):
         return name
     return "id-" + hmac.new(os.environ.get(KEY, "").encode(), name.encode(), hashlib.sha256).hexdigest()[:12]

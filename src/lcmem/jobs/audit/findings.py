@@ -24,7 +24,7 @@ from lcmem.matching.overview import SEARCHED, Nearest
 from lcmem.matching.strangers import hidden_by_one
 from lcmem.matching.twins import shared_files
 from lcmem.matching.verdicts import COPY
-from lcmem.pictures.hints import plain_number
+from lcmem.pictures.hints import called_alike
 from lcmem.report.verdict import holdout_note
 from lcmem.stats.calibration import at_least
 from lcmem.stats.rates import Rate, excess, rate_of
@@ -175,9 +175,7 @@ def _closed(sets: dict[str, FeatureSet]) -> list[str]:
 def _overlap(sets: dict[str, FeatureSet], control: Control | None) -> list[str]:
     if control is None:
         return []
-    names = [set(sets[name].manifest.table["identity"]) - {""} for name in ("real", "holdout")]
-    known = set(map(plain_number, names[0]))
-    exactly, shared = len(names[0] & names[1]), sum(plain_number(name) in known for name in names[1])
+    shared, exactly = called_alike(sets["real"].manifest, sets["holdout"].manifest)
     notes = []
     if shared:
         zeros = "" if shared == exactly else ", some but for leading zeros or .0"
