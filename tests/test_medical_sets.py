@@ -146,6 +146,15 @@ def test_folders_that_are_not_the_patients_of_the_headers_are_doubtful(tmp_path,
     assert not read(tmp_path / "tree")[1], "a folder for each patient"
 
 
+def test_ct_of_several_windows_is_doubtful(study):
+    """What a generator was shown may have been the second."""
+    path = study / "IM00"
+    dataset = pydicom.dcmread(path)
+    dataset.WindowCenter, dataset.WindowWidth = [40, -600], [400, 1500]
+    dataset.save_as(path)
+    assert "1 CT files declare several windows, of which the first is shown" in read(study)[1]
+
+
 def test_hashed_and_open_names_are_compared():
     """A real set of DICOM files and a holdout of PNG files; leading zeros are seen through hashes as well."""
 

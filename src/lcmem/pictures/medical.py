@@ -33,11 +33,13 @@ class Header(NamedTuple):
         frames: Pictures in the file; 1 where it cannot be read, which is said when it is opened.
         patient: PatientID of DICOM.
         identity: The element that was asked for.
+        windows: Windows that a file of computed tomography declares.
     """
 
     frames: int = 1
     patient: str = ""
     identity: str = ""
+    windows: int = 0
 
 
 class Expanded(NamedTuple):
@@ -89,6 +91,9 @@ def expanded(table: pd.DataFrame, identity_tag: str | None, *, identities: bool,
         table = table.assign(identity=found["identity"].reindex(table.index).fillna(table["identity"]))
     elif identities:
         doubt = _otherwise(table["identity"][found.index], found["patient"], folders)
+    if (several := int((found["windows"] > 1).sum())) > 0:
+        text = f"{several} CT files declare several windows, of which the first is shown"
+        doubt = "; ".join(filter(None, (doubt, f"{text}: where generated pictures show another, copies are missed")))
     single = found.index[~whole[places]]
     return Expanded(_each_frame(table, found["frames"].drop(single), identities=identities), True, doubt)
 
@@ -175,11 +180,12 @@ def _volume(path: str) -> Header:
 def _dicom(path: str, keyword: str | None) -> Header:
     from pydicom import dcmread
 
-    wanted = ["NumberOfFrames", PATIENT, *([keyword] if keyword else [])]
+    wanted = ["NumberOfFrames", PATIENT, "Modality", "WindowWidth", *([keyword] if keyword else [])]
     source = io.BytesIO(read_bytes(path)) if split_zip(path)[0] else path
     dataset = dcmread(source, stop_before_pixels=True, specific_tags=wanted, force=True)
     frames = int(dataset.get("NumberOfFrames") or 1)
-    return Header(frames, _text(dataset.get(PATIENT)), _text(dataset.get(keyword)) if keyword else "")
+    widths = np.size(dataset.get("WindowWidth")) if dataset.get("Modality") == "CT" else 0
+    return Header(frames, _text(dataset.get(PATIENT)), _text(dataset.get(keyword)) if keyword else "", widths)
 
 
 def _text(value: object) -> str:
