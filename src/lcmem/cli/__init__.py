@@ -56,4 +56,6 @@ def _said(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == ENOSPC:
         place = error.filename2 or error.filename or "the disk"  # of a file that was moved there, the second
         return f"{place}: no space left; make some, and the same command goes on"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{str(error.filename).removesuffix('.partial')}: {error.strerror.lower()}"
     return str(error)
