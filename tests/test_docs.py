@@ -16,6 +16,7 @@ from test_cli_help import all_commands
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+SITE = (ROOT / "tools" / "site.py").read_text(encoding="utf-8")
 MEASURED = {"benchmarks.md", "models.md", "model-log.md", "training.md", "error-rates.md"}
 """Pages that commands write, or that list settings in long lines."""
 ELSEWHERE = {"faiss", "pgvector", "psycopg", "qdrant_client", "diffusers"}
@@ -104,3 +105,5 @@ def test_lines_wrap_and_links_lead_somewhere(page):
     assert not long
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         assert target.startswith("http") or (page.parent / target).exists(), target
+        outside = page.parent.name == "docs" and target.removeprefix("../") != target
+        assert not outside or f'"{target[3:].removesuffix(".md")}"' in SITE, f"{target}: the site would not have it"

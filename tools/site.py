@@ -13,12 +13,17 @@ ROOT = Path(__file__).parents[1]
 NAMES = {"README": "index", "CONTRIBUTING": "contributing", "CHANGELOG": "changelog", "SECURITY": "security"}
 PAGES = {f"{name}.md": f"{page}.md" for name, page in NAMES.items() if (ROOT / f"{name}.md").is_file()}
 
+LINKED = ("src/lcmem/report/audit-card.schema.json",)
+"""Files of the package that pages lead to."""
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages."""
     for source, target in PAGES.items():
         files.append(File.generated(config, target, content=(ROOT / source).read_text(encoding="utf-8")))
     files.append(File.generated(config, "api.md", content=api()))
+    for source in LINKED:
+        files.append(File.generated(config, Path(source).name, content=(ROOT / source).read_text(encoding="utf-8")))
     return files
 
 
@@ -26,6 +31,8 @@ def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) 
     """Links between the root of the repository and docs/ lead from page to page here."""
     for source, target in PAGES.items():
         text = re.sub(rf"\]\((\.\./)?{source}", f"]({target}", text)
+    for source in LINKED:
+        text = text.replace(f"](../{source})", f"]({Path(source).name})")
     return text.replace("](docs/", "](")
 
 
