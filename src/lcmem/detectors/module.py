@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import re
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +56,7 @@ def _structure(module: nn.Module) -> str:
         for part in parts
     ]
     code = sorted({_source(type(part)) for part in parts})
-    return f" {module!r} {settings} {code}"
+    return re.sub(r" at 0x[0-9a-f]+", "", f" {module!r} {settings} {code}")  # where something lies in memory
 
 
 def _root(module: nn.Module) -> str:

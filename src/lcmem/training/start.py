@@ -89,7 +89,7 @@ def check_network(recipe: Recipe, encoder: LatentEncoder) -> None:
         LCMemError: Not so.
     """
     name, factor = recipe.network.backbone, recipe.network.unshuffle
-    if not timm.is_model(name):
+    if ":" not in name and not timm.is_model(name):  # hf-hub:owner/model is elsewhere
         close = get_close_matches(name, timm.list_models(), 1)
         raise LCMemError(f"network.backbone={name}: timm knows no such network" + (f"; {close[0]}?" if close else ""))
     _, *shape = latent_card(encoder.card, recipe.size, 1).shape
