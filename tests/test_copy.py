@@ -243,7 +243,7 @@ def run(people, weights, tmp_path_factory):
 
         Image.fromarray(255 - np.asarray(Image.open(path))).save(target)
     manifest = Manifest(pd.concat((people.table, unknown.assign(path=copied)), ignore_index=True))
-    return folder, manifest, ["ncc", "ssim", f"compact={weights}", "gone=/nowhere"]
+    return folder, manifest, ["ncc", "ssim", f"own={weights}", "gone=/nowhere"]
 
 
 def measure(run, out="out", **options):
@@ -266,7 +266,7 @@ def test_table(table, run):
     good = good[good["transform"] != "strongest"]
     assert len(good) == 3 * (2 + 1) * 5 * 3 and set(good["dataset"]) == {"faces", "unknown", "macro"}
     assert table.loc[table["detector"] == "gone", "status"].str.contains("nowhere").tolist() == [True]
-    assert good.groupby("detector")["dims"].first().to_dict() == {"ncc": 3 * 64**2, "ssim": 3 * 64**2, "compact": 512}
+    assert good.groupby("detector")["dims"].first().to_dict() == {"ncc": 3 * 64**2, "ssim": 3 * 64**2, "own": 512}
     keys = ["detector", "transform", "strength", "threshold_rule"]
     means = good[good["dataset"] != "macro"].groupby(keys)[["recall", "false_positive_rate"]].mean()
     macro = good[good["dataset"] == "macro"].set_index(keys)[["recall", "false_positive_rate"]].sort_index()
@@ -276,8 +276,8 @@ def test_table(table, run):
     written = pd.read_csv(folder / "out" / "copy.csv")
     pd.testing.assert_frame_equal(written, table.astype(written.dtypes), atol=1e-5)
     maps = pd.read_csv(folder / "out" / "copy_map.csv")
-    assert set(maps.dropna()["detector"]) == {"ncc", "compact"}, "µAP needs every pair"
-    assert set(maps["detector"]) == {"ncc", "compact", "ssim"} and maps["auc"].between(0, 1).all()
+    assert set(maps.dropna()["detector"]) == {"ncc", "own"}, "µAP needs every pair"
+    assert set(maps["detector"]) == {"ncc", "own", "ssim"} and maps["auc"].between(0, 1).all()
     assert maps.dropna()[["map", "map_normalised"]].stack().between(0, 1).all()
     assert (good["recall_low"] <= good["recall"]).all() and (good["recall"] <= good["recall_high"]).all()
     assert (good["n_identities"] <= good["n_positive"]).all()
@@ -379,7 +379,7 @@ def test_every_family_has_a_heading():
 
 def test_joint(table, run):
     folder, _, _ = run
-    reid = pd.DataFrame({"dataset": "macro", "detector": ["ncc", "compact"], "protocol": "fixed", "auc": [0.6, 0.9]})
+    reid = pd.DataFrame({"dataset": "macro", "detector": ["ncc", "own"], "protocol": "fixed", "auc": [0.6, 0.9]})
     reid[["auc_low", "auc_high"]] = [[0.5, 0.7], [0.8, 1.0]]
     reid["status"] = "ok"
     reid.to_csv(folder / "out" / "reid.csv", index=False)
