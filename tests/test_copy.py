@@ -323,7 +323,7 @@ def test_a_second_run_embeds_nothing_again(table, run, monkeypatch):
     monkeypatch.setattr(LCMem, "embed", refuse)
     folder, manifest, detectors = run
     again = measure((folder, manifest, detectors[2:3]), out="again", cache=folder / "out" / "cache")
-    first = table[table["detector"] == "compact"].reset_index(drop=True)
+    first = table[table["detector"] == "own"].reset_index(drop=True)
     pd.testing.assert_frame_equal(again, first)
 
 
@@ -386,12 +386,12 @@ def test_joint(table, run):
     result = lcmem("benchmark", "joint", "--out", folder / "out")
     assert result.returncode == 0, result.stderr
     found = pd.read_csv(folder / "out" / "joint.csv").set_index("detector")
-    assert found.loc["compact", "auc"] == 0.9 and found.loc["compact", "dims"] == 512
+    assert found.loc["own", "auc"] == 0.9 and found.loc["own", "dims"] == 512
     expected = strongest(table).groupby("detector")[["recall", "false_positive_rate"]].mean()
     for name in ("recall", "false_positive_rate"):
         assert found.loc["ncc", name] == pytest.approx(expected.loc["ncc", name], abs=1e-5)
     assert found.loc["ncc", "recall_low"] <= found.loc["ncc", "recall"] <= found.loc["ncc", "recall_high"]
-    assert found.loc[["ncc", "compact", "ssim"], "status"].tolist() == ["ok", "ok", "not in reid.csv"]
+    assert found.loc[["ncc", "own", "ssim"], "status"].tolist() == ["ok", "ok", "not in reid.csv"]
     assert "nowhere" in found.loc["gone", "status"]
     assert (folder / "out" / "joint.png").stat().st_size > 1000 and (folder / "out" / "joint.svg").is_file()
     (folder / "good").mkdir()
@@ -400,7 +400,7 @@ def test_joint(table, run):
     assert joint(folder / "good").set_index("detector")["status"].to_dict() == {
         "ncc": "ok",
         "ssim": "not in reid.csv",
-        "compact": "not in reid.csv",
+        "own": "not in reid.csv",
     }
     with pytest.raises(LCMemError, match=r"copy\.csv: not there; run 'lcmem benchmark copy'"):
         (folder / "half").mkdir()
