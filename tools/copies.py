@@ -33,10 +33,10 @@ INTRODUCTION = f"""# Copies seen small
 Written by `python tools/copies.py DATA …`. An audit looks at each generated picture and the {RANKS} real pictures that
 the model finds most like it, seen small: is it the same picture as one of them, or its mirror image, as it is (in
 {SIDE // 2} × {SIDE // 2} grey pixels) or once it is laid over it, turned, cropped and mirrored (in {SIDE} × {SIDE};
-as a whole, or in its details)? And is it like any real picture at all, turned by quarters or mirrored, very small (in
-{SMALL} × {SMALL})? From which correlation on it then matches is measured on the set's own strangers for each, about
-halfway between what 99.5 % of them reach at most and 1, between {LEAST} and {MOST}, the last up to {MOST_OF_ALL}
-([verdicts](auditing.md#two-verdicts)). From {SAME} on a whole picture is a copy.
+as a whole, or in its details)? And is it like any real picture at all, turned by quarters, mirrored or as a negative,
+very small (in {SMALL} × {SMALL})? From which correlation on it then matches is measured on the set's own strangers for
+each, about halfway between what 99.5 % of them reach at most and 1, between {LEAST} and {MOST}, the last up to
+{MOST_OF_ALL} ([verdicts](auditing.md#two-verdicts)). From {SAME} on a whole picture is a copy.
 
 **Strangers**: what the best matches among other identities reach, for up to {PICTURES} pictures of each set's split
 train, as they are, laid over each other, in their details, and very small among all of these pictures: 99.5 % of them
@@ -46,9 +46,9 @@ patient.
 **Looks alone**, whatever the score, find: of as many pictures of the split val, whose best matches are compared with
 the levels of the split train, **strangers**; and of {COPIED} of them **round trips** through `compact-autoencoder` at a
 few sizes, which is what a small latent generator makes of a picture that it learnt by heart, **heavy edits** (about
-five at once, as `lcmem benchmark audit` makes them), the pictures **turned** by 90°, and **noisy** ones (at 64 × 64,
-with a standard deviation of {NOISE:g} of the range of grey values), each compared with its own original; very small,
-with all of these originals, of which it must be the most alike."""
+five at once, as `lcmem benchmark audit` makes them), the pictures **turned** by 90°, as **negatives**, and **noisy**
+(at 64 × 64, with a standard deviation of {NOISE:g} of the range of grey values), each compared with its own original;
+very small, with all of these originals, of which it must be the most alike."""
 
 
 def thumbnails(paths: list[str]) -> tuple[list[int], list[np.ndarray]]:
@@ -83,7 +83,7 @@ def found(copies: list[np.ndarray], originals: list[np.ndarray], look: Look) -> 
 
 @torch.inference_mode()
 def copies_found(paths: list[str], look: Look) -> list[str]:
-    """Of round trips of each of :data:`SIDES`, heavy edits, turned and noisy pictures."""
+    """Of round trips of each of :data:`SIDES`, heavy edits, turned pictures, negatives and noisy ones."""
     encoder, originals = load_encoder("compact-autoencoder"), [grey(load_levels(path, SIDE)) for path in paths]
     shares = []
     for side in SIDES:
@@ -98,7 +98,9 @@ def copies_found(paths: list[str], look: Look) -> list[str]:
     levels, rng = [load_levels(path, SIDE).transpose(1, 2, 0) for path in paths], np.random.default_rng(0)
     noisy = [each + rng.normal(scale=255 * NOISE, size=each.shape) for each in levels]
     turned = found([np.rot90(each).copy() for each in levels], originals, look)
-    return [*shares, turned, found([each.clip(0, 255).astype(np.uint8) for each in noisy], originals, look)]
+    negatives = found([255 - each for each in levels], originals, look)
+    noise = found([each.clip(0, 255).astype(np.uint8) for each in noisy], originals, look)
+    return [*shares, turned, negatives, noise]
 
 
 def main() -> None:
@@ -117,7 +119,7 @@ def main() -> None:
         rows.append([str(name), f"{len(looks)} / {len(others)}", *reached, share, *copies_found(paths, look)])
         print(*rows[-1], flush=True)
     header = ["set", "train / val", "strangers, whole", "laid over", "details", "very small", "looks find strangers"]
-    header += [*(f"round trips at {side} px" for side in SIDES), "heavy edits", "turned", "noisy"]
+    header += [*(f"round trips at {side} px" for side in SIDES), "heavy edits", "turned", "negatives", "noisy"]
     write_text(f"{INTRODUCTION}\n\n{markdown(header, rows)}", PAGE)
 
 

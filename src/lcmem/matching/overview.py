@@ -1,4 +1,4 @@
-"""Which picture of a set looks most like another one, seen very small, whichever way it is turned or mirrored.
+"""Which picture of a set looks most like another one, seen very small: turned or mirrored, or as its negative.
 
 A model that tells people apart does not know them upside down, nor a person whom a generator has drawn as a blur. So
 whatever it says, every picture is compared with every real one as well, in a few grey pixels, at next to no cost.
@@ -68,7 +68,8 @@ class Overview:
             alike = torch.full((len(small), len(self.rows)), -1.0)
             for turn in TURNS:
                 for each in (small, small.flip(-1)):
-                    torch.maximum(alike, _rows(each.rot90(turn, (1, 2))) @ self.rows.T, out=alike)
+                    turned = _rows(each.rot90(turn, (1, 2))) @ self.rows.T
+                    torch.maximum(alike, turned.abs_(), out=alike)  # a negative looks like it as well
             if identities is not None:
                 mine, theirs = identities[0][part, None], identities[1][None]
                 alike[torch.from_numpy((mine == theirs) | (theirs < 0))] = -1
@@ -79,8 +80,10 @@ class Overview:
 
 
 def turned_correlation(pictures: Tensor, real: Tensor) -> Tensor:
-    """How alike thumbnails are to others ``[n]``, as :func:`lcmem.matching.alignment.correlation`, however turned."""
-    return torch.stack([correlation(pictures.rot90(turn, (1, 2)), real) for turn in TURNS]).amax(0)
+    """How alike thumbnails are to others ``[n]``, as :func:`lcmem.matching.alignment.correlation`, however turned, or
+    as negatives."""
+    each = [correlation(way.rot90(turn, (1, 2)), real) for turn in TURNS for way in (pictures, 255 - pictures)]
+    return torch.stack(each).amax(0)
 
 
 def _small(pictures: Sequence[np.ndarray | None]) -> Tensor:
