@@ -5,13 +5,15 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from torchvision.utils import make_grid
 
 import lcmem
 from lcmem.atlas import Atlas, fill_atlas
-from lcmem.errors import LCMemError, PictureError
+from lcmem.errors import LCMemError, LCMemWarning, PictureError
 from lcmem.jobs.audit.doubts import doubtful_names
 from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import load_levels
+from lcmem.pictures.sheets import sheet_of
 from lcmem.scan import scan
 
 pytestmark = pytest.mark.usefixtures("looks_once")
@@ -73,6 +75,22 @@ def test_features_do_not_depend_on_what_torch_does_by_default(levels, name):
         torch.testing.assert_close(lcmem.load_detector(name).features(levels[:2]), expected, rtol=0, atol=1e-6)
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize(("rows", "columns", "padding"), [(2, 2, 0), (4, 8, 2), (1, 3, 2)])
+def test_sheets_of_samples_are_doubtful(orl, compact, tmp_path, rng, rows, columns, padding):
+    """As trainings write them: what is in them is missed, and the audit would be calm."""
+    paths = []
+    for number in range(10):
+        chosen = rng.choice(orl.paths, rows * columns, replace=False)
+        shown = [torch.from_numpy(load_levels(path, 64)) for path in chosen]
+        sheet = make_grid(torch.stack(shown), nrow=columns, padding=padding)
+        paths.append(str(tmp_path / f"{number}.png"))
+        Image.fromarray(sheet.permute(1, 2, 0).numpy()).save(paths[-1])
+    assert sheet_of(paths) == (rows, columns) and sheet_of(orl.paths) is None
+    with pytest.warns(LCMemWarning, match=f"sheets of {rows} × {columns} samples"):
+        found = lcmem.audit(orl.rows(range(100)), paths, model=compact, workers=0)
+    assert "sheets of" in found.about["warnings"][0]
 
 
 @pytest.mark.parametrize("kind", [torch.tensor, np.array])

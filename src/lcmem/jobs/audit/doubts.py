@@ -1,15 +1,33 @@
-"""Inputs of an audit that are hardly what was meant: the same twice, or the wrong way round."""
+"""Inputs of an audit that are hardly what was meant: the same twice, the wrong way round, or sheets of samples."""
 
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lcmem.atlas.atlas import Atlas
+from lcmem.errors import LCMemWarning
 from lcmem.jobs.output import input_name
+from lcmem.pictures.manifest import Manifest
+from lcmem.pictures.sheets import sheet_of
 
 REAL = re.compile(r"(?<![a-z])(real|train|training|original)(?![a-z])", re.IGNORECASE)
 SYNTHETIC = re.compile(r"(?<![a-z])(synthetic|synth|generated|fake|samples?)(?![a-z])", re.IGNORECASE)
+
+
+def doubtful_sheets(synthetic: Manifest | Atlas) -> list[str]:
+    """Whether generated pictures are sheets of several, as trainings write them."""
+    sheet = sheet_of(synthetic.paths) if isinstance(synthetic, Manifest) else None
+    if sheet is None:
+        return []
+    text = (
+        f"synthetic: most pictures are sheets of {sheet[0]} × {sheet[1]} samples; each is compared as one picture, and "
+        "what it shows is missed: cut them into single ones"
+    )
+    warnings.warn(text, LCMemWarning, stacklevel=3)
+    return [text]
 
 
 def doubtful_names(inputs: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ import torch
 import lcmem
 from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import LCMem
-from lcmem.jobs.audit.doubts import doubtful_names
+from lcmem.jobs.audit.doubts import doubtful_names, doubtful_sheets
 from lcmem.jobs.audit.findings import compare_sets
 from lcmem.jobs.audit.marks import FILE as MARKED
 from lcmem.jobs.audit.marks import read_marks
@@ -137,7 +137,7 @@ def run_audit(
         settings = replace(settings, asked=replace(settings.asked, calibration=file))
     with on_disk(inputs, None if settings.private else out) as found:
         sources = read_sources(found)
-        doubts = doubtful_names(inputs) + _doubts(sources)
+        doubts = doubtful_names(inputs) + doubtful_sheets(sources["synthetic"]) + _doubts(sources)
         store = open_features(None if out is None else Path(out) / "features", detector)
         sets = extract_sets(sources, detector, store, workers=settings.workers, named=not settings.private)
         others = [features for name, features in sets.items() if name != "real"]
