@@ -42,12 +42,11 @@ def decode_frame(data: bytes, index: int | None, name: str) -> np.ndarray:
             or pydicom is missing.
     """
     with extra("medical", f"{name}: DICOM needs pydicom", PictureError):
-        from pydicom.pixels import pixel_array
+        import pydicom.pixels  # noqa: F401  # whatever needs it below
     _be_quiet()
     dataset = _read_header(data, name)
     frame = _choose_frame(int(dataset.get("NumberOfFrames") or 1), index, name)
-    shift = _shift(dataset)
-    pixels = pixel_array(dataset, index=frame) >> shift if shift else pixel_array(dataset, index=frame)
+    pixels = _stored_values(dataset, frame)
     if pixels.ndim == 3:
         return _colours(pixels, 2**dataset.BitsStored - 1)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
@@ -90,13 +89,17 @@ def _default_syntax(data: bytes) -> "UID":
     return ExplicitVRLittleEndian if data[4:6].isupper() else ImplicitVRLittleEndian
 
 
-def _shift(dataset: "Dataset") -> int:
-    """Bits below the stored ones, where these are not the lowest, as in files of the time before DICOM."""
+def _stored_values(dataset: "Dataset", frame: int) -> np.ndarray:
+    """A frame, also where its bits are not the lowest ones, as in files of the time before DICOM."""
+    from pydicom.pixels import pixel_array
+
     high, stored = dataset.get("HighBit"), dataset.get("BitsStored")
     if None in (high, stored) or dataset.file_meta.TransferSyntaxUID.is_encapsulated or high + 1 <= stored:
-        return 0
+        return pixel_array(dataset, index=frame)
     dataset.BitsStored = high + 1  # or they are masked
-    return int(high + 1 - stored)
+    pixels: np.ndarray = pixel_array(dataset, index=frame) >> (high + 1 - stored)
+    dataset.BitsStored = stored
+    return pixels
 
 
 def _choose_frame(count: int, index: int | None, name: str) -> int:

@@ -17,10 +17,10 @@ REAL = re.compile(r"(?<![a-z])(real|train|training|original)(?![a-z])", re.IGNOR
 SYNTHETIC = re.compile(r"(?<![a-z])(synthetic|synth|generated|fake|samples?)(?![a-z])", re.IGNORECASE)
 
 
-def doubtful_sheets(synthetic: Manifest | Atlas) -> list[str]:
-    """Whether generated pictures are sheets of several, as trainings write them."""
-    sheet = sheet_of(synthetic.paths) if isinstance(synthetic, Manifest) else None
-    if sheet is None:
+def doubtful_sheets(real: Manifest | Atlas, synthetic: Manifest | Atlas) -> list[str]:
+    """Whether generated pictures are sheets of several, as trainings write them; real ones may be forms like that."""
+    sheet = sheet_of(list(synthetic.paths))
+    if sheet is None or sheet == sheet_of(list(real.paths)):
         return []
     text = (
         f"synthetic: most pictures are sheets of {sheet[0]} × {sheet[1]} samples; each is compared as one picture, and "

@@ -137,7 +137,7 @@ def run_audit(
         settings = replace(settings, asked=replace(settings.asked, calibration=file))
     with on_disk(inputs, None if settings.private else out) as found:
         sources = read_sources(found)
-        doubts = doubtful_names(inputs) + doubtful_sheets(sources["synthetic"]) + _doubts(sources)
+        doubts = doubtful_names(inputs) + doubtful_sheets(sources["real"], sources["synthetic"]) + _doubts(sources)
         store = open_features(None if out is None else Path(out) / "features", detector)
         sets = extract_sets(sources, detector, store, workers=settings.workers, named=not settings.private)
         others = [features for name, features in sets.items() if name != "real"]
