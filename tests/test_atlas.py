@@ -235,6 +235,11 @@ def test_features_that_cannot_be_are_refused(stored, files):
 
 def test_rows_that_are_not_there_are_refused(stored):
     assert list(stored.rows([1, 0])["path"]) == list(stored.paths[[1, 0]])
+    mask = np.arange(10) % 3 == 0
+    np.testing.assert_array_equal(stored.features(mask), stored.features([0, 3, 6, 9]))
+    np.testing.assert_array_equal(stored.features(slice(2)), stored.features([0, 1]))
+    with pytest.raises(LCMemError, match="whole numbers"):
+        stored.rows([0.5])
     for rows in ([-1], np.array([10])):
         for read in (stored.rows, stored.features):
             with pytest.raises(LCMemError, match="of an atlas of 10 pictures"):

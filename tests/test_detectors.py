@@ -350,8 +350,12 @@ def test_networks_of_equal_weights_that_compute_something_else_are_told_apart():
 def test_a_detector_of_ones_own_passes_for_a_name():
     own = NCC()
     assert load_detector(own) is own
-    with pytest.raises(LCMemError, match="ncc is on cpu and cuda is asked for"):
-        load_detector(own, Options("cuda"))
+    assert load_detector(own, Options("cuda")) is own, "it knows the CPU only"
+    network = module.ModuleDetector("mine", nn.Flatten(), Preprocessing(8, 8))
+    with pytest.raises(LCMemError, match="mine is on cpu and cuda is asked for"):
+        load_detector(network, Options("cuda"))
+    network.device = torch.device("cuda:0")
+    assert load_detector(network, Options("cuda")) is network
     for other in (NCC, None, 3):
         with pytest.raises(LCMemError, match=r"a name, a folder or a lcmem\.Detector, not"):
             load_detector(other)

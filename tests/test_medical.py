@@ -165,6 +165,20 @@ def test_bits_that_are_stored_high(write_dicom):
     np.testing.assert_array_equal(low, high)
 
 
+@pytest.mark.parametrize("high", [11, 12, 15, 16, 31])
+def test_a_high_bit_that_is_wrong_changes_nothing(write_dicom, high):
+    stored = ramp(0, 4095, np.uint16)
+    window = {"BitsStored": 12, "WindowCenter": 2048, "WindowWidth": 4096}
+    right = load_picture(write_dicom(stored, "right.dcm", HighBit=11, **window))
+    np.testing.assert_array_equal(load_picture(write_dicom(stored, HighBit=high, **window)), right)
+
+
+def test_a_table_slightly_beyond_its_depth_is_clipped(write_dicom):
+    stored, rising = ramp(0, 4095, np.uint16), np.linspace(0, 4096, 4096).round().astype(int)
+    path = write_dicom(stored, BitsStored=12, HighBit=11, VOILUTSequence=lookup(rising, 0, 12))
+    np.testing.assert_allclose(load_picture(path)[0], stored / 4095, atol=1e-3)
+
+
 def test_window_in_the_functional_groups_of_a_frame(write_dicom):
     stored = np.stack([ramp(0, 100, np.uint16), ramp(0, 100, np.uint16)])
     groups = []

@@ -141,7 +141,11 @@ class Atlas:
         return self.store.index.take(self._present(at), COLUMNS)
 
     def _present(self, at: np.ndarray) -> np.ndarray:
-        rows = np.asarray(at, dtype=np.int64)
+        rows = np.arange(len(self))[at] if isinstance(at, slice) else np.asarray(at)
+        rows = np.flatnonzero(rows) if rows.dtype == bool and len(rows) == len(self) else rows
+        if rows.size and rows.dtype.kind not in "iu":
+            raise LCMemError(f"{self.folder}: rows are whole numbers, or a mask of all pictures, not {rows.dtype}")
+        rows = rows.astype(np.int64)
         if ((rows < 0) | (rows >= len(self))).any():
             raise LCMemError(f"{self.folder}: rows {rows.min()} to {rows.max()} of an atlas of {len(self)} pictures")
         return rows

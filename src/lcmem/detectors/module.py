@@ -51,10 +51,7 @@ def _structure(module: nn.Module) -> str:
     if _root(module) in LIBRARIES or isinstance(module, torch.jit.ScriptModule):
         return ""
     parts = [part for part in module.modules() if _root(part) not in (*LIBRARIES, "torch")]
-    settings = [
-        {name: value for name, value in vars(part).items() if isinstance(value, int | float | str | tuple | list)}
-        for part in parts
-    ]
+    settings = [{name: value for name, value in vars(part).items() if isinstance(value, int | float)} for part in parts]
     code = sorted({_source(type(part)) for part in parts})
     return re.sub(r" at 0x[0-9a-f]+", "", f" {module!r} {settings} {code}")  # where something lies in memory
 

@@ -75,6 +75,7 @@ def _loaded(recipes: Sequence[str], settings: Sequence[str]) -> dict[str, Recipe
         LCMemError: One is no detector's, has a mistake, or is called like another one.
     """
     found: dict[str, Recipe] = {}
+    second = [each for each in settings if each.startswith("stage2.")]
     for source in recipes:
         recipe, name = load_recipe(source), Path(source).stem
         if not isinstance(recipe, Recipe):
@@ -86,6 +87,8 @@ def _loaded(recipes: Sequence[str], settings: Sequence[str]) -> dict[str, Recipe
             found[name] = recipe.with_settings(changes)
         except LCMemError as error:
             raise LCMemError(f"{source}: {error}") from error
+    if second and all(recipe.stage2 is None for recipe in found.values()):
+        raise LCMemError(f"--set {second[0]}: none of these recipes has a second stage")
     return found
 
 

@@ -32,7 +32,7 @@ def split_batch(pictures: PictureLike | Batch) -> list[Any]:
     Raises:
         PictureError: An array of another shape, or with values outside [0, 1], or what is no picture at all.
     """
-    several = not is_single(pictures) and isinstance(pictures, Iterable)
+    several = not is_single(pictures) and isinstance(pictures, Iterable) and getattr(pictures, "ndim", 1) > 0
     many = list(pictures) if several else [pictures]  # type: ignore[arg-type]
     return [each if isinstance(each, str | os.PathLike | Image.Image) else _oriented(each) for each in many]
 

@@ -93,13 +93,16 @@ def _stored_values(dataset: "Dataset", frame: int) -> np.ndarray:
     """A frame, also where its bits are not the lowest ones, as in files of the time before DICOM."""
     from pydicom.pixels import pixel_array
 
-    high, stored = dataset.get("HighBit"), dataset.get("BitsStored")
-    if None in (high, stored) or dataset.file_meta.TransferSyntaxUID.is_encapsulated or high + 1 <= stored:
+    high, stored, allocated = (dataset.get(name) for name in ("HighBit", "BitsStored", "BitsAllocated"))
+    packed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
+    if None in (high, stored, allocated) or packed or not stored <= high < allocated:
         return pixel_array(dataset, index=frame)
-    dataset.BitsStored = high + 1  # or they are masked
-    pixels: np.ndarray = pixel_array(dataset, index=frame) >> (high + 1 - stored)
+    shift = high + 1 - stored
+    dataset.BitsStored = high + 1  # or the highest are masked
+    whole: np.ndarray = pixel_array(dataset, index=frame)
     dataset.BitsStored = stored
-    return pixels
+    moved = not (whole & ((1 << shift) - 1)).any()  # others only say so
+    return whole >> shift if moved else pixel_array(dataset, index=frame)
 
 
 def _choose_frame(count: int, index: int | None, name: str) -> int:
@@ -188,10 +191,12 @@ def _looked_up(values: np.ndarray, dataset: "Dataset", table: "Dataset") -> tupl
     if isinstance(data, bytes):
         order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
         data = np.frombuffer(data, np.uint8 if len(data) < 2 * (count or 2**16) else f"{order}u2")
+    elif 2 * len(data) == count:  # two entries in each word
+        data = np.asarray(data, dtype="<u2").view(np.uint8)
     entries = np.asarray(data, dtype=np.int64)[: count or 2**16]
     at = np.clip(np.rint(values).astype(np.int64) - first, 0, len(entries) - 1)
-    full = 2**bits - 1
-    return entries[at], full if entries.max() <= full else 2**16 - 1  # some say 8 bits and hold 16
+    full, most = 2**bits - 1, int(entries.max())
+    return entries[at], full if most <= 1.01 * full + 1 else 2 ** most.bit_length() - 1  # some say 8 bits and hold 16
 
 
 def _number(dataset: "Dataset", keyword: str) -> float | None:

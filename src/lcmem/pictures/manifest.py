@@ -204,7 +204,7 @@ class Manifest:
             found = sorted(set(self.table["split"] if split else self.table["dataset"]))
             way = "; lcmem manifest --split divides them" if found == [""] and dataset is None else ""
             raise LCMemError(f"no pictures with {wanted} in the manifest (found: {', '.join(map(repr, found))}){way}")
-        return Manifest(self.table[keep].reset_index(drop=True))
+        return Manifest(self.table[keep].reset_index(drop=True), numbers=self.numbers)
 
     def rows(self, keep: Iterable[int]) -> "Manifest":
         """The pictures at these positions, in this order."""
@@ -230,7 +230,7 @@ class Manifest:
         ends = [max(2, int((splits == "test").sum()))]
         ends.append(max(ends[0] + 2, int((splits != "train").sum())))
         split = {name: "test" if k < ends[0] else "val" if k < ends[1] else "train" for k, name in enumerate(order)}
-        return Manifest(self.table.assign(split=identities.map(split).to_numpy()))
+        return Manifest(self.table.assign(split=identities.map(split).to_numpy()), numbers=self.numbers)
 
     def _lots(self) -> pd.Series:
         """What is divided: the identity, or the content of a picture without one (its name if it cannot be read)."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from lcmem.detectors.registry import find_detector
 from lcmem.errors import LCMemError, LCMemWarning
@@ -64,14 +65,15 @@ def claim_contents(folder: Path, manifest: Manifest, keys: np.ndarray) -> None:
     Warns:
         LCMemWarning: Pictures to validate on are files that are trained on.
     """
-    digest = hashlib.sha256("\n".join(sorted(map(str, keys))).encode()).hexdigest()
+    rows = zip(keys, manifest.table["identity"], manifest.table["split"], strict=True)
+    digest = hashlib.sha256("\n".join(sorted(map(repr, rows))).encode()).hexdigest()
     record = read_json(folder / RECORD)
     if "contents_sha256" not in record:
         write_json(record | {"contents_sha256": digest}, folder / RECORD)
     elif record["contents_sha256"] != digest:
         raise LCMemError(f"{folder}: holds a run on other pictures: some files have changed or are gone; {WAY_OUT}")
     splits = manifest.table["split"].to_numpy()
-    both = np.isin(keys, keys[splits == "train"]) & (splits == "val")
+    both = pd.Series(keys).isin(set(keys[splits == "train"])).to_numpy() & (splits == "val")
     if both.any():
         text = f"{both.sum()} pictures of val are files of train as well, for example {manifest.paths[both.argmax()]}"
         warnings.warn(f"{text}: what they say of the training is too good", LCMemWarning, stacklevel=3)
