@@ -15,7 +15,7 @@ from lcmem.errors import LCMemError
 from lcmem.locks import alone_in
 from lcmem.pictures.content import content_table
 from lcmem.pictures.manifest import Manifest
-from lcmem.scan.chunked import ChunkedRows
+from lcmem.scan.chunked import ChunkedRows, as_array
 from lcmem.store import Card, Store
 from lcmem.store.fill import check_finite
 from lcmem.store.index import merged, read_skipped
@@ -214,7 +214,7 @@ class Atlas:
             LCMemError: Features of another shape or not finite, an unreadable picture, another process has changed the
                 atlas, or features of other pictures are gone.
         """
-        features = features.detach().cpu().numpy() if isinstance(features, Tensor) else features
+        features = as_array(features)
         contents = content_table(manifest.paths, {}) if contents is None else contents
         keys = contents["sha256"].reset_index(drop=True)
         if (keys == "").any():

@@ -78,11 +78,8 @@ def _loaded(detector: Any, options: Options) -> Detector:
 
     if not isinstance(detector, Detector):
         raise LCMemError(f"a detector is a name, a folder or a lcmem.Detector, not {type(detector).__name__}")
-    asked, movable = (
-        options.device.partition(":")[0],
-        "device" in vars(detector) or type(detector).device != Detector.device,
-    )
-    if movable and asked not in ("cpu", detector.device.type):
+    movable = "device" in vars(detector) or type(detector).device != Detector.device  # others know the CPU only
+    if movable and options.device.partition(":")[0] not in ("cpu", detector.device.type):
         raise LCMemError(
             f"{detector.name} is on {detector.device} and {options.device} is asked for: load it there, or leave the "
             "device out"

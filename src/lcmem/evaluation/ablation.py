@@ -82,7 +82,7 @@ def _loaded(recipes: Sequence[str], settings: Sequence[str]) -> dict[str, Recipe
             raise LCMemError(f"{source}: an autoencoder's recipe has nothing to classify")
         if name in found:
             raise LCMemError(f"{source}: another recipe is called {name}, too; rename one, their runs lie side by side")
-        changes = [each for each in settings if recipe.stage2 is not None or not each.startswith("stage2.")]
+        changes = [each for each in settings if recipe.stage2 is not None or each not in second]
         try:
             found[name] = recipe.with_settings(changes)
         except LCMemError as error:

@@ -84,8 +84,14 @@ Features = np.ndarray | Tensor | Sequence[Part] | ChunkedRows
 
 def as_chunked(features: Features) -> ChunkedRows:
     """The features as chunked rows; a tensor is an array."""
-    features = features.detach().cpu().numpy() if isinstance(features, Tensor) else features
-    return features if isinstance(features, ChunkedRows) else ChunkedRows(features)
+    if isinstance(features, ChunkedRows):
+        return features
+    return ChunkedRows(as_array(features) if isinstance(features, Tensor) else features)
+
+
+def as_array(features: np.ndarray | Tensor) -> np.ndarray:
+    """Features in memory as an array."""
+    return features.detach().cpu().numpy() if isinstance(features, Tensor) else features
 
 
 def release(block: Part) -> None:
