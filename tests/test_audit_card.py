@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 
 import lcmem
-from lcmem.report.verdict import ALARM, CALM, UNCLEAR, holdout_note, judge
+from lcmem.report.verdict import ALARM, CALM, UNCLEAR, holdout_note, judge, left_out_notes
 
 pytestmark = pytest.mark.usefixtures("looks_once")
 
@@ -75,6 +75,20 @@ NONE = {"n_memorized": 0, "memorization_rate": 0.0, "memorization_rate_low": 0.0
 def test_the_verdict_judges(changed, level, words):
     verdict = judge(NUMBERS | changed)
     assert verdict.level == level and all(word in verdict.sentence for word in words), verdict
+
+
+def test_what_could_not_be_used_is_no_calm_verdict():
+    """Copies that nobody could read were compared with nothing."""
+    gone = {"n_synthetic_skipped": 600, "n_synthetic": 5000}
+    calm, loud = judge(NUMBERS | NONE), judge(NUMBERS | NONE | gone)
+    assert calm.level == CALM and loud.level == UNCLEAR and loud.sentence.endswith("may show anything."), loud
+    assert judge(NUMBERS | NONE | {"n_synthetic_skipped": 400}).level == CALM
+    half = judge(NUMBERS | NONE | {"n_real_skipped": 64, "n_real": 250})
+    assert half.level == UNCLEAR and "but 64 of 314 real pictures could not be used" in half.sentence
+    assert judge(NUMBERS | {"n_copies": 1} | gone).level == ALARM, "what was found stays found"
+    assert left_out_notes(NUMBERS | NONE) == [] == left_out_notes(NUMBERS | NONE | {"n_synthetic_skipped": 50})
+    (note,) = left_out_notes(NUMBERS | NONE | gone)
+    assert note.startswith("600 of 5,600 synthetic pictures (10.7 %)") and "the rate would be 10.7 %" in note
 
 
 def test_a_holdout_that_matches_more_often_than_chance_is_told_so():

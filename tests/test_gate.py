@@ -61,6 +61,18 @@ def test_what_failed_is_named():
     assert "interval of the copy rate" in Gate(0.01).decide(found).reason
 
 
+@pytest.mark.parametrize(
+    ("name", "left", "outcome"),
+    [("synthetic", 6, PASS), ("synthetic", 7, WEAK), ("real", 3, PASS), ("real", 4, WEAK), ("holdout", 300, PASS)],
+)
+def test_what_could_not_be_used_does_not_pass(name, left, outcome):
+    """0 of 1,000: up to .37 %, and 6 more of 1,006 make .96 %; 3 of 303 real ones are .99 %."""
+    skipped = pd.DataFrame({"set": [name] * left, "path": "a.gif", "reason": "a.gif: broken"})
+    found = audited(0, 0, 1000)
+    decision = Gate(0.01).decide(replace(found, skipped=skipped, about=found.about | {"n_real": 300}))
+    assert decision.outcome == outcome and ("could not be used" in decision.reason) is (outcome == WEAK)
+
+
 @pytest.mark.parametrize("arguments", [(-0.1,), (1.0,), (0.01, "look-alike")])
 def test_a_limit_that_is_none(arguments):
     with pytest.raises(LCMemError, match=r"--fail-above|--verdict"):

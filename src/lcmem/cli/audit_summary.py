@@ -54,6 +54,8 @@ def print_summary(result: "AuditResult") -> None:
     if numbers["false_positive_rate"] is not None:
         chance, bound = numbers["false_positive_rate"], numbers["false_positive_rate_bound"]
         table.add_row("expected by chance", f"{chance:.1%}", f"not more than {bound:.1%}")
+    if numbers.get("sensitivity") is not None:
+        rate_row(f"other photos it would find (of {numbers['n_sensitivity']} real pictures)", "sensitivity")
     for row in _threshold_rows(numbers):
         table.add_row(*row)
     console = Console()

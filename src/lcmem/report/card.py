@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SCHEMA = "audit-card.schema.json"
 """File of this package that says what a card holds (JSON Schema, draft 2020-12)."""
 SETS = {"real": "n_real", "synthetic": "n_synthetic", "holdout": "n_holdout"}
-RATES = ("memorization_rate", "copy_rate", "holdout_rate", "excess")
+RATES = ("memorization_rate", "copy_rate", "holdout_rate", "excess", "sensitivity")
 
 
 def audit_card(result: "AuditResult", review: "Review | None" = None) -> dict[str, Any]:
@@ -79,6 +79,6 @@ def _data(numbers: dict[str, Any], name: str) -> dict[str, Any] | None:
 
 
 def _interval(numbers: dict[str, Any], name: str) -> dict[str, float] | None:
-    if numbers[name] is None:
+    if numbers.get(name) is None:  # of audits of before, too
         return None
     return {"value": numbers[name], "low": numbers[f"{name}_low"], "high": numbers[f"{name}_high"]}

@@ -26,8 +26,23 @@ OTHER_MIX = (
     "pictures."
 )
 """What a holdout is told of whose pictures lie nearest to other kinds of the real set: what share does."""
+NOT_COMPARED = (
+    "{left:,} of {all:,} synthetic pictures ({share}) could not be used and were compared with nothing: if each of "
+    "them showed a real one, the rate would be {most}. skipped.csv lists them: mend them, or take them out of the set."
+)
+"""What is said where synthetic pictures are missing: how many of how many, what share, the highest rate possible."""
+NOT_THERE = (
+    "{left:,} of {all:,} real pictures ({share}) could not be used: what is memorized of them cannot be found. "
+    "skipped.csv lists them: mend them, or take them out of the set."
+)
+"""What is said where real pictures are missing."""
+FEW_LEFT_OUT = 0.01
+"""Share of the pictures of a set that may be missing without a word beyond their list."""
 SAME_MIX = 0.1
 """Share of pictures that may lie nearest to other kinds, in a holdout that is a control."""
+HARDLY, SOME = 0.1, 0.5
+"""Share of real pictures that another one of their identity must match if nothing found is to mean something, unless
+its interval reaches up to the other."""
 CALM_UP_TO = 0.1
 """A rate up to which nothing that was found may stand for: with an interval that ends higher nothing is shown."""
 
@@ -56,7 +71,8 @@ def judge(numbers: Mapping[str, Any]) -> Verdict:
     synthetic pictures do is no control at all (:func:`holdout_note`). Whatever a holdout says, matches beyond
     what chance does not exceed are never nothing: a small holdout may match as often by chance, or by a few people of
     the real set in it. And nothing is shown by pictures that are so few, or so much alike, that a rate of
-    :data:`CALM_UP_TO` could have gone unseen.
+    :data:`CALM_UP_TO` could have gone unseen, nor where so many pictures of either set could not be used, or hardly any
+    other photo of a person would be found.
 
     Args:
         numbers: As of :attr:`lcmem.jobs.audit.result.AuditResult.summary`.
@@ -73,6 +89,9 @@ def judge(numbers: Mapping[str, Any]) -> Verdict:
         return Verdict(UNCLEAR, f"Undecided: {text}, but whether they show real identities cannot be told here.")
     count = f"{found:,} of {total:,} synthetic pictures {_match(found)} a real identity{_beside(numbers)}"
     level, high = _level(numbers), numbers["memorization_rate_high"]
+    missing = _missing(numbers) if level == CALM and high <= CALM_UP_TO else ""
+    if missing:
+        return Verdict(UNCLEAR, f"Undecided: {count}{_explained(numbers)}; but {missing}.")
     if level == CALM and high > CALM_UP_TO:
         if numbers["memorization_rate"] > CALM_UP_TO:
             why = "at this threshold so many match by chance that memorized pictures could hide among them"
@@ -102,6 +121,59 @@ def holdout_note(numbers: Mapping[str, Any]) -> str:
         return ""
     interval = (numbers[name] for name in ("holdout_rate", "holdout_rate_low", "holdout_rate_high"))
     return note.format(*map(_share, (*interval, chance)))
+
+
+def left_out_notes(numbers: Mapping[str, Any]) -> list[str]:
+    """What to know of sets of which more than :data:`FEW_LEFT_OUT` could not be used.
+
+    Args:
+        numbers: As of :func:`judge`.
+    """
+    notes = []
+    for name, note in (("synthetic", NOT_COMPARED), ("real", NOT_THERE)):
+        left, total = _left_out(numbers, name)
+        if left > FEW_LEFT_OUT * total:
+            most = _share(highest_rate(numbers["memorization_rate"], numbers["n_synthetic"], left))
+            notes.append(note.format(left=left, all=total, share=_share(left / total), most=most))
+    return notes
+
+
+def highest_rate(rate: float, total: int, left_out: int) -> float:
+    """A rate of ``total`` pictures, if each of those that were left out matched as well."""
+    return (rate * total + left_out) / (total + left_out)
+
+
+def _left_out(numbers: Mapping[str, Any], name: str) -> tuple[int, int]:
+    """How many pictures of a set could not be used, and how many it has with them; audits of before did not count."""
+    left = numbers.get(f"n_{name}_skipped", 0)
+    return left, left + numbers.get(f"n_{name}", 0)
+
+
+def _missing(numbers: Mapping[str, Any]) -> str:
+    """Why an audit shows nothing of which too much is missing, as a clause; "" if it is not."""
+    left, total = _left_out(numbers, "synthetic")
+    if left and highest_rate(numbers["memorization_rate_high"], numbers["n_synthetic"], left) > CALM_UP_TO:
+        return f"{left:,} of {total:,} synthetic pictures could not be used, and may show anything"
+    left, total = _left_out(numbers, "real")
+    if left > CALM_UP_TO * total:
+        return f"{left:,} of {total:,} real pictures could not be used, and what is memorized of them cannot be found"
+    return blind_to_photos(numbers)
+
+
+def blind_to_photos(numbers: Mapping[str, Any]) -> str:
+    """Why an audit hardly finds other photos of a person, as a clause; "" if it finds some, or nobody knows.
+
+    Args:
+        numbers: As of :func:`judge`.
+    """
+    share, high = numbers.get("sensitivity"), numbers.get("sensitivity_high")
+    if share is None or high is None or share >= HARDLY or high >= SOME:
+        return ""
+    return (
+        f"at this threshold hardly any other photo of a person would be found: of {numbers['n_sensitivity']:,} real "
+        f"pictures {_share(share)} match another one of the same identity, with 95 % confidence not more than "
+        f"{_share(high)}"
+    )
 
 
 def _controlled(numbers: Mapping[str, Any]) -> bool:

@@ -21,13 +21,17 @@ from lcmem.matching.grades import graded
 from lcmem.matching.looking import RANKS
 from lcmem.matching.matches import OTHERS, best_matches, first_matches, match_clusters, match_table, nearest_kinds
 from lcmem.matching.overview import SEARCHED, Nearest
+from lcmem.matching.sensitivity import sensitivity
 from lcmem.matching.strangers import hidden_by_one
 from lcmem.matching.twins import shared_files
 from lcmem.matching.verdicts import COPY
 from lcmem.pictures.hints import called_alike
-from lcmem.report.verdict import holdout_note
+from lcmem.report.verdict import holdout_note, left_out_notes
 from lcmem.stats.calibration import at_least
 from lcmem.stats.rates import Rate, excess, rate_of
+
+SENSITIVITY = ("sensitivity", "sensitivity_low", "sensitivity_high")
+"""In a summary: share of real pictures that match another one of their identity, None where that is not known."""
 
 
 def compare_sets(
@@ -94,9 +98,10 @@ def _other_kinds(synthetic: np.ndarray, holdout: np.ndarray) -> float:
 
 
 def _noted(result: AuditResult) -> AuditResult:
-    """With a note, before all others, where the holdout is no control."""
-    note = holdout_note(result.summary)
-    return replace(result, about=result.about | {"notes": [note, *result.about["notes"]]}) if note else result
+    """With notes, before all others, where the holdout is no control, and of pictures that could not be used."""
+    numbers = result.summary
+    first = [note for note in (holdout_note(numbers), *left_out_notes(numbers)) if note]
+    return replace(result, about=result.about | {"notes": first + result.about["notes"]})
 
 
 def _point(
@@ -145,7 +150,10 @@ def _findings(
 ) -> dict[str, Any]:
     """What a summary says of copies and of the sets, with or without the names of datasets."""
     told, levels = separations(sets, clusters), finder.copy_levels
+    found = sensitivity(sets["real"], finder, point.calibration)
     known = {
+        **(found.columns("sensitivity") if found else dict.fromkeys(SENSITIVITY)),
+        "n_sensitivity": found.total if found else 0,
         "look_thresholds": point.look.shown,
         "look_chance": point.look.expected,
         "copy_threshold_logit": min(levels.candidate, levels.sure),

@@ -6,6 +6,7 @@ from typing import Any
 
 from lcmem.errors import LCMemError
 from lcmem.jobs.audit.result import AuditResult
+from lcmem.report.verdict import blind_to_photos, highest_rate
 from lcmem.stats.rates import Rate
 
 PASS, FAIL, WEAK = "pass", "fail", "too weak to tell"
@@ -67,8 +68,10 @@ class Gate:
         that: copies alone do it; or the lower end also lies above the rate of chance matches that is not exceeded with
         95 % confidence.
 
-        **Pass**: the upper end is at most the limit, and the audit could have found what the limit is about: for
-        copies, edited copies are told from look-alikes; for the same identity, a threshold was set.
+        **Pass**: the upper end is at most the limit, also if every synthetic picture that could not be used were a
+        match, no larger share of the real pictures is missing, and the audit could have found what the limit is about:
+        for copies, edited copies are told from look-alikes; for the same identity, a threshold was set,
+        and the real set's own pictures do not show that hardly any other photo of a person reaches it.
 
         **Too weak to tell**: everything else.
         """
@@ -101,11 +104,35 @@ class Gate:
                 f"{_interval(self.verdict, rate)} holds {self.limit:.2%}: {rate.total} synthetic pictures, worth "
                 f"{rate.effective:.0f} independent ones, are too few to tell"
             )
+        missing = self._missing(rate, result)
+        if missing:
+            return missing
         if self.verdict == "copy":
             blind = result.about.get("copy_method") == "equal pictures"
             return "edited copies cannot be told from look-alikes: no picture could be opened" if blind else ""
-        blind = result.calibration.logit == inf
-        return "no threshold could be set from which pictures show the same identity" if blind else ""
+        if result.calibration.logit == inf:
+            return "no threshold could be set from which pictures show the same identity"
+        return blind_to_photos(result.about)
+
+    def _missing(self, rate: Rate, result: AuditResult) -> str:
+        """What was not compared and may lie above the limit; "" if nothing does."""
+        left, most = result.left_out("synthetic"), 0.0
+        if left:
+            most = highest_rate(rate.high, rate.total, left)
+        if most > self.limit:
+            return (
+                f"{left:,} of {left + rate.total:,} synthetic pictures could not be used: if all of them matched, the "
+                f"upper end of the interval would be {most:.2%} (skipped.csv lists them: mend them, or take them "
+                "out of the set)"
+            )
+        left = result.left_out("real")
+        total = left + result.about.get("n_real", 0)
+        if left > self.limit * total:
+            return (
+                f"{left:,} of {total:,} real pictures could not be used, and what is memorized of them cannot be found "
+                "(skipped.csv lists them: mend them, or take them out of the set)"
+            )
+        return ""
 
     def described(self, decision: Decision) -> dict[str, Any]:
         """Limit, verdict and decision, JSON-ready."""

@@ -36,6 +36,9 @@ COPY_RULES = {
 """What counts as a copy, by where the level comes from."""
 
 
+SETS = ("real", "synthetic", "holdout")
+
+
 @dataclass(frozen=True)
 class AuditResult:
     """Which synthetic pictures show a real identity or copy a real picture, how often, and how sure that is.
@@ -150,7 +153,13 @@ class AuditResult:
         numbers["n_copies_independent"] = self.copies.effective
         numbers["n_holdout_independent"] = self.holdout.effective if self.holdout else 0
         numbers["skipped"] = len(self.skipped)
+        for name in SETS:
+            numbers[f"n_{name}_skipped"] = self.left_out(name)
         return numbers
+
+    def left_out(self, name: str) -> int:
+        """How many pictures of a set (one of :data:`SETS`) could not be used."""
+        return int((self.skipped["set"] == name).sum()) if len(self.skipped) else 0
 
     @property
     def summary(self) -> dict[str, Any]:
