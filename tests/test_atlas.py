@@ -233,6 +233,13 @@ def test_features_that_cannot_be_are_refused(stored, files):
     check(stored.folder, files)
 
 
+def test_features_of_a_network_in_bfloat16_are_stored(stored, files):
+    """NumPy does not know the type."""
+    values = torch.from_numpy(vectors(files[:2])).bfloat16()
+    stored.append(pictures(["c.png", "d.png"]), values, pd.DataFrame({"stamp": "", "sha256": ["c", "d"]}))
+    np.testing.assert_array_equal(stored.features()[-2:], values.float().numpy())
+
+
 def test_rows_that_are_not_there_are_refused(stored):
     assert list(stored.rows([1, 0])["path"]) == list(stored.paths[[1, 0]])
     mask = np.arange(10) % 3 == 0

@@ -11,6 +11,7 @@ from PIL import Image
 
 import lcmem
 from commands import lcmem as lcmem_command
+from lcmem.cli.pictures import asked_for
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.generation.thresholds import calibrate_thresholds, read_thresholds
@@ -176,6 +177,12 @@ def test_what_chance_reaches_at_least_is_less_among_fewer_pictures(real, orl, co
         result = lcmem.audit(few, made, model=compact, calibration=tmp_path / "c.json", workers=0)
         floors.append(result.about["false_positive_rate_floor"])
     assert 0 < floors[1] < floors[0] / 2
+
+
+def test_a_threshold_and_a_rate_are_not_both_asked_for():
+    with pytest.raises(LCMemError, match="a threshold or a false positive rate, not both"):
+        asked_for(0.9, None, 0.001)
+    assert asked_for(0.9, None).threshold == 0.9 and asked_for(None, None, 0.001).false_positive_rate == 0.001
 
 
 def test_a_calibration_of_another_model_is_refused_by_name(file, features, place):

@@ -116,7 +116,7 @@ def asked_for(threshold: float | None, place: Path | None, rate: float | None = 
     """What ``--threshold``, ``--calibration`` and ``--false-positive-rate`` say.
 
     Raises:
-        LCMemError: The calibration is missing, damaged, or something else; or a threshold or a rate is given as well.
+        LCMemError: The calibration is missing, damaged, or something else; or two of the three are given.
     """
     from lcmem.errors import LCMemError
     from lcmem.matching.asked import Asked
@@ -126,5 +126,7 @@ def asked_for(threshold: float | None, place: Path | None, rate: float | None = 
     check_one_threshold(threshold, place)
     if place is not None and rate is not None:
         raise LCMemError("give a false positive rate or a calibration, not both: the file was made for a rate")
+    if threshold is not None and rate is not None:
+        raise LCMemError("give a threshold or a false positive rate, not both: the rate says what to calibrate one for")
     file = None if place is None else CalibrationFile.read(place)
     return Asked(threshold=threshold, calibration=file, false_positive_rate=asked_rate(rate))

@@ -24,7 +24,8 @@ class ModuleDetector(CosineDetector):
 
     Args:
         name: In tables and file names.
-        module: Maps ``[B, 3, crop, crop]`` to features ``[B, D]``.
+        module: Maps ``[B, 3, crop, crop]`` to features ``[B, D]``. It is changed in place: frozen, in evaluation mode,
+            in float32 and on the device. Give a copy of one that is trained on.
         preprocessing: What the module wants to see.
         device: ``cpu``, ``cuda`` or ``mps``.
 

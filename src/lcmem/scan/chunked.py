@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, bfloat16
 
 HASHED = 4096
 """Rows that are hashed at once."""
@@ -90,8 +90,11 @@ def as_chunked(features: Features) -> ChunkedRows:
 
 
 def as_array(features: np.ndarray | Tensor) -> np.ndarray:
-    """Features in memory as an array."""
-    return features.detach().cpu().numpy() if isinstance(features, Tensor) else features
+    """Features in memory as an array; of types that NumPy does not know, such as bfloat16, as float32."""
+    if not isinstance(features, Tensor):
+        return features
+    values = features.detach().cpu()
+    return (values.float() if values.dtype == bfloat16 else values).numpy()
 
 
 def release(block: Part) -> None:
