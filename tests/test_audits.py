@@ -26,5 +26,6 @@ def test_every_kind_is_counted(table):
 def test_edited_copies_are_found_and_strangers_are_not(table):
     assert table["found"]["light edit"] >= 9 > table["found"]["heavy edit"], "NCC stands no crops and rotations"
     assert table["found"]["round trip"] >= 11, "whole, only blurred"
+    assert table["found"]["half"] >= 9, "by its looks, among the best matches by NCC"
     assert table["found"]["unseen"] <= 3
     assert table["copies"]["light edit"] > 0.5

@@ -9,6 +9,7 @@ import lcmem
 from lcmem.augment import Augmentation
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.matching.looking import PAIRED, correlate
+from lcmem.matching.parts import BLOCK, PART, STRIDE
 from lcmem.matching.thumbnails import SIDE, grey
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.manifest import Manifest
@@ -82,6 +83,61 @@ def test_strongly_edited_copies_are_found_that_the_score_misses(orl, compact, tm
     assert right[matched & ~by_score].mean() >= 0.8
 
 
+def smooth(picture):
+    """A pixel is a weighted mean of its neighbours."""
+    padded = np.pad(picture.astype(float), 1, mode="edge")
+    rows = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    return (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 4
+
+
+def naive_part(one, two):
+    """Mean of the best third of the correlations of blocks at the same places."""
+    found = []
+    for top in range(0, SIDE - BLOCK + 1, STRIDE):
+        for left in range(0, SIDE - BLOCK + 1, STRIDE):
+            a, b = (each[top : top + BLOCK, left : left + BLOCK] for each in (one, two))
+            found.append(((a - a.mean()) * (b - b.mean())).mean() / (max(a.std(), 2) * max(b.std(), 2)))
+    return np.sort(found)[-round(PART * len(found)) :].mean()
+
+
+def test_parts_correlate_as_numpy_says(small):
+    others = small[1:] + small[:1]
+    naive = [
+        max(naive_part(smooth(each), smooth(two)) for each in (one, one[:, ::-1]))
+        for one, two in zip(small[:8], others[:8], strict=True)
+    ]
+    assert correlate(small[:8], others[:8])[:, 3] == pytest.approx(naive, abs=1e-3)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("kept", [np.s_[:, :32], np.s_[36:], np.s_[4:48, 4:48]])
+def test_a_picture_is_found_by_a_part_that_is_another_s(small, kept, mirrored):
+    """Half of it, or its middle; the rest shows somebody else."""
+    pasted = []
+    for one, other in zip(small, small[3:] + small[:3], strict=True):
+        made = other.copy()
+        made[kept] = one[kept]
+        pasted.append(made[:, ::-1] if mirrored else made)
+    mine, strangers = (correlate(pasted, each)[:, 3] for each in (small, small[7:] + small[:7]))
+    assert mine.min() > 0.97 and strangers.max() < 0.95
+
+
+def test_an_audit_finds_faces_that_are_half_a_real_one(orl, compact):
+    number = orl.table.groupby("identity").cumcount()
+    real, new = orl.table["path"][number == 0], orl.table["path"][number == 9].iloc[::-1]
+    people = Manifest(orl.table[(number < 3) & orl.table["identity"].isin(orl.table["identity"].unique()[:30])])
+    halves = []
+    for one, other in zip(real[:30], new[:30], strict=True):
+        picture, under = np.asarray(Image.open(one)), np.asarray(Image.open(other)).copy()
+        under[:62] = picture[:62]  # of 112 rows; at half of them they would be taken for sheets of two samples
+        halves.append(Image.fromarray(under))
+    found = lcmem.audit(people, halves, model=compact, workers=0).to_frame()
+    shown = [str(path) for path in found["real"]]
+    right = np.array([one == other for one, other in zip(shown, real[:30], strict=True)])
+    assert (right & (found["found_by"] == "looks")).sum() >= 15
+    assert (found["verdict"] != "copy").all()
+
+
 def forms(rng, count, folder):
     """Papers of one layout with other words."""
     for number in range(count):
@@ -138,4 +194,4 @@ def test_threads_change_nothing_and_are_given_back(rng):
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    assert found[0].shape == (150, 3) and np.array_equal(*found)
+    assert found[0].shape == (150, len(PAIRED)) and np.array_equal(*found)

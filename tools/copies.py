@@ -14,6 +14,7 @@ from population import read_packs
 from lcmem.augment import Augmentation
 from lcmem.detectors.base import Detector
 from lcmem.detectors.registry import load_detector
+from lcmem.edits import jpeg_coded
 from lcmem.encoders import load_encoder
 from lcmem.evaluation.tables import markdown
 from lcmem.files import write_text
@@ -21,6 +22,7 @@ from lcmem.matching.compare import compare
 from lcmem.matching.looking import RANKS, correlate
 from lcmem.matching.looks import LEAST, MOST, MOST_OF_ALL, Look, measure_look
 from lcmem.matching.overview import SMALL, Overview
+from lcmem.matching.parts import BLOCK, PART
 from lcmem.matching.thumbnails import SAME, SIDE, grey
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.loading import iterate_pictures, to_float, to_levels
@@ -28,27 +30,34 @@ from lcmem.stats.chance import Chance
 
 PAGE = Path(__file__).parent.parent / "docs" / "copies.md"
 PICTURES, COPIED, SIDES, EDITED, NOISE = 500, 100, (64, 96, 128), 256, 0.3
+SOFT, QUALITY, GREY = 96, 60, 115
 INTRODUCTION = f"""# Copies seen small
 
 Written by `python tools/copies.py DATA …`. An audit looks at each generated picture and the {RANKS} real pictures that
 the model finds most like it, seen small: is it the same picture as one of them, or its mirror image, as it is (in
 {SIDE // 2} × {SIDE // 2} grey pixels) or once it is laid over it, turned, cropped and mirrored (in {SIDE} × {SIDE};
-as a whole, or in its details)? And is it like any real picture at all, turned by quarters, mirrored or as a negative,
+as a whole, or in its details), or is a third of it at least ({PART:.0%} of overlapping squares of {BLOCK} of {SIDE}
+pixels, where they are)? And is it like any real picture at all, turned by quarters, mirrored or as a negative,
 very small (in {SMALL} × {SMALL})? From which correlation on it then matches is measured on the set's own strangers for
 each, about halfway between what 99.5 % of them reach at most and 1, between {LEAST} and {MOST}, the last up to
 {MOST_OF_ALL} ([verdicts](auditing.md#two-verdicts)). From {SAME} on a whole picture is a copy.
 
 **Strangers**: what the best matches among other identities reach, for up to {PICTURES} pictures of each set's split
-train, as they are, laid over each other, in their details, and very small among all of these pictures: 99.5 % of them
-at most, and the highest. `brain_mri` has no identities: what is alike there are mostly neighbouring slices of one
-patient.
+train, as they are, laid over each other, in their details, in a third, and very small among all of these pictures:
+99.5 % of them at most, and the highest. `brain_mri` has no identities: what is alike there are mostly neighbouring
+slices of one patient.
 
 **Looks alone**, whatever the score, find: of as many pictures of the split val, whose best matches are compared with
 the levels of the split train, **strangers**; and of {COPIED} of them **round trips** through `compact-autoencoder` at a
 few sizes, which is what a small latent generator makes of a picture that it learnt by heart, **heavy edits** (about
 five at once, as `lcmem benchmark audit` makes them), the pictures **turned** by 90°, as **negatives**, and **noisy**
 (at 64 × 64, with a standard deviation of {NOISE:g} of the range of grey values), each compared with its own original;
-very small, with all of these originals, of which it must be the most alike."""
+very small, with all of these originals, of which it must be the most alike.
+
+**Parts**: of {COPIED} pictures of the split val, the left half **covered** with grey, the left **half** and the
+**middle** (half of each side) **of another** of these pictures, then saved at {SOFT} × {SOFT} pixels as JPEG {QUALITY};
+found by any look among the {RANKS} real pictures of all {PICTURES} that the model finds most like it, with the original
+among them."""
 
 
 def thumbnails(paths: list[str]) -> tuple[list[int], list[np.ndarray]]:
@@ -103,6 +112,35 @@ def copies_found(paths: list[str], look: Look) -> list[str]:
     return [*shares, turned, negatives, noise]
 
 
+def pasted(picture: np.ndarray, other: np.ndarray) -> list[np.ndarray]:
+    """A picture ``[H, W, 3]`` uint8 of which the left half is covered, or another's, or the middle is."""
+    side, made = len(picture), []
+    half, middle = (slice(0, side), slice(0, side // 2)), (slice(side // 4, 3 * side // 4),) * 2
+    for place, under in ((half, np.full_like(picture, GREY)), (half, other), (middle, other)):
+        copy = picture.copy()
+        copy[place] = under[place]
+        made.append(jpeg_coded(copy, QUALITY))
+    return made
+
+
+@torch.inference_mode()
+def parts_found(paths: list[str], detector: Detector, look: Look) -> list[str]:
+    """Of the first pictures of some, in which others were pasted as by :func:`pasted`."""
+    features = torch.cat([each for _, each in detector.stream(paths)])
+    originals = [grey(load_levels(path, SIDE)) for path in paths]
+    levels = [np.ascontiguousarray(load_levels(path, SOFT).transpose(1, 2, 0)) for path in paths[:COPIED]]
+    made = [pasted(one, two) for one, two in zip(levels, levels[1:] + levels[:1], strict=True)]
+    shares = []
+    for kind in zip(*made, strict=True):
+        small = [grey(load_levels(copy, SIDE)) for copy in kind]
+        best = detector.similarities(detector.features(list(kind)), features).topk(RANKS, 1).indices
+        at = [row for row, ranks in enumerate(best.tolist()) if row in ranks]
+        looks = correlate([small[row] for row in at], [originals[row] for row in at])
+        hits = look.hits(np.column_stack((looks, np.full(len(at), -1.0))))
+        shares.append(f"{hits.sum() / len(small):.0%}")
+    return shares
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+", type=Path)
@@ -114,12 +152,15 @@ def main() -> None:
         look = measure_look(looks, Chance(looks[:, 0], people, mutual=True))
         others, _ = chance_looks(part[part["split"] == "val"], detector)
         reached = [f"{np.quantile(way, 0.995):.3f} / {way.max():.3f}" for way in looks.T]
-        paths = list(part.loc[part["split"] == "val", "path"].sort_values().head(COPIED))
+        paths = list(part.loc[part["split"] == "val", "path"].sort_values().head(PICTURES))
         share = f"{look.hits(others).mean():.2%}"
-        rows.append([str(name), f"{len(looks)} / {len(others)}", *reached, share, *copies_found(paths, look)])
+        shares = [share, *copies_found(paths[:COPIED], look), *parts_found(paths, detector, look)]
+        rows.append([str(name), f"{len(looks)} / {len(others)}", *reached, *shares])
         print(*rows[-1], flush=True)
-    header = ["set", "train / val", "strangers, whole", "laid over", "details", "very small", "looks find strangers"]
+    header = ["set", "train / val", "strangers, whole", "laid over", "details", "a third"]
+    header += ["very small", "looks find strangers"]
     header += [*(f"round trips at {side} px" for side in SIDES), "heavy edits", "turned", "negatives", "noisy"]
+    header += ["half covered", "half of another", "middle of another"]
     write_text(f"{INTRODUCTION}\n\n{markdown(header, rows)}", PAGE)
 
 

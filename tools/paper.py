@@ -115,8 +115,9 @@ AUDITS = """Each data set is audited as a user would do it (`lcmem benchmark aud
 real set, on which the audit calibrates itself for a false positive rate of 1 %. The synthetic pictures are real
 ones of which it is known what should be found: another photo of someone in the real set, a copy after one edit
 (JPEG 75, half the size, a fifth brighter, 90 % of each side), a copy after about five edits at once, a copy through
-the small autoencoder at 96 pixels (what a small latent generator makes of a picture it learnt by heart), and
-pictures of the other half of the people. Share found, with its 95 % interval; in brackets how many pictures."""
+the small autoencoder at 96 pixels (what a small latent generator makes of a picture it learnt by heart), the left half
+of a picture beside the right half of an unseen one, and pictures of the other half of the people, which are unseen.
+Share found, with its 95 % interval; in brackets how many pictures."""
 
 
 def audits(path: Path) -> str:

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,9 @@ REDRAWN = 96
 LEAST = 10
 """Identities of two pictures that a dataset must have."""
 
-KINDS = ("other photo", "light edit", "heavy edit", "round trip", "unseen")
+KINDS = ("other photo", "light edit", "heavy edit", "round trip", "half", "unseen")
 """Another photo of someone in the real set; a copy after one edit; a copy after about five; a copy as a small latent
-generator would draw it; someone else."""
+generator would draw it; the left half of a picture beside the right half of someone else's; someone else."""
 
 Light = Callable[[Tensor], Tensor]
 
@@ -67,7 +68,8 @@ def benchmark_audit(
 
     Half of the identities make the real set; of those with several pictures one is kept aside as the *other photo*.
     Light and heavy edits and round trips through the bundled autoencoder are made of real pictures; *unseen* are
-    pictures of the other half. The audit calibrates itself on the real set, as it does for a user.
+    pictures of the other half, and of a *half* the left is a real picture's, the right an unseen one's. The audit
+    calibrates itself on the real set, as it does for a user.
 
     Args:
         test: Labelled pictures that no detector was trained on.
@@ -115,12 +117,14 @@ def _draw(test: Manifest, dataset: str, most: int, folder: Path) -> tuple[Manife
     for kind, rows in chosen.items():
         for number, row in enumerate(rows):
             _save(to_float(_levels(test.table["path"][row])), folder / kind, number)
-    autoencoder = load_encoder()
-    for number, path in enumerate(real.paths[:most]):
+    autoencoder, strangers = load_encoder(), cycle(test.table["path"][chosen["unseen"]])
+    for number, (path, stranger) in enumerate(zip(real.paths[:most], strangers, strict=False)):
         picture = to_float(_levels(path))
         _save(LIGHT[number % len(LIGHT)](picture), folder / "light edit", number)
         _save(Augmentation()(picture, torch.Generator().manual_seed(number)), folder / "heavy edit", number)
         _save(_redrawn(picture, autoencoder), folder / "round trip", number)
+        left, right = picture[..., : SIDE // 2], to_float(_levels(stranger))[..., SIDE // 2 :]
+        _save(torch.cat((left, right), -1), folder / "half", number)
     return real, Manifest.read(folder, identities=False)
 
 

@@ -80,19 +80,19 @@ def _smoothing(side: int, weights: tuple[float, ...], times: int) -> Tensor:
     return columns[:, 0].T.contiguous()
 
 
-def _smoothed(pictures: Tensor, weights: tuple[float, ...], times: int) -> Tensor:
-    """Pictures ``[n, S, S]``, smoothed along both sides."""
+def smoothed(pictures: Tensor, weights: tuple[float, ...], times: int) -> Tensor:
+    """Pictures ``[n, S, S]``, each pixel a weighted mean of its neighbours along both sides, so many times."""
     matrix = _smoothing(pictures.shape[-1], weights, times)
     return matrix @ pictures @ matrix.T
 
 
 def _blurred(pictures: Tensor) -> list[Tensor]:
     """Ever less sharp pictures, by each number of :data:`PASSES`; the first without the noise of single pixels."""
-    return [_smoothed(pictures, (0.25, 0.5, 0.25), number) for number in PASSES]
+    return [smoothed(pictures, (0.25, 0.5, 0.25), number) for number in PASSES]
 
 
 def _details(pictures: Tensor) -> Tensor:
-    return pictures - _smoothed(pictures, (1 / DETAIL,) * DETAIL, 2)
+    return pictures - smoothed(pictures, (1 / DETAIL,) * DETAIL, 2)
 
 
 def _shrunk(pictures: Tensor, side: int) -> Tensor:
