@@ -48,6 +48,7 @@ def place(real, weights, tmp_path_factory):
     done = lcmem_command("calibrate", folder / "real.csv", *options, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "with 95% confidence not more than" in done.stdout and "takes 19" in done.stdout + done.stderr
+    assert "of 48 real pictures" in done.stdout and "so many other photos of a person would be found" in done.stdout
     return out
 
 
@@ -67,6 +68,10 @@ def test_the_file_says_what_it_promises_and_rests_on(file, place, compact):
     assert about["real"]["pictures"] == 48 and about["real"]["identities"] == 24 and len(about["real"]["sha256"]) == 64
     same = about["same_identity"]
     assert same["method"] == "identities" and same["identities"] == 24 and same["pictures"] == 48
+    assert (
+        0.1 < same["sensitivity"]["share"] <= same["sensitivity"]["share_high"]
+        and same["sensitivity"]["pictures"] == 48
+    )
     assert same["expected"] <= 0.1 < same["bound"] < 0.5 and same["identities_needed"] == 19
     assert 0 < about["probability"]["error_after"] < 0.5 and place.with_suffix(".png").stat().st_size > 1000
     assert 0 < about["look"]["expected"] <= about["look"]["bound"] and max(about["look"]["thresholds"]) < 1

@@ -70,6 +70,12 @@ def print_calibration(found: "CalibrationFile", out: Path) -> None:
         f"{asked['rate']:.2%} takes {same['identities_needed']}, to be so sure of it "
         f"{same['identities_needed_for_bound']}."
     )
+    if same["sensitivity"] is not None:
+        share, low, high = (same["sensitivity"][name] for name in ("share", "share_low", "share_high"))
+        typer.echo(
+            f"  of {same['sensitivity']['pictures']} real pictures {share:.0%} ({low:.0%} to {high:.0%}) match another "
+            "one of the same identity: so many other photos of a person would be found"
+        )
     if found.copy_levels.can_look:
         typer.echo(
             f"  or by the looks of a best match, as at most {look['expected']:.2%} of strangers do (with "

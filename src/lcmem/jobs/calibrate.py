@@ -21,6 +21,7 @@ from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.features import extract_sets, read_sources
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.looks import Look
+from lcmem.matching.sensitivity import sensitivity
 from lcmem.pictures.manifest import ManifestLike
 from lcmem.stats.calibration import ALONE, DEFAULT_RATE, Calibration, calibrate, check_share, reached
 from lcmem.stats.chance import CONFIDENCE
@@ -91,6 +92,7 @@ def _about(
 ) -> dict[str, Any]:
     detector, levels = finder.detector, finder.copy_levels
     found = calibrate(basis.chance, rate, basis.method, levels.typical, levels.sure)
+    photos = sensitivity(sets["real"], finder, found)
     return {
         "model": {"name": detector.name, "fingerprint": detector.fingerprint},
         "score": detector.unit,
@@ -98,7 +100,8 @@ def _about(
         "real": _data(sets["real"]) | {"distinct": _distinct(sets["real"], basis, finder)},
         "holdout": _data(sets["holdout"]) if "holdout" in sets else None,
         "same_identity": {"threshold": finite(found.logit)}
-        | _promise(basis, found, min(found.logit, levels.sure), rate, confidence),
+        | _promise(basis, found, min(found.logit, levels.sure), rate, confidence)
+        | {"sensitivity": None if photos is None else photos.columns("share") | {"pictures": photos.total}},
         "look": look_as_json(look),
         "copy": levels_as_json(levels),
         "probability": None if fit is None else _probability(fit),
