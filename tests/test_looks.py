@@ -122,6 +122,19 @@ def test_a_picture_is_found_by_a_part_that_is_another_s(small, kept, mirrored):
     assert mine.min() > 0.97 and strangers.max() < 0.95
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("share", [0.5, 0.7])
+def test_a_picture_in_a_frame_or_in_another_one_is_found(small, share, mirrored):
+    side, pasted = round(SIDE * share), []
+    for at, one in enumerate(small):
+        made = np.full_like(one, 235) if at % 2 else small[at - 3].copy()
+        inset = np.asarray(Image.fromarray(one).resize((side, side), Image.Resampling.BICUBIC))
+        made[6 : 6 + side, 9 : 9 + side] = inset[:, ::-1] if mirrored else inset
+        pasted.append(made)
+    mine, strangers = (correlate(pasted, each)[:, 4] for each in (small, small[7:] + small[:7]))
+    assert np.quantile(mine, 0.1) > 0.95 and np.median(strangers) < 0.9
+
+
 def test_an_audit_finds_faces_that_are_half_a_real_one(orl, compact):
     number = orl.table.groupby("identity").cumcount()
     real, new = orl.table["path"][number == 0], orl.table["path"][number == 9].iloc[::-1]

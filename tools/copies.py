@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from population import read_packs
 
 from lcmem.augment import Augmentation
@@ -30,34 +31,35 @@ from lcmem.stats.chance import Chance
 
 PAGE = Path(__file__).parent.parent / "docs" / "copies.md"
 PICTURES, COPIED, SIDES, EDITED, NOISE = 500, 100, (64, 96, 128), 256, 0.3
-SOFT, QUALITY, GREY = 96, 60, 115
+SOFT, QUALITY, GREY, INSET = 96, 60, 115, 0.6
 INTRODUCTION = f"""# Copies seen small
 
-Written by `python tools/copies.py DATA …`. An audit looks at each generated picture and the {RANKS} real pictures that
-the model finds most like it, seen small: is it the same picture as one of them, or its mirror image, as it is (in
-{SIDE // 2} × {SIDE // 2} grey pixels) or once it is laid over it, turned, cropped and mirrored (in {SIDE} × {SIDE};
-as a whole, or in its details), or is a third of it at least ({PART:.0%} of overlapping squares of {BLOCK} of {SIDE}
-pixels, where they are)? And is it like any real picture at all, turned by quarters, mirrored or as a negative,
-very small (in {SMALL} × {SMALL})? From which correlation on it then matches is measured on the set's own strangers for
-each, about halfway between what 99.5 % of them reach at most and 1, between {LEAST} and {MOST}, the last up to
-{MOST_OF_ALL} ([verdicts](auditing.md#two-verdicts)). From {SAME} on a whole picture is a copy.
+Written by `python tools/copies.py DATA …`. An audit looks at each generated picture and the {RANKS} real pictures
+that the model finds most like it, seen small: is it the same picture as one of them, or its mirror image, as it is
+(in {SIDE // 2} × {SIDE // 2} grey pixels) or once it is laid over it, turned, cropped and mirrored (in {SIDE} ×
+{SIDE}; as a whole, or in its details), or is a third of it at least ({PART:.0%} of overlapping squares of {BLOCK} of
+{SIDE} pixels, where they are), or is the whole of one a part of it? And is it like any real picture at all, turned by
+quarters, mirrored or as a negative, very small (in {SMALL} × {SMALL})? From which correlation on it then matches is
+measured on the set's own strangers for each, about halfway between what 99.5 % of them reach at most and 1, between
+{LEAST} and {MOST}, the last up to {MOST_OF_ALL} ([verdicts](auditing.md#two-verdicts)). From {SAME} on a whole
+picture is a copy.
 
 **Strangers**: what the best matches among other identities reach, for up to {PICTURES} pictures of each set's split
-train, as they are, laid over each other, in their details, in a third, and very small among all of these pictures:
-99.5 % of them at most, and the highest. `brain_mri` has no identities: what is alike there are mostly neighbouring
-slices of one patient.
+train, as they are, laid over each other, in their details, in a third, the other in a part, and very small among all
+of these pictures: 99.5 % of them at most, and the highest. `brain_mri` has no identities: what is alike there are
+mostly neighbouring slices of one patient.
 
 **Looks alone**, whatever the score, find: of as many pictures of the split val, whose best matches are compared with
-the levels of the split train, **strangers**; and of {COPIED} of them **round trips** through `compact-autoencoder` at a
-few sizes, which is what a small latent generator makes of a picture that it learnt by heart, **heavy edits** (about
+the levels of the split train, **strangers**; and of {COPIED} of them **round trips** through `compact-autoencoder` at
+a few sizes, which is what a small latent generator makes of a picture that it learnt by heart, **heavy edits** (about
 five at once, as `lcmem benchmark audit` makes them), the pictures **turned** by 90°, as **negatives**, and **noisy**
 (at 64 × 64, with a standard deviation of {NOISE:g} of the range of grey values), each compared with its own original;
 very small, with all of these originals, of which it must be the most alike.
 
 **Parts**: of {COPIED} pictures of the split val, the left half **covered** with grey, the left **half** and the
-**middle** (half of each side) **of another** of these pictures, then saved at {SOFT} × {SOFT} pixels as JPEG {QUALITY};
-found by any look among the {RANKS} real pictures of all {PICTURES} that the model finds most like it, with the original
-among them."""
+**middle** (half of each side) **of another** of these pictures; or the picture in a plain **frame**, and **inside
+another** one, at {INSET:.0%} of the side; then saved at {SOFT} × {SOFT} pixels as JPEG {QUALITY}; found by any look
+among the {RANKS} real pictures of all {PICTURES} that the model finds most like it, with the original among them."""
 
 
 def thumbnails(paths: list[str]) -> tuple[list[int], list[np.ndarray]]:
@@ -113,12 +115,19 @@ def copies_found(paths: list[str], look: Look) -> list[str]:
 
 
 def pasted(picture: np.ndarray, other: np.ndarray) -> list[np.ndarray]:
-    """A picture ``[H, W, 3]`` uint8 of which the left half is covered, or another's, or the middle is."""
+    """A picture ``[H, W, 3]`` uint8 of which the left half is covered, or another's, or the middle is; framed, and
+    inside the other."""
     side, made = len(picture), []
     half, middle = (slice(0, side), slice(0, side // 2)), (slice(side // 4, 3 * side // 4),) * 2
     for place, under in ((half, np.full_like(picture, GREY)), (half, other), (middle, other)):
         copy = picture.copy()
         copy[place] = under[place]
+        made.append(jpeg_coded(copy, QUALITY))
+    small = np.asarray(Image.fromarray(picture).resize((round(INSET * side),) * 2, Image.Resampling.BICUBIC))
+    place = (slice((side - len(small)) // 2, (side + len(small)) // 2),) * 2
+    for under in (np.full_like(picture, GREY), other):
+        copy = under.copy()
+        copy[place] = small
         made.append(jpeg_coded(copy, QUALITY))
     return made
 
@@ -157,10 +166,10 @@ def main() -> None:
         shares = [share, *copies_found(paths[:COPIED], look), *parts_found(paths, detector, look)]
         rows.append([str(name), f"{len(looks)} / {len(others)}", *reached, *shares])
         print(*rows[-1], flush=True)
-    header = ["set", "train / val", "strangers, whole", "laid over", "details", "a third"]
+    header = ["set", "train / val", "strangers, whole", "laid over", "details", "a third", "a part"]
     header += ["very small", "looks find strangers"]
     header += [*(f"round trips at {side} px" for side in SIDES), "heavy edits", "turned", "negatives", "noisy"]
-    header += ["half covered", "half of another", "middle of another"]
+    header += ["half covered", "half of another", "middle of another", "framed", "inside another"]
     write_text(f"{INTRODUCTION}\n\n{markdown(header, rows)}", PAGE)
 
 

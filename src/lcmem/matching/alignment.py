@@ -5,6 +5,7 @@ The place is found coarsely by trying turns and sizes, and then by maximising th
 """
 
 import math
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import torch
@@ -35,6 +36,10 @@ SMALLEST, LARGEST = 0.12, 1.7
 """Of a picture, in areas of the other one: beyond, a map has gone astray."""
 
 
+Way = Callable[[list[Tensor], Sequence[Tensor], Tensor, Tensor], Tensor]
+"""Pictures at each sharpness, what they lie on, where both are seen, the area that it takes → correlations ``[n]``."""
+
+
 def correlation(pictures: Tensor, real: Tensor) -> Tensor:
     """How alike pictures ``[n, S, S]`` are to others at half their side, or their mirror images: ``[n]``.
 
@@ -56,18 +61,45 @@ def aligned_correlation(pictures: Tensor, others: Tensor) -> Tensor:
         ``[n, 2]`` in [−1, 1]: correlation of the middle of each picture with what it lies on, and of the details of
         both, which tell apart what is alike as a whole (lesions, slices); −1 where no place is found.
     """
+    return _correlated(pictures, others, TURNS, STARTS, (_whole, _details))
+
+
+def inset_correlation(pictures: Tensor, others: Tensor) -> Tensor:
+    """How alike others, or their mirror images, are to parts of pictures: a copy in a frame, or inside another picture.
+
+    Args:
+        pictures: As of :func:`aligned_correlation`.
+        others: As many.
+
+    Returns:
+        ``[n]`` in [−1, 1]: correlation of the middle of each other one, upright, with what it lies on; −1 where no
+        place is found.
+    """
+    return _correlated(others, pictures, (0.0,), 1, (_whole,))[:, 0]
+
+
+def _correlated(pictures: Tensor, others: Tensor, turns: tuple[float, ...], starts: int, ways: Sequence[Way]) -> Tensor:
+    """Correlations ``[n, w]`` of pictures laid over others; −1 where no place is found.
+
+    Args:
+        pictures: As of :func:`aligned_correlation`.
+        others: As many.
+        turns: Degrees that are tried.
+        starts: Places that are tried further.
+        ways: What is correlated.
+    """
     blurred, under = _blurred(pictures), _blurred(others)
     one, two = blurred[0], under[0]
-    maps, mirrored = _places(_shrunk(one, COARSE), _shrunk(two, COARSE))
-    pairs = torch.arange(len(one)).repeat_interleave(STARTS)
+    maps, mirrored = _places(_shrunk(one, COARSE), _shrunk(two, COARSE), turns, starts)
+    pairs = torch.arange(len(one)).repeat_interleave(starts)
     one, two = one[pairs], two[pairs]
     one = torch.where(mirrored[:, None, None], one.flip(-1), one)
     maps, reached = _improved(_shrunk(one, MIDDLE), _shrunk(two, MIDDLE), maps, STEPS[0])
-    best = reached.view(-1, STARTS).argmax(1) + STARTS * torch.arange(len(pictures))
+    best = reached.view(-1, starts).argmax(1) + starts * torch.arange(len(pictures))
     maps, reached = _improved(one[best], two[best], maps[best], STEPS[1])
     flipped = mirrored[best][:, None, None]
     blurred = [torch.where(flipped, each.flip(-1), each) for each in blurred]
-    return _laid_over(blurred, under, maps).masked_fill((reached == -1)[:, None], -1)
+    return _laid_over(blurred, under, maps, ways).masked_fill((reached == -1)[:, None], -1)
 
 
 @cache
@@ -91,24 +123,20 @@ def _blurred(pictures: Tensor) -> list[Tensor]:
     return [smoothed(pictures, (0.25, 0.5, 0.25), number) for number in PASSES]
 
 
-def _details(pictures: Tensor) -> Tensor:
-    return pictures - smoothed(pictures, (1 / DETAIL,) * DETAIL, 2)
-
-
 def _shrunk(pictures: Tensor, side: int) -> Tensor:
     return F.avg_pool2d(pictures[:, None], pictures.shape[-1] // side)[:, 0]
 
 
-def _places(pictures: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """The best few places of coarse pictures in others: maps ``[n · STARTS, 2, 3]`` and whether each is mirrored."""
+def _places(pictures: Tensor, others: Tensor, degrees: tuple[float, ...], starts: int) -> tuple[Tensor, Tensor]:
+    """The best few places of coarse pictures in others: maps ``[n · starts, 2, 3]`` and whether each is mirrored."""
     count = len(pictures)
     both = torch.stack((pictures, pictures.flip(-1)), 1).flatten(0, 1)  # [2n, C, C]
-    turns = torch.tensor([[math.cos(turn), math.sin(turn)] for turn in map(math.radians, TURNS)])
+    turns = torch.tensor([[math.cos(turn), math.sin(turn)] for turn in map(math.radians, degrees)])
     cosine, sine = turns[:, 0], turns[:, 1]
     turn = torch.stack((torch.stack((cosine, -sine), 1), torch.stack((sine, cosine), 1)), 1)  # [T, 2, 2]
     share = CORE / COARSE
     theta = F.pad(turn * share, (0, 1))  # the middle of the turned picture
-    grid = F.affine_grid(theta, [len(TURNS), 1, CORE, CORE], align_corners=False).flatten(0, 1)[None]
+    grid = F.affine_grid(theta, [len(degrees), 1, CORE, CORE], align_corners=False).flatten(0, 1)[None]
     middles = F.grid_sample(both[:, None], grid.expand(2 * count, -1, -1, -1), align_corners=False)
     middles = middles.view(count, -1, CORE, CORE)  # [n, 2T, CORE, CORE], mirror by mirror
     scores, maps = [], []
@@ -128,11 +156,11 @@ def _places(pictures: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
     # of each turn the best size, and of these the best few
     score, size = torch.stack(scores, -1).max(-1)
     chosen = torch.stack(maps, -2).gather(2, size[..., None, None].expand(-1, -1, 1, 3))[:, :, 0]
-    top = score.topk(STARTS, 1).indices
+    top = score.topk(starts, 1).indices
     zoom, corner = chosen.gather(1, top[..., None].expand(-1, -1, 3)).split((1, 2), -1)
     # x of the other = zoom · (turn · share)⁻¹ · x of the picture + corner
-    inverse = torch.linalg.inv(turn * share)[top % len(TURNS)]
-    return torch.cat((zoom[..., None] * inverse, corner[..., None]), -1).flatten(0, 1), (top >= len(TURNS)).flatten()
+    inverse = torch.linalg.inv(turn * share)[top % len(degrees)]
+    return torch.cat((zoom[..., None] * inverse, corner[..., None]), -1).flatten(0, 1), (top >= len(degrees)).flatten()
 
 
 def _improved(pictures: Tensor, others: Tensor, maps: Tensor, steps: int) -> tuple[Tensor, Tensor]:
@@ -187,8 +215,8 @@ def _step(own: Tensor, seen: Tensor, slopes: Tensor) -> Tensor:
     return (factor[:, None] * solved[..., 1] - solved[..., 0]).view(-1, 2, 3).clamp(-0.2, 0.2)
 
 
-def _laid_over(one: list[Tensor], others: list[Tensor], maps: Tensor) -> Tensor:
-    """Correlations ``[n, 2]`` of pictures at each sharpness, as a whole and of the details: the highest.
+def _laid_over(one: list[Tensor], others: list[Tensor], maps: Tensor, ways: Sequence[Way]) -> Tensor:
+    """Correlations ``[n, w]`` of pictures at each sharpness, by each way: the highest.
 
     A crop that was enlarged, a picture that was blurred, and a picture of more pixels than the other are less or more
     sharp than what they lie on.
@@ -198,15 +226,25 @@ def _laid_over(one: list[Tensor], others: list[Tensor], maps: Tensor) -> Tensor:
     under = F.grid_sample(torch.stack(others, 1), grid, padding_mode="border", align_corners=False).unbind(1)
     places = _places_of(side)
     seen = (grid.abs() < 1).all(-1) & (places.square() + places.square()[:, None] < DISC**2)
-    found = []
-    for flat, change in ((FLAT, torch.clone), (FLAT / 2, _details)):
-        first, second = ([unit(change(each), seen, flat) for each in side] for side in (one, under))
-        pairs = [*((each, second[0]) for each in first), *((first[0], each) for each in second[1:])]
-        found.append(torch.stack([(each * other).sum(1) for each, other in pairs]).amax(0))
-    # the smaller the part, the sooner it is as alike by chance: a smooth slice is found somewhere in any face
     area = torch.linalg.det(maps[:, :, :2]).clamp(SMALLEST, 1)
-    found[0] = (1 - (1 - found[0]) / area.sqrt()).clamp_min(0)
-    return torch.stack(found, 1).clamp(-1, 1)
+    return torch.stack([way(one, under, seen, area) for way in ways], 1).clamp(-1, 1)
+
+
+def _whole(one: list[Tensor], under: Sequence[Tensor], seen: Tensor, area: Tensor) -> Tensor:
+    """The smaller the part, the sooner it is as alike by chance: a smooth slice is found somewhere in any face."""
+    return (1 - (1 - _sharpest(one, under, seen, FLAT)) / area.sqrt()).clamp_min(0)
+
+
+def _details(one: list[Tensor], under: Sequence[Tensor], seen: Tensor, area: Tensor) -> Tensor:
+    first, second = ([each - smoothed(each, (1 / DETAIL,) * DETAIL, 2) for each in side] for side in (one, under))
+    return _sharpest(first, second, seen, FLAT / 2)
+
+
+def _sharpest(one: Sequence[Tensor], under: Sequence[Tensor], seen: Tensor, flat: float) -> Tensor:
+    """The highest correlation ``[n]`` of pictures at any sharpness with what they lie on, where that is seen."""
+    first, second = ([unit(each, seen, flat) for each in side] for side in (one, under))
+    pairs = [*((each, second[0]) for each in first), *((first[0], each) for each in second[1:])]
+    return torch.stack([(each * other).sum(1) for each, other in pairs]).amax(0)
 
 
 def unit(pictures: Tensor, seen: Tensor, flat: float) -> Tensor:

@@ -7,13 +7,13 @@ from functools import partial
 import numpy as np
 import torch
 
-from lcmem.matching.alignment import aligned_correlation, correlation
+from lcmem.matching.alignment import aligned_correlation, correlation, inset_correlation
 from lcmem.matching.parts import shared_part
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.pictures.image import PictureLike
 
-PAIRED = ("as it is", "laid over it", "in its details laid over it", "in a third of it")
-"""How a picture is compared with its best matches: in 32×32 grey pixels, then three times in 64×64."""
+PAIRED = ("as it is", "laid over it", "in its details laid over it", "in a third of it", "with it laid over a part")
+"""How a picture is compared with its best matches: in 32×32 grey pixels, then four times in 64×64."""
 WAYS = (*PAIRED, "very small and turned, of all real pictures")
 """All ways of looking: the last is in 8×8 pixels (:mod:`lcmem.matching.overview`)."""
 RANKS = 5
@@ -52,7 +52,7 @@ def correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.
         real: As many.
 
     Returns:
-        ``[n, 4]`` in [−1, 1], for each of :data:`PAIRED`.
+        ``[n, 5]`` in [−1, 1], for each of :data:`PAIRED`.
     """
     threads = torch.get_num_threads()
     try:  # many small steps: several chunks at once use all cores, several cores for each step hardly gain anything
@@ -67,6 +67,6 @@ def _correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray], start
     """:func:`correlate`, of one chunk."""
     one, two = (torch.from_numpy(np.stack(each[start : start + CHUNK])).float() for each in (pictures, real))
     found: np.ndarray = torch.column_stack(
-        (correlation(one, two), aligned_correlation(one, two), shared_part(one, two))
+        (correlation(one, two), aligned_correlation(one, two), shared_part(one, two), inset_correlation(one, two))
     ).numpy()
     return found
