@@ -1,16 +1,15 @@
 """Which model's features an atlas holds."""
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lcmem.errors import LCMemError
-from lcmem.store.card import Card
+from lcmem.store.card import Card, is_store
 
 if TYPE_CHECKING:
     from lcmem.detectors.base import Detector
 
-KIND, CARD = "atlas", "atlas.json"
+KIND = "atlas"
 FEATURES = "features"
 """Kind of the stores in which jobs keep features."""
 
@@ -34,4 +33,4 @@ def feature_card(detector: "Detector", kind: str = KIND) -> Card:
 
 def is_atlas(source: object) -> bool:
     """Whether this is the folder of an atlas."""
-    return isinstance(source, str | os.PathLike) and (Path(source) / CARD).is_file()
+    return isinstance(source, str | os.PathLike) and is_store(source, KIND)

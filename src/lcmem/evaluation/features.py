@@ -13,7 +13,7 @@ from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.locks import alone_in
 from lcmem.progress import Advance, progress_bar
-from lcmem.store import Card, Store
+from lcmem.store import Card, Store, is_store
 from lcmem.store.shards import Writer
 
 BATCH = 64
@@ -44,7 +44,7 @@ def cached_features(
         LCMemError: A feature is not finite.
     """
     place = folder / f"{detector.name}-{detector.fingerprint[:16]}-{variant}"
-    store = Store.open(place, FEATURES) if detector.fingerprint and (place / f"{FEATURES}.json").is_file() else None
+    store = Store.open(place, FEATURES) if detector.fingerprint and is_store(place, FEATURES) else None
     known = np.zeros(len(keys), dtype=bool) if store is None else store.find(keys)[:, 0] >= 0
     missing = np.flatnonzero(~known)
     if advance is not None:

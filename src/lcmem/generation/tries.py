@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lcmem.atlas.card import CARD as ATLAS
+from lcmem.atlas.card import is_atlas
 from lcmem.errors import LCMemError, LCMemWarning
 from lcmem.files import read_json, read_table, write_json, write_picture, write_table
 from lcmem.generation.filter import Verdicts
@@ -168,7 +168,7 @@ def check_folder(folder: Path, source: str, real: Sequence[str]) -> None:
     above = [place for each in (folder.absolute(), folder.resolve()) for place in each.parents]
     places = {os.path.dirname(path) for path in real} | {source} - {""}
     theirs = {Path(each) for place in places for each in (place, os.path.realpath(place))}
-    if inside := next((place for place in above if place in theirs or (place / ATLAS).is_file()), None):
+    if inside := next((place for place in above if place in theirs or is_atlas(place)), None):
         raise LCMemError(
             f"{folder}: lies among the real pictures ({inside}), so samples would be taken for some; choose another "
             "folder"

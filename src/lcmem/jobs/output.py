@@ -10,6 +10,7 @@ from typing import Any
 from lcmem.errors import LCMemError
 from lcmem.files import read_json, write_json
 from lcmem.locks import alone_in
+from lcmem.store.card import is_store
 
 MARK = "made-by.json"
 """In a folder of results: the commands that wrote there, each with its inputs."""
@@ -83,7 +84,7 @@ def claim_store(out: str | os.PathLike[str], kind: str, inputs: Mapping[str, Any
         LCMemError: It is a file, lies in an input, or holds something else; or another process is at work there.
     """
     target = outside_inputs(out, inputs)
-    if _held(target) and not (target / f"{kind}.json").is_file():
+    if _held(target) and not is_store(target, kind):
         raise LCMemError(f"{target}: holds other files; choose another folder with --out")
     _make(target)
     with alone_in(target):

@@ -2,6 +2,6 @@
 
 from lcmem.latents.build import build_store, encode_pictures
 from lcmem.latents.statistics import ChannelStatistics
-from lcmem.latents.store import CARD, LatentStore
+from lcmem.latents.store import LatentStore
 
-__all__ = ["CARD", "ChannelStatistics", "LatentStore", "build_store", "encode_pictures"]
+__all__ = ["ChannelStatistics", "LatentStore", "build_store", "encode_pictures"]

@@ -18,7 +18,7 @@ from lcmem.pictures.manifest import Manifest
 from lcmem.store import Card, Store, StoredRows
 from lcmem.store.index import OWN, read_skipped
 
-KIND, CARD = "latents", "latents.json"
+KIND = "latents"
 MOMENTS = ["mean", "var"]
 """Further columns of the index: of each picture's channels."""
 SHARD_ROWS = 4096

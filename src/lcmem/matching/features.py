@@ -18,7 +18,7 @@ from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.pictures.set_depth import same_depth
 from lcmem.progress import progress_bar
 from lcmem.scan.chunked import ChunkedRows
-from lcmem.store import Encoded, Store, fill
+from lcmem.store import Encoded, Store, fill, is_store
 
 CHANGED = "#changed"
 """What stands behind the path of a picture whose file shows something else than its atlas was made of."""
@@ -37,7 +37,7 @@ def read_source(source: ManifestLike | Atlas) -> Manifest | Atlas:
                 f"{atlas.folder}: the atlas holds no pictures; lcmem index adds some, or goes on where it was stopped"
             )
         return atlas
-    if not isinstance(source, Manifest) and (Path(source) / f"{FEATURES}.json").is_file():
+    if not isinstance(source, Manifest) and is_store(source, FEATURES):
         raise LCMemError(
             f"{source}: what an audit, a filter or a scan keeps of all its pictures, real and synthetic ones alike, so "
             "it stands for no set of pictures; give the pictures themselves, or an atlas made with lcmem index"

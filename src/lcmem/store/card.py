@@ -1,5 +1,6 @@
 """The card of a store: what its rows are, and what they were made with."""
 
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +32,16 @@ KINDS = {
 }
 
 
+def is_store(folder: str | os.PathLike[str], kind: str) -> bool:
+    """Whether a folder is a store of this kind, one of :data:`KINDS`: it has the card of one."""
+    return _path(folder, kind).is_file()
+
+
+def _path(folder: str | os.PathLike[str], kind: str) -> Path:
+    """Of the card of a store."""
+    return Path(folder) / f"{kind}.json"
+
+
 @dataclass(frozen=True)
 class Card:
     """What all rows of a store have in common. It never changes.
@@ -60,8 +71,8 @@ class Card:
         Raises:
             LCMemError: It is missing, damaged, of another kind or of another version.
         """
-        path, words = folder / f"{kind}.json", KINDS[kind]
-        if not path.is_file():
+        path, words = _path(folder, kind), KINDS[kind]
+        if not is_store(folder, kind):
             raise LCMemError(f"{folder}: not {words.noun}, {path.name} is missing; {words.command} makes one")
         try:
             content = read_json(path)
@@ -82,15 +93,15 @@ class Card:
             LCMemError: Another store is there.
         """
         for kind in KINDS.keys() - {self.kind}:
-            if (folder / f"{kind}.json").is_file():
+            if is_store(folder, kind):
                 raise LCMemError(f"{folder}: holds {KINDS[kind].noun}, not {self.words.noun}; choose another folder")
-        if (folder / f"{self.kind}.json").exists():
+        if is_store(folder, self.kind):
             found = Card.read(folder, self.kind)
             found.check_same(self, folder)
             return found
         folder.mkdir(parents=True, exist_ok=True)
         content = asdict(self)
-        write_json({"kind": content.pop("kind"), "version": VERSION, **content}, folder / f"{self.kind}.json")
+        write_json({"kind": content.pop("kind"), "version": VERSION, **content}, _path(folder, self.kind))
         return self
 
     def check_same(self, other: "Card", folder: Path) -> None:

@@ -15,11 +15,12 @@ from lcmem.checkpoints import is_saved
 from lcmem.detectors.base import Detector
 from lcmem.detectors.lcmem import KIND, LCMem
 from lcmem.encoders import LatentEncoder, load_encoder
-from lcmem.latents import CARD as STORE
 from lcmem.latents import LatentStore, build_store
+from lcmem.latents.store import KIND as LATENTS
 from lcmem.locks import alone_in, follows
 from lcmem.model import SiameseNetwork
 from lcmem.pictures.manifest import Manifest
+from lcmem.store import is_store
 from lcmem.store.index import SKIPPED
 from lcmem.training.callbacks import plot_curves
 from lcmem.training.fit import RunOptions, fit
@@ -82,7 +83,7 @@ def train(
 
 def read_training_data(source: Path, read: Callable[[Path], Manifest] = Manifest.read) -> Manifest | LatentStore:
     """What is trained on: the folder of a LatentStore, or what ``read`` makes of other pictures."""
-    return LatentStore.open(source) if (source / STORE).is_file() else read(source)
+    return LatentStore.open(source) if is_store(source, LATENTS) else read(source)
 
 
 def _check(recipe: Recipe, manifest: Manifest, encoder: LatentEncoder, allow_download: bool) -> None:
