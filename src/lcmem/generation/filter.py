@@ -19,7 +19,6 @@ from lcmem.devices import full_precision
 from lcmem.encoders import LatentEncoder
 from lcmem.errors import LCMemError
 from lcmem.generation.latent_filter import LatentFilter
-from lcmem.generation.sample_looks import SampleLooks
 from lcmem.generation.thresholds import Thresholds, calibrate_thresholds, read_thresholds
 from lcmem.matching.among import with_finder
 from lcmem.matching.calibration_file import CalibrationFile
@@ -27,6 +26,7 @@ from lcmem.matching.compare import compare, given_score, probabilities
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.features import extract_features, read_source
 from lcmem.matching.kinds import split_kinds
+from lcmem.matching.looker import Looker
 from lcmem.matching.looking import RANKS
 from lcmem.matching.overview import Nearest
 from lcmem.matching.thumbnails import Thumbnails
@@ -37,6 +37,7 @@ from lcmem.pictures.information import shows_little
 from lcmem.pictures.manifest import Manifest, ManifestLike
 from lcmem.pictures.paths import split_bits
 from lcmem.pictures.set_depth import says_nothing, with_bits
+from lcmem.progress import silent
 from lcmem.scan import Best
 from lcmem.scan.resident import ResidentGallery
 from lcmem.stats.calibration import DEFAULT_RATE, check_one_threshold, given_calibration
@@ -83,7 +84,7 @@ class PrivacyFilter:
 
     Attributes:
         thresholds: From which score on a sample is a match.
-        looks: Looks at samples beside real pictures; None with a threshold that was given.
+        looker: Looks at samples beside real pictures; None with a threshold that was given.
         source: Folder or file that the real pictures were read from; "" if there is none.
 
     Args:
@@ -115,13 +116,14 @@ class PrivacyFilter:
         check_one_threshold(threshold, calibration)
         self.detector = load_detector(detector)
         self.real, self.source = _encoded(real, self.detector)
-        self.looks = None
+        self.looker = None
         if threshold is not None:
             known = given_calibration(given_score(threshold, self.detector), threshold, None)
             self.thresholds = Thresholds(known, inf)
             return
         self.real, self.thresholds, thumbnails = _calibrated(self.real, self.detector, calibration, false_positive_rate)
-        self.looks = SampleLooks(self.real, self.thresholds.look, thumbnails)
+        tells = self.thresholds.look.correlations[-1] < inf
+        self.looker = Looker(self.real, thumbnails, all_real=tells)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "PrivacyFilter":
         """Itself: it never changes, and what it holds is large."""
@@ -204,12 +206,17 @@ class PrivacyFilter:
             best = Best(self.detector.similarity(features, rows).double().numpy()[:, None], positions[:, None])
         verdicts, at = self.verdicts(best.logits[:, 0], best.positions[:, 0]), np.zeros(len(features), dtype=np.int64)
         found_by = np.where(verdicts == NO_MATCH, "", "score").astype(object)
-        if samples is not None and self.looks is not None:
+        if samples is not None and self.looker is not None:
             small = Nearest.none(len(samples))
-            if against is None:
-                small = self.looks.nearest(samples)
-                best = self._including(best, small.positions, features)
-            verdicts, at, looked = self.looks.judge(samples, best.positions, small, verdicts)
+            with silent():  # samples come a few at a time, a bar each would be a flicker
+                if against is None:
+                    small = self.looker.nearest(samples)
+                    best = self._with_nearest(best, small.positions, features)
+                try:
+                    seen = self.looker.matches(self.thresholds.look, samples, best.positions, small)
+                finally:
+                    self.looker.thumbnails.forget(samples)  # samplers write the next ones under the same names
+            verdicts, at, looked = _by_looks(verdicts, *seen)
             found_by[looked] = "looks"
         scores, positions = (np.take_along_axis(each, at[:, None], 1)[:, 0] for each in (best.logits, best.positions))
         found = self.real.manifest.table.iloc[positions]
@@ -257,7 +264,7 @@ class PrivacyFilter:
         """Position of each real picture, by its path without a depth."""
         return {split_bits(path)[0]: position for position, path in enumerate(self.real.manifest.paths)}
 
-    def _including(self, best: Best, wanted: np.ndarray, features: Tensor) -> Best:
+    def _with_nearest(self, best: Best, wanted: np.ndarray, features: Tensor) -> Best:
         """Best matches with one more, which looks most alike: ``[n, k + 1]``; the best one again where none does."""
         wanted = np.where(wanted < 0, best.positions[:, 0], wanted)
         rows = torch.from_numpy(self.real.blocks.take(wanted))
@@ -265,7 +272,7 @@ class PrivacyFilter:
         return Best(np.column_stack((best.logits, scores)), np.column_stack((best.positions, wanted)))
 
     def _search(self, features: np.ndarray) -> Best:
-        k = min(RANKS, len(self.real.blocks)) if self.looks is not None else 1
+        k = min(RANKS, len(self.real.blocks)) if self.looker is not None else 1
         if self.detector.head is None:
             return compare(features, self.real, self.detector, k=k).best
         return self._gallery.best(features, k)
@@ -311,6 +318,21 @@ def _calibrated(
         return split_kinds(real, detector) if known else real, calibration, Thumbnails()
     real, finder = with_finder(real, detector, None)
     return real, calibrate_thresholds(real, finder, rate), finder.thumbnails
+
+
+def _by_looks(verdicts: np.ndarray, hits: np.ndarray, copies: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Verdicts by looks as well, which of the best matches each is about, and whether looks decided: ``[n]`` each.
+
+    Args:
+        verdicts: By the scores with the best match ``[n]``.
+        hits: Which best matches look like the samples, ``[n, k]``.
+        copies: Of which they are copies, ``[n, k]``.
+    """
+    known = verdicts != NO_MATCH
+    cases = [copies.any(1), known, hits.any(1)]
+    shown = np.select(cases, [copies.argmax(1), 0, hits.argmax(1)], 0)
+    found = np.select(cases, [COPY, verdicts, SAME_IDENTITY], NO_MATCH)
+    return found.astype(object), shown, (cases[0] & (verdicts != COPY)) | (cases[2] & ~known)
 
 
 def _has_16_bits(sample: Any) -> bool:

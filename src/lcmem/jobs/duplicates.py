@@ -123,7 +123,7 @@ def _turned(found: FeatureSet, finder: CopyFinder) -> pd.DataFrame:
     Those that are the same as they are do not count: neighbouring slices are, and scores tell them from copies.
     """
     rows = np.arange(len(found.keys))
-    nearest = finder.nearest(found, rows, found, (rows, rows))
+    nearest = finder.looker(found).nearest(found.manifest.paths, (rows, rows))
     one = np.flatnonzero(nearest.alike >= SAME)
     two = nearest.positions[one]
     turned, as_it_is = (

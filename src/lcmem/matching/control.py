@@ -81,8 +81,8 @@ def control_scores(holdout: FeatureSet, real: FeatureSet, finder: CopyFinder, *,
     scores = np.where(nearest >= 0, np.inf, best.logits[:, 0])
     copies = finder.copies(holdout, rows, real, partners, scores)
     looks = np.full((len(rows), len(WAYS)), -1.0)
-    if looked:
-        looks = finder.best_looks(holdout, rows, real, best.positions)
+    if looked and finder.copy_levels.can_look:
+        looks = finder.looker(real).highest(holdout.manifest.paths, best.positions)
     names = holdout.manifest.table["identity"]
     gone = copies | names.isin(set(names[copies]) - {""}).to_numpy()
     if gone.all():

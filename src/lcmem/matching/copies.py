@@ -9,10 +9,8 @@ from lcmem.detectors.base import Detector
 from lcmem.matching.compare import highest_score
 from lcmem.matching.copy_levels import ROUNDING, CopyLevels, measure_copies
 from lcmem.matching.feature_set import FeatureSet
-from lcmem.matching.looking import WAYS, look_at
-from lcmem.matching.overview import SEARCHED, Nearest, Overview
+from lcmem.matching.looker import Looker
 from lcmem.matching.thumbnails import SAME, Thumbnails
-from lcmem.progress import progress_bar
 from lcmem.store import Store
 
 CHUNK = 4096
@@ -55,61 +53,9 @@ class CopyFinder:
         thumbnails = Thumbnails(workers)
         return cls(detector, measure_copies(real, others, detector, store, thumbnails), thumbnails)
 
-    def looks(self, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray) -> np.ndarray:
-        """How alike the thumbnails of pairs (one[i], two[i]) are.
-
-        Returns:
-            ``[n, W]``, one for each of :data:`lcmem.matching.looking.WAYS`; −1 where one cannot be opened, and in the
-            last column, which :meth:`best_looks` fills.
-        """
-        found = np.full((len(one), len(WAYS)), -1.0)
-        rows = np.flatnonzero((two >= 0) & first.openable(one) & second.openable(two))
-        if self.copy_levels.can_look and len(rows):
-            pairs = first.paths_of(one[rows]), second.paths_of(two[rows])
-            with progress_bar("looking at matches", len(rows)) as advance:
-                found[rows] = look_at(self.thumbnails, *pairs, advance)
-        return found
-
-    def best_looks(
-        self,
-        first: FeatureSet,
-        rows: np.ndarray,
-        second: FeatureSet,
-        positions: np.ndarray,
-        identities: tuple[np.ndarray, np.ndarray] | None = None,
-    ) -> np.ndarray:
-        """The highest of :meth:`looks` of pictures ``[n]`` with their best matches ``[n, k]``, and with all real ones.
-
-        Identities are as of :meth:`nearest`.
-
-        Returns:
-            ``[n, W]``.
-        """
-        looks = self.looks(first, rows.repeat(positions.shape[1]), second, positions.ravel())
-        looks = looks.reshape(*positions.shape, -1).max(1)
-        looks[:, -1] = self.nearest(first, rows, second, identities).alike
-        return looks
-
-    def nearest(
-        self,
-        first: FeatureSet,
-        rows: np.ndarray,
-        second: FeatureSet,
-        identities: tuple[np.ndarray, np.ndarray] | None = None,
-    ) -> Nearest:
-        """As :meth:`lcmem.matching.overview.Overview.nearest`, for pictures at these positions ``[n]`` of a set; none
-        among more than :data:`lcmem.matching.overview.SEARCHED`, or where pictures cannot be opened."""
-        if not self.copy_levels.can_look or len(second.keys) > SEARCHED:
-            return Nearest.none(len(rows))
-        found, paths = Nearest.none(len(rows)), second.manifest.paths
-        with progress_bar("looking at all", len(paths) + len(rows)) as advance:
-            overview = Overview(self.thumbnails.each(paths, advance))
-            for start in range(0, len(rows), CHUNK):
-                part = slice(start, start + CHUNK)
-                apart = None if identities is None else (identities[0][part], identities[1])
-                pictures = self.thumbnails.each(first.paths_of(rows[part]), advance)
-                found.positions[part], found.alike[part] = overview.nearest(pictures, apart)
-        return found
+    def looker(self, real: FeatureSet) -> Looker:
+        """What looks at pictures beside those of a real set; at all of them where looks tell something."""
+        return Looker(real, self.thumbnails, all_real=self.copy_levels.can_look)
 
     def copies(
         self, first: FeatureSet, one: np.ndarray, second: FeatureSet, two: np.ndarray, scores: np.ndarray

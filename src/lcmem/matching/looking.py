@@ -1,6 +1,6 @@
 """Looking at pairs of pictures: how alike they are, seen small, in several ways."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -9,8 +9,6 @@ import torch
 
 from lcmem.matching.alignment import aligned_correlation, correlation, inset_correlation
 from lcmem.matching.parts import shared_part
-from lcmem.matching.thumbnails import Thumbnails
-from lcmem.pictures.image import PictureLike
 
 PAIRED = ("as it is", "laid over it", "in its details laid over it", "in a third of it", "with it laid over a part")
 """How a picture is compared with its best matches: in 32×32 grey pixels, then four times in 64×64."""
@@ -20,28 +18,6 @@ RANKS = 5
 """Best matches of each picture that are looked at."""
 CHUNK = 64
 """Pairs that are laid over each other at once."""
-
-
-def look_at(
-    thumbnails: Thumbnails,
-    first: Sequence[PictureLike],
-    second: Sequence[str],
-    advance: Callable[[int], object] = lambda count: None,
-) -> np.ndarray:
-    """How alike pairs of pictures look, ``[n, W]``, one for each of :data:`WAYS`; −1 where one cannot be opened, and in
-    the columns after :data:`PAIRED`, which a pair alone does not tell.
-
-    Args:
-        thumbnails: Where those of the pictures are kept.
-        first: As of :meth:`lcmem.matching.thumbnails.Thumbnails.pairs`.
-        second: As of that.
-        advance: Is told how many more pairs are done.
-    """
-    found = np.full((len(second), len(WAYS)), -1.0)
-    for at, pictures, real in thumbnails.pairs(first, second):
-        found[at, : len(PAIRED)] = correlate(pictures, real)
-        advance(len(at))
-    return found
 
 
 def correlate(pictures: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> np.ndarray:

@@ -7,7 +7,7 @@ picture is compared with all real ones, very small (:mod:`lcmem.matching.overvie
 depends on the set, so it is measured on the set's own chance matches.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -16,11 +16,8 @@ import pandas as pd
 
 from lcmem.files import finite
 from lcmem.matching.copy_levels import CopyLevels
-from lcmem.matching.feature_set import FeatureSet
-from lcmem.matching.looking import PAIRED, RANKS, WAYS, look_at
-from lcmem.matching.overview import Nearest, turned_correlation
-from lcmem.matching.thumbnails import SAME, Thumbnails
-from lcmem.pictures.image import PictureLike
+from lcmem.matching.looking import PAIRED, WAYS
+from lcmem.matching.thumbnails import SAME
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.chance import CONFIDENCE, Chance
 
@@ -160,35 +157,3 @@ def measure_look(
     hits = replace(chance, scores=hit.astype(float))
     told = tuple(zip(chance.scores[hit].tolist(), shares.tolist(), map(str, kinds[hit]), strict=True))
     return replace(look, expected=hits.expected(1), bound=hits.bound(1, confidence), chance=told)
-
-
-def by_looks(
-    look: Look,
-    thumbnails: Thumbnails,
-    pictures: Sequence[PictureLike],
-    real: FeatureSet,
-    positions: np.ndarray,
-    small: Nearest,
-    advance: Callable[[int], object] = lambda count: None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which pictures match some of their best matches by their looks, and of which they are copies: both ``[n, k]``.
-
-    Args:
-        look: When they do.
-        thumbnails: Where those of the pictures are kept.
-        pictures: As of :meth:`lcmem.matching.thumbnails.Thumbnails.pairs`.
-        real: The real set.
-        positions: Their best matches in it ``[n, k]``; the first :data:`RANKS` are looked at.
-        small: What they look most like, very small; that is looked at where it is among these.
-        advance: Is told how many more pairs are done.
-    """
-    looks = np.full((*positions.shape, len(WAYS)), -1.0)
-    row, rank = np.nonzero(real.openable(positions.ravel()).reshape(positions.shape)[:, :RANKS] & (not look.blind))
-    paths = real.paths_of(positions[row, rank])
-    looks[row, rank] = look_at(thumbnails, [pictures[at] for at in row.tolist()], paths, advance)
-    hits, copies = look.hits(looks), look.copies(looks)
-    row, rank = np.nonzero((positions == small.positions[:, None]) & (small.alike >= look.correlations[-1])[:, None])
-    both = [pictures[at] for at in row.tolist()], real.paths_of(positions[row, rank])
-    hits[row, rank] = True
-    copies[row, rank] |= thumbnails.compared(*both, turned_correlation) >= look.same
-    return hits, copies

@@ -9,13 +9,12 @@ from lcmem.matching.chance import copy_groups
 from lcmem.matching.compare import compare, probabilities, score_pairs
 from lcmem.matching.copies import CopyFinder, equal_content
 from lcmem.matching.feature_set import FeatureSet
-from lcmem.matching.looking import RANKS
-from lcmem.matching.looks import Look, by_looks
+from lcmem.matching.looker import Looker
+from lcmem.matching.looks import Look
 from lcmem.matching.overview import Nearest
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.model import LinearHead
 from lcmem.pictures.paths import split_slice
-from lcmem.progress import progress_bar
 from lcmem.scan import Best, scan
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.groups import connected_components
@@ -100,9 +99,8 @@ def match_table(
     copies = (score >= finder.copy_levels.sure) | finder.copies(synthetic, query, real, position, score)
     seen = np.zeros(len(score), dtype=bool)
     if not calibration.given:
-        with progress_bar("looking at matches", count * min(k, RANKS)) as advance:
-            paths = synthetic.manifest.paths
-            looks = by_looks(look, finder.thumbnails, paths, real, best.positions, alike, advance)
+        paths = synthetic.manifest.paths
+        looks = Looker(real, finder.thumbnails).matches(look, paths, best.positions, alike)
         seen, same = (each.ravel() for each in looks)
         copies |= same
     scored = score >= calibration.thresholds(kinds).repeat(k)

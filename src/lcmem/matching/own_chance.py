@@ -51,7 +51,7 @@ class OwnChance(NamedTuple):
         queries, k = real.blocks.take(rows), min(RANKS, len(identities))
         best = compare(queries, real, finder.detector, k=k, **known).different
         assert best is not None
-        looks = finder.best_looks(real, rows, real, best.positions, (identities[rows], identities))
+        looks = finder.looker(real).highest(real.paths_of(rows), best.positions, (identities[rows], identities))
         chance = replace(self.chance, scores=self.matches.scores[rows], clusters=identities[rows])
         kinds = real.kinds[self.matches.partners[rows]] if self.chance.parts else None
         return measure_look(looks, chance, confidence, kinds)

@@ -48,7 +48,7 @@ def compare_sets(
     real, synthetic = sets["real"], sets["synthetic"]
     nearest, looked = Nearest.none(len(synthetic.keys)), settings.asked.threshold is None
     if looked:
-        nearest = finder.nearest(synthetic, np.arange(len(synthetic.keys)), real)
+        nearest = finder.looker(real).nearest(synthetic.manifest.paths)
     k = min(max(settings.top_k, RANKS) + OTHERS, len(real.blocks))
     best = best_matches(synthetic, real, finder.detector, k, nearest.positions)
     listed, files = shared_files(synthetic, real)
