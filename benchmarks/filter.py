@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 import lcmem
-from lcmem.matching.looking import RANKS, correlate
+from lcmem.matching.correlations import RANKS, correlate
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.scan.resident import ResidentGallery
 

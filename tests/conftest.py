@@ -149,19 +149,19 @@ def looks_once(encoded_once):
 
     What is found of two thumbnails depends on nothing but them; ``test_looks.py`` is about that.
     """
-    from lcmem.matching import looking
+    from lcmem.matching import looker
 
-    known, correlate = {}, looking.correlate
+    known, correlate = {}, looker.correlate
 
     def remembered(pictures, real):
         pairs = [(digest_of(one), digest_of(two)) for one, two in zip(pictures, real, strict=True)]
         new = [at for at, pair in enumerate(pairs) if pair not in known]
         found = correlate([pictures[at] for at in new], [real[at] for at in new])
         known.update(zip((pairs[at] for at in new), found, strict=True))
-        return np.array([known[pair] for pair in pairs]).reshape(-1, len(looking.PAIRED))
+        return np.array([known[pair] for pair in pairs]).reshape(-1, len(looker.PAIRED))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(looking, "correlate", remembered)
+        patch.setattr(looker, "correlate", remembered)
         yield
 
 

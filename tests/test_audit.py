@@ -22,7 +22,7 @@ from lcmem.jobs.audit.gate import FAIL, Gate
 from lcmem.jobs.audit.result import AuditResult
 from lcmem.jobs.calibrate import calibrate_pictures
 from lcmem.jobs.output import claim_output
-from lcmem.matching import copies, copy_levels
+from lcmem.matching import copy_levels, finder
 from lcmem.matching.features import open_features
 from lcmem.pictures.image import load_picture
 from lcmem.pictures.manifest import Manifest
@@ -417,7 +417,7 @@ def test_features_that_an_audit_keeps_are_read_where_they_lie(result, sets, comp
         StoredRows, "_gathered", lambda self, places, parts: copied.append(len(places)) or original(self, places, parts)
     )
     monkeypatch.setattr(copy_levels, "SAMPLED", 8)
-    monkeypatch.setattr(copies, "CHUNK", 8)
+    monkeypatch.setattr(finder, "CHUNK", 8)
     monkeypatch.setattr(remarks, "SAMPLED", 8)
     real = Manifest.read(sets / "real", identities=False)
     with claim_output(tmp_path / "out", "audit", {"real": real, "synthetic": sets / "real"}) as out:

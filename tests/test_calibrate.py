@@ -19,12 +19,12 @@ from lcmem.jobs.calibrate import calibrate_pictures
 from lcmem.jobs.compare import compare_pair
 from lcmem.jobs.duplicates import find_duplicates
 from lcmem.jobs.scan.threshold import scan_threshold
-from lcmem.matching.among import Among
 from lcmem.matching.asked import Asked
 from lcmem.matching.calibration_file import CalibrationFile
-from lcmem.matching.copies import CopyFinder
 from lcmem.matching.features import extract_features
+from lcmem.matching.finder import CopyFinder
 from lcmem.matching.own_chance import real_chance
+from lcmem.matching.transfer import Transfer
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.chance import Chance
 
@@ -91,7 +91,7 @@ def test_an_audit_takes_the_same_threshold_from_it_and_cites_it(file, place, rea
 
 
 def test_the_other_commands_take_it_too(file, features, compact, faces, orl):
-    level = Among(file, file.pictures, []).calibration().logit
+    level = Transfer(file, file.pictures, []).calibration().logit
     assert scan_threshold(features, compact, Asked(calibration=file)).logit == min(level, file.copy_levels.typical)
     finder = CopyFinder.of(features, compact)
     known = read_thresholds(file, features, finder)
@@ -114,7 +114,7 @@ def test_the_other_commands_take_it_too(file, features, compact, faces, orl):
 
 def test_among_more_pictures_the_threshold_is_no_lower(file):
     assert 24 < file.pictures <= 48
-    few, own, more = (Among(file, count, []) for count in (10, file.pictures, 2 * file.pictures))
+    few, own, more = (Transfer(file, count, []) for count in (10, file.pictures, 2 * file.pictures))
     assert few.chance.growth == own.chance.growth == file.chance.growth == more.chance.growth / 2
     found = more.calibration()
     assert found.logit >= own.calibration().logit
@@ -146,10 +146,10 @@ def test_files_of_one_picture_promise_no_more_than_one(bursts, orl, compact, tmp
     calibrate_pictures(bursts.manifest, compact, tmp_path / "c.json", rate=0.1, workers=0)
     file = CalibrationFile.read(tmp_path / "c.json")
     assert file.about["real"]["pictures"] == 96 and file.pictures == 24
-    assert Among.of(file, bursts, finder).pictures == 24, "its own pictures are no more than it was made on"
+    assert Transfer.of(file, bursts, finder).pictures == 24, "its own pictures are no more than it was made on"
     others = extract_features(unseen(orl), compact, None, workers=0)
-    among = Among.of(file, others, finder)
-    assert 2 * 24 < among.pictures <= 96 and among.chance.growth > 2
+    transfer = Transfer.of(file, others, finder)
+    assert 2 * 24 < transfer.pictures <= 96 and transfer.chance.growth > 2
 
 
 def test_pictures_without_identity_beside_files_of_one_picture(bursts, orl, compact):
@@ -169,7 +169,7 @@ def test_one_file_twice_does_not_change_what_counts(orl, bursts, compact, tmp_pa
     for table in (distinct, more):
         calibrate_pictures(Manifest(table), compact, tmp_path / "c.json", rate=0.1, workers=0)
         file = CalibrationFile.read(tmp_path / "c.json")
-        counted.append(Among.of(file, bursts, CopyFinder.of(bursts, compact)).times)
+        counted.append(Transfer.of(file, bursts, CopyFinder.of(bursts, compact)).times)
     assert counted[0] == pytest.approx(96 / 40) and counted[1] == pytest.approx(counted[0], rel=0.05)
 
 

@@ -8,8 +8,8 @@ from scipy.spatial import cKDTree
 from scipy.stats import binomtest
 
 from lcmem.jobs.scan.threshold import at_most
-from lcmem.matching.looking import WAYS
-from lcmem.matching.looks import measure_look
+from lcmem.matching.correlations import WAYS
+from lcmem.matching.look_levels import measure_look
 from lcmem.stats.calibration import Calibration, calibrate, given_calibration
 from lcmem.stats.chance import ROUNDING, Chance, parted
 from lcmem.stats.evidence import tail_threshold

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 import lcmem
 from lcmem.augment import Augmentation
 from lcmem.generation.filter import PrivacyFilter
-from lcmem.matching.looking import PAIRED, correlate
+from lcmem.matching.correlations import PAIRED, correlate
 from lcmem.matching.parts import BLOCK, PART, STRIDE
 from lcmem.matching.thumbnails import SIDE, grey
 from lcmem.pictures.image import load_levels

@@ -14,11 +14,11 @@ from lcmem.detectors.registry import load_detector
 from lcmem.generation.filter import PrivacyFilter
 from lcmem.jobs.audit.result import AuditResult
 from lcmem.jobs.calibrate import calibrate_pictures
-from lcmem.matching.among import Among
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.features import extract_features
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.thumbnails import Thumbnails
+from lcmem.matching.transfer import Transfer
 from lcmem.pictures.manifest import Manifest
 from lcmem.report import audit_card
 
@@ -100,7 +100,7 @@ def test_a_private_audit_names_no_dataset(tables):
 def test_a_calibration_keeps_them(found, tables):
     made = calibrate_pictures(tables / "real.csv", load_detector("phash"), tables / "c.json", workers=0)
     kept = CalibrationFile.read(tables / "c.json")
-    assert Among(kept, 140, []).calibration().by_kind == Among(made, 140, []).calibration().by_kind
+    assert Transfer(kept, 140, []).calibration().by_kind == Transfer(made, 140, []).calibration().by_kind
     file = tables / "c.json"
     used = lcmem.audit(tables / "real.csv", tables / "synthetic.csv", model="phash", calibration=file, workers=0)
     assert used.calibration.by_kind == pytest.approx(found.calibration.by_kind)
@@ -139,7 +139,7 @@ def test_a_calibration_is_for_as_many_pictures_of_each_kind(tables):
     turned = pd.concat((real[kinds == "textures"].head(20), faces)).assign(split="").reset_index(drop=True)
     found = extract_features(Manifest(turned), load_detector("phash"), None, workers=0)
     finder = file.finder(load_detector("phash"), Thumbnails(0))
-    assert len(turned) == 100 and Among.of(file, found, finder).pictures == 2 * file.pictures, "twice as many faces"
+    assert len(turned) == 100 and Transfer.of(file, found, finder).pictures == 2 * file.pictures, "twice as many faces"
 
 
 @pytest.fixture(scope="module")

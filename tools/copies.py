@@ -20,8 +20,8 @@ from lcmem.encoders import load_encoder
 from lcmem.evaluation.tables import markdown
 from lcmem.files import write_text
 from lcmem.matching.compare import compare
-from lcmem.matching.looking import RANKS, correlate
-from lcmem.matching.looks import LEAST, MOST, MOST_OF_ALL, Look, measure_look
+from lcmem.matching.correlations import RANKS, correlate
+from lcmem.matching.look_levels import LEAST, MOST, MOST_OF_ALL, Look, measure_look
 from lcmem.matching.overview import SMALL, Overview
 from lcmem.matching.parts import BLOCK, PART
 from lcmem.matching.thumbnails import SAME, SIDE, grey

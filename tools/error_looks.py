@@ -7,9 +7,9 @@ from population import EACH
 from lcmem.detectors.lcmem import LCMem
 from lcmem.evaluation.tables import markdown
 from lcmem.matching.copy_levels import EDITS
+from lcmem.matching.correlations import RANKS, correlate
 from lcmem.matching.feature_set import FeatureSet
-from lcmem.matching.looking import RANKS, correlate
-from lcmem.matching.looks import measure_look
+from lcmem.matching.look_levels import measure_look
 from lcmem.matching.overview import Overview
 from lcmem.matching.thumbnails import SIDE, grey
 from lcmem.model import Head

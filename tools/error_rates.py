@@ -21,9 +21,9 @@ from scipy.stats import betabinom
 from lcmem.detectors.lcmem import LCMem
 from lcmem.files import write_table, write_text
 from lcmem.matching.control import FEWEST, Control
+from lcmem.matching.correlations import WAYS
 from lcmem.matching.feature_set import FeatureSet
-from lcmem.matching.looking import WAYS
-from lcmem.matching.looks import UNMEASURED
+from lcmem.matching.look_levels import UNMEASURED
 from lcmem.matching.matches import joined_by_match
 from lcmem.matching.thumbnails import SIDE
 from lcmem.stats.calibration import calibrate

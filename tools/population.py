@@ -12,9 +12,9 @@ import torch
 from lcmem.datasets import read_dataset
 from lcmem.detectors.lcmem import LCMem
 from lcmem.matching.compare import score_pairs
-from lcmem.matching.copies import CopyFinder
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.features import extract_features, open_features
+from lcmem.matching.finder import CopyFinder
 from lcmem.model import Head, LinearHead
 from lcmem.pictures.manifest import Manifest
 from lcmem.stats.groups import connected_components

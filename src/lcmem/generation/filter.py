@@ -20,16 +20,16 @@ from lcmem.encoders import LatentEncoder
 from lcmem.errors import LCMemError
 from lcmem.generation.latent_filter import LatentFilter
 from lcmem.generation.thresholds import Thresholds, calibrate_thresholds, read_thresholds
-from lcmem.matching.among import with_finder
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score, probabilities
+from lcmem.matching.correlations import RANKS
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.features import extract_features, read_source
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.looker import Looker
-from lcmem.matching.looking import RANKS
 from lcmem.matching.overview import Nearest
 from lcmem.matching.thumbnails import Thumbnails
+from lcmem.matching.transfer import with_finder
 from lcmem.matching.verdicts import COPY, NO_MATCH, NOTHING, SAME_IDENTITY
 from lcmem.pictures.batch import split_batch
 from lcmem.pictures.image import PictureLike, load_levels

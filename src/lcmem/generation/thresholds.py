@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from lcmem.matching.among import Among
 from lcmem.matching.calibration_file import CalibrationFile
-from lcmem.matching.copies import CopyFinder
 from lcmem.matching.feature_set import FeatureSet
-from lcmem.matching.looks import UNMEASURED, Look
+from lcmem.matching.finder import CopyFinder
+from lcmem.matching.look_levels import UNMEASURED, Look
 from lcmem.matching.own_chance import real_chance
+from lcmem.matching.transfer import Transfer
 from lcmem.stats.calibration import OF_EACH, Calibration, calibrate, check_share
 
 
@@ -37,9 +37,9 @@ def read_thresholds(file: CalibrationFile, real: FeatureSet, finder: CopyFinder)
         real: The real set that samples are compared with.
         finder: Knows what copies reach.
     """
-    typical, among = file.copy_levels.typical, Among.of(file, real, finder)
-    found = among.look.stated(among.calibration(typical, OF_EACH), file.copy_levels, OF_EACH)
-    return Thresholds(among.noted(found), typical, among.look, str(file.about["real"]["sha256"]))
+    typical, transfer = file.copy_levels.typical, Transfer.of(file, real, finder)
+    found = transfer.look.stated(transfer.calibration(typical, OF_EACH), file.copy_levels, OF_EACH)
+    return Thresholds(transfer.noted(found), typical, transfer.look, str(file.about["real"]["sha256"]))
 
 
 def calibrate_thresholds(real: FeatureSet, finder: CopyFinder, rate: float) -> Thresholds:

@@ -16,11 +16,11 @@ from lcmem.matching.calibration_file import CalibrationFile, levels_as_json, loo
 from lcmem.matching.chance import distinct_pictures
 from lcmem.matching.compare import score_pairs
 from lcmem.matching.control import control_scores
-from lcmem.matching.copies import CopyFinder
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.features import extract_sets, read_sources
+from lcmem.matching.finder import CopyFinder
 from lcmem.matching.kinds import split_kinds
-from lcmem.matching.looks import Look
+from lcmem.matching.look_levels import Look
 from lcmem.matching.sensitivity import sensitivity
 from lcmem.pictures.manifest import ManifestLike
 from lcmem.stats.calibration import ALONE, DEFAULT_RATE, Calibration, calibrate, check_share, reached

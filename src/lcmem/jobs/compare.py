@@ -11,13 +11,13 @@ from torch import Tensor
 
 from lcmem.detectors.base import Detector
 from lcmem.jobs.usual_scores import score_of_share, usual_share
-from lcmem.matching.among import Among
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.compare import compare, given_score
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.overview import turned_correlation
 from lcmem.matching.thumbnails import SAME, Thumbnails
+from lcmem.matching.transfer import Transfer
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.information import shows_little
 from lcmem.stats.calibration import DEFAULT_RATE
@@ -152,7 +152,7 @@ def _threshold(given: float | None, scale: Scale | None, detector: Detector) -> 
 
 def _calibrated(file: CalibrationFile) -> tuple[float | None, str]:
     count = file.about["real"]["pictures"]
-    found = Among(file, file.pictures, []).calibration()
+    found = Transfer(file, file.pictures, []).calibration()
     origin = (
         f"calibration {file.citation}: at most {found.rate:.2%} of searches among {count} pictures reach it by chance"
     )

@@ -12,16 +12,16 @@ from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemWarning
 from lcmem.files import write_table
 from lcmem.matching.alignment import correlation
-from lcmem.matching.among import Among, with_finder
 from lcmem.matching.asked import USUAL, Asked
 from lcmem.matching.compare import compare, score_pairs
-from lcmem.matching.copies import CopyFinder
 from lcmem.matching.copy_levels import MOST_PAIRS
 from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.finder import CopyFinder
 from lcmem.matching.kinds import split_kinds
 from lcmem.matching.overview import turned_correlation
 from lcmem.matching.own_chance import real_chance
 from lcmem.matching.thumbnails import SAME
+from lcmem.matching.transfer import Transfer, with_finder
 from lcmem.pictures.content import linked_to
 from lcmem.stats.calibration import calibrate
 from lcmem.stats.groups import connected_components
@@ -79,10 +79,10 @@ def find_duplicates(
         pairs, level = _alike(found, detector, given[0])
     elif file is not None:
         known, finder = with_finder(found, detector, file, workers=workers)
-        among = Among.of(file, known, finder)
-        for note in among.notes:
+        transfer = Transfer.of(file, known, finder)
+        for note in transfer.notes:
             warnings.warn(note, LCMemWarning, stacklevel=2)
-        pairs, level = _joined(found, finder, among.calibration().logit)
+        pairs, level = _joined(found, finder, transfer.calibration().logit)
     else:
         finder = CopyFinder.of(found, detector, workers=workers)
         pairs, level = _joined(found, finder, _identity_threshold(found, finder, asked.false_positive_rate))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lcmem.matching.control import FEWEST, Control
-from lcmem.matching.copies import CopyFinder
 from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.finder import CopyFinder
 from lcmem.matching.own_chance import OwnChance, real_chance
 from lcmem.stats.chance import Chance
 

@@ -13,10 +13,10 @@ import numpy as np
 from lcmem.detectors.base import Detector
 from lcmem.errors import LCMemError
 from lcmem.files import finite, write_json
-from lcmem.matching.copies import CopyFinder
 from lcmem.matching.copy_levels import CopyLevels
-from lcmem.matching.looking import WAYS
-from lcmem.matching.looks import Look
+from lcmem.matching.correlations import WAYS
+from lcmem.matching.finder import CopyFinder
+from lcmem.matching.look_levels import Look
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.stats.calibration import ORIGINS
 from lcmem.stats.chance import Chance

@@ -8,8 +8,8 @@ import pandas as pd
 
 from lcmem.detectors.base import Detector
 from lcmem.matching.compare import compare, score_pairs
-from lcmem.matching.copies import CopyFinder
 from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.finder import CopyFinder
 from lcmem.scan import Best
 from lcmem.stats.groups import connected_components
 

@@ -8,10 +8,10 @@ import pandas as pd
 from lcmem.errors import LCMemError
 from lcmem.matching.chance import copy_groups
 from lcmem.matching.compare import compare
-from lcmem.matching.copies import CopyFinder
+from lcmem.matching.correlations import RANKS, WAYS
 from lcmem.matching.feature_set import FeatureSet
-from lcmem.matching.looking import RANKS, WAYS
-from lcmem.matching.looks import Look
+from lcmem.matching.finder import CopyFinder
+from lcmem.matching.look_levels import Look
 from lcmem.matching.matches import equal_pictures, nearest_pictures
 from lcmem.matching.twins import IN_HOLDOUT, twin_table
 from lcmem.stats.calibration import Calibration
@@ -32,7 +32,7 @@ class Control:
         marks: A content hash of each picture's cluster, the same whatever else is in the holdout, ``[H]``.
         kinds: Dataset of the best match of each picture, ``[H]``.
         looks: How alike its thumbnail and those of its best matches are, ``[H, W]``, one for each
-            of :data:`lcmem.matching.looking.WAYS`; −1 where best matches are not looked at.
+            of :data:`lcmem.matching.correlations.WAYS`; −1 where best matches are not looked at.
         twins: Rows of the table of twins.
         left_out: Holdout pictures that are real ones, or show people of such pictures.
     """

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lcmem.matching.correlations import PAIRED, RANKS, WAYS, correlate
 from lcmem.matching.feature_set import FeatureSet
-from lcmem.matching.looking import PAIRED, RANKS, WAYS, correlate
-from lcmem.matching.looks import Look
+from lcmem.matching.look_levels import Look
 from lcmem.matching.overview import SEARCHED, Nearest, Overview, turned_correlation
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.pictures.image import PictureLike
@@ -64,7 +64,7 @@ class Looker:
         Identities are as of :meth:`nearest`.
 
         Returns:
-            ``[n, W]``, one for each of :data:`lcmem.matching.looking.WAYS`; −1 where there is nothing to look at.
+            ``[n, W]``, one for each of :data:`lcmem.matching.correlations.WAYS`; −1 where there is nothing to look at.
         """
         found: np.ndarray = self._beside(pictures, positions).max(1)
         found[:, -1] = self.nearest(pictures, identities).alike
@@ -78,7 +78,7 @@ class Looker:
         Args:
             look: When they do.
             pictures: ``[n]``.
-            positions: Their best matches ``[n, k]``; the first :data:`lcmem.matching.looking.RANKS` are looked at.
+            positions: Their best matches ``[n, k]``; the first :data:`lcmem.matching.correlations.RANKS` are looked at.
             small: As of :meth:`nearest`; what a picture looks most like is looked at where it is among these.
         """
         looks = np.full((*positions.shape, len(WAYS)), -1.0)

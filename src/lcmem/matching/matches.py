@@ -7,10 +7,10 @@ import torch
 from lcmem.detectors.base import Detector
 from lcmem.matching.chance import copy_groups
 from lcmem.matching.compare import compare, probabilities, score_pairs
-from lcmem.matching.copies import CopyFinder, equal_content
 from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.finder import CopyFinder, equal_content
+from lcmem.matching.look_levels import Look
 from lcmem.matching.looker import Looker
-from lcmem.matching.looks import Look
 from lcmem.matching.overview import Nearest
 from lcmem.matching.verdicts import COPY, NO_MATCH, SAME_IDENTITY
 from lcmem.model import LinearHead
@@ -89,10 +89,10 @@ def match_table(
 ) -> pd.DataFrame:
     """Every synthetic picture with its best real ones and a verdict on each pair: copies, other matches, the rest.
 
-    The best matches are looked at (:mod:`lcmem.matching.looks`; ``look`` says when they match), and so is the real
-    picture that looks most ``alike`` (:mod:`lcmem.matching.overview`), unless a threshold was given, which then holds
-    for copies too, but not for files that are equal. ``kinds`` are the datasets ``[Q]`` of :func:`nearest_kinds`,
-    which name each one's threshold.
+    The best matches are looked at (:class:`Looker`; ``look`` says when they match), and so is the real picture that
+    looks most ``alike`` (:mod:`lcmem.matching.overview`), unless a threshold was given, which then holds for copies
+    too, but not for files that are equal. ``kinds`` are the datasets ``[Q]`` of :func:`nearest_kinds`, which name each
+    one's threshold.
     """
     count, k = best.logits.shape
     query, position, score = np.repeat(np.arange(count), k), best.positions.ravel(), best.logits.ravel()

@@ -9,10 +9,10 @@ import pandas as pd
 
 from lcmem.matching.chance import OwnMatches, distinct_pictures, match_others, merge, reconcile
 from lcmem.matching.compare import compare
-from lcmem.matching.copies import CopyFinder
+from lcmem.matching.correlations import RANKS
 from lcmem.matching.feature_set import FeatureSet
-from lcmem.matching.looking import RANKS
-from lcmem.matching.looks import BLIND, UNMEASURED, Look, measure_look
+from lcmem.matching.finder import CopyFinder
+from lcmem.matching.look_levels import BLIND, UNMEASURED, Look, measure_look
 from lcmem.matching.twins import TWO_IDENTITIES, twin_table
 from lcmem.stats.chance import CONFIDENCE, Chance, parted
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from lcmem.matching.compare import compare
-from lcmem.matching.copies import CopyFinder
+from lcmem.matching.correlations import RANKS
 from lcmem.matching.feature_set import FeatureSet
-from lcmem.matching.looking import RANKS
+from lcmem.matching.finder import CopyFinder
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.rates import Rate, rate_of
 

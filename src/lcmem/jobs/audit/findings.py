@@ -15,10 +15,10 @@ from lcmem.jobs.audit.threshold import OperatingPoint, operating_point, read_poi
 from lcmem.matching.asked import Asked
 from lcmem.matching.chance import copy_groups
 from lcmem.matching.control import Control, control_scores
-from lcmem.matching.copies import CopyFinder
+from lcmem.matching.correlations import RANKS
 from lcmem.matching.feature_set import FeatureSet, skipped_table
+from lcmem.matching.finder import CopyFinder
 from lcmem.matching.grades import graded
-from lcmem.matching.looking import RANKS
 from lcmem.matching.matches import OTHERS, best_matches, first_matches, match_clusters, match_table, nearest_kinds
 from lcmem.matching.overview import SEARCHED, Nearest
 from lcmem.matching.sensitivity import sensitivity

@@ -26,11 +26,11 @@ from lcmem.jobs.audit.settings import AuditSettings
 from lcmem.jobs.audit.sources import Source, counted, on_disk
 from lcmem.jobs.explain import explain_matches
 from lcmem.jobs.output import claim_output
-from lcmem.matching.among import with_finder
 from lcmem.matching.asked import Asked
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.features import extract_sets, open_features, read_sources
+from lcmem.matching.transfer import with_finder
 from lcmem.stats.calibration import DEFAULT_RATE
 
 

@@ -7,16 +7,16 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from lcmem.matching.among import Among
 from lcmem.matching.asked import Asked
 from lcmem.matching.basis import calibration_basis
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.control import Control
-from lcmem.matching.copies import CopyFinder
 from lcmem.matching.feature_set import FeatureSet
-from lcmem.matching.looks import UNMEASURED, Look
+from lcmem.matching.finder import CopyFinder
+from lcmem.matching.look_levels import UNMEASURED, Look
 from lcmem.matching.own_chance import OwnChance, real_chance
 from lcmem.matching.strangers import STRANGERS, most_alike, split_people
+from lcmem.matching.transfer import Transfer
 from lcmem.stats.calibration import WARNED, Calibration, calibrate, given_calibration, level_of
 from lcmem.stats.chance import Chance
 
@@ -105,17 +105,17 @@ def read_point(
         finder: Knows what copies reach.
         shares: As of :func:`operating_point`.
     """
-    among = Among.of(file, real, finder)
-    notes = [*among.notes]
+    transfer = Transfer.of(file, real, finder)
+    notes = [*transfer.notes]
     made_on = file.about["holdout"]
     if control is not None and holdout is not None and file.method == "holdout" and made_on is not None:
         if holdout.fingerprint == made_on["sha256"]:
             control = control.divided()[1]
         else:
             notes.append("The calibration used another holdout; pictures of both may have set the threshold.")
-    look = among.look
-    calibration = look.stated(among.calibration(shares=shares), file.copy_levels, shares)
-    return OperatingPoint(calibration, control, among.chance, notes, look=look, among=min(among.times, 1.0))
+    look = transfer.look
+    calibration = look.stated(transfer.calibration(shares=shares), file.copy_levels, shares)
+    return OperatingPoint(calibration, control, transfer.chance, notes, look=look, among=min(transfer.times, 1.0))
 
 
 def _warning(share: float) -> list[str]:

@@ -4,11 +4,11 @@ from dataclasses import replace
 from math import inf
 
 from lcmem.detectors.base import Detector
-from lcmem.matching.among import Among, with_finder
 from lcmem.matching.asked import Asked
 from lcmem.matching.feature_set import FeatureSet
 from lcmem.matching.overview import SEARCHED
 from lcmem.matching.own_chance import real_chance
+from lcmem.matching.transfer import Transfer, with_finder
 from lcmem.stats.calibration import ALONE, Calibration, calibrate, given_calibration, reached
 from lcmem.stats.chance import Chance
 
@@ -30,8 +30,8 @@ def scan_threshold(gallery: FeatureSet, detector: Detector, asked: Asked, worker
         return given_calibration(*given, None)
     known, finder = with_finder(gallery, detector, file, workers=workers)
     if file is not None:
-        among = Among.of(file, known, finder)
-        return among.noted(at_most(among.calibration(), file.copy_levels.typical, among.chance, file.rate))
+        transfer = Transfer.of(file, known, finder)
+        return transfer.noted(at_most(transfer.calibration(), file.copy_levels.typical, transfer.chance, file.rate))
     own, rate = real_chance(known, finder), asked.false_positive_rate
     if given is not None:
         return given_calibration(*given, own.chance)

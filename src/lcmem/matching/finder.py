@@ -1,4 +1,4 @@
-"""Which pictures of a set are copies of each other, and which look alike."""
+"""Finding copies: which pictures of two sets, or of one, are the same ones, and which only look alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A calibration that was made before, applied to a search among the pictures of a real set."""
+"""A calibration that was made before, carried over to a search among the pictures of a real set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,10 +9,10 @@ import pandas as pd
 from lcmem.detectors.base import Detector
 from lcmem.matching.calibration_file import CalibrationFile
 from lcmem.matching.chance import distinct_pictures
-from lcmem.matching.copies import CopyFinder
 from lcmem.matching.feature_set import FeatureSet
+from lcmem.matching.finder import CopyFinder
 from lcmem.matching.kinds import split_kinds
-from lcmem.matching.looks import Look
+from lcmem.matching.look_levels import Look
 from lcmem.matching.thumbnails import Thumbnails
 from lcmem.stats.calibration import Calibration, calibrate
 from lcmem.stats.chance import Chance
@@ -20,8 +20,8 @@ from lcmem.store import Store
 
 
 @dataclass(frozen=True)
-class Among:
-    """A calibration of a search among so many real pictures.
+class Transfer:
+    """A calibration, carried over to a search among so many real pictures.
 
     Among more pictures than were calibrated on, a match by chance is more probable, at most in proportion.
 
@@ -36,7 +36,7 @@ class Among:
     notes: list[str]
 
     @classmethod
-    def of(cls, file: CalibrationFile, real: FeatureSet, finder: CopyFinder) -> "Among":
+    def of(cls, file: CalibrationFile, real: FeatureSet, finder: CopyFinder) -> "Transfer":
         """A calibration among a real set.
 
         Args:

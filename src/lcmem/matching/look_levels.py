@@ -1,4 +1,4 @@
-"""What pictures look like beside their best matches: the same picture, or the same once it is laid over the other.
+"""From where on pictures match by what they look like: the same picture, or the same once laid over the other.
 
 A model that tells people apart may doubt a person whom a generator has drawn softly, or miss one in a tight crop. The
 pictures that it finds most alike are therefore looked at as well, whatever the score: is a generated picture, or its
@@ -16,7 +16,7 @@ import pandas as pd
 
 from lcmem.files import finite
 from lcmem.matching.copy_levels import CopyLevels
-from lcmem.matching.looking import PAIRED, WAYS
+from lcmem.matching.correlations import PAIRED, WAYS
 from lcmem.matching.thumbnails import SAME
 from lcmem.stats.calibration import Calibration
 from lcmem.stats.chance import CONFIDENCE, Chance

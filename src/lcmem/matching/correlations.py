@@ -1,4 +1,4 @@
-"""Looking at pairs of pictures: how alike they are, seen small, in several ways."""
+"""How alike small pictures are, by correlations of several kinds."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
