@@ -55,7 +55,7 @@ def test_it_is_the_share_of_real_pictures_that_match_another_of_their_identity(f
     assert {name: loaded[name] for name in numbers if "sensitivity" in name} == {
         name: numbers[name] for name in numbers if "sensitivity" in name
     }
-    assert "share of 60 real pictures that match another" in (sets / "out" / "index.html").read_text(encoding="utf-8")
+    assert "of 60 real pictures, those that match another" in (sets / "out" / "index.html").read_text(encoding="utf-8")
 
 
 def test_files_that_are_there_twice_are_no_other_photos(found, sets, compact):
