@@ -70,8 +70,8 @@ class Gate:
 
         **Pass**: the upper end is at most the limit, also if every synthetic picture that could not be used were a
         match, no larger share of the real pictures is missing, and the audit could have found what the limit is about:
-        for copies, edited copies are told from look-alikes; for the same identity, a threshold was set,
-        and the real set's own pictures do not show that hardly any other photo of a person reaches it.
+        for copies, edited copies are told from look-alikes; for the same identity, a threshold was set, and the real
+        set's own pictures do not show that hardly any other photo of a person reaches it.
 
         **Too weak to tell**: everything else.
         """
@@ -116,10 +116,9 @@ class Gate:
 
     def _missing(self, rate: Rate, result: AuditResult) -> str:
         """What was not compared and may lie above the limit; "" if nothing does."""
-        left, most = result.left_out("synthetic"), 0.0
-        if left:
-            most = highest_rate(rate.high, rate.total, left)
-        if most > self.limit:
+        left = result.left_out("synthetic")
+        most = highest_rate(rate.high, rate.total, left)
+        if left and most > self.limit:
             return (
                 f"{left:,} of {left + rate.total:,} synthetic pictures could not be used: if all of them matched, the "
                 f"upper end of the interval would be {most:.2%} (skipped.csv lists them: mend them, or take them "
