@@ -7,7 +7,7 @@ from errno import ENOSPC
 COMMANDS = (
     "audit", "calibrate", "review", "filter", "check", "demo",
     "index", "search", "scan", "duplicates", "score", "atlas",
-    "manifest", "datasets", "encode", "train",
+    "manifest", "unpack", "datasets", "encode", "train",
     "metrics", "experiment", "benchmark", "detectors",
 )  # fmt: skip
 """Modules of this package that bring commands, in the order of ``lcmem --help``."""

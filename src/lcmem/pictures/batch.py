@@ -42,7 +42,7 @@ def _oriented(picture: Any) -> np.ndarray:
     array = to_array(picture)
     whole = array.dtype in (np.uint8, np.uint16)
     if not whole:
-        _check_range(array)
+        check_range(array)
         array = array.astype(np.float32)
     if array.ndim != 3:
         return array
@@ -54,7 +54,12 @@ def _oriented(picture: Any) -> np.ndarray:
     return np.moveaxis(array, -1, 0) if last else array
 
 
-def _check_range(array: np.ndarray) -> None:
+def check_range(array: np.ndarray) -> None:
+    """Refuse pictures of floats outside [0, 1] that another scaling would explain.
+
+    Raises:
+        PictureError: With that scaling.
+    """
     low, high = float(array.min(initial=0)), float(array.max(initial=0))
     if -1 <= low < 0 and high <= 1:
         raise PictureError(

@@ -6,9 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from lcmem.errors import LCMemError
+from lcmem.pictures.containers import PARQUET, has_pictures_only, is_container
 from lcmem.pictures.listing import Listing, list_folder, list_zip, match_identities, table_of
 from lcmem.pictures.medical import is_medical_file, pseudonyms
 from lcmem.pictures.tables import SUFFIXES, as_text, composed, read_listing
+
+INSIDE = "holds pictures itself; lcmem unpack {} --out FOLDER makes files of them"
 
 
 def listed(path: Path, identity_column: str, root: Path | None) -> tuple[Listing, pd.DataFrame]:
@@ -30,9 +33,17 @@ def listed(path: Path, identity_column: str, root: Path | None) -> tuple[Listing
         return listing, table_of(listing.pictures, path.stem)
     if is_medical_file(str(path)):
         return Listing(), table_of([(os.path.abspath(path), ())], path.name.partition(".")[0])
+    if name.endswith(PARQUET) and has_pictures_only(path):
+        raise LCMemError(f"{path}: {INSIDE.format(path)}")
     if name.endswith(SUFFIXES):
         return Listing(), read_listing(path, identity_column, root)
-    raise LCMemError(f"{path}: expected a folder, a .zip of pictures, or a table (.csv, .tsv or .parquet)")
+    if is_container(path):
+        raise LCMemError(f"{path}: {INSIDE.format(path)}")
+    as_table = f"; of a list of paths make one with a head: (echo path; cat {path}) > list.csv"
+    raise LCMemError(
+        f"{path}: expected a folder, a .zip of pictures, or a table (.csv, .tsv or .parquet)"
+        f"{as_table if name.endswith('.txt') else ''}"
+    )
 
 
 def without_ids(table: pd.DataFrame, identity_column: str) -> pd.DataFrame:
