@@ -59,6 +59,20 @@ def test_arrays_that_are_no_pictures(array, words, tmp_path):
     assert not (tmp_path / "out" / "pictures.csv").exists()
 
 
+def test_arrays_are_read_row_by_row(samples, tmp_path):
+    """Fifty thousand samples of 256 pixels are ten gigabytes; what is cut off is told, and nothing whole is left."""
+    np.savez_compressed(tmp_path / "a.npz", samples)
+    assert len(unpack([tmp_path / "a.npz"], tmp_path / "a").table) == 5
+    np.save(tmp_path / "b.npy", samples)
+    (tmp_path / "b.npy").write_bytes((tmp_path / "b.npy").read_bytes()[:-100])
+    with pytest.raises(LCMemError, match=r"b\.npy: cannot be read \(it is cut off\)"):
+        unpack([tmp_path / "b.npy"], tmp_path / "b")
+    assert not (tmp_path / "b" / "pictures.csv").exists()
+    np.save(tmp_path / "c.npy", np.asfortranarray(samples))
+    with pytest.raises(LCMemError, match="ascontiguousarray"):
+        unpack([tmp_path / "c.npy"], tmp_path / "c")
+
+
 def test_objects_are_not_unpickled(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(LCMemError, match=r"a\.npy: cannot be read"):

@@ -2,10 +2,13 @@
 
 import io
 import json
+import math
 import tarfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -14,11 +17,13 @@ from lcmem.errors import LCMemError, PictureError
 from lcmem.pictures.batch import check_range, split_batch
 from lcmem.pictures.image import load_levels
 from lcmem.pictures.listing import SUFFIXES
-from lcmem.pictures.paths import FORMATS
+from lcmem.pictures.paths import FORMATS, MAX_BYTES
 
 ARRAYS, TARS, PARQUET = (".npz", ".npy"), (".tar", ".tar.gz", ".tgz"), (".parquet",)
 CONTAINERS = ARRAYS + TARS + PARQUET
 """Suffixes of what :func:`read_container` reads, in lower case."""
+BESIDE = ("json", "cls")
+"""What is read of a sample in a tar file beside its pictures."""
 ROWS = 256
 """Rows of a Parquet file in memory at once."""
 
@@ -71,7 +76,13 @@ def read_container(path: Path) -> Iterator[Item]:
             raise LCMemError(f"{path}: holds no pictures that are known; expected one of {', '.join(CONTAINERS)}")
     except LCMemError as error:
         raise error if str(path) in str(error) else LCMemError(f"{path}: {error}") from error
-    except (OSError, ValueError, EOFError, tarfile.TarError) as error:  # pyarrow's errors are ValueErrors or OSErrors
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+    ) as error:  # pyarrow's errors are ValueErrors or OSErrors
         raise LCMemError(f"{path}: cannot be read ({error})") from error
 
 
@@ -91,7 +102,7 @@ def count_pictures(path: Path) -> int:
     name = path.name.lower()
     try:
         if name.endswith(ARRAYS):
-            return len(_pictures_of(path)[0])
+            return _pictures_of(path)[0].shape[0]
         if name.endswith(TARS):
             with tarfile.open(path) as archive:
                 return sum(PurePosixPath(each.name).suffix.lower() in SUFFIXES for each in archive)
@@ -102,11 +113,60 @@ def count_pictures(path: Path) -> int:
         return 0
 
 
-def _pictures_of(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+class _Array:
+    """An array of a file, read row by row: a set of samples may be larger than the memory.
+
+    Args:
+        opened: Gives the file, at its beginning.
+
+    Raises:
+        ValueError: It is no array of numbers.
+    """
+
+    def __init__(self, opened: Callable[[], IO[bytes]]) -> None:
+        self.opened = opened
+        with opened() as file:
+            self.shape, self.dtype = self._head(file)
+
+    def _head(self, file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, columns_first, dtype = read(file)
+        if dtype.hasobject:
+            raise ValueError("an array of objects, which are not loaded")
+        if columns_first and len(shape) > 1:
+            raise ValueError("an array in Fortran's order; save numpy.ascontiguousarray of it")
+        return shape, dtype
+
+    def rows(self) -> Iterator[np.ndarray]:
+        """Rows ``[...]`` one after the other."""
+        shape = self.shape[1:]
+        size = self.dtype.itemsize * math.prod(shape)
+        with self.opened() as file:
+            self._head(file)
+            for _ in range(self.shape[0]):
+                data = file.read(size)
+                if len(data) < size:
+                    raise ValueError("it is cut off")
+                yield np.frombuffer(data, self.dtype).reshape(shape)
+
+
+def _arrays_of(path: Path) -> dict[str, _Array]:
+    if path.name.lower().endswith(".npy"):
+        return {"array": _Array(lambda: path.open("rb"))}
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".npy")]
+    return {name.removesuffix(".npy"): _Array(partial(_member, path, name)) for name in names}
+
+
+def _member(path: Path, name: str) -> IO[bytes]:
+    return zipfile.ZipFile(path).open(name)  # which keeps the archive open as long as itself
+
+
+def _pictures_of(path: Path) -> tuple[_Array, dict[str, _Array]]:
     """The array of pictures, and the others by their names."""
-    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    arrays = {"array": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-    found = [name for name, array in arrays.items() if array.ndim == 4]
+    arrays = _arrays_of(path)
+    found = [name for name, array in arrays.items() if len(array.shape) == 4]
     if len(found) != 1:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise LCMemError(f"{path}: one array [N, H, W, 3] or [N, 3, H, W] is wanted, and there are {shapes}")
@@ -114,14 +174,15 @@ def _pictures_of(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 
 def _of_array(path: Path) -> Iterator[Item]:
-    pictures, arrays = _pictures_of(path)
-    if pictures.dtype.kind == "f" and len(pictures):  # of all: one picture alone may look as if it were in [0, 1]
-        check_range(np.array([[each.min(), each.max()] for each in pictures]))
-    columns = {name: array for name, array in arrays.items() if array.shape == (len(pictures),)}
-    for at in range(len(pictures)):
-        about = {name: array[at].item() for name, array in columns.items()}
+    pictures, others = _pictures_of(path)
+    count = pictures.shape[0]
+    if pictures.dtype.kind == "f":  # of all: one picture alone may look as if it were in [0, 1]
+        check_range(np.array([[each.min(), each.max()] for each in pictures.rows()]))
+    columns = {name: array.rows() for name, array in others.items() if array.shape == (count,)}
+    for at, row in enumerate(pictures.rows()):
+        about = {name: next(values).item() for name, values in columns.items()}
         try:
-            (picture,) = split_batch(np.asarray(pictures[at : at + 1]))
+            (picture,) = split_batch(row[None])
             yield Item(str(at), load_levels(picture), about)
         except PictureError as error:
             yield Item(str(at), b"", about, str(error))
@@ -132,14 +193,15 @@ def _of_tar(path: Path) -> Iterator[Item]:
     with tarfile.open(path) as archive:
         key, files = "", dict[str, bytes]()
         for member in archive:
-            if not member.isfile() or PurePosixPath(member.name).name.startswith("."):
-                continue
             place = PurePosixPath(member.name)
             stem, _, suffix = place.name.partition(".")
+            wanted = place.suffix.lower() in SUFFIXES or suffix.lower() in BESIDE
+            if not (stem and wanted and member.isfile()):
+                continue
             if (mine := str(place.parent / stem)) != key:
                 yield from _sample(key, files)
                 key, files = mine, {}
-            data = archive.extractfile(member)
+            data = archive.extractfile(member) if member.size < MAX_BYTES else None
             files[suffix.lower()] = data.read() if data else b""
         yield from _sample(key, files)
 
@@ -154,7 +216,7 @@ def _sample(key: str, files: dict[str, bytes]) -> Iterator[Item]:
     if "cls" in files:
         about["label"] = files["cls"].decode(errors="replace").strip()
     for suffix, data in files.items():
-        if f".{suffix.rpartition('.')[2]}" in SUFFIXES:
+        if suffix not in BESIDE:
             yield _file(f"{key}.{suffix}", data, about)
 
 
