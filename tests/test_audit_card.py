@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 
 import lcmem
-from lcmem.report.verdict import ALARM, CALM, UNCLEAR, holdout_note, judge, left_out_notes
+from lcmem.report.verdict import ALARM, CALM, UNCLEAR, blind_notes, holdout_note, judge
 
 pytestmark = pytest.mark.usefixtures("looks_once")
 
@@ -86,8 +86,8 @@ def test_what_could_not_be_used_is_no_calm_verdict():
     half = judge(NUMBERS | NONE | {"n_real_skipped": 64, "n_real": 250})
     assert half.level == UNCLEAR and "but 64 of 314 real pictures could not be used" in half.sentence
     assert judge(NUMBERS | {"n_copies": 1} | gone).level == ALARM, "what was found stays found"
-    assert left_out_notes(NUMBERS | NONE) == [] == left_out_notes(NUMBERS | NONE | {"n_synthetic_skipped": 50})
-    (note,) = left_out_notes(NUMBERS | NONE | gone)
+    assert blind_notes(NUMBERS | NONE) == [] == blind_notes(NUMBERS | NONE | {"n_synthetic_skipped": 50})
+    (note,) = blind_notes(NUMBERS | NONE | gone)
     assert note.startswith("600 of 5,600 synthetic pictures (10.7 %)") and "the rate would be 10.7 %" in note
 
 

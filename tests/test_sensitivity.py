@@ -80,6 +80,7 @@ def test_a_threshold_that_no_photo_reaches_is_no_calm_verdict(found, sets, compa
     assert not blind.memorization.count and blind.summary["sensitivity"] == 0
     assert found.summary["verdict"] != blind.summary["verdict"] == UNCLEAR, (found.summary["verdict"], CALM)
     assert "hardly any other photo of a person would be found: of 60" in blind.summary["verdict_sentence"]
+    assert any("not classes (--no-identities)" in note for note in blind.summary["notes"])
     decision = Gate(0.5).decide(blind)
     assert decision.outcome == WEAK and "hardly any other photo" in decision.reason
     assert Gate(0.5, "copy").decide(blind).outcome == PASS, "copies are found without it"

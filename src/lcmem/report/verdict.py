@@ -40,6 +40,12 @@ FEW_LEFT_OUT = 0.01
 """Share of the pictures of a set that may be missing without a word beyond their list."""
 SAME_MIX = 0.1
 """Share of pictures that may lie nearest to other kinds, in a holdout that is a control."""
+HARDLY_ANY = (
+    "Hardly any other photo of a person would be found here. Are the identities people, or patients, and not classes "
+    "(--no-identities)? Is the threshold a given one, or raised by people who are filed under two names "
+    "(strangers.csv)? Or does the model not know such pictures (lcmem detectors lists others)?"
+)
+"""What is said where an audit is blind to other photos."""
 HARDLY, SOME = 0.1, 0.5
 """Share of real pictures that another one of their identity must match if nothing found is to mean something, unless
 its interval reaches up to the other."""
@@ -123,8 +129,9 @@ def holdout_note(numbers: Mapping[str, Any]) -> str:
     return note.format(*map(_share, (*interval, chance)))
 
 
-def left_out_notes(numbers: Mapping[str, Any]) -> list[str]:
-    """What to know of sets of which more than :data:`FEW_LEFT_OUT` could not be used.
+def blind_notes(numbers: Mapping[str, Any]) -> list[str]:
+    """What to know of an audit that could not find much: where more than :data:`FEW_LEFT_OUT` of a set could not be
+    used, or hardly any other photo of a person matches.
 
     Args:
         numbers: As of :func:`judge`.
@@ -135,7 +142,7 @@ def left_out_notes(numbers: Mapping[str, Any]) -> list[str]:
         if left > FEW_LEFT_OUT * total:
             most = _share(highest_rate(numbers["memorization_rate"], numbers["n_synthetic"], left))
             notes.append(note.format(left=left, all=total, share=_share(left / total), most=most))
-    return notes
+    return notes + [HARDLY_ANY] * bool(blind_to_photos(numbers))
 
 
 def highest_rate(rate: float, total: int, left_out: int) -> float:

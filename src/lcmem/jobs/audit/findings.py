@@ -26,7 +26,7 @@ from lcmem.matching.strangers import hidden_by_one
 from lcmem.matching.twins import shared_files
 from lcmem.matching.verdicts import COPY
 from lcmem.pictures.hints import called_alike
-from lcmem.report.verdict import holdout_note, left_out_notes
+from lcmem.report.verdict import blind_notes, holdout_note
 from lcmem.stats.calibration import at_least
 from lcmem.stats.rates import Rate, excess, rate_of
 
@@ -98,9 +98,9 @@ def _other_kinds(synthetic: np.ndarray, holdout: np.ndarray) -> float:
 
 
 def _noted(result: AuditResult) -> AuditResult:
-    """With notes, before all others, where the holdout is no control, and of pictures that could not be used."""
+    """With notes, before all others, where the holdout is no control, and of what could not be found."""
     numbers = result.summary
-    first = [note for note in (holdout_note(numbers), *left_out_notes(numbers)) if note]
+    first = [note for note in (holdout_note(numbers), *blind_notes(numbers)) if note]
     return replace(result, about=result.about | {"notes": first + result.about["notes"]})
 
 
